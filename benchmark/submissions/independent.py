@@ -1,0 +1,26 @@
+"""The student trained alone: cross-entropy under the budget of every distilled run, the zero of every comparison."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdbench.api import Batch, Method, Output
+
+
+class Independent(Method):
+    """No teacher: L = CE(z_s, y)."""
+
+    name, paper = "independent", ""
+    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    summary = "trained on the labels alone, without a teacher"
+    uses_teacher = False
+    per_sample = True
+
+    @dataclass(frozen=True)
+    class Config:
+        pass
+
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Mapping[str, Tensor]:  # noqa: ARG002
+        return {"cross_entropy": F.cross_entropy(student.logits, batch.labels)}

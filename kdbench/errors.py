@@ -1,0 +1,29 @@
+"""The errors that a user can mend. The command line prints them as one sentence, without a traceback."""
+
+
+class KdbenchError(Exception):
+    """Base of every error whose message is written for the user."""
+
+    exit_code = 1
+
+
+class InputError(KdbenchError):
+    """Something the user gave is wrong: a flag, a file, a folder. The message says what, where and what is allowed."""
+
+    exit_code = 2
+
+
+class SpecError(InputError):
+    """A spec file that cannot be read as the benchmark's spec."""
+
+
+class DataError(InputError):
+    """A data source or a built array that is missing, of another layout, or not the bytes it should be."""
+
+
+class SubmissionError(InputError):
+    """A method file, method config or direction that the harness cannot run."""
+
+
+class RecordError(KdbenchError):
+    """A result folder that holds no valid record, or cannot be written."""
