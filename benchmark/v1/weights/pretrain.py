@@ -1,0 +1,130 @@
+"""Makes the pretrained backbones of the synthetic track: `python benchmark/v1/weights/pretrain.py --family vit`.
+
+The pretext task: name the shape and the texture of an image, drawn independently of each other from a vocabulary that shares
+neither a shape nor a texture with the benchmark's; both losses weigh the same. Saliences vary from one chunk of images to the
+next, so that later choices of them do not matter here. The classifier is thrown away.
+
+A stopped run goes on from its last checkpoint (`OUT.state`); the weights are those of an unbroken run.
+"""
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdbench.backbones import create_model
+from kdbench.data.synthetic import Look, SceneDraws, Tables, read_tables, render
+from kdbench.randomness import seed_of
+from kdbench.spec import load_spec
+
+CHUNK = 4096  # images drawn at once, with one look
+BATCH = 128
+LEARNING_RATE = {"cnn": 4e-3, "vit": 1.5e-3}
+WEIGHT_DECAY = 0.05
+WARMUP = 0.05
+
+
+def pretext_chunk(tables: Tables, seed: int, number: int, *, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """Images (CHUNK, 3, 32, 32) in [-1, 1] with their shape and texture classes."""
+    shapes, textures = len(tables.masks), len(tables.train_textures)
+    split = "test" if held_out else "train"
+    draws = SceneDraws(tables, "pretext", split, seed, first=number * CHUNK, count=CHUNK)
+    look_draws = np.random.default_rng(seed_of("pretext-look", seed, number))
+    look = Look(*(int(look_draws.integers(low, high)) for low, high in ((16, 60), (24, 60), (6, 16))))
+    shape, texture = draws.choose(0, shapes), draws.choose(1, textures)
+    scenes = draws.scenes(draws.shape_mask(shape), draws.texture_fill(texture, split))
+    images = torch.from_numpy(render(tables, scenes, look)).permute(0, 3, 1, 2)
+    return images.float() / 127.5 - 1, torch.from_numpy(shape), torch.from_numpy(texture)
+
+
+@torch.no_grad()
+def accuracies(model: nn.Module, tables: Tables, seed: int) -> tuple[float, float]:
+    """Accuracy on shape and on texture over one held-out chunk."""
+    model.eval()
+    images, shape, texture = pretext_chunk(tables, seed, 0, held_out=True)
+    logits = torch.cat([model(part) for part in images.split(512)])
+    model.train()
+    count = len(tables.masks)
+    return (
+        (logits[:, :count].argmax(1) == shape).float().mean().item(),
+        (logits[:, count:].argmax(1) == texture).float().mean().item(),
+    )
+
+
+def pretrain(family: str, images: int, seed: int, tables: Tables, out: Path) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(seed_of("pretext-init", family, seed))
+    count = len(tables.masks)
+    spec = load_spec().tracks["synthetic"].backbones[family]
+    model = create_model(
+        spec.architecture, spec.arguments, num_classes=count + len(tables.train_textures), cifar_stem=spec.cifar_stem
+    )
+    memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
+    model = model.to(memory_format=memory_format)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
+    chunks = math.ceil(images / CHUNK)
+    total = chunks * (CHUNK // BATCH)
+
+    def rate(step: int) -> float:
+        if step < WARMUP * total:
+            return (step + 1) / (WARMUP * total)
+        return 0.5 * (1 + math.cos(math.pi * (step / total - WARMUP) / (1 - WARMUP)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    state_path, start = out.with_suffix(".state"), 0
+    if state_path.exists():
+        state: dict[str, Any] = torch.load(state_path, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        start = state["chunk"]
+    began = time.monotonic()
+    for number in range(start, chunks):
+        pixels, shape, texture = pretext_chunk(tables, seed, number)
+        for part in range(0, CHUNK, BATCH):
+            batch = slice(part, part + BATCH)
+            logits = model(pixels[batch].contiguous(memory_format=memory_format))
+            loss = F.cross_entropy(logits[:, :count], shape[batch]) + F.cross_entropy(logits[:, count:], texture[batch])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+        if (number + 1) % 8 == 0 or number + 1 == chunks:
+            left = (time.monotonic() - began) / (number + 1 - start) * (chunks - number - 1)
+            by_shape, by_texture = accuracies(model, tables, seed)
+            print(
+                f"{family} {(number + 1) * CHUNK:7d} images: loss {loss.item():.3f}, held-out accuracy "
+                f"shape {by_shape:.3f}, texture {by_texture:.3f}; about {left / 60:.1f} min left",
+                flush=True,
+            )
+            parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+            torch.save({**{k: v.state_dict() for k, v in parts.items()}, "chunk": number + 1}, state_path)
+    trunk = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith(("fc.", "head."))}
+    save_file(trunk, out)
+    state_path.unlink()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=("cnn", "vit"), required=True)
+    parser.add_argument("--images", type=int, help="pretext images (default: 680,000 for the ViT, 200,000 for the CNN)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tables", type=Path, required=True, help="made by `python datasets/synthetic/tables.py --pretext --out FILE`")
+    parser.add_argument("--out", type=Path, help="default: synthetic-FAMILY.safetensors beside this script")
+    arguments = parser.parse_args()
+    images = arguments.images or {"vit": 680_000, "cnn": 200_000}[arguments.family]
+    out = arguments.out or Path(__file__).with_name(f"synthetic-{arguments.family}.safetensors")
+    pretrain(arguments.family, images, arguments.seed, read_tables(arguments.tables), out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

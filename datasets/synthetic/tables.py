@@ -1,0 +1,167 @@
+"""Makes the tables that synthetic images are drawn from: `python datasets/synthetic/tables.py`.
+
+Floats decide here, once; what ships is `tables.npz`, and a run does integer arithmetic on it alone. Rerunning on another
+machine may move a table by one grey level: the frozen tables are the shipped ones, by sha256.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import vocabulary
+from numpy.typing import NDArray
+from scipy import ndimage
+
+SIZE, CROP = 32, vocabulary.CROP
+LARGEST_BOX = 27  # pixels; leaves room for a shift of two on every side
+AREA = 0.27 * SIZE * SIZE  # pixels that every shape covers
+ANGLES = tuple(range(-15, 16))  # degrees
+CROPS_PER_SPLIT = 6
+SIGMA = 48  # a texture's standard deviation in table units
+CLIP = 2.5  # standard deviations
+COLOUR_PAIRS = 48
+CHROMA = 46  # grey levels between a colour and the grey of its luminance
+UPSCALE = 16  # sub-pixels of the drawing a pixel's side
+
+Bytes = NDArray[np.uint8]
+SignedBytes = NDArray[np.int8]
+
+
+def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.float64]:
+    """(32, 32) coverage in [0, 1] of a drawing, zoomed, turned, its bounding box centred on the frame."""
+    turn = math.radians(angle)
+    rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) / zoom
+    centre = np.array(mask.shape) / 2
+    fine = SIZE * UPSCALE
+    drawn = ndimage.affine_transform(
+        mask.astype(np.float32), rotation, offset=centre - rotation @ np.array([fine / 2, fine / 2]),
+        output_shape=(fine, fine), order=1,
+    ) > 0.5
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    box = max(np.ptp(rows), np.ptp(columns)) + 1
+    if box > LARGEST_BOX * UPSCALE or rows[0] == 0 or columns[0] == 0:
+        raise ValueError(f"a shape of {box / UPSCALE:.1f} pixels does not fit {LARGEST_BOX} pixels")
+    shift = [fine // 2 - (side[0] + side[-1] + 1) // 2 for side in (rows, columns)]
+    centred = np.roll(drawn, shift, axis=(0, 1))
+    coverage: NDArray[np.float64] = centred.reshape(SIZE, UPSCALE, SIZE, UPSCALE).mean(axis=(1, 3))
+    return coverage
+
+
+def shape_masks(shapes: Iterable[tuple[str, Callable[[], NDArray[np.bool_]]]]) -> Bytes:
+    """(shapes, angles, 32, 32) coverage, 0 to 255; every shape covers `AREA` as far as its box allows."""
+    masks = []
+    for name, draw in shapes:
+        drawing = draw()
+        zoom = math.sqrt(AREA * UPSCALE**2 / drawing.sum())
+        while True:
+            try:
+                turned = [_reduced(drawing, zoom, angle) for angle in ANGLES]
+                break
+            except ValueError:
+                zoom *= 0.985
+        areas = [float(one.sum()) for one in turned]
+        print(f"{name:14s} area {np.mean(areas) / SIZE**2:.3f}")
+        masks.append(turned)
+    return np.round(np.array(masks) * 255).astype(np.uint8)
+
+
+def blob_masks(count: int, rng: np.random.Generator) -> Bytes:
+    """(count, 32, 32) random Fourier contours of the shapes' area: regions that are in no shape vocabulary."""
+    blobs: list[NDArray[np.float64]] = []
+    axis = (np.arange(vocabulary.CANVAS) + 0.5) / vocabulary.CANVAS * 4 - 2
+    y, x = np.meshgrid(axis, axis, indexing="ij")
+    angle, radius = np.arctan2(y, x), np.hypot(x, y)
+    while len(blobs) < count:
+        contour = np.ones_like(angle)
+        for frequency in range(2, 6):
+            amount = rng.normal(0, 0.28 / frequency)
+            contour += amount * np.cos(frequency * angle + rng.uniform(0, 2 * math.pi))
+        drawing = radius <= 0.7 * contour
+        try:
+            blobs.append(_reduced(drawing, math.sqrt(AREA * UPSCALE**2 / drawing.sum()), 0.0))
+        except ValueError:
+            continue
+    return np.round(np.array(blobs) * 255).astype(np.uint8)
+
+
+def _windows(sheet: NDArray[np.float64], count: int) -> list[NDArray[np.float64]]:
+    """`count` windows of 64 x 64 from a sheet, spread over it, mirrored at its edge where it is smaller than a window."""
+    short = [max(0, CROP - side) for side in sheet.shape]
+    sheet = np.pad(sheet, [(0, short[0]), (0, short[1])], mode="reflect")
+    columns = max(1, round(math.sqrt(count * sheet.shape[1] / sheet.shape[0])))
+    rows = math.ceil(count / columns)
+    tops = np.linspace(0, sheet.shape[0] - CROP, rows).astype(int)
+    lefts = np.linspace(0, sheet.shape[1] - CROP, columns).astype(int)
+    corners = [(top, left) for top in tops for left in lefts][:count]
+    return [sheet[top : top + CROP, left : left + CROP] for top, left in corners]
+
+
+def _standardised(window: NDArray[np.float64]) -> SignedBytes:
+    local = window - ndimage.gaussian_filter(window, 12, mode="reflect")  # no shading that would tell where a crop is from
+    z = (local - local.mean()) / local.std()
+    return np.round(np.clip(z, -CLIP, CLIP) * SIGMA).astype(np.int8)
+
+
+def texture_crops(
+    textures: Iterable[tuple[str, Callable[[np.random.Generator], NDArray[np.float64]]]], seed: int
+) -> tuple[SignedBytes, SignedBytes]:
+    """Train and test crops, (textures, crops, 64, 64) each, from the disjoint left and right halves of every sheet."""
+    train, test = [], []
+    for number, (_, make) in enumerate(textures):
+        sheet = make(np.random.default_rng([seed, number]))
+        middle = sheet.shape[1] // 2
+        for half, crops in ((sheet[:, :middle], train), (sheet[:, middle:], test)):
+            crops.append([_standardised(window) for window in _windows(half, CROPS_PER_SPLIT)])
+    return np.array(train), np.array(test)
+
+
+def neutral_crops(crops: SignedBytes, count: int, rng: np.random.Generator) -> SignedBytes:
+    """(count, 64, 64) noise with the mean power spectrum of the texture crops: a fill that is no texture of the vocabulary."""
+    power = np.mean(np.abs(np.fft.fft2(crops.reshape(-1, CROP, CROP).astype(float))) ** 2, axis=0)
+    phases = np.fft.fft2(rng.standard_normal((count, CROP, CROP)))
+    return np.array([_standardised(np.fft.ifft2(np.sqrt(power) * phase / np.abs(phase)).real) for phase in phases])
+
+
+def colour_pairs(rng: np.random.Generator) -> Bytes:
+    """(pairs, 2, 3) RGB of background and object, all of one luminance, their hues at least 60 degrees apart."""
+    first, second = np.array([1, -1, 0]) / math.sqrt(2), np.array([1, 1, -2]) / math.sqrt(6)
+    pairs = []
+    for number in range(COLOUR_PAIRS):
+        hue = 2 * math.pi * (number / COLOUR_PAIRS)
+        other = hue + rng.uniform(math.pi / 3, 5 * math.pi / 3)
+        pairs.append([128 + CHROMA * rng.uniform(0.5, 1.0) * (math.cos(h) * first + math.sin(h) * second) for h in (hue, other)])
+    return np.round(np.array(pairs)).astype(np.uint8)
+
+
+def make_tables(*, pretext: bool) -> dict[str, NDArray[np.generic]]:
+    """Every table of the benchmark, or of the pretext task whose vocabulary shares no shape and no texture with it."""
+    shapes = vocabulary.PRETEXT_SHAPES if pretext else vocabulary.SHAPES
+    textures = vocabulary.PRETEXT_TEXTURES if pretext else vocabulary.TEXTURES
+    seed = 2 if pretext else 1
+    rng = np.random.default_rng(seed)
+    train, test = texture_crops(textures.items(), seed)
+    return {
+        "masks": shape_masks(shapes.items()),
+        "blobs": blob_masks(64, rng),
+        "train_textures": train,
+        "test_textures": test,
+        "neutral": neutral_crops(train, 8, rng),
+        "colours": colour_pairs(rng),
+        "noise": np.clip(np.round(rng.standard_normal((8, CROP, CROP, 3)) * SIGMA), -127, 127).astype(np.int8),
+        "patch": np.round(rng.standard_normal((12, 12, 3)) * 0.5 * 255).astype(np.int16),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("tables.npz"))
+    parser.add_argument("--pretext", action="store_true", help="the vocabulary of the pretext task instead")
+    arguments = parser.parse_args()
+    np.savez_compressed(arguments.out, **make_tables(pretext=arguments.pretext))  # type: ignore[arg-type]
+    print(f"wrote {arguments.out} ({arguments.out.stat().st_size / 1000:.0f} kB)")
+
+
+if __name__ == "__main__":
+    main()
