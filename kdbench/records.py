@@ -1,0 +1,231 @@
+"""A run's record: its schema, and the one place that reads and writes it.
+
+A record is a folder `RESULTS/TRACK/RUN_ID/` with `result.json` (this schema) and `predictions.npz` (every answer on every test
+set). Weights, logits and the log lie beside them while they are kept; nothing that is scored depends on those.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kdbench.errors import RecordError
+from kdbench.spec import Direction, Family, TeacherBias
+
+SCHEMA_VERSION = 1
+RESULT, PREDICTIONS, WEIGHTS, LOGITS, LOG = "result.json", "predictions.npz", "weights.safetensors", "logits.npz", "log.txt"
+
+Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budget(_Frozen):
+    """What the harness counted: updates of the student, examples drawn, images through each network."""
+
+    steps: int = 0
+    examples: int = 0
+    prepare_examples: int = 0
+    student_forward_images: int = 0
+    student_backward_images: int = 0
+    teacher_forward_images: int = 0
+
+
+class Timing(_Frozen):
+    """Seconds of wall time; `training` is the sum of the parts before it and of all else in the loop."""
+
+    data: float = 0.0
+    teacher: float = 0.0
+    student: float = 0.0
+    method: float = 0.0
+    prepare: float = 0.0
+    training: float = 0.0
+    evaluation: float = 0.0
+    epochs: tuple[float, ...] = ()
+
+
+class Environment(_Frozen):
+    """Where a run was made."""
+
+    kdbench: str
+    python: str
+    torch: str
+    timm: str
+    numpy: str
+    platform: str
+    processor: str
+    device: str
+    device_class: Literal["cpu-float32", "cuda-bfloat16", "cuda-float32", "cpu-bfloat16"]
+    threads: int
+    commit: str | None = None
+    command: str = ""
+
+
+class Digests(_Frozen):
+    """SHA-256 of what went in and came out."""
+
+    training: str
+    testsets: str
+    code: str
+    weights: str | None = None
+    arrays: dict[str, str] = {}
+
+
+class SetResult(_Frozen):
+    """A test set in two numbers; the answers themselves are in the predictions."""
+
+    images: int
+    macro_accuracy: float
+
+
+class Record(_Frozen):
+    """Everything that is kept of one run.
+
+    Attributes:
+        run_id: digest of what decides the weights.
+        role: teachers are runs of their own.
+        family: of the network that was trained and scored.
+        direction: None for teachers.
+        teacher_bias: a teacher's own bias, or that of the student's teacher; None for independent.
+        method: submission name; "teacher" for teachers.
+        reason: why the status is not "ok", in words.
+        unofficial: why the run cannot be ranked; empty for an official run.
+        curves: for each epoch, mean of each loss term and logged number (`train_accuracy`, `learning_rate`, `seconds`, ...).
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    role: Literal["teacher", "student"]
+    track: str
+    family: Family
+    direction: Direction | None
+    teacher_bias: TeacherBias | None
+    method: str
+    config: dict[str, Any]
+    seed: int
+    teacher_run_id: str | None
+    status: Status
+    reason: str = ""
+    unofficial: tuple[str, ...] = ()
+    digests: Digests
+    environment: Environment
+    budget: Budget = Budget()
+    timing: Timing = Timing()
+    peak_memory_bytes: int = 0
+    parameters: int = 0
+    curves: tuple[dict[str, float], ...] = ()
+    test: dict[str, SetResult] = {}
+
+    @property
+    def official(self) -> bool:
+        return not self.unofficial
+
+
+@dataclass(frozen=True)
+class SetPredictions:
+    """The answers on one test set of n images.
+
+    Attributes:
+        index: (n,) int32, the position in the clean set of the image that this one was made from; -1 for none.
+        target: (n,) int16, the right class (the shape's class on cue-conflict).
+        texture: (n,) int16, the texture's class on cue-conflict, else equal to `target`.
+        label: (n,) int16, the predicted class.
+        confidence: (n,) float32, probability of the predicted class.
+        nll: (n,) float32, -log p(target), nats.
+        brier: (n,) float32, sum over classes of the squared error, 0 to 2.
+        kl: (n,) float32, KL(teacher || student), nats; NaN without a teacher.
+    """
+
+    index: NDArray[np.int32]
+    target: NDArray[np.int16]
+    texture: NDArray[np.int16]
+    label: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    nll: NDArray[np.float32]
+    brier: NDArray[np.float32]
+    kl: NDArray[np.float32]
+
+
+_ARRAYS = tuple(SetPredictions.__dataclass_fields__)
+Predictions = dict[str, SetPredictions]
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` whole or not at all, flushed to the disk before it does.
+
+    Raises:
+        RecordError: the folder cannot be written or the disk is full; whatever lay at `path` is untouched.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {error.strerror or error}; free space or choose another folder with --out") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def write_record(folder: Path, record: Record, predictions: Predictions) -> None:
+    """Writes a record into `folder`; `result.json` comes last, so a folder with one is complete."""
+    if predictions:
+        arrays = {f"{name}.{key}": getattr(one, key) for name, one in predictions.items() for key in _ARRAYS}
+        with atomic_file(folder / PREDICTIONS) as file:
+            np.savez_compressed(file, **arrays)
+    with atomic_file(folder / RESULT) as file:
+        file.write(record.model_dump_json(indent=1).encode() + b"\n")
+
+
+def read_record(folder: Path) -> Record:
+    """The record in `folder`.
+
+    Raises:
+        RecordError: there is none, or it is not of this schema.
+    """
+    path = folder / RESULT
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RecordError(f"no record in {folder}: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise RecordError(f"{path} is not a record of schema {SCHEMA_VERSION}: {key}: {first['msg']}; delete it to run again") from error
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """The answers in `folder`, by test set; RecordError if they are missing or damaged."""
+    path = folder / PREDICTIONS
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
+            return {name: SetPredictions(**{key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
+    except (OSError, KeyError, ValueError, EOFError) as error:
+        raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
+
+
+def record_folder(results: Path, track: str, run_id: str) -> Path:
+    """Where the record of a run lies."""
+    return results / track / run_id
+
+
+def find_records(results: Path) -> list[Path]:
+    """Folders below `results` that hold a record, sorted."""
+    return sorted(path.parent for path in results.glob(f"*/*/{RESULT}"))

@@ -1,0 +1,237 @@
+"""The benchmark's spec as validated, immutable types, and its three digests."""
+
+import hashlib
+import json
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from kdbench.errors import InputError, SpecError
+from kdbench.resources import shipped
+
+Family = Literal["cnn", "vit"]
+Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
+TeacherBias = Literal["shape", "texture", "natural"]
+Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "cue-conflict"]
+BIAS_AXES: tuple[Axis, ...] = ("texture", "shape", "locality", "scramble", "noise")
+Precision = Literal["float32", "bfloat16"]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Look(_Frozen):
+    """Saliences of the synthetic images, in grey levels; see `kdbench.data.synthetic.Look`."""
+
+    contrast: Positive
+    texture_gain: Positive
+    noise_gain: Annotated[int, Field(ge=0)]
+
+
+class Data(_Frozen):
+    """Where a track's images come from. `mean` and `std` are of pixels in [0, 1], a channel each."""
+
+    source: Literal["synthetic", "cifar10"]
+    num_classes: Annotated[int, Field(ge=2)]
+    num_train: Positive
+    image_size: Positive
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    look: Look | None = None
+
+    @model_validator(mode="after")
+    def _synthetic_has_a_look(self) -> Self:
+        if (self.source == "synthetic") != (self.look is not None):
+            raise ValueError("`look` belongs to source 'synthetic', and to it alone")
+        return self
+
+
+class Augmentation(_Frozen):
+    """Training-time changes: a random shift of up to `shift` pixels each way, a horizontal flip half of the time."""
+
+    shift: Annotated[int, Field(ge=0)]
+    flip: bool
+
+
+class BackboneSpec(_Frozen):
+    """A timm model. `weights`: a file in `benchmark/v1/weights`, "timm" for the hub's, or absent for random ones."""
+
+    architecture: str
+    arguments: dict[str, Any] = {}
+    cifar_stem: bool = False
+    weights: str | None = None
+    weights_sha256: str | None = None
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class Backbones(_Frozen):
+    cnn: BackboneSpec
+    vit: BackboneSpec
+
+    def __getitem__(self, family: Family) -> BackboneSpec:
+        return self.cnn if family == "cnn" else self.vit
+
+
+class Training(_Frozen):
+    """The budget and the recipe, the same for every method: AdamW, linear warm-up, cosine to zero."""
+
+    teacher_epochs: Positive
+    student_epochs: Positive
+    batch_size: Positive
+    warmup: Share
+    gradient_clip: Annotated[float, Field(ge=0)]
+    cpu_precision: Precision
+    cuda_precision: Precision
+    cpu_threads: Positive
+
+
+class TestSet(_Frozen):
+    """One array of test images. An axis's accuracy is the mean over its sets that are not diagnostic."""
+
+    __test__ = False
+
+    name: str
+    axis: Axis
+    images: Positive
+    parameters: dict[str, int | float | str] = {}
+    diagnostic: bool = False
+
+
+class Scoring(_Frozen):
+    confidence: Share
+    ranked_seeds: Positive
+    interval_seeds: Positive
+    competence_margin: Share
+    competence_ratio: Share
+    bootstrap_samples: Positive
+    planted_axis_gap: Share
+
+
+class Track(_Frozen):
+    """A data set, a pair of backbones and budgets."""
+
+    summary: str
+    directions: tuple[Direction, ...]
+    teacher_biases: tuple[TeacherBias, ...]
+    primary: Literal["transfer", "gap-closed"]
+    data: Data
+    augmentation: Augmentation
+    backbones: Backbones
+    training: Training
+    test_sets: tuple[TestSet, ...]
+
+    @model_validator(mode="after")
+    def _test_sets_are_complete(self) -> Self:
+        names = [test_set.name for test_set in self.test_sets]
+        if len(set(names)) != len(names):
+            raise ValueError("test_sets: two sets have the same name")
+        missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
+        if missing:
+            raise ValueError(f"test_sets: no set for the axis {', '.join(sorted(missing))}")
+        return self
+
+    def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
+        """The sets that an axis's accuracy is the mean of, in the spec's order."""
+        return tuple(s for s in self.test_sets if s.axis == axis and not s.diagnostic)
+
+    @property
+    def training_digest(self) -> str:
+        """SHA-256 of all that decides a weight: data, augmentation, backbones, training, teacher biases."""
+        parts = {"data", "augmentation", "backbones", "training", "teacher_biases"}
+        return digest(self.model_dump(mode="json", include=parts))
+
+    @property
+    def testsets_digest(self) -> str:
+        """SHA-256 of all that decides a test array: the test sets and the data they are made from."""
+        return digest(self.model_dump(mode="json", include={"test_sets", "data"}))
+
+
+class Spec(_Frozen):
+    version: str
+    scoring: Scoring
+    tracks: dict[str, Track]
+
+    @property
+    def scoring_digest(self) -> str:
+        """SHA-256 of the scoring protocol."""
+        return digest(self.scoring.model_dump(mode="json"))
+
+    def track(self, name: str) -> Track:
+        """The track called `name`; InputError naming the known ones otherwise."""
+        if name not in self.tracks:
+            raise InputError(f"unknown track {name!r}; this spec has: {', '.join(self.tracks)}")
+        return self.tracks[name]
+
+
+def digest(value: object) -> str:
+    """SHA-256, in hexadecimal, of a value's canonical JSON (sorted keys, no spaces)."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def families(direction: Direction) -> tuple[Family, Family]:
+    """Teacher family, student family."""
+    teacher, student = direction.split("-to-")
+    return teacher, student  # type: ignore[return-value]
+
+
+SPEC_PATH = ("benchmark", "v1", "spec.toml")
+
+
+@cache
+def load_spec(path: Path | None = None) -> Spec:
+    """Reads and validates a spec file; without a path, the shipped one.
+
+    Raises:
+        SpecError: the file cannot be read, is not TOML, or a key is unknown, missing or of a wrong value.
+    """
+    path = path or shipped(*SPEC_PATH)
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise SpecError(f"spec {path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"spec {path} is not TOML: {error}") from error
+    try:
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(f"spec {path}: {_in_words(error)}") from error
+
+
+def _in_words(error: ValidationError) -> str:
+    """One sentence for the first of pydantic's complaints."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        model = _model_at(first["loc"][:-1])
+        allowed = f"; allowed there: {', '.join(model.model_fields)}" if model else ""
+        return f"unknown key {key}{allowed}{more}"
+    if first["type"] == "missing":
+        return f"key {key} is missing{more}"
+    return f"key {key} has the value {first['input']!r}: {first['msg']}{more}"
+
+
+def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model whose keys stand at a location of the spec, if it is one."""
+    model: Any = Spec
+    for part in location:
+        if isinstance(part, int):
+            continue
+        if model is Spec and part == "tracks":
+            model = "tracks"
+        elif model == "tracks":
+            model = Track
+        elif isinstance(model, type) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            inner = [a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type)]
+            model = next((a for a in inner if issubclass(a, BaseModel)), None)
+        else:
+            return None
+    return model if isinstance(model, type) else None
