@@ -125,21 +125,19 @@ class Run(Protocol):
     def batches(self, n: int) -> Iterator[Batch]:
         """Draws `n` training batches; counted against `prepare_examples`, so only `prepare` may call it."""
 
-    def add_optimizer(self, name: str, optimizer: torch.optim.Optimizer) -> None:
-        """Registers an optimiser for modules of the method, to be checkpointed. Refused if it holds a student parameter."""
+    def backward_and_step(self, losses: Tensor | Mapping[str, Tensor]) -> None:
+        """Back-propagates the sum of `losses` and updates the student once; each term's mean over the epoch is recorded."""
 
-    def backward_and_step(self, losses: Tensor | Mapping[str, Tensor]) -> dict[str, float]:
-        """Back-propagates the sum of `losses` and updates the student once. Returns each term as a number."""
-
-    def log(self, **scalars: float) -> None:
+    def log(self, **scalars: float | Tensor) -> None:
         """Records numbers of this step; the epoch's mean goes to the record."""
 
 
 class Method(nn.Module):
     """A distillation method. Subclass it once a file; see `benchmark/submissions/lm.py` for the shape to aim for.
 
-    Modules and buffers created in `__init__` are trained by the student's optimiser unless an optimiser of their own is
-    registered in `prepare`; they are checkpointed, and thrown away when training ends.
+    Modules and buffers created in `__init__` are trained by the student's optimiser unless `optimizers` gives them one of their
+    own; they are checkpointed, and thrown away when training ends. Draw random numbers from torch alone: its state is
+    checkpointed too.
     """
 
     name: ClassVar[str]
@@ -160,11 +158,18 @@ class Method(nn.Module):
         """The training loss, one scalar or named scalars that are summed. `teacher` is None if `uses_teacher` is False."""
         raise NotImplementedError(f"{type(self).__name__} defines neither `loss` nor `step`")
 
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Optimisers of the method's own, by name, for modules that the student's optimiser shall not train.
+
+        The harness checkpoints them; `step` calls them. One that holds a parameter of the student is refused.
+        """
+        return {}
+
     def prepare(self, run: Run) -> None:
         """A stage before training, on at most one pass over the training set; the student may not change in it."""
 
-    def step(self, run: Run, batch: Batch) -> Mapping[str, float]:
+    def step(self, run: Run, batch: Batch) -> None:
         """One update of the student. Override it when one optimiser is not enough, else define `loss`."""
         teacher = run.teacher_forward(batch.images) if self.uses_teacher else None
         student = run.student_forward(batch.images)
-        return run.backward_and_step(self.loss(batch, student, teacher))
+        run.backward_and_step(self.loss(batch, student, teacher))

@@ -1,6 +1,6 @@
 """A run's record: its schema, and the one place that reads and writes it.
 
-A record is a folder `RESULTS/TRACK/RUN_ID/` with `result.json` (this schema) and `predictions.npz` (every answer on every test
+A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (this schema) and `predictions.npz` (every answer on every test
 set). Weights, logits and the log lie beside them while they are kept; nothing that is scored depends on those.
 """
 
@@ -221,9 +221,9 @@ def read_predictions(folder: Path) -> Predictions:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
 
 
-def record_folder(results: Path, track: str, run_id: str) -> Path:
-    """Where the record of a run lies."""
-    return results / track / run_id
+def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) -> Path:
+    """Where the record of a run lies: a run evaluated on other test sets is another record."""
+    return results / track / f"{run_id}-{testsets_digest[:8]}"
 
 
 def find_records(results: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Training: from a job to the student's weights, under the spec's budget."""

@@ -1,0 +1,219 @@
+"""Expands what was asked for into runs, teachers first, each with the id that decides whether it is done already."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from kdbench.errors import InputError
+from kdbench.spec import Direction, Family, TeacherBias, Track, digest, families
+
+NUMERICS_VERSION = 1  # raise it whenever a change of the code can change a weight
+ID_LENGTH = 16
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A method as the matrix needs it: where its code lies, the code's digest, its config as JSON values."""
+
+    name: str
+    path: Path | None
+    code: str
+    config: Mapping[str, Any]
+    uses_teacher: bool
+    directions: tuple[Direction, ...]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training, one evaluation, one record.
+
+    Attributes:
+        run_id: digest of all that decides the weights.
+        track: as it is run, overrides included.
+        teacher: the run whose network teaches; None for teachers and for methods that use none.
+        device: "cpu" or "cuda".
+        limit_train: images of the training set, None for all.
+        unofficial: reasons why the record will not be official.
+    """
+
+    run_id: str
+    role: Literal["teacher", "student"]
+    track_name: str
+    track: Track
+    family: Family
+    direction: Direction | None
+    teacher_bias: TeacherBias | None
+    submission: Submission
+    seed: int
+    teacher: "PlannedRun | None"
+    device: str
+    limit_train: int | None = None
+    unofficial: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """A few words for a person."""
+        what = f"{self.family} teacher" if self.role == "teacher" else f"{self.submission.name} {self.direction}"
+        bias = f", {self.teacher_bias}" if self.teacher_bias and self.teacher_bias != "natural" else ""
+        return f"{what}{bias}, seed {self.seed}"
+
+    @property
+    def cost(self) -> float:
+        """Rough relative cost, for the estimate of the end and for starting long runs first."""
+        epochs = self.track.training.teacher_epochs if self.role == "teacher" else self.track.training.student_epochs
+        images = epochs * (self.limit_train or self.track.data.num_train) / 1000
+        weight = {"cnn": 1.0, "vit": 2.0}
+        forward = 0.0 if self.teacher is None else weight[self.teacher.family] / 3
+        return images * (weight[self.family] + forward) + weight[self.family]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: a track, submissions, directions and seeds, on one device.
+
+    """
+
+    track_name: str
+    track: Track
+    submissions: Sequence[Submission]
+    teacher_submission: Submission
+    directions: Sequence[Direction]
+    seeds: Sequence[int]
+    device: str
+    limit_train: int | None = None
+    unofficial: tuple[str, ...] = ()
+
+
+def expand(request: Request) -> list[PlannedRun]:
+    """All runs of a request, each once, teachers before their students.
+
+    Raises:
+        InputError: a submission does not support any of the directions that were asked for.
+    """
+    runs: dict[str, PlannedRun] = {}
+    for submission in request.submissions:
+        if not set(submission.directions) & set(request.directions):
+            raise InputError(
+                f"method {submission.name!r} supports the direction {' and '.join(submission.directions)}, "
+                f"not {' or '.join(request.directions)}"
+            )
+    for seed in request.seeds:
+        for direction in request.directions:
+            teacher_family, student_family = families(direction)
+            teachers = [_teacher(request, teacher_family, bias, seed) for bias in request.track.teacher_biases]
+            runs.update((teacher.run_id, teacher) for teacher in teachers)
+            for submission in request.submissions:
+                if direction in submission.directions:
+                    arms = teachers if submission.uses_teacher else [None]
+                    students = (_student(request, submission, direction, student_family, arm, seed) for arm in arms)
+                    runs.update((student.run_id, student) for student in students)
+    return sorted(runs.values(), key=lambda run: (run.seed, run.role != "teacher"))
+
+
+def _teacher(request: Request, family: Family, bias: TeacherBias, seed: int) -> PlannedRun:
+    return _planned(request, "teacher", request.teacher_submission, family, seed, direction=None, bias=bias, teacher=None)
+
+
+def _student(
+    request: Request,
+    submission: Submission,
+    direction: Direction,
+    family: Family,
+    teacher: PlannedRun | None,
+    seed: int,
+) -> PlannedRun:
+    bias = teacher.teacher_bias if teacher else None
+    return _planned(request, "student", submission, family, seed, direction=direction, bias=bias, teacher=teacher)
+
+
+def _planned(
+    request: Request,
+    role: Literal["teacher", "student"],
+    submission: Submission,
+    family: Family,
+    seed: int,
+    *,
+    direction: Direction | None,
+    bias: TeacherBias | None,
+    teacher: PlannedRun | None,
+) -> PlannedRun:
+    decides = {
+        "training": request.track.training_digest,
+        "track": request.track_name,
+        "role": role,
+        "family": family,
+        "direction": direction,
+        "bias": bias,
+        "method": submission.name,
+        "code": submission.code,
+        "config": dict(submission.config),
+        "seed": seed,
+        "teacher": teacher.run_id if teacher else None,
+        "device": request.device,
+        "limit_train": request.limit_train,
+        "numerics": NUMERICS_VERSION,
+    }
+    return PlannedRun(
+        run_id=digest(decides)[:ID_LENGTH],
+        role=role,
+        track_name=request.track_name,
+        track=request.track,
+        family=family,
+        direction=direction,
+        teacher_bias=bias,
+        submission=submission,
+        seed=seed,
+        teacher=teacher,
+        device=request.device,
+        limit_train=request.limit_train,
+        unofficial=request.unofficial,
+    )
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Seeds from "0", "0,3" or "0-4"; InputError otherwise."""
+    seeds: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.strip().partition("-")
+            seeds.extend(range(int(first), int(last or first) + 1))
+    except ValueError:
+        seeds = []
+    if not seeds:
+        raise InputError(f"--seeds {text!r} is not a list of seeds; write 0, or 0,1,2, or 0-4")
+    return tuple(dict.fromkeys(seeds))
+
+
+def with_overrides(
+    track: Track, *, epochs: int | None, limit_test: int | None, limit_train: int | None
+) -> tuple[Track, tuple[str, ...]]:
+    """The track as it is run, and why that is not official.
+
+    `limit_test` keeps at most that many images a set; `epochs` replaces the epochs of teachers and students.
+    """
+    reasons = []
+    changes: dict[str, Any] = {}
+    if epochs is not None:
+        changes["training"] = track.training.model_copy(update={"teacher_epochs": epochs, "student_epochs": epochs})
+        reasons.append(f"--epochs {epochs}")
+    if limit_test is not None:
+        changes["test_sets"] = tuple(s.model_copy(update={"images": min(s.images, limit_test)}) for s in track.test_sets)
+        reasons.append(f"--limit-test {limit_test}")
+    if limit_train is not None:
+        changes["data"] = track.data.model_copy(update={"num_train": min(track.data.num_train, limit_train)})
+        reasons.append(f"--limit-train {limit_train}")
+    return track.model_copy(update=changes), tuple(reasons)
+
+
+def described(runs: Iterable[PlannedRun]) -> str:
+    """The number of runs in words: "4 teachers and 6 students"."""
+    runs = list(runs)
+    teachers = sum(run.role == "teacher" for run in runs)
+    return f"{teachers} teachers and {len(runs) - teachers} students"
+
+
+def as_plain(config: object) -> dict[str, Any]:
+    """A method's config as JSON values."""
+    return asdict(config)  # type: ignore[call-overload,no-any-return]

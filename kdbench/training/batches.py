@@ -1,0 +1,79 @@
+"""Training batches from images in memory: order and augmentation are pure functions of the seed, whatever the method."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdbench.api import Batch
+from kdbench.data.training_sets import TrainingSet
+from kdbench.randomness import seed_of
+from kdbench.spec import Augmentation, Data
+
+Stream = tuple[str | int, ...]
+
+
+class Batches:
+    """A training set on the device, and the batches drawn from it.
+
+    Args:
+        data: images (N, H, W, 3) uint8 and labels (N,).
+        settings: normalisation of the track.
+        augmentation: shifts and flips of the track.
+        batch_size: images a batch; an epoch drops the rest that does not fill one.
+        stream: names the order and the augmentation; arms that share it see the same batches.
+        device: where the images live; they are moved once.
+        channels_last: memory format of the batches.
+    """
+
+    def __init__(
+        self,
+        data: TrainingSet,
+        settings: Data,
+        augmentation: Augmentation,
+        *,
+        batch_size: int,
+        stream: Stream,
+        device: torch.device,
+        channels_last: bool,
+    ) -> None:
+        if batch_size > len(data.labels):
+            raise ValueError(f"a batch of {batch_size} images needs at least as many training images, not {len(data.labels)}")
+        images = torch.from_numpy(data.images).permute(0, 3, 1, 2)
+        shift = augmentation.shift
+        self._padded = F.pad(images.float(), (shift,) * 4, mode="replicate").to(torch.uint8).to(device)
+        self.labels = torch.from_numpy(data.labels).to(device)
+        self._mean = torch.tensor(settings.mean, device=device).view(3, 1, 1) * 255
+        self._scale = 1 / (torch.tensor(settings.std, device=device).view(3, 1, 1) * 255)
+        self._shift, self._flip, self._size = shift, augmentation.flip, settings.image_size
+        self._batch_size, self._stream, self._device = batch_size, stream, device
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+
+    @property
+    def per_epoch(self) -> int:
+        return len(self.labels) // self._batch_size
+
+    def epoch(self, epoch: int, *, first: int = 0, stage: str = "train") -> Iterator[Batch]:
+        """The batches of an epoch from number `first` on; another `stage` has an order of its own."""
+        order = torch.randperm(len(self.labels), generator=self._generator(stage, "order", epoch))
+        for number in range(first, self.per_epoch):
+            index = order[number * self._batch_size : (number + 1) * self._batch_size]
+            yield self._batch(index, self._generator(stage, "augment", epoch, number))
+
+    def _generator(self, *name: str | int) -> torch.Generator:
+        return torch.Generator().manual_seed(seed_of(*self._stream, *name))
+
+    def _batch(self, index: Tensor, generator: torch.Generator) -> Batch:
+        count, side = len(index), self._size
+        corner = torch.randint(2 * self._shift + 1, (2, count, 1), generator=generator)
+        columns = torch.arange(side).expand(count, side)
+        if self._flip:
+            flipped = torch.randint(2, (count, 1), generator=generator).bool()
+            columns = torch.where(flipped, columns.flip(1), columns)
+        rows, columns = (corner[0] + torch.arange(side)).to(self._device), (corner[1] + columns).to(self._device)
+        index = index.to(self._device)
+        channels = torch.arange(3, device=self._device)[None, :, None, None]
+        pixels = self._padded[index[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
+        images = ((pixels.float() - self._mean) * self._scale).contiguous(memory_format=self._format)
+        return Batch(images=images, labels=self.labels[index], index=index)

@@ -1,0 +1,236 @@
+"""One training from start to end, resumable at its last checkpoint."""
+
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from kdbench.api import Method, Task
+from kdbench.backbones import Backbone
+from kdbench.data.training_sets import TrainingSet
+from kdbench.environment import describe_environment
+from kdbench.randomness import seed_of
+from kdbench.records import WEIGHTS, Timing, atomic_file
+from kdbench.spec import Family, TeacherBias, Track
+from kdbench.training.batches import Batches
+from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
+from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest
+from kdbench.training.outcome import TrainingOutcome, write_outcome
+from kdbench.training.run import BudgetExceeded, Diverged, MeteredRun
+from kdbench.training.stopwatch import Stopwatch
+
+CHECKPOINT_SECONDS = 30.0
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What to train.
+
+    Attributes:
+        track_name, track: the track as it is run, overrides included.
+        role: students share initialisation and data order within a seed; teachers have streams of their own.
+        family: of the network to train.
+        bias: a teacher's planted bias; None for students.
+        seed: the run's random seed.
+        method_class, config: the submission, and an instance of its `Config`.
+        teacher_family, teacher_weights: the trained teacher, when the method uses one.
+        folder: where weights, checkpoint and outcome go.
+        device: "cpu" or "cuda".
+    """
+
+    track_name: str
+    track: Track
+    role: str
+    family: Family
+    bias: TeacherBias | None
+    seed: int
+    method_class: type[Method]
+    config: Any
+    teacher_family: Family | None
+    teacher_weights: Path | None
+    folder: Path
+    device: str
+
+    @property
+    def epochs(self) -> int:
+        training = self.track.training
+        return training.teacher_epochs if self.role == "teacher" else training.student_epochs
+
+    @property
+    def stream(self) -> tuple[str | int, ...]:
+        return ("batches", self.track_name, self.role, self.family if self.role == "teacher" else "", self.bias or "", self.seed)
+
+
+def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
+    """Trains, then writes the weights and the outcome into the assignment's folder.
+
+    A loss that is not finite, a budget overdrawn and memory that runs out are outcomes; any other error is raised.
+    """
+    try:
+        outcome = _Training(assignment, data).run(progress)
+    except Diverged as error:
+        outcome = TrainingOutcome(status="diverged", reason=str(error))
+    except BudgetExceeded as error:
+        outcome = TrainingOutcome(status="over_budget", reason=str(error))
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        outcome = TrainingOutcome(status="oom", reason=f"memory ran out: {error}")
+    write_outcome(assignment.folder, outcome)
+    remove_checkpoint(assignment.folder)
+    return outcome
+
+
+class _Training:
+    def __init__(self, assignment: Assignment, data: TrainingSet) -> None:
+        self.assignment = assignment
+        self.device = torch.device(assignment.device)
+        self.stopwatch = Stopwatch(self.device)
+        self.batches = self._make_batches(data)
+        student = self._network(assignment.family, assignment.role)
+        teacher = self._teacher()
+        total_steps = assignment.epochs * self.batches.per_epoch
+        task = self._task(student, teacher, total_steps)
+        torch.manual_seed(seed_of("method", assignment.track_name, assignment.method_class.name, assignment.seed))
+        method = assignment.method_class(task, assignment.config).to(self.device)
+        self.metered = MeteredRun(
+            student=student.train(),
+            teacher=teacher,
+            method=method.train(),
+            batches=self.batches,
+            training=assignment.track.training,
+            backbone=assignment.track.backbones[assignment.family],
+            total_steps=total_steps,
+            stopwatch=self.stopwatch,
+            device=self.device,
+        )
+        self.curves: list[dict[str, float]] = []
+        self.epoch_seconds: list[float] = []
+
+    def _make_batches(self, data: TrainingSet) -> Batches:
+        track = self.assignment.track
+        return Batches(
+            data,
+            track.data,
+            track.augmentation,
+            batch_size=track.training.batch_size,
+            stream=self.assignment.stream,
+            device=self.device,
+            channels_last=self.assignment.family == "cnn",
+        )
+
+    def _network(self, family: Family, role: str) -> Backbone:
+        seed = head_seed(self.assignment.track_name, role, family, self.assignment.seed, self.assignment.bias)
+        return self._placed(new_backbone(self.assignment.track, family, seed=seed))
+
+    def _teacher(self) -> Backbone | None:
+        assignment = self.assignment
+        if assignment.teacher_weights is None or assignment.teacher_family is None:
+            return None
+        teacher = new_backbone(assignment.track, assignment.teacher_family, seed=0, pretrained=False)
+        teacher.model.load_state_dict(read_weights(assignment.teacher_weights), strict=True)
+        return self._placed(teacher).eval().requires_grad_(False)
+
+    def _placed(self, backbone: Backbone) -> Backbone:
+        memory_format = torch.channels_last if backbone.family == "cnn" else torch.contiguous_format
+        return backbone.to(self.device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
+
+    def _task(self, student: Backbone, teacher: Backbone | None, total_steps: int) -> Task:
+        data = self.assignment.track.data
+        return Task(
+            num_classes=data.num_classes,
+            num_train=len(self.batches.labels),
+            train_labels=self.batches.labels,
+            teacher=teacher.shapes(data.image_size) if teacher else None,
+            student=student.shapes(data.image_size),
+            total_steps=total_steps,
+            epochs=self.assignment.epochs,
+            seed=self.assignment.seed,
+            device=self.device,
+        )
+
+    def run(self, progress: Progress) -> TrainingOutcome:
+        metered, folder = self.metered, self.assignment.folder
+        teacher_before = state_digest(metered.teacher) if metered.teacher else ""
+        saved = load_checkpoint(folder)
+        if saved is None:
+            self._prepare()
+        else:
+            metered.restore(saved)
+            self.curves, self.epoch_seconds = saved["curves"], saved["epoch_seconds"]
+        elapsed = self._epochs(0.0 if saved is None else saved["epoch_elapsed"], progress)
+        if metered.teacher and state_digest(metered.teacher) != teacher_before:
+            raise BudgetExceeded("the method changed the teacher's weights or buffers")
+        weights = {name: tensor.contiguous() for name, tensor in metered.student.model.state_dict().items()}
+        with atomic_file(folder / WEIGHTS) as file:
+            file.write(save(weights))
+        return self._outcome(elapsed)
+
+    def _prepare(self) -> None:
+        before = state_digest(self.metered.student)
+        self.metered.prepare()
+        if state_digest(self.metered.student) != before:
+            raise BudgetExceeded("`prepare` changed the student")
+
+    def _epochs(self, elapsed: float, progress: Progress) -> float:
+        """Trains what is left; `elapsed` are the seconds that an interrupted epoch took already. Returns all seconds."""
+        metered, per_epoch = self.metered, self.batches.per_epoch
+        while metered.step < metered.total_steps:
+            epoch_start = last_saved = self.stopwatch.now()
+            batches = self.batches.epoch(metered.epoch, first=metered.step % per_epoch)
+            while True:
+                with self.stopwatch.part("data"):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                metered.train_on(batch)
+                progress(metered.step, metered.total_steps)
+                if self.stopwatch.now() - last_saved > CHECKPOINT_SECONDS and metered.step % per_epoch:
+                    last_saved = self.stopwatch.now()
+                    self._checkpoint(elapsed + last_saved - epoch_start)
+            self.epoch_seconds.append(elapsed + self.stopwatch.now() - epoch_start)
+            elapsed = 0.0
+            rate = self.metered.schedule.get_last_lr()[0]
+            self.curves.append({**metered.take_means(), "learning_rate": rate, "seconds": self.epoch_seconds[-1]})
+            self._checkpoint(0.0)
+        return sum(self.epoch_seconds)
+
+    def _checkpoint(self, epoch_elapsed: float) -> None:
+        progress = {"curves": self.curves, "epoch_seconds": self.epoch_seconds, "epoch_elapsed": epoch_elapsed}
+        save_checkpoint(self.assignment.folder, {**self.metered.state(), **progress})
+
+    def _outcome(self, training_seconds: float) -> TrainingOutcome:
+        seconds = self.stopwatch.read()
+        parts = sum(seconds.get(part, 0.0) for part in ("data", "teacher", "student"))
+        prepare = seconds.get("prepare", 0.0)
+        timing = Timing(
+            data=seconds.get("data", 0.0),
+            teacher=seconds.get("teacher", 0.0),
+            student=seconds.get("student", 0.0),
+            prepare=prepare,
+            method=max(0.0, prepare + training_seconds - parts),
+            training=prepare + training_seconds,
+            epochs=tuple(self.epoch_seconds),
+        )
+        return TrainingOutcome(
+            status="ok",
+            budget=self.metered.budget,
+            timing=timing,
+            peak_memory_bytes=peak_memory(self.device),
+            parameters=sum(p.numel() for p in self.metered.student.parameters()),
+            weights=state_digest(self.metered.student.model),
+            curves=tuple(self.curves),
+            environment=describe_environment(self.device, self.assignment.track.training),
+        )
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes held at once: by the allocator on CUDA, by the process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,67 @@
+"""Builds the networks of a track: the one place that initialises and loads backbones."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from kdbench.backbones import Backbone, create_model
+from kdbench.errors import DataError
+from kdbench.randomness import seed_of
+from kdbench.resources import shipped
+from kdbench.spec import BackboneSpec, Family, Track
+
+
+def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = True) -> Backbone:
+    """A backbone of the track with its shipped weights, if it has any, and a fresh classifier drawn from `seed`.
+
+    The caller's random state is left as it was. DataError if the weights are missing, damaged or of another network.
+    """
+    spec = track.backbones[family]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = create_model(
+            spec.architecture, spec.arguments, num_classes=track.data.num_classes, cifar_stem=spec.cifar_stem
+        )
+    if pretrained and spec.weights is not None:
+        load_trunk(model, spec, shipped("benchmark", "v1", "weights", spec.weights))
+    return Backbone(model, family)
+
+
+def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
+    """Loads pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
+    state = read_weights(path, spec.weights_sha256)
+    head = {name for name, _ in model.named_parameters() if name.startswith(("fc.", "head."))}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    if set(missing) - head or unexpected:
+        raise DataError(f"{path} holds weights of another network than {spec.architecture}; restore the shipped file")
+
+
+def read_weights(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file; DataError if it is missing, damaged, or its SHA-256 is not the given one."""
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if sha256 is not None and found != sha256:
+            raise DataError(f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file")
+        return load_file(path)
+    except OSError as error:
+        raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
+    except SafetensorError as error:
+        raise DataError(f"weights {path} are damaged: {error}; restore the file") from error
+
+
+def state_digest(module: nn.Module) -> str:
+    """SHA-256 over the names and bytes of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def head_seed(track: str, role: str, family: Family, seed: int, bias: str | None = None) -> int:
+    """Seed of a network's initialisation: shared by all students of a seed, a teacher's own."""
+    return seed_of("init", track, role, family, seed, bias or "")

@@ -1,0 +1,36 @@
+"""What a training process leaves behind for the evaluator: a small file beside the weights."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from kdbench.records import Budget, Environment, Status, Timing, atomic_file
+
+OUTCOME = "training.json"
+
+
+class TrainingOutcome(BaseModel):
+    """How a training ended; the fields are those of `Record`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: Status
+    reason: str = ""
+    budget: Budget = Budget()
+    timing: Timing = Timing()
+    peak_memory_bytes: int = 0
+    parameters: int = 0
+    weights: str | None = None
+    curves: tuple[dict[str, float], ...] = ()
+    environment: Environment | None = None
+
+
+def write_outcome(folder: Path, outcome: TrainingOutcome) -> None:
+    with atomic_file(folder / OUTCOME) as file:
+        file.write(outcome.model_dump_json(indent=1).encode())
+
+
+def read_outcome(folder: Path) -> TrainingOutcome | None:
+    """The outcome in `folder`, or None if training has not ended there."""
+    path = folder / OUTCOME
+    return TrainingOutcome.model_validate_json(path.read_bytes()) if path.exists() else None

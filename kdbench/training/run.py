@@ -1,0 +1,206 @@
+"""The harness as a method sees it: metered forwards, one metered update a step."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdbench.api import Batch, Method, Output
+from kdbench.backbones import Backbone
+from kdbench.records import Budget
+from kdbench.spec import BackboneSpec, Training
+from kdbench.training.batches import Batches
+from kdbench.training.optimisation import make_optimizer, rate_factor
+from kdbench.training.stopwatch import Stopwatch
+
+
+class BudgetExceeded(Exception):
+    """The method drew or updated more than the budget allows; the message says what."""
+
+
+class Diverged(Exception):
+    """A loss is not finite any more; the message says which and when."""
+
+
+class MeteredRun:
+    """Implements `kdbench.api.Run` for one training.
+
+    Args:
+        student, teacher: networks on the device; no teacher for methods that use none.
+        method: on the device too.
+        batches: where training images come from.
+        training, backbone: recipe of the track and of the student's family.
+        total_steps: updates that the budget allows.
+        stopwatch: where time is added up.
+    """
+
+    def __init__(
+        self,
+        *,
+        student: Backbone,
+        teacher: Backbone | None,
+        method: Method,
+        batches: Batches,
+        training: Training,
+        backbone: BackboneSpec,
+        total_steps: int,
+        stopwatch: Stopwatch,
+        device: torch.device,
+    ) -> None:
+        self.student, self.teacher, self.method = student, teacher, method
+        self.stopwatch, self.total_steps = stopwatch, total_steps
+        self._batches, self._training, self._device = batches, training, device
+        self.own_optimizers = dict(method.optimizers())
+        self.optimizer = make_optimizer(self._trained_parameters(), backbone)
+        self._clipped = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: rate_factor(min(step, total_steps - 1), total_steps, training.warmup)
+        )
+        self.counts: defaultdict[str, int] = defaultdict(int)
+        self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+        self._logged: defaultdict[str, int] = defaultdict(int)
+        self._graph_images = 0
+        self._preparing = False
+        precision = training.cuda_precision if device.type == "cuda" else training.cpu_precision
+        self._autocast = precision == "bfloat16"
+
+    def _trained_parameters(self) -> list[nn.Parameter]:
+        students = {id(p) for p in self.student.parameters()}
+        owned: set[int] = set()
+        for name, optimizer in self.own_optimizers.items():
+            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            if held & students:
+                raise BudgetExceeded(f"optimizer {name!r} holds parameters of the student, which only the harness updates")
+            owned |= held
+        return [*self.student.parameters(), *(p for p in self.method.parameters() if id(p) not in owned)]
+
+    @property
+    def step(self) -> int:
+        return self.counts["steps"]
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self._batches.per_epoch
+
+    @property
+    def progress(self) -> float:
+        return self.step / self.total_steps
+
+    def autocast(self) -> Any:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
+
+    def student_forward(self, images: Tensor) -> Output:
+        with self.stopwatch.part("student"), self.autocast():
+            output: Output = self.student(images, self.method.needs)
+        self.counts["student_forward_images"] += len(images)
+        if torch.is_grad_enabled():
+            self._graph_images += len(images)
+        return output
+
+    @torch.no_grad()
+    def teacher_forward(self, images: Tensor) -> Output:
+        if self.teacher is None:
+            raise RuntimeError(f"{type(self.method).__name__} sets uses_teacher = False but asks for the teacher's output")
+        with self.stopwatch.part("teacher"), self.autocast():
+            output: Output = self.teacher(images, self.method.needs)
+        self.counts["teacher_forward_images"] += len(images)
+        return output
+
+    def batches(self, n: int) -> Iterator[Batch]:
+        if not self._preparing:
+            raise RuntimeError("only `prepare` may draw batches; `step` is handed its batch")
+        drawn = 0
+        for epoch in range(n // self._batches.per_epoch + 1):
+            for batch in self._batches.epoch(epoch, stage="prepare"):
+                if drawn == n:
+                    return
+                self.counts["prepare_examples"] += len(batch.index)
+                if self.counts["prepare_examples"] > len(self._batches.labels):
+                    raise BudgetExceeded("`prepare` drew more than one pass over the training set")
+                drawn += 1
+                yield batch
+
+    def prepare(self) -> None:
+        """Runs the method's own stage before training."""
+        self._preparing = True
+        started = self.stopwatch.now()
+        self.method.prepare(self)
+        self.stopwatch.add("prepare", self.stopwatch.now() - started)
+        self._preparing = False
+
+    def train_on(self, batch: Batch) -> None:
+        """One step of the method, which must update the student exactly once."""
+        before = self.step
+        self.counts["examples"] += len(batch.index)
+        with self.autocast():
+            self.method.step(self, batch)
+        if self.step != before + 1:
+            raise BudgetExceeded(f"a step must update the student once, it did {self.step - before} times")
+
+    def backward_and_step(self, losses: Tensor | Mapping[str, Tensor]) -> None:
+        if self._preparing:
+            raise BudgetExceeded("`prepare` may not update the student")
+        if self.step >= self.total_steps:
+            raise BudgetExceeded(f"more than {self.total_steps} updates of the student")
+        terms = dict(losses) if isinstance(losses, Mapping) else {"loss": losses}
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        with self.stopwatch.part("student"):
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            if self._training.gradient_clip:
+                nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
+            self.optimizer.step()
+            self.schedule.step()
+        self.counts["student_backward_images"] += self._graph_images
+        self.counts["steps"] += 1
+        self._graph_images = 0
+        self.log(**{**terms, "loss": total})
+
+    def log(self, **scalars: float | Tensor) -> None:
+        for name, value in scalars.items():
+            self._sums[name] += value.detach().float() if isinstance(value, Tensor) else value
+            self._logged[name] += 1
+
+    def take_means(self) -> dict[str, float]:
+        """Means of all that was logged since the last call. Diverged if one is not finite."""
+        means = {name: (total / self._logged[name]).item() for name, total in self._sums.items()}
+        self._sums.clear()
+        self._logged.clear()
+        for name, value in means.items():
+            if value != value or value in (float("inf"), float("-inf")):
+                raise Diverged(f"{name} was not finite in the epoch that ended at step {self.step} of {self.total_steps}")
+        return means
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(**self.counts)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of the run."""
+        return {
+            "student": self.student.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "own_optimizers": {name: optimizer.state_dict() for name, optimizer in self.own_optimizers.items()},
+            "counts": dict(self.counts),
+            "sums": dict(self._sums),
+            "logged": dict(self._logged),
+            "seconds": self.stopwatch.read(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to where a checkpoint was taken."""
+        self.student.load_state_dict(state["student"])
+        self.method.load_state_dict(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        for name, optimizer in self.own_optimizers.items():
+            optimizer.load_state_dict(state["own_optimizers"][name])
+        self.counts.update(state["counts"])
+        self._sums.update({name: total.to(self._device) for name, total in state["sums"].items()})
+        self._logged.update(state["logged"])
+        for part, seconds in state["seconds"].items():
+            self.stopwatch.add(part, seconds)

@@ -1,0 +1,49 @@
+"""The one place that reads the clock of a training run."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Stopwatch:
+    """Adds up seconds by part. On CUDA the parts are timed with events, so that nothing waits for the device until `read`."""
+
+    def __init__(self, device: torch.device, seconds: dict[str, float] | None = None) -> None:
+        self._cuda = device.type == "cuda"
+        self._seconds: defaultdict[str, float] = defaultdict(float, seconds or {})
+        self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Times the block it encloses, to be added to `name`."""
+        if not self._cuda:
+            start = time.perf_counter()
+            yield
+            self._seconds[name] += time.perf_counter() - start
+            return
+        before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        before.record()
+        yield
+        after.record()
+        self._events.append((name, before, after))
+
+    def add(self, name: str, seconds: float) -> None:
+        self._seconds[name] += seconds
+
+    def now(self) -> float:
+        """Seconds on a monotonic clock, with all work of the device done."""
+        if self._cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def read(self) -> dict[str, float]:
+        """Seconds of every part so far."""
+        if self._events:
+            torch.cuda.synchronize()
+            for name, before, after in self._events:
+                self._seconds[name] += before.elapsed_time(after) / 1000
+            self._events.clear()
+        return dict(self._seconds)

@@ -1,0 +1,25 @@
+"""How teachers are trained: cross-entropy on their own training set."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdbench.api import Batch, Method, Output
+
+
+class Supervised(Method):
+    """L = CE(z, y) on the labels of the teacher's law."""
+
+    name, paper = "teacher", ""
+    summary = "trained on labels that follow the planted cue (or on the data set's own)"
+    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    uses_teacher = False
+
+    @dataclass(frozen=True)
+    class Config:
+        pass
+
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Mapping[str, Tensor]:  # noqa: ARG002
+        return {"cross_entropy": F.cross_entropy(student.logits, batch.labels)}
