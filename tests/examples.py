@@ -1,0 +1,71 @@
+"""Small, valid values for tests to start from."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdbench.records import (
+    Digests,
+    Environment,
+    Predictions,
+    Record,
+    SetPredictions,
+    SetResult,
+    record_folder,
+    write_record,
+)
+
+ENVIRONMENT = Environment(
+    kdbench="0.1.0",
+    python="3.11.7",
+    torch="2.6.0",
+    timm="1.0.15",
+    numpy="2.0.0",
+    platform="Linux",
+    processor="x86_64",
+    device="cpu",
+    device_class="cpu-float32",
+    threads=1,
+)
+DIGESTS = Digests(training="t" * 64, testsets="e" * 64, code="c" * 64, weights="w" * 64, arrays={"clean": "a" * 64})
+ACCURACIES = {"clean": 0.9, "shape": 0.5, "texture": 0.1, "locality": 0.3, "noise": 0.82}
+
+
+def a_record(**changes: Any) -> Record:
+    """The record of an `lm` student on the synthetic track that went well; `changes` replace fields."""
+    values: dict[str, Any] = {
+        "run_id": "0123abcd",
+        "role": "student",
+        "track": "synthetic",
+        "family": "vit",
+        "direction": "cnn-to-vit",
+        "teacher_bias": "shape",
+        "method": "lm",
+        "config": {"temperature": 4.0, "distill_weight": 0.9},
+        "seed": 0,
+        "teacher_run_id": "teacher0",
+        "status": "ok",
+        "digests": DIGESTS,
+        "environment": ENVIRONMENT,
+        "peak_memory_bytes": 10**9,
+        "curves": ({"train_accuracy": 0.4, "cross_entropy": 1.5}, {"train_accuracy": 0.8, "cross_entropy": 0.5}),
+        "test": {name: SetResult(images=1000, macro_accuracy=value) for name, value in ACCURACIES.items()},
+    }
+    return Record(**(values | changes))
+
+
+def some_predictions(images: int = 20) -> Predictions:
+    """Answers on one test set, every second one right."""
+    target = np.arange(images, dtype=np.int16) % 10
+    one = np.ones(images, np.float32)
+    label = np.where(np.arange(images) % 2 == 0, target, (target + 1) % 10).astype(np.int16)
+    index = np.arange(images, dtype=np.int32)
+    return {"clean": SetPredictions(index, target, target, label, 0.9 * one, 0.2 * one, 0.1 * one, np.nan * one)}
+
+
+def store(results: Path, record: Record) -> Path:
+    """Writes a record with predictions below `results` and returns its folder."""
+    folder = record_folder(results, record.track, record.run_id, record.digests.testsets)
+    write_record(folder, record, some_predictions())
+    return folder

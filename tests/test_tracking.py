@@ -1,0 +1,213 @@
+"""Records in MLflow, on real sqlite stores."""
+
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from mlflow import MlflowClient
+
+from kdbench.errors import InputError
+from kdbench.records import RESULT, SetResult, read_record
+from kdbench.spec import load_spec
+from kdbench.tracking import DATABASE, biases, mirror, serve, tracking_uri_of
+from tests.examples import a_record, store
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database; making one takes seconds, so tests copy it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    mirror(folder)
+    return folder / DATABASE
+
+
+@pytest.fixture
+def results(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty results folder with an empty MLflow store in it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_database, tmp_path / DATABASE)
+    return tmp_path
+
+
+def runs_of(results: Path, kind: str, track: str = "synthetic") -> list[Any]:
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    experiment = client.get_experiment_by_name(track)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], f"tags.`kdbench.kind` = '{kind}'"))
+
+
+def artifacts_of(results: Path, run: Any) -> set[str]:
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    return {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def test_a_track_is_an_experiment_and_a_record_a_child_of_the_invocation(results: Path) -> None:
+    store(results, a_record(run_id="one"))
+    store(results, a_record(run_id="two", track="cifar10-32"))
+    assert mirror(results, invocation="kdbench run").added == 2
+    for track, run_id in (("synthetic", "one"), ("cifar10-32", "two")):
+        (parent,) = runs_of(results, "invocation", track)
+        (child,) = runs_of(results, "record", track)
+        assert parent.info.run_name == "kdbench run"
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["kdbench.run_id"] == run_id
+        assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+
+
+def test_two_runs_can_be_compared_by_parameters_accuracy_and_bias(results: Path) -> None:
+    store(results, a_record(unofficial=("--epochs 1",)))
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    assert run.data.params["method"] == "lm"
+    assert run.data.params["seed"] == "0"
+    assert run.data.params["teacher_bias"] == "shape"
+    assert run.data.params["config.temperature"] == "4.0"
+    assert run.data.metrics["accuracy/clean"] == 0.9
+    assert run.data.metrics["bias/shape"] == pytest.approx(0.5)  # (.5 - .1) / (.9 - .1)
+    assert run.data.metrics["bias/texture"] == pytest.approx(0.0)
+    assert run.data.metrics["peak_memory_bytes"] == 1e9
+    assert run.data.tags["official"] == "no"
+    assert run.data.tags["unofficial"] == "--epochs 1"
+    assert run.data.tags["digest.testsets"] == "e" * 64
+
+
+def test_an_epoch_is_a_step_of_a_curve(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    history = client.get_metric_history(run.info.run_id, "epoch/train_accuracy")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 0.4), (1, 0.8)]
+
+
+def test_weights_predictions_and_log_are_artifacts(results: Path) -> None:
+    folder = store(results, a_record())
+    (folder / "weights.safetensors").write_bytes(b"weights")
+    (folder / "log.txt").write_text("a line\n")
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    assert artifacts_of(results, run) == {"result.json", "predictions.npz", "weights.safetensors", "log.txt"}
+
+
+def test_a_failed_run_is_mirrored_as_failed_with_its_reason(results: Path) -> None:
+    store(results, a_record(status="diverged", reason="the loss was not finite", test={}))
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["reason"] == "the loss was not finite"
+
+
+def test_mirroring_twice_is_the_same_as_once(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    before = [run.info.run_id for run in runs_of(results, "record") + runs_of(results, "invocation")]
+    second = mirror(results)
+    assert (second.added, second.replaced, second.unchanged) == (0, 0, 1)
+    assert [run.info.run_id for run in runs_of(results, "record") + runs_of(results, "invocation")] == before
+
+
+def test_a_run_made_again_replaces_what_was_mirrored_of_it(results: Path) -> None:
+    store(results, a_record(status="error", reason="out of luck"))
+    mirror(results)
+    store(results, a_record())
+    again = mirror(results)
+    (run,) = runs_of(results, "record")
+    assert (again.added, again.replaced) == (0, 1)
+    assert run.data.tags["status"] == "ok"
+
+
+def test_an_interrupted_mirror_is_completed_by_the_next(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(results, a_record(run_id="one"))
+    store(results, a_record(run_id="two"))
+
+    def interrupt(self: MlflowClient, run_id: str, *arguments: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            mirror(results)
+    mirror(results)
+    children, parents = runs_of(results, "record"), runs_of(results, "invocation")
+    assert sorted(run.data.tags["kdbench.run_id"] for run in children) == ["one", "two"]
+    assert {run.info.status for run in children + parents} == {"FINISHED"}
+    assert all("predictions.npz" in artifacts_of(results, run) for run in children)
+    assert len(parents) == 1
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/no/such/folder/mlflow.db", "http://127.0.0.1:9", "nonsense://store"])
+def test_a_broken_store_is_a_warning_and_no_record_is_lost(
+    results: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    folder = store(results, a_record())
+    outcome = mirror(results, uri)
+    assert outcome.added == 0
+    assert uri in outcome.warning
+    assert "kdbench track" in outcome.warning
+    assert "\n" not in outcome.warning
+    assert read_record(folder) == a_record()
+    assert mirror(results).added == 1
+
+
+def test_a_damaged_record_does_not_keep_the_others_out(results: Path) -> None:
+    damaged = store(results, a_record(run_id="damaged"))
+    (damaged / RESULT).write_text("{")
+    store(results, a_record(run_id="sound"))
+    outcome = mirror(results)
+    assert outcome.added == 1
+    assert str(damaged / RESULT) in outcome.warning
+
+
+def test_the_environment_names_another_store(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(results / DATABASE, tmp_path / "elsewhere.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    store(results, a_record())
+    assert mirror(results).uri.endswith("elsewhere.db")
+    assert len(runs_of(results, "record")) == 1
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert MlflowClient(tracking_uri=tracking_uri_of(results)).get_experiment_by_name("synthetic") is None
+
+
+def test_mirroring_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store(tmp_path, a_record())
+    assert mirror(tmp_path).added == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_student_at_chance_has_no_bias() -> None:
+    at_chance = {name: SetResult(images=1000, macro_accuracy=0.1) for name in ("clean", "shape")}
+    assert biases(a_record(test=at_chance), load_spec()) == {}
+
+
+def test_serving_a_folder_without_a_mirror_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="kdbench track"):
+        serve(tmp_path, 5000)
+
+
+def test_serving_on_a_port_in_use_is_refused(results: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="--port"):
+        serve(results, taken.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_the_server_answers_at_the_address_it_prints(results: Path) -> None:
+    pages: list[str] = []
+
+    def visit_and_stop(line: str) -> None:
+        address = line.split()[2]
+        pages.append(urlopen(address).read().decode())
+        raise KeyboardInterrupt
+
+    say: Callable[[str], None] = visit_and_stop
+    assert serve(results, _free_port(), say=say) == 0
+    assert "mlflow" in pages[0].lower()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
