@@ -1,0 +1,351 @@
+"""Fake but realistic records and predictions: a whole matrix of runs on disk, in a second, with known answers.
+
+    write_matrix(tmp_path, methods=("lm", "crd"), seeds=(0, 1, 2), transfer={"lm": 0.4, "crd": 0.7})
+
+The right answers are known: a student's chance-corrected profile is its independent's, moved by `transfer` towards its
+teacher's, so tau comes out as `transfer` (but for rounding to whole images and, unless it is 0, `spread`). Everything is a
+pure function of the arguments.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdbench.records import (
+    Budget,
+    Digests,
+    Environment,
+    Predictions,
+    Record,
+    SetPredictions,
+    SetResult,
+    Status,
+    Timing,
+    record_folder,
+    write_record,
+)
+from kdbench.spec import BIAS_AXES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families, load_spec
+
+CONFIGS: Mapping[str, dict[str, Any]] = {
+    "lm": {"temperature": 4.0, "distill_weight": 0.9},
+    "crd": {"temperature": 0.07},
+}
+EPOCH_SECONDS: Mapping[Family, float] = {"cnn": 3.4, "vit": 8.7}
+PARAMETERS: Mapping[Family, int] = {"cnn": 307_498, "vit": 451_882}
+
+
+@dataclass(frozen=True)
+class FakeProfile:
+    """What a network shall answer: clean accuracy, c of each axis, shares of conflict images by shape and by texture."""
+
+    clean: float
+    bias: Mapping[Axis, float]
+    conflict: tuple[float, float]
+
+    @classmethod
+    def of(cls, clean: float, *bias: float, conflict: tuple[float, float]) -> "FakeProfile":
+        """`bias` in the order of BIAS_AXES: texture, shape, locality, scramble, noise."""
+        return cls(clean, dict(zip(BIAS_AXES, bias, strict=True)), conflict)
+
+    def moved(self, towards: "FakeProfile", origin: "FakeProfile", share: float) -> "FakeProfile":
+        """This profile plus `share` of the way from `origin` to `towards`; clean accuracy stays."""
+        bias = {axis: c + share * (towards.bias[axis] - origin.bias[axis]) for axis, c in self.bias.items()}
+        shape, texture = (
+            own + share * (there - here)
+            for own, there, here in zip(self.conflict, towards.conflict, origin.conflict, strict=True)
+        )
+        return replace(self, bias=bias, conflict=(max(shape, 0.0), max(min(texture, 1 - max(shape, 0.0)), 0.0)))
+
+
+TEACHERS: Mapping[tuple[Family, TeacherBias], FakeProfile] = {
+    ("vit", "shape"): FakeProfile.of(0.95, 0.08, 0.96, 0.22, 0.12, 0.88, conflict=(0.92, 0.02)),
+    ("vit", "texture"): FakeProfile.of(0.91, 0.80, 0.18, 0.05, 0.66, 0.32, conflict=(0.08, 0.68)),
+    ("vit", "natural"): FakeProfile.of(0.78, 0.32, 0.25, 0.38, 0.40, 0.82, conflict=(0.22, 0.41)),
+    ("cnn", "shape"): FakeProfile.of(0.98, 0.12, 0.95, 0.14, 0.09, 0.75, conflict=(0.94, 0.02)),
+    ("cnn", "texture"): FakeProfile.of(0.92, 0.84, 0.28, 0.05, 0.42, 0.08, conflict=(0.16, 0.58)),
+    ("cnn", "natural"): FakeProfile.of(0.91, 0.52, 0.12, 0.24, 0.22, 0.60, conflict=(0.14, 0.55)),
+}
+INDEPENDENTS: Mapping[tuple[Family, bool], FakeProfile] = {  # by family and whether the track's teachers are planted
+    ("vit", True): FakeProfile.of(0.96, 0.40, 0.62, 0.14, 0.32, 0.70, conflict=(0.58, 0.22)),
+    ("cnn", True): FakeProfile.of(0.97, 0.50, 0.58, 0.10, 0.34, 0.48, conflict=(0.54, 0.24)),
+    ("vit", False): FakeProfile.of(0.77, 0.31, 0.26, 0.37, 0.41, 0.80, conflict=(0.23, 0.40)),
+    ("cnn", False): FakeProfile.of(0.90, 0.50, 0.13, 0.25, 0.21, 0.61, conflict=(0.15, 0.54)),
+}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The settings of `write_matrix`, handed from function to function."""
+
+    results: Path
+    track: Track
+    track_name: str
+    seeds: Sequence[int]
+    images: int | None
+    transfer: Mapping[str, float]
+    spread: float
+    clean: Mapping[str, float]
+    failed: Mapping[tuple[str, int], tuple[Status, str]]
+    unofficial: tuple[str, ...]
+    environment: Environment
+    skip: Collection[str] = field(default=())
+
+    @property
+    def planted(self) -> bool:
+        return self.track.primary == "transfer"
+
+
+def write_matrix(
+    results: Path,
+    *,
+    track: str = "synthetic",
+    methods: Sequence[str] = ("lm",),
+    seeds: Sequence[int] = (0,),
+    directions: Sequence[Direction] | None = None,
+    images: int | None = 200,
+    transfer: float | Mapping[str, float] = 0.5,
+    spread: float = 0.02,
+    clean: Mapping[str, float] | None = None,
+    failed: Mapping[tuple[str, int], tuple[Status, str]] | None = None,
+    unofficial: tuple[str, ...] = (),
+    device_class: str = "cpu-float32",
+    skip: Collection[str] = (),
+) -> list[Path]:
+    """Writes teachers of every bias, independents and the students of all methods, in each direction, below `results`.
+
+    Args:
+        results: folder that gets `TRACK/RUN-TESTSETS/`.
+        track: a track of the shipped spec.
+        methods: names of the submissions beside `independent`.
+        seeds: random seeds; every seed has its own teachers.
+        directions: the track's, if None.
+        images: at most that many a test set (a multiple of 10; 90 for cue-conflict); None for the spec's number.
+        transfer: share of the teachers' difference that shows in the students, for all methods or by name.
+        spread: standard deviation of every c over seeds.
+        clean: clean accuracy by method, where it shall differ from independent's; 0.1 is chance, on every set.
+        failed: status and reason by (method, seed), "teacher" included: these records have no predictions.
+        unofficial: why the runs are not official.
+        device_class: of the machine they pretend to have run on.
+        skip: test sets that are left out of all predictions.
+
+    Returns:
+        Folders of the records written, teachers first.
+    """
+    shipped = load_spec().track(track)
+    every = transfer if isinstance(transfer, Mapping) else dict.fromkeys(methods, float(transfer))
+    environment = _environment(device_class)
+    matrix = Matrix(
+        results, shipped, track, seeds, images, every, spread, clean or {}, failed or {}, unofficial, environment, skip
+    )
+    folders = []
+    for seed in seeds:
+        wanted = directions or shipped.directions
+        for family in dict.fromkeys(families(direction)[0] for direction in wanted):
+            folders += [_write_teacher(matrix, family, bias, seed) for bias in shipped.teacher_biases]
+        for direction in wanted:
+            folders.append(_write_student(matrix, "independent", direction, None, seed))
+            folders += [_write_student(matrix, m, direction, b, seed) for m in methods for b in shipped.teacher_biases]
+    return folders
+
+
+def _write_teacher(matrix: Matrix, family: Family, bias: TeacherBias, seed: int) -> Path:
+    profile = _jittered(TEACHERS[family, bias], matrix.spread, "teacher", family, bias, seed)
+    return _write(matrix, profile, method="teacher", family=family, direction=None, bias=bias, seed=seed)
+
+
+def _write_student(matrix: Matrix, method: str, direction: Direction, bias: TeacherBias | None, seed: int) -> Path:
+    teacher, family = families(direction)
+    alone = INDEPENDENTS[family, matrix.planted]
+    profile = alone
+    if bias is not None:
+        origin = _middle(teacher) if matrix.planted else alone
+        profile = alone.moved(TEACHERS[teacher, bias], origin, matrix.transfer[method])
+    if method in matrix.clean:
+        profile = replace(profile, clean=matrix.clean[method])
+    profile = _jittered(profile, matrix.spread, method, direction, bias or "alone", seed)
+    return _write(matrix, profile, method=method, family=family, direction=direction, bias=bias, seed=seed)
+
+
+def _middle(family: Family) -> FakeProfile:
+    """Half-way between the two planted teachers of a family."""
+    shape, texture = TEACHERS[family, "shape"], TEACHERS[family, "texture"]
+    return shape.moved(texture, shape, 0.5)
+
+
+def _jittered(profile: FakeProfile, spread: float, *name: str | int) -> FakeProfile:
+    noise = _generator(*name).normal(0, spread, len(BIAS_AXES))
+    bias = {axis: profile.bias[axis] + step for axis, step in zip(BIAS_AXES, noise, strict=True)}
+    return replace(profile, bias=bias)
+
+
+def _generator(*name: str | int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(int(digest(name)[:16], 16)))
+
+
+def _write(
+    matrix: Matrix,
+    profile: FakeProfile,
+    *,
+    method: str,
+    family: Family,
+    direction: Direction | None,
+    bias: TeacherBias | None,
+    seed: int,
+) -> Path:
+    status, reason = matrix.failed.get((method, seed), ("ok", ""))
+    predictions = (
+        _predictions(matrix, profile, method, direction or family, bias or "alone", seed) if status == "ok" else {}
+    )
+    record = Record(
+        run_id=_run_id(matrix, method, direction or family, bias, seed),
+        role="teacher" if direction is None else "student",
+        track=matrix.track_name,
+        family=family,
+        direction=direction,
+        teacher_bias=bias,
+        method=method,
+        config=CONFIGS.get(method, {}),
+        seed=seed,
+        teacher_run_id=_run_id(matrix, "teacher", families(direction)[0], bias, seed) if direction and bias else None,
+        status=status,
+        reason=reason,
+        unofficial=matrix.unofficial,
+        digests=Digests(
+            training=matrix.track.training_digest,
+            testsets=matrix.track.testsets_digest,
+            code=digest(["code", method]),
+            weights=digest(["weights", method, direction, bias, seed]) if status == "ok" else None,
+            arrays={name: digest(["array", name]) for name in predictions},
+        ),
+        environment=matrix.environment,
+        test={name: _result(one, matrix.track.data.num_classes) for name, one in predictions.items()},
+        **_costs(matrix.track, family, method, distilled=bias is not None and direction is not None, seed=seed),
+    )
+    folder = record_folder(matrix.results, matrix.track_name, record.run_id, record.digests.testsets)
+    write_record(folder, record, predictions)
+    return folder
+
+
+def _run_id(matrix: Matrix, method: str, place: str, bias: TeacherBias | None, seed: int) -> str:
+    return digest([matrix.track_name, matrix.environment.device_class, method, place, bias, seed])[:16]
+
+
+def _result(one: SetPredictions, num_classes: int) -> SetResult:
+    by_class = [np.mean(one.label[one.target == k] == k) for k in range(num_classes) if np.any(one.target == k)]
+    return SetResult(images=len(one.label), macro_accuracy=float(np.mean(by_class)))
+
+
+def _predictions(matrix: Matrix, profile: FakeProfile, *name: str | int) -> Predictions:
+    sets = [s for s in matrix.track.test_sets if s.name not in matrix.skip]
+    return {s.name: _answers(s, matrix, profile, *name) for s in sets}
+
+
+def _answers(test_set: TestSet, matrix: Matrix, profile: FakeProfile, *name: str | int) -> SetPredictions:
+    """Answers with exactly the wanted share right. An image is about as hard for one network as for another."""
+    classes, conflict = matrix.track.data.num_classes, test_set.axis == "cue-conflict"
+    step = classes * (classes - 1) if conflict else classes
+    count = max(min(test_set.images, matrix.images or test_set.images) // step, 1) * step
+    position = np.arange(count)
+    target = position % classes
+    texture = (target + 1 + position // classes % (classes - 1)) % classes if conflict else target
+    hardness = _generator("hardness").random(count)
+    order = np.argsort(hardness + 0.5 * _generator(test_set.name, *name).random(count), kind="stable")
+    label = (target + 1 + _generator("wrong", test_set.name, *name).integers(0, classes - 1, count)) % classes
+    if conflict:
+        first, second = (round(share * count) for share in profile.conflict)
+        elsewhere = (target + (texture - target) % classes % (classes - 1) + 1) % classes
+        label = np.where(elsewhere == target, (target + classes - 1) % classes, elsewhere)
+        label[order[first : first + second]] = texture[order[first : first + second]]
+    else:
+        chance = 1 / classes
+        bias = 1.0 if test_set.axis == "clean" else profile.bias[test_set.axis]
+        first = round(float(np.clip(chance + bias * (profile.clean - chance), 0, 1)) * count)
+    label[order[:first]] = target[order[:first]]
+    return _measured(np.where(conflict, -1, position), target, texture, label, order)
+
+
+def _measured(
+    index: NDArray[np.int64],
+    target: NDArray[np.int64],
+    texture: NDArray[np.int64],
+    label: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> SetPredictions:
+    ease = 1 - np.argsort(order) / len(order)
+    confidence = 0.3 + 0.69 * ease
+    nll = -np.log(np.where(label == target, confidence, (1 - confidence) / 9))
+    brier = np.where(label == target, 1.0, 1.6) * (1 - confidence) ** 2 + np.where(label == target, 0.0, 0.4)
+    return SetPredictions(
+        index=index.astype(np.int32),
+        target=target.astype(np.int16),
+        texture=texture.astype(np.int16),
+        label=label.astype(np.int16),
+        confidence=confidence.astype(np.float32),
+        nll=nll.astype(np.float32),
+        brier=brier.astype(np.float32),
+        kl=(0.4 * (1 - confidence)).astype(np.float32),
+    )
+
+
+def _costs(track: Track, family: Family, method: str, *, distilled: bool, seed: int) -> dict[str, Any]:
+    """Budget, timing, memory, parameters and curves of a run, as a record has them."""
+    epochs = track.training.student_epochs if method != "teacher" else track.training.teacher_epochs
+    seconds = EPOCH_SECONDS[family] * (1.4 if distilled else 1.0) * (1 + 0.02 * (seed % 3))
+    images = epochs * track.data.num_train
+    curve = [1 - 0.9 * 0.35**epoch for epoch in range(epochs)]
+    return {
+        "budget": Budget(
+            steps=epochs * (track.data.num_train // track.training.batch_size),
+            examples=images,
+            student_forward_images=images,
+            student_backward_images=images,
+            teacher_forward_images=images if distilled else 0,
+        ),
+        "timing": Timing(
+            data=0.04 * seconds * epochs,
+            teacher=0.28 * seconds * epochs if distilled else 0.0,
+            student=0.6 * seconds * epochs,
+            method=0.03 * seconds * epochs,
+            training=seconds * epochs,
+            evaluation=2.1,
+            epochs=tuple(seconds for _ in range(epochs)),
+        ),
+        "peak_memory_bytes": 610_000_000 + 40_000_000 * distilled,
+        "parameters": PARAMETERS[family],
+        "curves": tuple(
+            {"cross_entropy": 2.3 * (1.02 - right), "train_accuracy": right, "learning_rate": 1e-3 * (1 - right / 1.1)}
+            for right in curve
+        ),
+    }
+
+
+def _environment(device_class: str) -> Environment:
+    return Environment.model_validate(
+        {
+            "kdbench": "0.1.0",
+            "python": "3.11.9",
+            "torch": "2.6.0",
+            "timm": "1.0.15",
+            "numpy": "2.2.0",
+            "platform": "Linux-6.1-x86_64",
+            "processor": "x86_64",
+            "device": device_class.split("-", maxsplit=1)[0],
+            "device_class": device_class,
+            "threads": 1,
+            "command": "kdbench run",
+        }
+    )
+
+
+def record_of(folders: Sequence[Path], **fields: Any) -> Iterator[Path]:
+    """The folders among `folders` whose record has these values, for tests that damage or change one."""
+    from kdbench.records import read_record
+
+    for folder in folders:
+        record = read_record(folder)
+        if all(getattr(record, name) == value for name, value in fields.items()):
+            yield folder
