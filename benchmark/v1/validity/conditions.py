@@ -1,0 +1,96 @@
+"""Trains networks of the synthetic track outside the matrix: what the validity study and the choice of its knobs share."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kdbench.api import Method
+from kdbench.data import synthetic
+from kdbench.data.training_sets import TrainingSet
+from kdbench.evaluation import load_network, logits_of
+from kdbench.records import WEIGHTS
+from kdbench.spec import Family, Track
+from kdbench.training.loop import Assignment, train
+from kdbench.training.teacher import Supervised
+
+TRACK = "synthetic"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network: its family and where its weights lie."""
+
+    family: Family
+    folder: Path
+
+
+def look_of(track: Track) -> synthetic.Look:
+    assert track.data.look is not None
+    return synthetic.Look(**track.data.look.model_dump())
+
+
+def fit(
+    track: Track,
+    family: Family,
+    data: TrainingSet,
+    *,
+    seed: int,
+    role: str = "student",
+    bias: synthetic.Law | None = None,
+    method: type[Method] = Supervised,
+    config: object = None,
+    teacher: Network | None = None,
+    folder: Path | None = None,
+) -> Network:
+    """Trains one network under the track's budget; RuntimeError if that fails."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="kdbench-validity-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    assignment = Assignment(
+        track_name=TRACK,
+        track=track,
+        role=role,
+        family=family,
+        bias=bias,  # type: ignore[arg-type]
+        seed=seed,
+        method_class=method,
+        config=config or method.Config(),
+        teacher_family=teacher.family if teacher else None,
+        teacher_weights=teacher.folder / WEIGHTS if teacher else None,
+        folder=folder,
+        device="cpu",
+    )
+    outcome = train(assignment, data, lambda done, total: None)
+    if outcome.status != "ok":
+        raise RuntimeError(f"{family} {bias} seed {seed}: {outcome.status}, {outcome.reason}")
+    return Network(family, folder)
+
+
+def law_set(track: Track, law: synthetic.Law, role: str, seed: int) -> TrainingSet:
+    """The training set of a law, as the matrix draws it."""
+    drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, look=look_of(track))
+    return TrainingSet(images=drawn.images, labels=drawn.labels)
+
+
+def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(n,) classes that a network names."""
+    cpu = torch.device("cpu")
+    loaded = load_network(track, network.family, network.folder / WEIGHTS, cpu)
+    return logits_of(loaded, images, track.data, cpu).argmax(axis=1)
+
+
+def shares(track: Track, network: Network, sets: Mapping[str, synthetic.Drawn]) -> dict[str, float]:
+    """Accuracy on every condition; cue-conflict gives the share by shape and by texture."""
+    result = {}
+    for name, drawn in sets.items():
+        label = predicted(track, network, drawn.images)
+        if name == "cue-conflict":
+            result["by shape"] = float((label == drawn.shapes).mean())
+            result["by texture"] = float((label == drawn.textures).mean())
+        else:
+            result[name] = float((label == drawn.labels).mean())
+    return result

@@ -1,0 +1,199 @@
+"""One invocation from what was asked for to the page: plan, run, mirror, score, render."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from kdbench.errors import InputError, RecordError
+from kdbench.jobs.executor import LocalExecutor, Setting, existing_record
+from kdbench.jobs.launcher import ForkLauncher, Limits
+from kdbench.jobs.matrix import PlannedRun, Request, Submission, as_plain, described, expand, parse_seeds, with_overrides
+from kdbench.jobs.progress import RunProgress
+from kdbench.records import Record
+from kdbench.spec import Direction, load_spec
+
+INDEPENDENT = "independent"
+LARGEST_IMAGE = 32  # pixels; what this version builds test sets for
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of `kdbench run`, before anything is checked."""
+
+    track: str
+    methods: Sequence[str] = ()
+    directions: Sequence[str] = ()
+    seeds: str = "0"
+    configs: Sequence[str] = ()
+    out: Path = Path("runs")
+    data_root: Path | None = None
+    limit_train: int | None = None
+    limit_test: int | None = None
+    epochs: int | None = None
+    device: str = "auto"
+    workers: int | None = None
+    diagnostics: bool = False
+    retry_failed: bool = False
+    spec: Path | None = None
+    time_limit: float = 4 * 3600
+    memory_limit: float = 16.0
+
+
+def cache_folder() -> Path:
+    """Where built test arrays and downloads are kept: `KDBENCH_CACHE`, or `kdbench` in the user's cache folder."""
+    if "KDBENCH_CACHE" in os.environ:
+        return Path(os.environ["KDBENCH_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdbench"
+
+
+def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
+    """Checks what was asked for and expands it; InputError in one sentence if something is wrong. Trains nothing."""
+    from kdbench.environment import choose_device
+
+    spec = load_spec(asked.spec)
+    track, reasons = with_overrides(
+        spec.track(asked.track), epochs=asked.epochs, limit_test=asked.limit_test, limit_train=asked.limit_train
+    )
+    if asked.spec is not None:
+        reasons = (*reasons, f"--spec {asked.spec.name}")
+    if track.data.image_size > LARGEST_IMAGE:
+        raise InputError(f"track {asked.track!r} has images of {track.data.image_size} pixels, and this version runs tracks of {LARGEST_IMAGE}")
+    device = choose_device(asked.device)
+    submissions = _submissions(asked.methods, _parse_configs(asked.configs))
+    directions = _directions(asked.directions, track.directions)
+    request = Request(
+        track_name=asked.track,
+        track=track,
+        submissions=submissions,
+        teacher_submission=_teacher_submission(),
+        directions=directions,
+        seeds=parse_seeds(asked.seeds),
+        device=device,
+        limit_train=asked.limit_train,
+        unofficial=reasons,
+    )
+    return expand(request), Setting(
+        results=asked.out.resolve(),
+        cache=cache_folder(),
+        data_root=asked.data_root.resolve() if asked.data_root else None,
+        limit_test=asked.limit_test,
+        diagnostics=asked.diagnostics,
+    )
+
+
+def run(asked: Asked, console: Console) -> list[Record]:
+    """Does all runs that have no record yet. Returns every record of the plan, old and new."""
+    runs, setting = plan(asked)
+    check_writable(setting.results)
+    done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
+    missing = [run for run in runs if run.run_id not in done]
+    console.print(f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run.", highlight=False)
+    if missing:
+        _build_test_sets(missing[0], setting, asked.workers, console)
+        workers = asked.workers or _default_workers(missing[0].device)
+        launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
+        os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
+        with RunProgress(console, missing) as progress:
+            for record in LocalExecutor(launcher, workers).execute(missing, setting, progress):
+                done[record.run_id] = record
+    return [done[run.run_id] for run in runs]
+
+
+def check_writable(folder: Path) -> None:
+    """Makes a results folder; RecordError if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"results folder {folder} cannot be written: {error.strerror}; choose another one with --out") from error
+
+
+def _kept(setting: Setting, planned: PlannedRun, retry_failed: bool) -> Record | None:
+    try:
+        record = existing_record(setting, planned)
+    except RecordError as error:
+        raise RecordError(str(error)) from error
+    return None if record and retry_failed and record.status != "ok" else record
+
+
+def _default_workers(device: str) -> int:
+    return 1 if device == "cuda" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _build_test_sets(planned: PlannedRun, setting: Setting, workers: int | None, console: Console) -> None:
+    from rich.progress import Progress
+
+    from kdbench.data.cifar10 import read_cifar10
+    from kdbench.testsets import build_test_sets
+
+    track = planned.track
+    source = read_cifar10(setting.data_root, setting.cache) if track.data.source == "cifar10" else None
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task("test sets", total=None)
+        build_test_sets(
+            planned.track_name,
+            track,
+            setting.cache,
+            source=source,
+            limit=setting.limit_test,
+            workers=workers or _default_workers("cpu"),
+            diagnostics=setting.diagnostics,
+            progress=lambda name, done, total: bars.update(task, description=f"test set {name}", completed=done, total=total),
+        )
+
+
+def _directions(wanted: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
+    unknown = sorted(set(wanted) - set(allowed))
+    if unknown:
+        raise InputError(f"unknown direction {unknown[0]!r}; this track has: {', '.join(allowed)}")
+    return [direction for direction in allowed if not wanted or direction in wanted]
+
+
+def _parse_configs(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """{"lm": {"temperature": "2"}} from ["lm.temperature=2"]."""
+    configs: dict[str, dict[str, str]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        method, dot, key = target.rpartition(".")
+        if not (equals and dot and method and key):
+            raise InputError(f"--config {text!r} is not METHOD.KEY=VALUE, for example lm.temperature=2")
+        configs.setdefault(method, {})[key] = value
+    return configs
+
+
+def _submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, Any]]) -> list[Submission]:
+    from kdbench.submissions import code_digest, list_submissions, load_submission, parse_config, submission_path
+
+    wanted = list(dict.fromkeys([INDEPENDENT, *(names or list_submissions())]))
+    submissions = []
+    for name in wanted:
+        method, path = load_submission(name), submission_path(name)
+        submissions.append(
+            Submission(
+                name=method.name,
+                path=path,
+                code=code_digest(path),
+                config=as_plain(parse_config(method, configs.get(method.name, {}))),
+                uses_teacher=method.uses_teacher,
+                directions=tuple(method.directions),
+            )
+        )
+    unknown = sorted(set(configs) - {submission.name for submission in submissions})
+    if unknown:
+        raise InputError(f"--config names the method {unknown[0]!r}, which is not run; running: {', '.join(s.name for s in submissions)}")
+    return submissions
+
+
+def _teacher_submission() -> Submission:
+    from kdbench.submissions import code_digest
+    from kdbench.training import teacher
+
+    method = teacher.Supervised
+    code = code_digest(Path(teacher.__file__))
+    return Submission(method.name, None, code, {}, uses_teacher=False, directions=tuple(method.directions))

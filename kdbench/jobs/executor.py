@@ -1,0 +1,154 @@
+"""Runs a plan on this machine: several jobs at once, each run trained and then evaluated, teachers before their students."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from kdbench.errors import RecordError
+from kdbench.jobs.job import Job, Places
+from kdbench.jobs.launcher import Handle, Launcher
+from kdbench.jobs.matrix import PlannedRun
+from kdbench.records import Record, Status, read_record, record_folder
+from kdbench.training.outcome import read_outcome
+
+_POLL_SECONDS = 0.05
+_LIMIT_CHECK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where an invocation reads and writes."""
+
+    results: Path
+    cache: Path
+    data_root: Path | None = None
+    limit_test: int | None = None
+    diagnostics: bool = False
+
+    def folder(self, run: PlannedRun) -> Path:
+        return record_folder(self.results, run.track_name, run.run_id, run.track.testsets_digest)
+
+    def places(self, run: PlannedRun) -> Places:
+        return Places(
+            folder=self.folder(run),
+            teacher=self.folder(run.teacher) if run.teacher else None,
+            cache=self.cache,
+            data_root=self.data_root,
+            limit_test=self.limit_test,
+            diagnostics=self.diagnostics,
+        )
+
+
+class Watcher(Protocol):
+    """Hears of what happens, to show it."""
+
+    def started(self, job: Job) -> None: ...
+
+    def advanced(self, job: Job, done: int, total: int) -> None: ...
+
+    def finished(self, run: PlannedRun, record: Record) -> None: ...
+
+
+def existing_record(setting: Setting, run: PlannedRun) -> Record | None:
+    """The record of a run that is done; None if it has none. A damaged record raises RecordError."""
+    folder = setting.folder(run)
+    return read_record(folder) if (folder / "result.json").exists() else None
+
+
+class LocalExecutor:
+    """Runs jobs on `workers` slots of this machine.
+
+    The result of a run does not depend on how many run beside it: each has its own process and a fixed number of threads.
+    """
+
+    def __init__(self, launcher: Launcher, workers: int) -> None:
+        self._launcher, self._workers = launcher, workers
+        self._active: dict[str, Handle] = {}
+
+    def execute(self, runs: Sequence[PlannedRun], setting: Setting, watcher: Watcher) -> list[Record]:
+        """Runs all of `runs` that have no record yet and returns the new records. Costly runs start first."""
+        waiting = {run.run_id: run for run in sorted(runs, key=lambda run: -run.cost)}
+        records: list[Record] = []
+        next_check = 0.0
+        try:
+            while waiting or self._active:
+                self._start_ready(waiting, setting, watcher)
+                time.sleep(_POLL_SECONDS)
+                check = time.monotonic() >= next_check
+                next_check = time.monotonic() + _LIMIT_CHECK_SECONDS if check else next_check
+                for handle in list(self._active.values()):
+                    if (news := handle.progress()) is not None:
+                        watcher.advanced(handle.job, *news)
+                    follow_up = self._next_job(handle, check)
+                    if isinstance(follow_up, Job):
+                        self._start(follow_up, watcher)
+                    elif follow_up:
+                        del self._active[handle.job.run.run_id]
+                        records.append(self._collect(handle.job, setting, watcher))
+        finally:
+            for handle in self._active.values():
+                handle.kill()
+            self._active.clear()
+        return records
+
+    def _start(self, job: Job, watcher: Watcher) -> None:
+        self._active[job.run.run_id] = self._launcher.start(job)
+        watcher.started(job)
+
+    def _start_ready(self, waiting: dict[str, PlannedRun], setting: Setting, watcher: Watcher) -> None:
+        for run in list(waiting.values()):
+            if len(self._active) >= self._workers:
+                return
+            if run.teacher and (run.teacher.run_id in waiting or run.teacher.run_id in self._active):
+                continue
+            del waiting[run.run_id]
+            self._start(_first_job(run, setting), watcher)
+
+    def _next_job(self, handle: Handle, check_limits: bool) -> Job | bool:
+        """What follows: another job, True if the run has ended, False if it goes on."""
+        job, code = handle.job, handle.poll()
+        if code is None:
+            over = handle.over_limit() if check_limits else None
+            if over is None:
+                return False
+            handle.kill()
+            return replace(job, kind="evaluate", failure=over) if job.kind == "train" else True
+        if job.kind == "evaluate":
+            return True
+        if code == 0:
+            return replace(job, kind="evaluate")
+        return replace(job, kind="evaluate", failure=_death(code))
+
+    def _collect(self, job: Job, setting: Setting, watcher: Watcher) -> Record:
+        try:
+            record = read_record(setting.folder(job.run))
+        except RecordError as error:
+            log = job.places.folder / "log.txt"
+            raise RecordError(f"{job.run.title} left no record; {log} ends with: {_last_line(log)}") from error
+        watcher.finished(job.run, record)
+        return record
+
+
+def _first_job(run: PlannedRun, setting: Setting) -> Job:
+    """Training, or only the evaluation if training ended before or cannot begin."""
+    places = setting.places(run)
+    if run.teacher:
+        teacher = existing_record(setting, run.teacher)
+        if teacher is None or teacher.status != "ok":
+            why = "has no record" if teacher is None else f"ended as {teacher.status}"
+            return Job("evaluate", run, places, ("error", f"its teacher ({run.teacher.title}) {why}"))
+    return Job("train" if read_outcome(places.folder) is None else "evaluate", run, places)
+
+
+def _death(code: int) -> tuple[Status, str]:
+    if code == -9:
+        return "oom", "the system ended the process (signal 9), most likely for want of memory"
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return "error", f"the training process ended by {how}"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "nothing"

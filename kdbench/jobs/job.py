@@ -1,0 +1,46 @@
+"""A job: what one child process is asked to do. Light to import, so that the launching process stays light."""
+
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Literal
+
+from kdbench.jobs.matrix import PlannedRun
+from kdbench.records import Status
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders and sources that a run reads, and its own folder that it writes.
+
+    Attributes:
+        folder: of this run's record.
+        teacher: of the teacher's record; None for runs without one.
+        cache: of built test arrays.
+        data_root: of CIFAR-10; None downloads it.
+        limit_test, diagnostics: which test sets were built.
+    """
+
+    folder: Path
+    teacher: Path | None
+    cache: Path
+    data_root: Path | None = None
+    limit_test: int | None = None
+    diagnostics: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one child process. `failure` tells an evaluation that there is nothing to evaluate, and why."""
+
+    kind: Literal["train", "evaluate"]
+    run: PlannedRun
+    places: Places
+    failure: tuple[Status, str] | None = None
+
+
+def enter(job: Job, progress: Connection) -> None:
+    """Entry point of the child process."""
+    from kdbench.jobs.worker import child
+
+    child(job, progress)

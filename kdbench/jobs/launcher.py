@@ -1,0 +1,108 @@
+"""Starts a job in a process of its own, and ends it when it goes over a limit."""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Protocol
+
+import psutil
+
+from kdbench.jobs.job import Job, enter
+from kdbench.records import Status
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds of wall time and bytes of memory that one job may take."""
+
+    seconds: float
+    memory_bytes: int
+
+
+class Handle(Protocol):
+    """A started job."""
+
+    @property
+    def job(self) -> Job: ...
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+
+    def over_limit(self) -> tuple[Status, str] | None:
+        """The status and the reason, if the job has gone over a limit."""
+
+    def progress(self) -> tuple[int, int] | None:
+        """The newest (done, total) that the job told, or None if there is nothing new."""
+
+    def kill(self) -> None:
+        """Ends the job's whole process group at once, and waits for its end."""
+
+
+class Launcher(Protocol):
+    """Hides how a job gets its process."""
+
+    def start(self, job: Job) -> Handle: ...
+
+
+class ForkLauncher:
+    """Forks jobs from one clean server process that has imported everything and touched neither CUDA nor OpenMP."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._context = get_context("forkserver")
+        self._context.set_forkserver_preload(["kdbench.jobs.worker"])
+        self._limits = limits
+
+    def start(self, job: Job) -> "ForkHandle":
+        receiver, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=enter, args=(job, sender))
+        process.start()
+        sender.close()
+        return ForkHandle(job, process, receiver, self._limits)
+
+
+class ForkHandle:
+    """A job in a forked process; its process group has the number of the process."""
+
+    def __init__(self, job: Job, process, receiver, limits: Limits) -> None:  # type: ignore[no-untyped-def]
+        self.job = job
+        self._process, self._receiver, self._limits = process, receiver, limits
+        self._started = time.monotonic()
+
+    def poll(self) -> int | None:
+        code: int | None = self._process.exitcode
+        return code
+
+    def over_limit(self) -> tuple[Status, str] | None:
+        if time.monotonic() - self._started > self._limits.seconds:
+            return "timeout", f"took more than {self._limits.seconds:.0f} seconds"
+        used = _memory_of_group(self._process.pid)
+        if used > self._limits.memory_bytes:
+            return "oom", f"took {used / 2**30:.1f} GiB of memory, allowed are {self._limits.memory_bytes / 2**30:.1f}"
+        return None
+
+    def progress(self) -> tuple[int, int] | None:
+        newest = None
+        with contextlib.suppress(EOFError, OSError):
+            while self._receiver.poll():
+                newest = self._receiver.recv()
+        return newest
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.join()
+
+
+def _memory_of_group(pid: int | None) -> int:
+    """Bytes that a process and its descendants hold alone; shared pages of the server process are not counted twice."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        leader = psutil.Process(pid)
+        for process in (leader, *leader.children(recursive=True)):
+            memory = process.memory_info()
+            total += memory.rss - getattr(memory, "shared", 0)
+    return total
