@@ -6,11 +6,13 @@ set). Weights, logits and the log lie beside them while they are kept; nothing t
 
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,7 +219,7 @@ def read_predictions(folder: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as arrays:
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
             return {name: SetPredictions(**{key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
-    except (OSError, KeyError, ValueError, EOFError) as error:
+    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
 
 
