@@ -1,0 +1,129 @@
+"""Records survive what disks and people do to them."""
+
+import contextlib
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdbench.errors import RecordError
+from kdbench.records import (
+    PREDICTIONS,
+    RESULT,
+    atomic_file,
+    find_records,
+    read_predictions,
+    read_record,
+    record_folder,
+    write_record,
+)
+from tests.examples import a_record, some_predictions, store
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = a_record(curves=({"loss": 0.1 + 0.2},), unofficial=("--epochs 1",))
+    assert read_record(store(tmp_path, record)) == record
+
+
+def test_predictions_are_read_bit_for_bit(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    written, found = some_predictions()["clean"], read_predictions(folder)["clean"]
+    for name in written.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
+        assert getattr(found, name).dtype == getattr(written, name).dtype
+
+
+def test_a_failed_run_has_a_record_without_predictions(tmp_path: Path) -> None:
+    write_record(tmp_path / "run", a_record(status="oom", reason="over 16 GiB", test={}), {})
+    assert read_record(tmp_path / "run").status == "oom"
+    assert not (tmp_path / "run" / PREDICTIONS).exists()
+
+
+def test_an_override_makes_a_record_unofficial() -> None:
+    assert a_record().official
+    assert not a_record(unofficial=("--epochs 1",)).official
+
+
+def test_records_are_found_by_their_result_file_alone(tmp_path: Path) -> None:
+    complete = store(tmp_path, a_record(run_id="complete"))
+    unfinished = store(tmp_path, a_record(run_id="unfinished"))
+    (unfinished / RESULT).unlink()
+    assert find_records(tmp_path) == [complete]
+
+
+def test_the_same_run_on_other_test_sets_is_another_record(tmp_path: Path) -> None:
+    assert record_folder(tmp_path, "synthetic", "run", "a" * 64) != record_folder(
+        tmp_path, "synthetic", "run", "b" * 64
+    )
+
+
+def test_a_full_disk_keeps_the_old_record_and_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store(tmp_path, a_record())
+    files = sorted(folder.iterdir())
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordError, match=r"No space left on device.*--out"):
+        write_record(folder, a_record(seed=99), {})
+    assert read_record(folder).seed == 0
+    assert sorted(folder.iterdir()) == files
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordError, match="--out"):
+        write_record(tmp_path / "file" / "run", a_record(), {})
+
+
+def test_an_interrupted_write_is_no_write(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("old")
+    with contextlib.suppress(KeyboardInterrupt), atomic_file(tmp_path / "kept") as file:
+        file.write(b"half of the n")
+        raise KeyboardInterrupt
+    assert (tmp_path / "kept").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Invalid JSON"),
+        ("{", "Invalid JSON"),
+        (json.dumps({**json.loads(a_record().model_dump_json()), "status": "fine"}), "status"),
+        (json.dumps({**json.loads(a_record().model_dump_json()), "colour": "red"}), "colour"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_file_and_key(tmp_path: Path, text: str, reason: str) -> None:
+    folder = store(tmp_path, a_record())
+    (folder / RESULT).write_text(text)
+    with pytest.raises(RecordError, match=reason) as caught:
+        read_record(folder)
+    assert str(folder / RESULT) in str(caught.value)
+
+
+def test_a_missing_record_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no record"):
+        read_record(tmp_path)
+
+
+def test_predictions_with_a_flipped_byte_are_refused(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    bytes_ = bytearray((folder / PREDICTIONS).read_bytes())
+    bytes_[60] ^= 0xFF
+    (folder / PREDICTIONS).write_bytes(bytes_)
+    with pytest.raises(RecordError, match="delete"):
+        read_predictions(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.95])
+def test_truncated_predictions_are_refused(tmp_path: Path, share: float) -> None:
+    folder = store(tmp_path, a_record())
+    whole = (folder / PREDICTIONS).read_bytes()
+    (folder / PREDICTIONS).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(RecordError, match="delete"):
+        read_predictions(folder)

@@ -1,0 +1,146 @@
+"""The spec is frozen, validated, and split into parts with a digest each."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from kdbench.errors import InputError, SpecError
+from kdbench.resources import shipped
+from kdbench.spec import BIAS_AXES, SPEC_PATH, Spec, digest, families, load_spec
+
+Edit = Callable[[dict[str, Any]], object]
+SHIPPED = shipped(*SPEC_PATH).read_text()
+PINNED = {
+    "synthetic": ("967ce46bc0c04ae4", "822704f439717d6f"),
+    "cifar10-32": ("74ba5db054f7140b", "a1c64afab0d1894a"),
+    "cifar10-224": ("ed101f3aae62579b", "7c0daac4cb11d54d"),
+}  # training, test sets
+PINNED_SCORING = "6a3047e2ea4deab4"
+
+
+def edited(edit: Edit) -> Spec:
+    """The shipped spec after a change of its raw values."""
+    raw = tomllib.loads(SHIPPED)
+    edit(raw)
+    return Spec.model_validate(raw)
+
+
+def refusal(folder: Path, old: str, new: str) -> str:
+    """The sentence with which the shipped spec is refused after a change of its text."""
+    assert old in SHIPPED
+    path = folder / "spec.toml"
+    path.write_text(SHIPPED.replace(old, new, 1))
+    with pytest.raises(SpecError) as caught:
+        load_spec(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_the_shipped_digests_are_pinned() -> None:
+    """A track is frozen: a change here is a new version of the benchmark, told in CHANGELOG.md."""
+    spec = load_spec()
+    found = {name: (track.training_digest[:16], track.testsets_digest[:16]) for name, track in spec.tracks.items()}
+    assert found == PINNED
+    assert spec.scoring_digest[:16] == PINNED_SCORING
+
+
+def test_a_digest_is_the_sha256_of_canonical_json() -> None:
+    assert digest({"b": 1, "a": [True, None]}) == digest({"a": [True, None], "b": 1})
+    # sha256 of the two bytes "{}"
+    assert digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+
+
+@pytest.mark.parametrize("name", ["synthetic", "cifar10-32", "cifar10-224"])
+def test_a_track_runs_both_directions_and_covers_every_axis(name: str) -> None:
+    track = load_spec().track(name)
+    assert track.directions == ("cnn-to-vit", "vit-to-cnn")
+    assert all(track.primary_sets(axis) for axis in ("clean", *BIAS_AXES))
+
+
+def test_only_synthetic_teachers_are_planted() -> None:
+    tracks = load_spec().tracks
+    assert tracks["synthetic"].teacher_biases == ("shape", "texture")
+    assert {track.teacher_biases for name, track in tracks.items() if name != "synthetic"} == {("natural",)}
+
+
+def test_a_diagnostic_set_does_not_count_for_its_axis() -> None:
+    track = load_spec().track("synthetic")
+    assert "texture-field" in {one.name for one in track.test_sets}
+    assert [one.name for one in track.primary_sets("texture")] == ["texture"]
+
+
+@pytest.mark.parametrize(
+    ("edit", "moved"),
+    [
+        (lambda raw: raw["tracks"]["synthetic"]["training"].update(student_epochs=4), "training"),
+        (lambda raw: raw["tracks"]["synthetic"]["backbones"]["cnn"].update(learning_rate=1e-4), "training"),
+        (lambda raw: raw["tracks"]["synthetic"]["augmentation"].update(flip=True), "training"),
+        (lambda raw: raw["tracks"]["synthetic"]["test_sets"][3]["parameters"].update(segments=32), "testsets"),
+        (lambda raw: raw["scoring"].update(ranked_seeds=7), "scoring"),
+        (lambda raw: raw["tracks"]["synthetic"].update(summary="Other words."), ""),
+    ],
+)
+def test_a_change_moves_the_digest_of_its_part_alone(edit: Edit, moved: str) -> None:
+    before, after = load_spec(), edited(edit)
+    changed = {
+        "training": before.track("synthetic").training_digest != after.track("synthetic").training_digest,
+        "testsets": before.track("synthetic").testsets_digest != after.track("synthetic").testsets_digest,
+        "scoring": before.scoring_digest != after.scoring_digest,
+    }
+    assert [part for part, differs in changed.items() if differs] == ([moved] if moved else [])
+    assert before.track("cifar10-32").training_digest == after.track("cifar10-32").training_digest
+
+
+def test_a_change_of_the_data_moves_training_and_test_sets() -> None:
+    before = load_spec().track("synthetic")
+    after = edited(lambda raw: raw["tracks"]["synthetic"]["data"]["look"].update(contrast=30)).track("synthetic")
+    assert before.training_digest != after.training_digest
+    assert before.testsets_digest != after.testsets_digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reasons"),
+    [
+        ("student_epochs = 3", "student_epoch = 3", ("tracks.synthetic.training.student_epoch", "student_epochs")),
+        ("num_train = 3000", 'num_train = "many"', ("tracks.synthetic.data.num_train", "'many'")),
+        ("num_train = 3000", "num_train = -1", ("tracks.synthetic.data.num_train", "-1")),
+        ("confidence = 0.95", "", ("scoring.confidence", "missing")),
+        ("confidence = 0.95", "confidence = 95", ("scoring.confidence", "95")),
+        ('axis = "shape"', 'axis = "shapes"', ("axis", "'shapes'", "'shape'")),
+        ('name = "shape"', 'name = "texture"', ("same name",)),
+        ('axis = "noise"', 'axis = "texture"', ("no set for the axis noise",)),
+        ('source = "synthetic"', 'source = "cifar10"', ("look",)),
+        ("[scoring]", "[scoring", ("not TOML",)),
+    ],
+)
+def test_a_wrong_spec_is_refused_with_file_key_and_reason(
+    tmp_path: Path, old: str, new: str, reasons: tuple[str, ...]
+) -> None:
+    sentence = refusal(tmp_path, old, new)
+    assert all(reason in sentence for reason in reasons)
+
+
+def test_a_missing_spec_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="cannot be read"):
+        load_spec(tmp_path / "no.toml")
+
+
+def test_an_unknown_track_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="synthetic, cifar10-32, cifar10-224"):
+        load_spec().track("synthetik")
+
+
+def test_a_spec_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_spec().scoring.confidence = 0.5  # type: ignore[misc]
+
+
+def test_a_direction_names_teacher_and_student() -> None:
+    assert families("cnn-to-vit") == ("cnn", "vit")
+    assert families("vit-to-vit") == ("vit", "vit")
