@@ -1,0 +1,233 @@
+"""CIFAR-10 from whatever copy is at hand, checked before anything is made from it.
+
+Three layouts are read, told apart by what the folder holds: torchvision's `cifar-10-batches-py`, the Hub's parquet files, and a
+folder of images a class. Only torchvision's batches carry checksums, so only they are called the original.
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from kdbench.errors import DataError
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIZE = 32
+IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
+
+Split = Literal["train", "test"]
+Layout = Literal["torchvision", "parquet", "image-folder"]
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Part = tuple[Images, Labels]
+
+_BATCHES = "cifar-10-batches-py"
+_ALLOWED = f"a folder {_BATCHES}, parquet files train-*.parquet and test-*.parquet, or images train/CLASS/*.png and test/CLASS/*.png"
+
+
+@dataclass(frozen=True)
+class Cifar10:
+    """CIFAR-10 in memory.
+
+    Attributes:
+        train_images: (50000, 32, 32, 3) uint8.
+        train_labels: (50000,) int64 in [0, 10), the order of `CLASSES`.
+        test_images: (10000, 32, 32, 3) uint8.
+        test_labels: (10000,) int64.
+        source: "original" if the bytes are those that torchvision pins, else "other".
+        layout: how they were stored.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+    source: Literal["original", "other"]
+    layout: Layout
+
+    @cached_property
+    def test_sha256(self) -> str:
+        """SHA-256 of the test images and their labels: names the source of every array made from them."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.test_images))
+        digest.update(self.test_labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
+    """Reads and checks CIFAR-10.
+
+    Args:
+        root: the folder that holds it, in one of the three layouts; None to download it.
+        download_to: where a download is kept, and looked for first.
+
+    Raises:
+        DataError: the folder is missing, empty, of no known layout or of several, or its images or labels are not CIFAR-10's.
+    """
+    if root is None:
+        return _read_torchvision(download_to, download=True)
+    root = root.parent if root.name == _BATCHES else root
+    layout = _layout(root)
+    if layout == "torchvision":
+        return _read_torchvision(root, download=False)
+    read = _read_parquet if layout == "parquet" else _read_folder
+    train, test = _checked(root, "train", read(root, "train")), _checked(root, "test", read(root, "test"))
+    return Cifar10(*train, *test, source="other", layout=layout)
+
+
+def _layout(root: Path) -> Layout:
+    if not root.is_dir():
+        raise DataError(
+            f"CIFAR-10 folder {root} is missing or no folder; give one that holds {_ALLOWED}, or none to download it"
+        )
+    try:
+        found = sorted(path.name for path in root.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"CIFAR-10 folder {root} cannot be read: {error.strerror}; mend its permissions or give another"
+        ) from error
+    layouts: dict[Layout, bool] = {
+        "torchvision": (root / _BATCHES).is_dir(),
+        "parquet": any(root.glob("train-*.parquet")) or any(root.glob("test-*.parquet")),
+        "image-folder": (root / "train").is_dir() or (root / "test").is_dir(),
+    }
+    present = [layout for layout, there in layouts.items() if there]
+    if len(present) == 1:
+        return present[0]
+    if present:
+        raise DataError(
+            f"CIFAR-10 folder {root} is ambiguous: it holds the layouts {' and '.join(present)}; keep one of them"
+        )
+    holds = f"holds {', '.join(found[:4])}{', ...' if len(found) > 4 else ''}" if found else "is empty"
+    raise DataError(f"CIFAR-10 folder {root} {holds}; expected {_ALLOWED}")
+
+
+def _checked(root: Path, split: Split, part: Part) -> Part:
+    """The part itself, if every class has as many images as it should."""
+    images, labels = part
+    expected = IMAGES_PER_CLASS[split]
+    if len(labels) != expected * len(CLASSES):
+        raise DataError(
+            f"CIFAR-10 in {root} has {len(labels)} {split} images, expected {expected * len(CLASSES)}; "
+            "the copy is truncated or not CIFAR-10: fetch it again"
+        )
+    if labels.min() < 0 or labels.max() >= len(CLASSES):
+        wrong = int(labels[(labels < 0) | (labels >= len(CLASSES))][0])
+        raise DataError(
+            f"CIFAR-10 in {root} has the {split} label {wrong}, allowed are 0 to {len(CLASSES) - 1}; fetch it again"
+        )
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    if (counts != expected).any():
+        worst = int(np.abs(counts - expected).argmax())
+        raise DataError(
+            f"CIFAR-10 in {root} has {counts[worst]} {split} images of class {CLASSES[worst]}, expected {expected}; "
+            "its labels are wrong: fetch it again"
+        )
+    return images, labels
+
+
+def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
+    """torchvision's batches, after its own checksums: nothing is unpickled before they match."""
+    from torchvision.datasets import CIFAR10
+
+    try:
+        train, test = (CIFAR10(str(root), train=split, download=download) for split in (True, False))
+    except (RuntimeError, OSError, EOFError) as error:
+        if download:
+            raise DataError(
+                f"CIFAR-10 cannot be downloaded to {root}: {error}; give a folder with a copy of it (--data-root) instead"
+            ) from error
+        raise DataError(
+            f"CIFAR-10 batches in {root / _BATCHES} are truncated or altered: their checksums are not torchvision's; download them again"
+        ) from error
+    parts = [(np.asarray(one.data, np.uint8), np.asarray(one.targets, np.int64)) for one in (train, test)]
+    checked = _checked(root, "train", parts[0]), _checked(root, "test", parts[1])
+    return Cifar10(*checked[0], *checked[1], source="original", layout="torchvision")
+
+
+def _read_parquet(root: Path, split: Split) -> Part:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    files = sorted(root.glob(f"{split}-*.parquet"))
+    if not files:
+        raise DataError(f"CIFAR-10 folder {root} has no {split}-*.parquet beside the other split's; fetch it again")
+    images, labels = [], []
+    for path in files:
+        try:
+            table = parquet.read_table(path, columns=["img", "label"])
+            names = _class_names(table.schema.metadata)
+            encoded = [cell for chunk in table.column("img").chunks for cell in chunk.field("bytes").to_pylist()]
+            labels.append(np.asarray(table.column("label").to_pylist(), dtype=np.int64))
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{path} cannot be read as CIFAR-10 parquet (columns img.bytes and label): {error}; fetch it again"
+            ) from error
+        if names is not None and names != CLASSES:
+            raise DataError(f"{path} names its classes {', '.join(names)}; expected {', '.join(CLASSES)} in this order")
+        images.append(_decoded(encoded, io.BytesIO, lambda row, path=path: f"{path}, row {row}"))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
+    """The label names that a Hub file declares; None if it declares none."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(features["label"]["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _read_folder(root: Path, split: Split) -> Part:
+    folder = root / split
+    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+    if found != CLASSES:
+        odd = sorted(set(found) ^ set(CLASSES))
+        raise DataError(
+            f"{folder} does not have the ten class folders of CIFAR-10 (missing or unknown: {', '.join(odd)}); "
+            f"expected {', '.join(CLASSES)}"
+        )
+    files = [sorted((folder / name).glob("*.png")) for name in CLASSES]
+    labels = np.repeat(np.arange(len(CLASSES)), [len(one) for one in files])
+    flat = [path for one in files for path in one]
+    return _decoded(flat, lambda path: path, lambda row: str(flat[row])), labels
+
+
+def _decoded(sources: Sequence[Any], opened: Callable[[Any], Any], where: Callable[[int], str]) -> Images:
+    """Decodes images in threads (PIL lets go of the interpreter lock while it decodes)."""
+    images = np.empty((len(sources), SIZE, SIZE, 3), np.uint8)
+
+    def decode(rows: range) -> None:
+        for row in rows:
+            images[row] = _decoded_one(opened(sources[row]), where(row))
+
+    step = 500
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        list(
+            pool.map(decode, (range(start, min(start + step, len(sources))) for start in range(0, len(sources), step)))
+        )
+    return images
+
+
+def _decoded_one(file: Any, where: str) -> Images:
+    try:
+        with Image.open(file) as image:
+            if image.size != (SIZE, SIZE) or image.mode != "RGB":
+                width, height = image.size
+                raise DataError(
+                    f"{where}: a {width}x{height} {image.mode} image; CIFAR-10's are {SIZE}x{SIZE} RGB: fetch it again"
+                )
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, TypeError) as error:
+        raise DataError(
+            f"{where}: cannot be decoded as an image ({error}); the copy is damaged: fetch it again"
+        ) from error

@@ -1,0 +1,105 @@
+"""The images that a teacher or a student is trained on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdbench.data import synthetic
+from kdbench.data.cifar10 import Cifar10
+from kdbench.errors import DataError, InputError
+from kdbench.spec import Look, TeacherBias, Track
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Attributes: images (N, H, W, 3) uint8 and labels (N,) int64 in [0, num_classes)."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def training_set(
+    track_name: str,
+    track: Track,
+    *,
+    role: Literal["teacher", "student"],
+    bias: TeacherBias | None,
+    seed: int,
+    source: Cifar10 | None,
+    limit: int | None = None,
+) -> TrainingSet:
+    """The training set of a run.
+
+    On a synthetic track each role and seed draws images of its own; a teacher's follow the law of its bias, a student's the
+    neutral one. On a CIFAR track everybody trains on the same images.
+
+    Args:
+        track_name: names the random stream, with role and seed.
+        track: the spec's.
+        role: whom the images are for.
+        bias: the bias planted in a teacher; ignored for students.
+        seed: the run's seed.
+        source: CIFAR-10; None on a synthetic track.
+        limit: at most so many images, the same number of each class to within one; None for the spec's number.
+
+    Raises:
+        DataError: the source is missing, or has fewer images than the spec asks for.
+        InputError: the limit is smaller than the number of classes, or the bias is none that can be planted.
+    """
+    count = limited(track.data.num_train, limit, track.data.num_classes)
+    if track.data.source == "synthetic":
+        return _synthetic(track_name, track, role, bias, seed, count)
+    if source is None:
+        raise DataError(f"track {track_name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
+    if len(source.train_labels) < track.data.num_train:
+        raise DataError(
+            f"track {track_name} trains on {track.data.num_train} images, the source has {len(source.train_labels)}"
+        )
+    rows = balanced_subset(source.train_labels, count)
+    if len(rows) == len(source.train_labels):
+        return TrainingSet(source.train_images, source.train_labels)
+    return TrainingSet(source.train_images[rows], source.train_labels[rows])
+
+
+def look_of(track: Track) -> synthetic.Look:
+    """How a synthetic track's images look."""
+    look: Look | None = track.data.look
+    if look is None:
+        raise DataError("a track whose source is not 'synthetic' has no look")
+    return synthetic.Look(**look.model_dump())
+
+
+def limited(count: int, limit: int | None, num_classes: int) -> int:
+    """How many images are left of `count`; InputError if a limit leaves a class without any."""
+    if limit is None:
+        return count
+    if limit < num_classes:
+        raise InputError(f"a limit of {limit} images leaves a class without any; allowed are {num_classes} and more")
+    return min(count, limit)
+
+
+def balanced_subset(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Positions, ascending, of the first images of each class, `count` in all and balanced to within one."""
+    by_class = np.argsort(labels, kind="stable")
+    first_of_class = np.searchsorted(labels[by_class], labels[by_class])
+    rank = np.empty(len(labels), np.int64)
+    rank[by_class] = np.arange(len(labels)) - first_of_class
+    chosen: NDArray[np.int64] = np.sort(np.lexsort((labels, rank))[:count])
+    return chosen
+
+
+def _synthetic(
+    track_name: str, track: Track, role: Literal["teacher", "student"], bias: TeacherBias | None, seed: int, count: int
+) -> TrainingSet:
+    law: synthetic.Law = "neutral"
+    if role == "teacher":
+        if bias not in ("shape", "texture"):
+            raise InputError(f"a teacher of track {track_name} has the bias 'shape' or 'texture', not {bias!r}")
+        law = bias
+    drawn = synthetic.training_images(law, track_name, role, seed, count=count, look=look_of(track))
+    return TrainingSet(drawn.images, drawn.labels)

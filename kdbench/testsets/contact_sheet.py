@@ -1,0 +1,67 @@
+"""The same images under every manipulation, for people to look at."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from kdbench.records import atomic_file
+from kdbench.testsets.arrays import TestArrays
+
+Images = NDArray[np.uint8]
+SCALE, GAP, LABEL_WIDTH = 2, 4, 130  # pixels
+
+
+def gallery(arrays: Mapping[str, TestArrays], columns: int = 10) -> dict[str, Images]:
+    """One image a class, the same under every manipulation.
+
+    An image is chosen that as many sets as possible were made from. A set that has none of it shows its first image of the
+    same class instead (cue-conflict: of the same shape).
+
+    Returns:
+        By set, (columns, H, W, 3) uint8.
+    """
+    clean = arrays["clean"]
+    made_from = np.zeros(len(clean), np.int64)
+    for one in arrays.values():
+        made_from[np.unique(one.index[one.index >= 0])] += 1
+    classes = np.unique(clean.targets)[:columns]
+    chosen = [
+        int(members[made_from[members].argmax()]) for members in (np.flatnonzero(clean.targets == c) for c in classes)
+    ]
+    return {name: _row(one, chosen, clean) for name, one in arrays.items()}
+
+
+def _row(arrays: TestArrays, chosen: list[int], clean: TestArrays) -> Images:
+    height, width = arrays.images.shape[1:3]
+    row = np.full((len(chosen), height, width, 3), 255, np.uint8)
+    for column, position in enumerate(chosen):
+        same = np.flatnonzero(arrays.index == position)
+        members = same if len(same) else np.flatnonzero(arrays.targets == clean.targets[position])
+        if len(members):
+            row[column] = arrays.images[members[min(column // 2, len(members) - 1) if not len(same) else 0]]
+    return row
+
+
+def contact_sheet(arrays: Mapping[str, TestArrays], path: Path) -> None:
+    """Writes a PNG: a row a set with its name, a column an image.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    rows = gallery(arrays)
+    height, width = next(iter(rows.values())).shape[1:3]
+    columns = max(len(row) for row in rows.values())
+    step_down, step_right = height * SCALE + GAP, width * SCALE + GAP
+    sheet = Image.new("RGB", (LABEL_WIDTH + columns * step_right, len(rows) * step_down + GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    for line, (name, row) in enumerate(rows.items()):
+        top = GAP + line * step_down
+        draw.text((GAP, top + height * SCALE // 2 - 8), name, fill="black", font=ImageFont.load_default(14))
+        for column, image in enumerate(row):
+            tile = Image.fromarray(image).resize((width * SCALE, height * SCALE), Image.Resampling.NEAREST)
+            sheet.paste(tile, (LABEL_WIDTH + column * step_right, top))
+    with atomic_file(path) as file:
+        sheet.save(file, format="PNG")

@@ -1,0 +1,113 @@
+"""The frozen manifest of a data set: which bytes a track's test arrays must be."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kdbench.data.cifar10 import Cifar10
+from kdbench.errors import DataError
+from kdbench.records import atomic_file
+from kdbench.resources import shipped
+from kdbench.spec import Track
+from kdbench.testsets.arrays import TestArrays
+
+SourceKind = Literal["generated", "original", "other"]
+
+
+class FrozenArray(BaseModel):
+    """One row of a manifest. `source`: "generated" for synthetic images, else that of the CIFAR-10 copy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    track: str
+    set: str
+    sha256: str
+    images: int
+    source: SourceKind
+
+
+def manifest_path(track: Track) -> Path:
+    """The shipped manifest of a track's data set; it may not exist."""
+    return shipped("datasets", track.data.source, "manifest.toml")
+
+
+def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
+    """The rows of a manifest, none if there is no file; DataError if it is not one."""
+    try:
+        rows = tomllib.loads(path.read_text()).get("array", [])
+        return tuple(FrozenArray.model_validate(row) for row in rows)
+    except FileNotFoundError:
+        return ()
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not a manifest of arrays: {error}; restore it from the release") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "a row"
+        raise DataError(
+            f"{path} is not a manifest of arrays: {key}: {first['msg']}; restore it from the release"
+        ) from error
+
+
+def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:
+    """What a manifest would say about these arrays."""
+    kind = source_kind(source)
+    return tuple(
+        FrozenArray(track=track_name, set=name, sha256=one.sha256, images=len(one), source=kind)
+        for name, one in arrays.items()
+    )
+
+
+def write_manifest(path: Path, rows: tuple[FrozenArray, ...], *, heading: str) -> None:
+    """Writes a manifest; `heading` becomes its comment."""
+    blocks = [f"# {heading}\n"]
+    for row in rows:
+        lines = [
+            f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"'
+            for key, value in row.model_dump().items()
+        ]
+        blocks.append("\n".join(["[[array]]", *lines]) + "\n")
+    with atomic_file(path) as file:
+        file.write("\n".join(blocks).encode())
+
+
+def source_kind(source: Cifar10 | None) -> SourceKind:
+    """How a manifest names where images come from."""
+    return source.source if source is not None else "generated"
+
+
+def differences_from_frozen(
+    track_name: str,
+    track: Track,
+    arrays: Mapping[str, TestArrays],
+    source: Cifar10 | None,
+    *,
+    manifest: Path | None = None,
+) -> tuple[str, ...]:
+    """Why these arrays are not the frozen ones, in words; empty if they are, to the byte.
+
+    Args:
+        track_name, track: of the spec.
+        arrays: by set; diagnostic sets that the manifest does not name are not compared.
+        source: the CIFAR-10 they were made from, None on a synthetic track.
+        manifest: another manifest than the shipped one.
+    """
+    if source is not None and source.source != "original":
+        return ("the test sets were made from a CIFAR-10 copy that is not the original (no matching checksum)",)
+    path = manifest or manifest_path(track)
+    frozen = {
+        row.set: row for row in read_manifest(path) if row.track == track_name and row.source == source_kind(source)
+    }
+    reasons = []
+    for test_set in track.test_sets:
+        row, one = frozen.get(test_set.name), arrays.get(test_set.name)
+        if one is None:
+            if not test_set.diagnostic:
+                reasons.append(f"test set {test_set.name} was not built")
+        elif row is None:
+            reasons.append(f"no digest of test set {test_set.name} is frozen in {path.parent.name}/{path.name}")
+        elif row.sha256 != one.sha256:
+            reasons.append(f"test set {test_set.name} ({len(one)} images) is not the frozen one ({row.images} images)")
+    return tuple(reasons)
