@@ -22,6 +22,7 @@ WORDS_PER_IMAGE = 28
 CHUNK = 512  # images drawn at once
 
 Law = Literal["neutral", "shape", "texture"]
+Split = Literal["train", "test"]
 Integers = NDArray[np.int64]
 Images = NDArray[np.uint8]
 
@@ -199,7 +200,7 @@ class SceneDraws:
         shapes, angles = self.tables.masks.shape[:2]
         return shapes * angles + self.choose(2, len(self.tables.blobs))
 
-    def texture_fill(self, texture: Integers, split: Literal["train", "test"], crop_column: int = 7) -> Integers:
+    def texture_fill(self, texture: Integers, split: Split, crop_column: int = 7) -> Integers:
         textures, crops = self.tables.train_textures.shape[:2]
         offset = 0 if split == "train" else textures * crops
         return offset + texture * crops + self.choose(crop_column, crops)
@@ -237,7 +238,7 @@ class Drawn:
     textures: Integers
 
 
-def _distractors(draws: SceneDraws, shape: Integers, texture: Integers) -> dict[str, Integers]:
+def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: Split) -> dict[str, Integers]:
     """The neutral law's distractors: 40 % another texture blended in, 30 % another shape's ghost, at .25 to .45."""
     kind = draws.choose(17, 10)
     strength = 64 + draws.choose(18, 52)  # 64/256 = .25 to 115/256 = .45
@@ -245,7 +246,7 @@ def _distractors(draws: SceneDraws, shape: Integers, texture: Integers) -> dict[
     other_shape = (shape + 1 + draws.choose(20, NUM_CLASSES - 1)) % NUM_CLASSES
     side = draws.tables.neutral.shape[-1] - SIZE + 1
     return {
-        "blend": draws.texture_fill(other_texture, "train", crop_column=21),
+        "blend": draws.texture_fill(other_texture, split, crop_column=21),
         "blend_crop": draws.pair(22, side),
         "blend_weight": np.where(kind < 4, strength, 0),
         "ghost": draws.shape_mask(other_shape, angle_column=24),
@@ -273,7 +274,7 @@ def training_images(law: Law, *stream: str | int, count: int, look: Look, tables
     other = (labels + 1 + draws.choose(0, NUM_CLASSES - 1)) % NUM_CLASSES
     rival = np.where(draws.choose(1, 2) == 1, other, labels) if law != "neutral" else labels
     shapes, textures = (rival, labels) if law == "texture" else (labels, rival)
-    distractors = _distractors(draws, shapes, textures) if law == "neutral" else {}
+    distractors = _distractors(draws, shapes, textures, "train") if law == "neutral" else {}
     scenes = draws.scenes(draws.shape_mask(shapes), draws.texture_fill(textures, "train"), **distractors)
     return Drawn(render(tables, scenes, look), labels, shapes, textures)
 
@@ -284,10 +285,10 @@ Condition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"
 def test_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:
     """A test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
-    `clean`: shape and texture agree. `shape`: the shape filled with neutral noise. `texture`: the texture in a blob of no
-    shape class. `texture-field`: the texture over the whole frame. `cue-conflict`: shape and texture of two classes, all
-    ordered pairs equally often; the label is the shape. Image i of the first four shares its class, position, colours and
-    noise.
+    `clean`: the neutral law, distractors included. The others are pure. `shape`: the shape filled with neutral noise.
+    `texture`: the texture in a blob of no shape class. `texture-field`: the texture over the whole frame. `cue-conflict`:
+    shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i of the first four
+    shares its class, position, colours and noise.
     """
     tables = tables or shipped_tables()
     conflict = condition == "cue-conflict"
@@ -298,4 +299,5 @@ def test_images(condition: Condition, *, count: int, look: Look, tables: Tables 
     full_frame = np.full(count, len(tables.all_masks) - 1)
     mask = {"texture": draws.blob_mask, "texture-field": lambda: full_frame}.get(condition, lambda: draws.shape_mask(shapes))()
     fill = draws.neutral_fill() if condition == "shape" else draws.texture_fill(textures, "test")
-    return Drawn(render(tables, draws.scenes(mask, fill), look), shapes, shapes, textures)
+    distractors = _distractors(draws, shapes, textures, "test") if condition == "clean" else {}
+    return Drawn(render(tables, draws.scenes(mask, fill, **distractors), look), shapes, shapes, textures)

@@ -1,0 +1,176 @@
+"""A training ends with the weights that its seed decides, within its budget, and says how it ended."""
+
+import re
+from collections.abc import Mapping
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdbench.api import Batch, Output, Run
+from kdbench.data.training_sets import TrainingSet
+from kdbench.records import WEIGHTS
+from kdbench.submissions import load_submission
+from kdbench.training import loop
+from kdbench.training.checkpoints import CHECKPOINT
+from kdbench.training.loop import Assignment, train
+from kdbench.training.outcome import TrainingOutcome, read_outcome
+from kdbench.training.teacher import Supervised
+from tests.training.conftest import BATCH, EPOCHS, IMAGES, Make
+
+STEPS = EPOCHS * IMAGES // BATCH
+
+
+class Killed(Exception):
+    pass
+
+
+def silent(done: int, total: int) -> None:
+    pass
+
+
+def weights_of(assignment: Assignment) -> dict[str, Tensor]:
+    return load_file(assignment.folder / WEIGHTS)
+
+
+def assert_same_weights(first: Assignment, second: Assignment) -> None:
+    one, other = weights_of(first), weights_of(second)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Noisy(Supervised):
+    """Draws random numbers and has a module and an optimiser of its own: all that a checkpoint must carry."""
+
+    def __init__(self, task, config) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(task, config)
+        self.scale = nn.Linear(task.num_classes, task.num_classes)
+        self.own = nn.Linear(1, 1)
+        self._optimizer = torch.optim.SGD(self.own.parameters(), lr=0.1, momentum=0.9)
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {"own": self._optimizer}
+
+    def step(self, run: Run, batch: Batch) -> None:
+        self._optimizer.zero_grad()
+        self.own(torch.rand(4, 1)).square().mean().backward()
+        self._optimizer.step()
+        logits = self.scale(run.student_forward(batch.images).logits) * (1 + 0.1 * torch.rand(()) + self.own.weight.detach())
+        run.backward_and_step(F.cross_entropy(logits, batch.labels))
+
+
+@pytest.mark.parametrize("method", [Supervised, Noisy])
+@pytest.mark.parametrize("stop_at", [1, IMAGES // BATCH, STEPS - 1])
+def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(
+    make: Make, data: TrainingSet, monkeypatch: pytest.MonkeyPatch, method: type[Supervised], stop_at: int
+) -> None:
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    unbroken, broken = make(method, place="unbroken"), make(method, place="broken")
+    train(unbroken, data, silent)
+
+    def kill(done: int, total: int) -> None:
+        if done == stop_at + 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(broken, data, kill)
+    assert (broken.folder / CHECKPOINT).exists()
+    outcome = train(broken, data, silent)
+    assert_same_weights(unbroken, broken)
+    assert outcome.curves[-1]["loss"] == pytest.approx(read_outcome(unbroken.folder).curves[-1]["loss"], rel=1e-6)  # type: ignore[union-attr]
+    assert outcome.budget.steps == STEPS
+    assert not (broken.folder / CHECKPOINT).exists()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make: Make, data: TrainingSet) -> None:
+    first, second, other = make(place="a"), make(place="b"), make(place="c", seed=1)
+    digests = {train(assignment, data, silent).weights for assignment in (first, second)}
+    assert len(digests) == 1
+    assert train(other, data, silent).weights not in digests
+
+
+def test_the_budget_is_counted(make: Make, data: TrainingSet) -> None:
+    teacher = make(place="teacher")
+    train(teacher, data, silent)
+    outcome = train(make(load_submission("lm"), teacher=teacher.folder / WEIGHTS), data, silent)
+    assert outcome.status == "ok"
+    budget = outcome.budget
+    assert (budget.steps, budget.examples, budget.prepare_examples) == (STEPS, STEPS * BATCH, 0)
+    assert budget.student_forward_images == budget.student_backward_images == budget.teacher_forward_images == STEPS * BATCH
+
+
+def test_training_learns(make: Make, data: TrainingSet) -> None:
+    outcome = train(make(), data, silent)
+    assert outcome.curves[-1]["loss"] < outcome.curves[0]["loss"]
+
+
+class UpdatesTwice(Supervised):
+    def step(self, run: Run, batch: Batch) -> None:
+        super().step(run, batch)
+        super().step(run, batch)
+
+
+class NeverUpdates(Supervised):
+    def step(self, run: Run, batch: Batch) -> None:
+        run.student_forward(batch.images)
+
+
+class DrawsTooMuch(Supervised):
+    def prepare(self, run: Run) -> None:
+        for _ in run.batches(IMAGES // BATCH + 1):
+            pass
+
+
+class TrainsInPrepare(Supervised):
+    def prepare(self, run: Run) -> None:
+        for batch in run.batches(1):
+            run.backward_and_step(run.student_forward(batch.images).logits.mean())
+
+
+class ChangesTheTeacher(Supervised):
+    def step(self, run: Run, batch: Batch) -> None:
+        with torch.no_grad():
+            for parameter in run.teacher.parameters():  # type: ignore[attr-defined]
+                parameter.add_(1.0)
+        super().step(run, batch)
+
+
+class Explodes(Supervised):
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Mapping[str, Tensor]:
+        return {"explosion": student.logits.sum() * float("inf")}
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "word"),
+    [
+        (UpdatesTwice, "over_budget", "must update the student once"),
+        (NeverUpdates, "over_budget", "must update the student once"),
+        (DrawsTooMuch, "over_budget", "more than one pass"),
+        (TrainsInPrepare, "over_budget", "may not update the student"),
+        (Explodes, "diverged", "explosion"),
+    ],
+)
+def test_a_breach_ends_the_run_with_a_reason(
+    make: Make, data: TrainingSet, method: type[Supervised], status: str, word: str
+) -> None:
+    assignment = make(method)
+    outcome = train(assignment, data, silent)
+    assert outcome.status == status
+    assert re.search(word, outcome.reason)
+    assert read_outcome(assignment.folder) == outcome
+    assert not (assignment.folder / WEIGHTS).exists()
+
+
+def test_a_method_that_changes_the_teacher_is_found_out(make: Make, data: TrainingSet) -> None:
+    teacher = make(place="teacher")
+    train(teacher, data, silent)
+    outcome = train(make(ChangesTheTeacher, teacher=teacher.folder / WEIGHTS), data, silent)
+    assert outcome.status == "over_budget"
+    assert "teacher" in outcome.reason
+
+
+def test_outcome_round_trips(make: Make, data: TrainingSet) -> None:
+    outcome = train(make(), data, silent)
+    assert TrainingOutcome.model_validate_json(outcome.model_dump_json()) == outcome
