@@ -114,7 +114,7 @@ def test_a_missing_record_is_refused(tmp_path: Path) -> None:
 def test_predictions_with_a_flipped_byte_are_refused(tmp_path: Path) -> None:
     folder = store(tmp_path, a_record())
     bytes_ = bytearray((folder / PREDICTIONS).read_bytes())
-    bytes_[60] ^= 0xFF
+    bytes_[100] ^= 0xFF  # inside the first array, behind its header
     (folder / PREDICTIONS).write_bytes(bytes_)
     with pytest.raises(RecordError, match="delete"):
         read_predictions(folder)
