@@ -1,0 +1,132 @@
+"""The executor against jobs that it only pretends to start."""
+
+from pathlib import Path
+
+import pytest
+
+from kdbench.jobs.executor import LocalExecutor, Setting
+from kdbench.jobs.job import Job
+from kdbench.jobs.matrix import PlannedRun
+from kdbench.records import Digests, Environment, Record, Status, write_record
+from tests.jobs.test_matrix import plan
+
+ENVIRONMENT = Environment(
+    kdbench="0", python="3", torch="2", timm="1", numpy="2", platform="p", processor="c", device="cpu", device_class="cpu-float32", threads=1
+)
+
+
+def record_of(job: Job) -> Record:
+    run = job.run
+    status, reason = job.failure or ("ok", "")
+    return Record(
+        run_id=run.run_id,
+        role=run.role,
+        track=run.track_name,
+        family=run.family,
+        direction=run.direction,
+        teacher_bias=run.teacher_bias,
+        method=run.submission.name,
+        config={},
+        seed=run.seed,
+        teacher_run_id=run.teacher.run_id if run.teacher else None,
+        status=status,
+        reason=reason,
+        digests=Digests(training="t", testsets="s", code="c"),
+        environment=ENVIRONMENT,
+    )
+
+
+class PretendHandle:
+    def __init__(self, job: Job, code: int | None, over: tuple[Status, str] | None) -> None:
+        self.job, self._code, self._over, self.killed = job, code, over, False
+        if job.kind == "evaluate":
+            write_record(job.places.folder, record_of(job), {})
+
+    def poll(self) -> int | None:
+        return self._code
+
+    def over_limit(self) -> tuple[Status, str] | None:
+        return self._over
+
+    def progress(self) -> tuple[int, int] | None:
+        return None
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+class PretendLauncher:
+    """`codes` gives exit codes of trainings by method or role; a method in `over` never ends by itself."""
+
+    def __init__(self, codes: dict[str, int] | None = None, over: dict[str, tuple[Status, str]] | None = None) -> None:
+        self.codes, self.over = codes or {}, over or {}
+        self.jobs: list[Job] = []
+        self.handles: list[PretendHandle] = []
+
+    def start(self, job: Job) -> PretendHandle:
+        self.jobs.append(job)
+        name = job.run.submission.name
+        training = job.kind == "train"
+        over = self.over.get(name) if training else None
+        handle = PretendHandle(job, None if over else self.codes.get(name, 0) if training else 0, over)
+        self.handles.append(handle)
+        return handle
+
+
+class Silent:
+    def started(self, job: Job) -> None: ...
+
+    def advanced(self, job: Job, done: int, total: int) -> None: ...
+
+    def finished(self, run: PlannedRun, record: Record) -> None: ...
+
+
+def execute(launcher: PretendLauncher, results: Path, workers: int = 2) -> dict[str, Record]:
+    records = LocalExecutor(launcher, workers).execute(plan(), Setting(results, results / "cache"), Silent())
+    return {record.run_id: record for record in records}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_every_run_is_trained_then_evaluated_after_its_teacher(tmp_path: Path, workers: int) -> None:
+    launcher = PretendLauncher()
+    records = execute(launcher, tmp_path, workers)
+    assert len(records) == 10
+    order = [(job.kind, job.run.run_id) for job in launcher.jobs]
+    for job in launcher.jobs:
+        mine = order.index(("train", job.run.run_id))
+        assert mine < order.index(("evaluate", job.run.run_id))
+        if job.run.teacher:
+            assert order.index(("evaluate", job.run.teacher.run_id)) < mine
+
+
+def test_a_process_that_dies_is_a_record(tmp_path: Path) -> None:
+    records = execute(PretendLauncher(codes={"lm": -11}), tmp_path)
+    failed = [record for record in records.values() if record.method == "lm"]
+    assert {(record.status, record.reason) for record in failed} == {("error", "the training process ended by signal 11")}
+    assert all(record.status == "ok" for record in records.values() if record.method != "lm")
+
+
+def test_a_run_over_its_limit_is_killed_and_recorded(tmp_path: Path) -> None:
+    launcher = PretendLauncher(over={"independent": ("timeout", "took more than 5 seconds")})
+    records = execute(launcher, tmp_path)
+    assert {record.status for record in records.values() if record.method == "independent"} == {"timeout"}
+    assert all(handle.killed for handle in launcher.handles if handle.job.run.submission.name == "independent" and handle.job.kind == "train")
+
+
+def test_students_of_a_failed_teacher_are_not_trained(tmp_path: Path) -> None:
+    launcher = PretendLauncher(codes={"teacher": 1})
+    records = execute(launcher, tmp_path)
+    students = [record for record in records.values() if record.method == "lm"]
+    assert all(record.status == "error" and "its teacher" in record.reason for record in students)
+    assert not any(job.kind == "train" and job.run.submission.name == "lm" for job in launcher.jobs)
+
+
+def test_an_interruption_kills_what_runs(tmp_path: Path) -> None:
+    class Interrupting(Silent):
+        def started(self, job: Job) -> None:
+            raise KeyboardInterrupt
+
+    launcher = PretendLauncher(over={"teacher": ("timeout", "never asked")})
+    with pytest.raises(KeyboardInterrupt):
+        LocalExecutor(launcher, 2).execute(plan(), Setting(tmp_path, tmp_path), Interrupting())
+    assert all(handle.killed for handle in launcher.handles)
