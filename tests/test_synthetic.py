@@ -41,10 +41,10 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Drawn]], Pla
 
 
 def trained(law: Law, count: int = MANY, stream: str = "stream") -> Callable[[], Drawn]:
-    return lambda: images_for_trained(law, stream, count=count, look=Look())
+    return lambda: images_for_training(law, stream, count=count, look=Look())
 
 
-def tested(condition: Condition, count: int = 900) -> Callable[[], Drawn]:
+def held_out(condition: Condition, count: int = 900) -> Callable[[], Drawn]:
     return lambda: images_for_test(condition, count=count, look=Look())
 
 
@@ -149,7 +149,7 @@ def test_textures_of_tests_come_from_crops_that_training_never_shows(plan: Calla
     for law in LAWS:
         assert plan(trained(law))[1].fill.max() < train_fills
     for condition in CONDITIONS:
-        assert plan(tested(condition))[1].fill.min() >= train_fills
+        assert plan(held_out(condition))[1].fill.min() >= train_fills
     train, test = ({crop.tobytes() for crop in table.reshape(-1, 64, 64)} for table in _texture_tables())
     assert len(train) == len(test) == train_fills
     assert not train & test
@@ -160,7 +160,7 @@ def _texture_tables() -> tuple[NDArray[np.int8], NDArray[np.int8]]:
 
 
 def test_every_ordered_pair_of_classes_conflicts_equally_often(plan: Callable[..., Plan]) -> None:
-    drawn, scenes = plan(tested("cue-conflict"))
+    drawn, scenes = plan(held_out("cue-conflict"))
     pairs = drawn.shapes * NUM_CLASSES + drawn.textures
     counts = np.bincount(pairs, minlength=100).reshape(10, 10)
     assert np.diag(counts).sum() == 0
@@ -174,21 +174,21 @@ def test_single_cue_conditions_show_the_other_cue_not_at_all(plan: Callable[...,
     tables = shipped_tables()
     textured = 2 * tables.train_textures.shape[0] * tables.train_textures.shape[1]
     shapes = tables.masks.shape[0] * tables.masks.shape[1]
-    assert plan(tested("shape"))[1].fill.min() >= textured
-    blobs = plan(tested("texture"))[1].mask
+    assert plan(held_out("shape"))[1].fill.min() >= textured
+    blobs = plan(held_out("texture"))[1].mask
     assert blobs.min() >= shapes
     assert blobs.max() < len(tables.all_masks) - 1
-    assert set(plan(tested("texture-field"))[1].mask) == {len(tables.all_masks) - 1}
+    assert set(plan(held_out("texture-field"))[1].mask) == {len(tables.all_masks) - 1}
 
 
 def test_conditions_show_the_same_scene_but_for_their_manipulation(plan: Callable[..., Plan]) -> None:
-    clean_drawn, clean = plan(tested("clean"))
+    clean_drawn, clean = plan(held_out("clean"))
     for condition in ("shape", "texture", "texture-field"):
-        drawn, scenes = plan(tested(condition))
+        drawn, scenes = plan(held_out(condition))
         np.testing.assert_array_equal(drawn.labels, clean_drawn.labels)
         for same in ("shift", "colours", "brighter", "noise", "noise_crop"):
             np.testing.assert_array_equal(getattr(scenes, same), getattr(clean, same))
-    np.testing.assert_array_equal(plan(tested("shape"))[1].mask, clean.mask)
+    np.testing.assert_array_equal(plan(held_out("shape"))[1].mask, clean.mask)
 
 
 def test_every_shape_stays_inside_the_frame_at_every_shift() -> None:
@@ -209,7 +209,7 @@ def test_a_stronger_look_shows_more_of_its_cue() -> None:
 
 def sha256_of_some_images() -> str:
     """Digest of 30 images of each law and condition under the default look."""
-    drawn = [trained(law, 30)() for law in LAWS] + [tested(condition, 30)() for condition in CONDITIONS]
+    drawn = [trained(law, 30)() for law in LAWS] + [held_out(condition, 30)() for condition in CONDITIONS]
     return hashlib.sha256(b"".join(one.images.tobytes() + one.labels.tobytes() for one in drawn)).hexdigest()
 
 
