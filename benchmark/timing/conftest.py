@@ -1,0 +1,49 @@
+"""What is timed: every method in every direction of every track that fits the machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kdbench.spec import Direction, Track, load_spec
+from kdbench.submissions import list_submissions, load_submission
+
+LARGEST_IMAGE_ON_CPU = 32  # pixels
+Case = tuple[str, Direction, str]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("kdbench")
+    group.addoption("--methods", default="", help="method names or files, with commas (default: all submissions)")
+    group.addoption("--tracks", default="", help="tracks of the spec, with commas (default: all that fit the machine)")
+    group.addoption("--device", default="cpu", choices=("cpu", "cuda"))
+
+
+def _listed(config: pytest.Config, option: str) -> list[str]:
+    return [part for part in str(config.getoption(option)).split(",") if part]
+
+
+def _fits(track: Track, device: str) -> bool:
+    return device == "cuda" or track.data.image_size <= LARGEST_IMAGE_ON_CPU
+
+
+def _cases(config: pytest.Config) -> Iterator[Case]:
+    spec = load_spec()
+    device = str(config.getoption("--device"))
+    tracks = _listed(config, "--tracks") or [name for name, track in spec.tracks.items() if _fits(track, device)]
+    for track in tracks:
+        for direction in spec.track(track).directions:
+            for method in _listed(config, "--methods") or list_submissions():
+                if direction in load_submission(method).directions:
+                    yield track, direction, method
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "case" in metafunc.fixturenames:
+        cases = list(_cases(metafunc.config))
+        metafunc.parametrize("case", cases, ids=["/".join((t, d, Path(m).name)) for t, d, m in cases])
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.config.getoption("--device"))
