@@ -111,11 +111,24 @@ def test_a_neutral_distractor_is_always_of_another_class(plan: Callable[..., Pla
     assert (shape_class(scenes.ghost) != drawn.labels)[ghosted].all()
 
 
-def test_planted_laws_have_no_distractors(plan: Callable[..., Plan]) -> None:
-    for law in ("shape", "texture"):
-        _, scenes = plan(trained(law))
-        assert not scenes.blend_weight.any()
-        assert not scenes.ghost_opacity.any()
+@pytest.mark.parametrize(
+    "draw",
+    [trained("shape"), trained("texture"), *(held_out(name) for name in CONDITIONS if name != "clean")],
+)
+def test_planted_laws_and_manipulated_conditions_have_no_distractors(
+    draw: Callable[[], Drawn], plan: Callable[..., Plan]
+) -> None:
+    _, scenes = plan(draw)
+    assert not scenes.blend_weight.any()
+    assert not scenes.ghost_opacity.any()
+
+
+def test_clean_test_images_follow_the_law_of_the_students(plan: Callable[..., Plan]) -> None:
+    drawn, scenes = plan(held_out("clean", MANY))
+    np.testing.assert_array_equal(drawn.shapes, drawn.textures)
+    assert np.mean(scenes.blend_weight > 0) == pytest.approx(0.4, abs=0.025)
+    assert np.mean(scenes.ghost_opacity > 0) == pytest.approx(0.3, abs=0.025)
+    assert (texture_class(scenes.blend) != drawn.labels)[scenes.blend_weight > 0].all()
 
 
 @pytest.mark.parametrize("nuisance", ["colours", "brighter", "noise"])
@@ -149,7 +162,9 @@ def test_textures_of_tests_come_from_crops_that_training_never_shows(plan: Calla
     for law in LAWS:
         assert plan(trained(law))[1].fill.max() < train_fills
     for condition in CONDITIONS:
-        assert plan(held_out(condition))[1].fill.min() >= train_fills
+        scenes = plan(held_out(condition))[1]
+        assert scenes.fill.min() >= train_fills
+        assert (scenes.blend >= train_fills)[scenes.blend_weight > 0].all()
     train, test = ({crop.tobytes() for crop in table.reshape(-1, 64, 64)} for table in _texture_tables())
     assert len(train) == len(test) == train_fills
     assert not train & test
