@@ -1,6 +1,7 @@
 """The submission contract: everything that a method file may import from kdbench.
 
-A method is one Python file with one subclass of `Method`. The smallest one defines the class variables, a frozen `Config`
+A method is one Python file with one subclass of `Method`. The smallest one defines the class variables, a frozen
+`Config`
 and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation.
 """
 
@@ -41,7 +42,8 @@ class Output:
         logits: (B, C) float.
         pooled: (B, F) the vector the classifier reads: global average (CNN), class token after the final norm (ViT).
         feature_map: (B, F, h, w) the last map: stage 4 (CNN), patch tokens after the final norm on their grid (ViT).
-        stages: four maps (B, F_i, h_i, w_i), shallow to deep. CNN: the four stages. ViT: the patch tokens after the blocks
+        stages: four maps (B, F_i, h_i, w_i), shallow to deep. CNN: the four stages. ViT: the patch tokens after the
+            blocks
             that end each quarter of the depth.
         attention: the last block's (q, k, v), each (B, heads, prefix + patches, head width), ViT only; None for a CNN.
     """
@@ -126,7 +128,8 @@ class Run(Protocol):
         """Draws `n` training batches; counted against `prepare_examples`, so only `prepare` may call it."""
 
     def backward_and_step(self, losses: Tensor | Mapping[str, Tensor]) -> None:
-        """Back-propagates the sum of `losses` and updates the student once; each term's mean over the epoch is recorded."""
+        """Back-propagates the sum of `losses` and updates the student once; each term's mean over the epoch is
+        recorded."""
 
     def log(self, **scalars: float | Tensor) -> None:
         """Records numbers of this step; the epoch's mean goes to the record."""
@@ -135,7 +138,8 @@ class Run(Protocol):
 class Method(nn.Module):
     """A distillation method. Subclass it once a file; see `benchmark/submissions/lm.py` for the shape to aim for.
 
-    Modules and buffers created in `__init__` are trained by the student's optimiser unless `optimizers` gives them one of their
+    Modules and buffers created in `__init__` are trained by the student's optimiser unless `optimizers` gives them
+    one of their
     own; they are checkpointed, and thrown away when training ends. Draw random numbers from torch alone: its state is
     checkpointed too.
     """
@@ -155,7 +159,8 @@ class Method(nn.Module):
         self.config = config
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Tensor | Mapping[str, Tensor]:
-        """The training loss, one scalar or named scalars that are summed. `teacher` is None if `uses_teacher` is False."""
+        """The training loss, one scalar or named scalars that are summed. `teacher` is None if `uses_teacher` is
+        False."""
         raise NotImplementedError(f"{type(self).__name__} defines neither `loss` nor `step`")
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:

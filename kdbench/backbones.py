@@ -1,6 +1,7 @@
 """timm models behind one `Output`.
 
-A `Backbone` computes nothing of its own: features are read with hooks from the model's one ordinary forward pass, so parameters
+A `Backbone` computes nothing of its own: features are read with hooks from the model's one ordinary forward pass, so
+    parameters
 and logits are those of plain timm.
 """
 
@@ -18,14 +19,17 @@ NUM_STAGES = 4
 ALL_FIELDS: frozenset[OutputField] = frozenset({"logits", "pooled", "feature_map", "stages", "attention"})
 
 
-def create_model(architecture: str, arguments: Mapping[str, Any], *, num_classes: int, cifar_stem: bool = False) -> nn.Module:
+def create_model(
+    architecture: str, arguments: Mapping[str, Any], *, num_classes: int, cifar_stem: bool = False
+) -> nn.Module:
     """A randomly initialised timm model; the caller seeds torch first.
 
     Args:
         architecture: a name that `timm.create_model` knows.
         arguments: further arguments for it.
         num_classes: outputs of the classifier.
-        cifar_stem: replace a ResNet's stem (7x7 of stride 2, then pooling) by a 3x3 of stride 1, as is usual at 32 pixels.
+        cifar_stem: replace a ResNet's stem (7x7 of stride 2, then pooling) by a 3x3 of stride 1, as is usual at 32
+            pixels.
     """
     import timm
 
@@ -114,7 +118,7 @@ class Backbone(nn.Module):
         """(B, prefix + g * g, D) tokens as the (B, D, g, g) map of the patches."""
         patches = tokens[:, int(cast(Any, self.model).num_prefix_tokens) :]
         side = round(patches.shape[1] ** 0.5)
-        return patches.transpose(1, 2).unflatten(2, (side, side))
+        return patches.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
     @torch.no_grad()
     def shapes(self, image_size: int) -> Shapes:
@@ -129,7 +133,9 @@ class Backbone(nn.Module):
         def map_shape(map_: Tensor) -> tuple[int, int, int]:
             return (map_.shape[1], map_.shape[2], map_.shape[3])
 
-        attention = None if output.attention is None else cast(tuple[int, int, int], tuple(output.attention[0].shape[1:]))
+        attention = (
+            None if output.attention is None else cast(tuple[int, int, int], tuple(output.attention[0].shape[1:]))
+        )
         return Shapes(
             family=self.family,
             pooled=output.pooled.shape[1],

@@ -4,17 +4,30 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from kdbench.errors import InputError, RecordError
+from kdbench.errors import InputError
 from kdbench.jobs.executor import LocalExecutor, Setting, existing_record
 from kdbench.jobs.launcher import ForkLauncher, Limits
-from kdbench.jobs.matrix import PlannedRun, Request, Submission, as_plain, described, expand, parse_seeds, with_overrides
-from kdbench.jobs.progress import RunProgress
+from kdbench.jobs.matrix import (
+    PlannedRun,
+    Request,
+    Submission,
+    as_plain,
+    described,
+    expand,
+    parse_seeds,
+    with_overrides,
+)
+from kdbench.jobs.progress import RunProgress, TestSetProgress
 from kdbench.records import Record
-from kdbench.spec import Direction, load_spec
+from kdbench.spec import Direction, Track, load_spec
+
+if TYPE_CHECKING:
+    from kdbench.data.cifar10 import Cifar10
+    from kdbench.testsets.arrays import TestArrays
 
 INDEPENDENT = "independent"
 LARGEST_IMAGE = 32  # pixels; what this version builds test sets for
@@ -61,7 +74,10 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     if asked.spec is not None:
         reasons = (*reasons, f"--spec {asked.spec.name}")
     if track.data.image_size > LARGEST_IMAGE:
-        raise InputError(f"track {asked.track!r} has images of {track.data.image_size} pixels, and this version runs tracks of {LARGEST_IMAGE}")
+        raise InputError(
+            f"track {asked.track!r} has images of {track.data.image_size} pixels, "
+            f"and this version runs tracks of {LARGEST_IMAGE}"
+        )
     device = choose_device(asked.device)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
     directions = _directions(asked.directions, track.directions)
@@ -91,10 +107,20 @@ def run(asked: Asked, console: Console) -> list[Record]:
     check_writable(setting.results)
     done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
     missing = [run for run in runs if run.run_id not in done]
-    console.print(f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run.", highlight=False)
+    console.print(
+        f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run.", highlight=False
+    )
     if missing:
-        _build_test_sets(missing[0], setting, asked.workers, console)
-        workers = asked.workers or _default_workers(missing[0].device)
+        open_test_sets(
+            asked.track,
+            missing[0].track,
+            data_root=setting.data_root,
+            limit_test=asked.limit_test,
+            workers=asked.workers,
+            console=console,
+            diagnostics=asked.diagnostics,
+        )
+        workers = asked.workers or default_workers(missing[0].device)
         launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
         os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
         with RunProgress(console, missing) as progress:
@@ -104,48 +130,61 @@ def run(asked: Asked, console: Console) -> list[Record]:
 
 
 def check_writable(folder: Path) -> None:
-    """Makes a results folder; RecordError if it cannot be written."""
+    """Makes a results folder; InputError if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InputError(f"results folder {folder} cannot be written: {error.strerror}; choose another one with --out") from error
+        raise InputError(
+            f"results folder {folder} cannot be written: {error.strerror}; choose another one with --out"
+        ) from error
 
 
 def _kept(setting: Setting, planned: PlannedRun, retry_failed: bool) -> Record | None:
-    try:
-        record = existing_record(setting, planned)
-    except RecordError as error:
-        raise RecordError(str(error)) from error
+    record = existing_record(setting, planned)
     return None if record and retry_failed and record.status != "ok" else record
 
 
-def _default_workers(device: str) -> int:
-    return 1 if device == "cuda" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def default_workers(device: str) -> int:
+    """Jobs at a time: one a core that this process may use, one on CUDA."""
+    return (
+        1
+        if device == "cuda"
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
-def _build_test_sets(planned: PlannedRun, setting: Setting, workers: int | None, console: Console) -> None:
-    from rich.progress import Progress
-
+def open_test_sets(
+    track_name: str,
+    track: Track,
+    *,
+    data_root: Path | None,
+    limit_test: int | None,
+    workers: int | None,
+    console: Console,
+    diagnostics: bool = False,
+) -> "tuple[Cifar10 | None, dict[str, TestArrays]]":
+    """The source of a track's images and its test sets, built now unless they are in the cache, with a progress bar."""
     from kdbench.data.cifar10 import read_cifar10
-    from kdbench.testsets import build_test_sets
+    from kdbench.testsets.build import build_test_sets
 
-    track = planned.track
-    source = read_cifar10(setting.data_root, setting.cache) if track.data.source == "cifar10" else None
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("test sets", total=None)
-        build_test_sets(
-            planned.track_name,
+    source = read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
+    with TestSetProgress(console) as progress:
+        arrays = build_test_sets(
+            track_name,
             track,
-            setting.cache,
+            cache_folder(),
             source=source,
-            limit=setting.limit_test,
-            workers=workers or _default_workers("cpu"),
-            diagnostics=setting.diagnostics,
-            progress=lambda name, done, total: bars.update(task, description=f"test set {name}", completed=done, total=total),
+            limit=limit_test,
+            workers=workers or default_workers("cpu"),
+            diagnostics=diagnostics,
+            progress=progress.advanced,
         )
+    return source, arrays
 
 
 def _directions(wanted: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
@@ -186,7 +225,10 @@ def _submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, Any]])
         )
     unknown = sorted(set(configs) - {submission.name for submission in submissions})
     if unknown:
-        raise InputError(f"--config names the method {unknown[0]!r}, which is not run; running: {', '.join(s.name for s in submissions)}")
+        raise InputError(
+            f"--config names the method {unknown[0]!r}, which is not run; "
+            f"running: {', '.join(s.name for s in submissions)}"
+        )
     return submissions
 
 

@@ -1,13 +1,21 @@
-"""The command line: thin commands over the rooms of the package. Heavy imports happen inside the commands that need them."""
+"""The command line: thin commands over the rooms of the package. Heavy imports happen inside the commands that need
+them."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kdbench.errors import InputError, KdbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kdbench.data.cifar10 import Cifar10
+    from kdbench.spec import Track
+    from kdbench.testsets.arrays import TestArrays
 
 app = typer.Typer(
     help="Does a distilled student inherit its teacher's inductive biases, or only its accuracy?",
@@ -24,9 +32,15 @@ SITE = Path("leaderboard") / "site"
 TrackOption = Annotated[str, typer.Option("--track", help="Track of the spec: synthetic or cifar10-32.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder of the records.")]
 SpecOption = Annotated[Path | None, typer.Option("--spec", help="Another spec file than the shipped one (unofficial).")]
-DataRootOption = Annotated[Path | None, typer.Option("--data-root", help="Folder that holds CIFAR-10; without it, it is downloaded.")]
-LimitTestOption = Annotated[int | None, typer.Option("--limit-test", min=10, help="Images a test set, at most (unofficial).")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", min=1, help="Jobs at a time (default: the number of cores).")]
+DataRootOption = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder that holds CIFAR-10; without it, it is downloaded.")
+]
+LimitTestOption = Annotated[
+    int | None, typer.Option("--limit-test", min=10, help="Images a test set, at most (unofficial).")
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Jobs at a time (default: the number of cores).")
+]
 
 
 @app.callback()
@@ -38,21 +52,31 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show traceback
 @app.command(epilog="Example: kdbench run --methods lm --seeds 0-4")
 def run(
     track: TrackOption = "synthetic",
-    methods: Annotated[str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")] = "",
+    methods: Annotated[
+        str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")
+    ] = "",
     directions: Annotated[str, typer.Option("--directions", help="cnn-to-vit, vit-to-cnn, or both with a comma.")] = "",
     seeds: Annotated[str, typer.Option("--seeds", help="Random seeds: 0, or 0,1,2, or 0-4.")] = "0",
     config: Annotated[list[str] | None, typer.Option("--config", help="METHOD.KEY=VALUE, as often as needed.")] = None,
     out: OutOption = DEFAULT_OUT,
     data_root: DataRootOption = None,
-    limit_train: Annotated[int | None, typer.Option("--limit-train", min=10, help="Training images, at most (unofficial).")] = None,
+    limit_train: Annotated[
+        int | None, typer.Option("--limit-train", min=10, help="Training images, at most (unofficial).")
+    ] = None,
     limit_test: LimitTestOption = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Epochs of teachers and students (unofficial).")] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Epochs of teachers and students (unofficial).")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     workers: WorkersOption = None,
-    diagnostics: Annotated[bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too.")] = False,
+    diagnostics: Annotated[
+        bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     time_limit: Annotated[float, typer.Option("--time-limit", min=1, help="Seconds that one run may take.")] = 14400,
-    memory_limit: Annotated[float, typer.Option("--memory-limit", min=0.1, help="GiB of memory that one run may take.")] = 16,
+    memory_limit: Annotated[
+        float, typer.Option("--memory-limit", min=0.1, help="GiB of memory that one run may take.")
+    ] = 16,
     spec: SpecOption = None,
     site: Annotated[Path, typer.Option("--site", help="Folder of the rendered page.")] = SITE,
     track_runs: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror the records into MLflow.")] = True,
@@ -89,7 +113,10 @@ def run(
     _score_and_render(out, spec, site)
     failed = [record for record in records if record.status != "ok"]
     if failed:
-        raise KdbenchError(f"{len(failed)} of {len(records)} runs failed; first: {failed[0].method}, {failed[0].reason}; --retry-failed runs them again")
+        raise KdbenchError(
+            f"{len(failed)} of {len(records)} runs failed; first: {failed[0].method}, {failed[0].reason}; "
+            "--retry-failed runs them again"
+        )
 
 
 @app.command(epilog="Example: kdbench score runs")
@@ -153,11 +180,15 @@ def spec(path: Annotated[Path | None, typer.Argument(help="A spec file; without 
     loaded = load_spec(path)
     typer.echo(f"spec {loaded.version}, scoring {loaded.scoring_digest[:16]}")
     for name, entry in loaded.tracks.items():
-        typer.echo(f"{name:12s} training {entry.training_digest[:16]}  testsets {entry.testsets_digest[:16]}  {entry.summary}")
+        typer.echo(
+            f"{name:12s} training {entry.training_digest[:16]}  testsets {entry.testsets_digest[:16]}  {entry.summary}"
+        )
 
 
 @app.command(epilog="Example: kdbench timing --out timing.json")
-def timing(out: Annotated[Path, typer.Option("--out", help="Where the measurements go.")] = DEFAULT_OUT / "timing.json") -> None:
+def timing(
+    out: Annotated[Path, typer.Option("--out", help="Where the measurements go.")] = DEFAULT_OUT / "timing.json",
+) -> None:
     """Time a training step of every method, and print ratios to independent."""
     from kdbench.timing import run_timing
 
@@ -173,8 +204,9 @@ def data_build(
     spec: SpecOption = None,
 ) -> None:
     """Build a track's test sets into the cache, or verify them if they are there."""
-    for name, arrays in _test_sets(track, data_root, limit_test, workers, spec).items():
-        typer.echo(f"{name:16s} {len(arrays.targets):6d} images")
+    _, _, arrays = _open(track, data_root, limit_test, workers, spec)
+    for name, one in arrays.items():
+        typer.echo(f"{name:16s} {len(one):6d} images  sha256 {one.sha256[:16]}")
 
 
 @data_app.command("verify", epilog="Example: kdbench data verify --track synthetic")
@@ -186,15 +218,14 @@ def data_verify(
     spec: SpecOption = None,
 ) -> None:
     """Compare a track's test sets with the frozen manifest."""
-    from kdbench.testsets import array_digests, unverified_reason
+    from kdbench.testsets.frozen import differences_from_frozen
 
-    source, arrays = _source_and_sets(track, data_root, limit_test, workers, spec)
-
-    for name, sha256 in array_digests(arrays).items():
-        typer.echo(f"{name:16s} {sha256}")
-    reason = unverified_reason(track, arrays, source)
-    if reason:
-        raise InputError(f"test sets of {track}: {reason}")
+    chosen, source, arrays = _open(track, data_root, limit_test, workers, spec)
+    for name, one in arrays.items():
+        typer.echo(f"{name:16s} {one.sha256}")
+    reasons = differences_from_frozen(track, chosen, arrays, source)
+    if reasons:
+        raise InputError(f"test sets of {track}: {'; '.join(reasons)}")
     typer.echo("all as in the frozen manifest")
 
 
@@ -208,13 +239,13 @@ def data_show(
     spec: SpecOption = None,
 ) -> None:
     """Write a contact sheet: the same images under every manipulation."""
-    from kdbench.testsets import contact_sheet
+    from kdbench.testsets.contact_sheet import contact_sheet
 
-    contact_sheet(_test_sets(track, data_root, limit_test, workers, spec), to)
+    contact_sheet(_open(track, data_root, limit_test, workers, spec)[2], to)
     typer.echo(f"wrote {to}")
 
 
-def _console():  # type: ignore[no-untyped-def]
+def _console() -> "Console":
     from rich.console import Console
 
     return Console(soft_wrap=True)
@@ -237,18 +268,23 @@ def _score_and_render(results: Path, spec: Path | None, site: Path) -> None:
     typer.echo(f"leaderboard: {page}")
 
 
-def _source_and_sets(track: str, data_root: Path | None, limit: int | None, workers: int | None, spec: Path | None):  # type: ignore[no-untyped-def]
+def _open(
+    track: str, data_root: Path | None, limit: int | None, workers: int | None, spec: Path | None
+) -> "tuple[Track, Cifar10 | None, dict[str, TestArrays]]":
     from kdbench.benchmark import open_test_sets
+    from kdbench.jobs.matrix import with_overrides
+    from kdbench.spec import load_spec
 
-    return open_test_sets(track, data_root=data_root, limit_test=limit, workers=workers, spec=spec, console=_console())
-
-
-def _test_sets(track: str, data_root: Path | None, limit: int | None, workers: int | None, spec: Path | None):  # type: ignore[no-untyped-def]
-    return _source_and_sets(track, data_root, limit, workers, spec)[1]
+    chosen, _ = with_overrides(load_spec(spec).track(track), epochs=None, limit_test=limit, limit_train=None)
+    source, arrays = open_test_sets(
+        track, chosen, data_root=data_root, limit_test=limit, workers=workers, console=_console()
+    )
+    return chosen, source, arrays
 
 
 def main() -> None:
-    """Runs the command line: one sentence on standard error and a non-zero exit code for every error a user can mend."""
+    """Runs the command line: one sentence on standard error and a non-zero exit code for every error a user can
+    mend."""
     try:
         app()
     except KdbenchError as error:

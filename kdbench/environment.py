@@ -35,7 +35,7 @@ def describe_environment(device: torch.device, training: Training) -> Environmen
         platform=platform.platform(),
         processor=_processor(),
         device=torch.cuda.get_device_name() if cuda else "cpu",
-        device_class=f"{device.type}-{precision}",  # type: ignore[arg-type]
+        device_class=f"{device.type}-{precision}",
         threads=torch.get_num_threads(),
         commit=_commit(),
         command=os.environ.get("KDBENCH_COMMAND", ""),
@@ -61,7 +61,9 @@ def _commit() -> str | None:
     git = ("git", "-C", str(root))
     try:
         head = subprocess.run((*git, "rev-parse", "HEAD"), capture_output=True, text=True, check=True, timeout=10)
-        dirty = subprocess.run((*git, "status", "--porcelain", "-uno"), capture_output=True, text=True, check=True, timeout=10)
+        dirty = subprocess.run(
+            (*git, "status", "--porcelain", "-uno"), capture_output=True, text=True, check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")

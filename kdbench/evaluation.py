@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,10 +11,8 @@ from torch.nn import functional as F
 from kdbench.backbones import Backbone
 from kdbench.records import LOGITS, Predictions, SetPredictions, SetResult, atomic_file
 from kdbench.spec import Data, Family, Track
+from kdbench.testsets.arrays import TestArrays
 from kdbench.training.networks import new_backbone, read_weights
-
-if TYPE_CHECKING:
-    from kdbench.testsets import TestArrays
 
 BATCH = 250
 Logits = NDArray[np.float32]
@@ -47,7 +44,7 @@ def logits_of(
     return torch.cat(parts).numpy()
 
 
-def answers(arrays: "TestArrays", logits: Logits, teacher_logits: Logits | None) -> SetPredictions:
+def answers(arrays: TestArrays, logits: Logits, teacher_logits: Logits | None) -> SetPredictions:
     """What a record keeps of the logits on one test set; the fields are documented in `SetPredictions`."""
     target = torch.from_numpy(np.asarray(arrays.targets, dtype=np.int64))
     log_p = F.log_softmax(torch.from_numpy(logits).double(), dim=1)
@@ -72,7 +69,7 @@ def answers(arrays: "TestArrays", logits: Logits, teacher_logits: Logits | None)
 
 def evaluate(
     network: Backbone,
-    test_sets: "Mapping[str, TestArrays]",
+    test_sets: Mapping[str, TestArrays],
     data: Data,
     *,
     device: torch.device,

@@ -1,6 +1,7 @@
 """A run's record: its schema, and the one place that reads and writes it.
 
-A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (this schema) and `predictions.npz` (every answer on every test
+A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (this schema) and `predictions.npz` (every
+answer on every test
 set). Weights, logits and the log lie beside them while they are kept; nothing that is scored depends on those.
 """
 
@@ -22,7 +23,13 @@ from kdbench.errors import RecordError
 from kdbench.spec import Direction, Family, TeacherBias
 
 SCHEMA_VERSION = 1
-RESULT, PREDICTIONS, WEIGHTS, LOGITS, LOG = "result.json", "predictions.npz", "weights.safetensors", "logits.npz", "log.txt"
+RESULT, PREDICTIONS, WEIGHTS, LOGITS, LOG = (
+    "result.json",
+    "predictions.npz",
+    "weights.safetensors",
+    "logits.npz",
+    "log.txt",
+)
 
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
 
@@ -101,7 +108,8 @@ class Record(_Frozen):
         method: submission name; "teacher" for teachers.
         reason: why the status is not "ok", in words.
         unofficial: why the run cannot be ranked; empty for an official run.
-        curves: for each epoch, mean of each loss term and logged number (`train_accuracy`, `learning_rate`, `seconds`, ...).
+        curves: for each epoch, mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
+            `seconds`, ...).
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -179,7 +187,9 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         Path(temporary).replace(path)
         temporary = None
     except OSError as error:
-        raise RecordError(f"cannot write {path}: {error.strerror or error}; free space or choose another folder with --out") from error
+        raise RecordError(
+            f"cannot write {path}: {error.strerror or error}; free space or choose another folder with --out"
+        ) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -209,7 +219,9 @@ def read_record(folder: Path) -> Record:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
-        raise RecordError(f"{path} is not a record of schema {SCHEMA_VERSION}: {key}: {first['msg']}; delete it to run again") from error
+        raise RecordError(
+            f"{path} is not a record of schema {SCHEMA_VERSION}: {key}: {first['msg']}; delete it to run again"
+        ) from error
 
 
 def read_predictions(folder: Path) -> Predictions:

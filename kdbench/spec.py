@@ -5,7 +5,7 @@ import json
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -228,10 +228,10 @@ def _model_at(location: tuple[int | str, ...]) -> type[BaseModel] | None:
             model = "tracks"
         elif model == "tracks":
             model = Track
-        elif isinstance(model, type) and part in model.model_fields:
+        elif isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
             annotation = model.model_fields[part].annotation
-            inner = [a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type)]
+            inner = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type)]
             model = next((a for a in inner if issubclass(a, BaseModel)), None)
         else:
             return None
-    return model if isinstance(model, type) else None
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None

@@ -1,6 +1,7 @@
 """Makes the tables that synthetic images are drawn from: `python datasets/synthetic/tables.py`.
 
-Floats decide here, once; what ships is `tables.npz`, and a run does integer arithmetic on it alone. Rerunning on another
+Floats decide here, once; what ships is `tables.npz`, and a run does integer arithmetic on it alone. Rerunning on
+another
 machine may move a table by one grey level: the frozen tables are the shipped ones, by sha256.
 """
 
@@ -35,10 +36,16 @@ def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.f
     rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) / zoom
     centre = np.array(mask.shape) / 2
     fine = SIZE * UPSCALE
-    drawn = ndimage.affine_transform(
-        mask.astype(np.float32), rotation, offset=centre - rotation @ np.array([fine / 2, fine / 2]),
-        output_shape=(fine, fine), order=1,
-    ) > 0.5
+    drawn = (
+        ndimage.affine_transform(
+            mask.astype(np.float32),
+            rotation,
+            offset=centre - rotation @ np.array([fine / 2, fine / 2]),
+            output_shape=(fine, fine),
+            order=1,
+        )
+        > 0.5
+    )
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     box = max(np.ptp(rows), np.ptp(columns)) + 1
     if box > LARGEST_BOX * UPSCALE or rows[0] == 0 or columns[0] == 0:
@@ -87,7 +94,8 @@ def blob_masks(count: int, rng: np.random.Generator) -> Bytes:
 
 
 def _windows(sheet: NDArray[np.float64], count: int) -> list[NDArray[np.float64]]:
-    """`count` windows of 64 x 64 from a sheet, spread over it, mirrored at its edge where it is smaller than a window."""
+    """`count` windows of 64 x 64 from a sheet, spread over it, mirrored at its edge where it is smaller than a
+    window."""
     short = [max(0, CROP - side) for side in sheet.shape]
     sheet = np.pad(sheet, [(0, short[0]), (0, short[1])], mode="reflect")
     columns = max(1, round(math.sqrt(count * sheet.shape[1] / sheet.shape[0])))
@@ -99,7 +107,9 @@ def _windows(sheet: NDArray[np.float64], count: int) -> list[NDArray[np.float64]
 
 
 def _standardised(window: NDArray[np.float64]) -> SignedBytes:
-    local = window - ndimage.gaussian_filter(window, 12, mode="reflect")  # no shading that would tell where a crop is from
+    local = window - ndimage.gaussian_filter(
+        window, 12, mode="reflect"
+    )  # no shading that would tell where a crop is from
     z = (local - local.mean()) / local.std()
     return np.round(np.clip(z, -CLIP, CLIP) * SIGMA).astype(np.int8)
 
@@ -118,7 +128,7 @@ def texture_crops(
 
 
 def neutral_crops(crops: SignedBytes, count: int, rng: np.random.Generator) -> SignedBytes:
-    """(count, 64, 64) noise with the mean power spectrum of the texture crops: a fill that is no texture of the vocabulary."""
+    """(count, 64, 64) noise with the mean power spectrum of the texture crops: no texture of the vocabulary."""
     power = np.mean(np.abs(np.fft.fft2(crops.reshape(-1, CROP, CROP).astype(float))) ** 2, axis=0)
     phases = np.fft.fft2(rng.standard_normal((count, CROP, CROP)))
     return np.array([_standardised(np.fft.ifft2(np.sqrt(power) * phase / np.abs(phase)).real) for phase in phases])
@@ -131,7 +141,9 @@ def colour_pairs(rng: np.random.Generator) -> Bytes:
     for number in range(COLOUR_PAIRS):
         hue = 2 * math.pi * (number / COLOUR_PAIRS)
         other = hue + rng.uniform(math.pi / 3, 5 * math.pi / 3)
-        pairs.append([128 + CHROMA * rng.uniform(0.5, 1.0) * (math.cos(h) * first + math.sin(h) * second) for h in (hue, other)])
+        pairs.append(
+            [128 + CHROMA * rng.uniform(0.5, 1.0) * (math.cos(h) * first + math.sin(h) * second) for h in (hue, other)]
+        )
     return np.round(np.array(pairs)).astype(np.uint8)
 
 

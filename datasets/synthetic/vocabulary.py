@@ -1,16 +1,19 @@
-"""The shapes and textures of the synthetic data: what the tables of the benchmark and of the pretext task are drawn from.
+"""The shapes and textures of the synthetic data: what the tables of the benchmark and of the pretext task are drawn
+from.
 
 Only the scripts that make tables import this file. It may use floats freely: what a run uses are the shipped tables.
 """
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import skimage
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from scipy.spatial import cKDTree
 from skimage.draw import polygon2mask
 
 Floats = NDArray[np.float64]
@@ -74,10 +77,14 @@ PRETEXT_SHAPES: dict[str, Callable[[], Mask]] = {
     "parallelogram": lambda: _polygon([(-0.4, -0.7), (1, -0.7), (0.4, 0.7), (-1, 0.7)]),
     "tee": lambda: _box(-1, -1, 1, -0.35) | _box(-0.33, -1, 0.33, 1),
     "u": lambda: _box(-1, -1, -0.4, 1) | _box(0.4, -1, 1, 1) | _box(-1, 0.4, 1, 1),
-    "zigzag": lambda: _polygon([(-1, -1), (0.3, -1), (0.3, 0.4), (1, 0.4), (1, 1), (-0.3, 1), (-0.3, -0.4), (-1, -0.4)]),
+    "zigzag": lambda: _polygon(
+        [(-1, -1), (0.3, -1), (0.3, 0.4), (1, 0.4), (1, 1), (-0.3, 1), (-0.3, -0.4), (-1, -0.4)]
+    ),
     "chevron": lambda: _polygon([(-1, 0.9), (0, -0.9), (1, 0.9), (0.4, 0.9), (0, 0.15), (-0.4, 0.9)]),
     "kite": lambda: _polygon([(0, -1), (0.7, -0.3), (0, 1), (-0.7, -0.3)]),
-    "heart": lambda: _disk(-0.45, -0.3, 0.5) | _disk(0.45, -0.3, 0.5) | _polygon([(-0.92, -0.12), (0.92, -0.12), (0, 1)]),
+    "heart": lambda: (
+        _disk(-0.45, -0.3, 0.5) | _disk(0.45, -0.3, 0.5) | _polygon([(-0.92, -0.12), (0.92, -0.12), (0, 1)])
+    ),
     "wedge": lambda: _disk() & ~_polygon([(0, 0), (2, -1.4), (2, 1.4)]),
     "h": lambda: _box(-1, -1, -0.45, 1) | _box(0.45, -1, 1, 1) | _box(-1, -0.25, 1, 0.25),
     "four-star": lambda: _polygon(_star(4, 0.45)),
@@ -91,7 +98,8 @@ PRETEXT_SHAPES: dict[str, Callable[[], Mask]] = {
 
 
 def _photo(name: str, scale: int, *, columns: slice = slice(None)) -> Floats:
-    """A photograph from the scikit-image wheel in grey levels, reduced `scale` times (file names in its `data` folder)."""
+    """A photograph from the scikit-image wheel in grey levels, reduced `scale` times (file names in its `data`
+    folder)."""
     path = next((p for p in _photo_folder().glob(f"{name}.*")), None)
     if path is None:
         raise FileNotFoundError(f"scikit-image ships no photograph called {name!r}")
@@ -100,9 +108,7 @@ def _photo(name: str, scale: int, *, columns: slice = slice(None)) -> Floats:
     return grey[:height, :width].reshape(height // scale, scale, width // scale, scale).mean(axis=(1, 3))
 
 
-def _photo_folder():  # type: ignore[no-untyped-def]
-    from pathlib import Path
-
+def _photo_folder() -> Path:
     return Path(skimage.__file__).parent / "data"
 
 
@@ -157,8 +163,6 @@ def _fur(rng: np.random.Generator) -> Floats:
 def _cells(rng: np.random.Generator, spacing: float, edge: bool) -> Floats:
     count = int(SHEET[0] * SHEET[1] / spacing**2)
     seeds = rng.uniform((0, 0), SHEET, (count, 2))
-    from scipy.spatial import cKDTree
-
     x, y = _axes()
     near, owner = cKDTree(seeds).query(np.stack([y, x], axis=-1), k=2)
     if edge:

@@ -1,6 +1,7 @@
 """Synthetic images: ten shapes filled with ten textures, drawn in integer arithmetic from shipped tables.
 
-A *law* says which shape, texture and label each image gets; `render` draws it. Image `i` of a stream is a pure function of
+A *law* says which shape, texture and label each image gets; `render` draws it. Image `i` of a stream is a pure
+function of
 the stream's name and `i`, so any part of a data set can be drawn in any order with the same bytes.
 """
 
@@ -152,7 +153,10 @@ def _fill(fills: NDArray[np.int8], scenes: Scenes) -> NDArray[np.int32]:
 def _draw(tables: Tables, masks: Images, fills: NDArray[np.int8], scenes: Scenes, look: Look) -> Images:
     coverage = _coverage(masks, scenes.mask, scenes.shift)
     if scenes.ghost_opacity.any():
-        ghost = _coverage(masks, scenes.ghost, scenes.ghost_shift) * scenes.ghost_opacity[:, None, None].astype(np.int32) >> 8
+        ghost = (
+            _coverage(masks, scenes.ghost, scenes.ghost_shift) * scenes.ghost_opacity[:, None, None].astype(np.int32)
+            >> 8
+        )
         coverage = np.maximum(coverage, ghost)
     coverage = coverage[..., None]
     colours = tables.colours[scenes.colours].astype(np.int32)
@@ -194,26 +198,30 @@ class SceneDraws:
 
     def shape_mask(self, shape: Integers, angle_column: int = 2) -> Integers:
         angles = self.tables.masks.shape[1]
-        return shape * angles + self.choose(angle_column, angles)
+        rows: Integers = shape * angles + self.choose(angle_column, angles)
+        return rows
 
     def blob_mask(self) -> Integers:
         shapes, angles = self.tables.masks.shape[:2]
-        return shapes * angles + self.choose(2, len(self.tables.blobs))
+        rows: Integers = shapes * angles + self.choose(2, len(self.tables.blobs))
+        return rows
 
     def texture_fill(self, texture: Integers, split: Split, crop_column: int = 7) -> Integers:
         textures, crops = self.tables.train_textures.shape[:2]
         offset = 0 if split == "train" else textures * crops
-        return offset + texture * crops + self.choose(crop_column, crops)
+        rows: Integers = offset + texture * crops + self.choose(crop_column, crops)
+        return rows
 
     def neutral_fill(self) -> Integers:
         textures, crops = self.tables.train_textures.shape[:2]
-        return 2 * textures * crops + self.choose(7, len(self.tables.neutral))
+        rows: Integers = 2 * textures * crops + self.choose(7, len(self.tables.neutral))
+        return rows
 
     def scenes(self, mask: Integers, fill: Integers, **distractors: Integers) -> Scenes:
         """Scenes with the given masks and fills; position, colours and noise from words 5 to 16."""
         zero = np.zeros(self.count, np.int64)
         side = self.tables.neutral.shape[-1] - SIZE + 1
-        none = {name: zero for name in ("ghost", "ghost_opacity", "blend", "blend_weight")}
+        none = dict.fromkeys(("ghost", "ghost_opacity", "blend", "blend_weight"), zero)
         pairs = {name: np.zeros((self.count, 2), np.int64) for name in ("ghost_shift", "blend_crop")}
         return Scenes(
             mask=mask,
@@ -282,13 +290,13 @@ def training_images(law: Law, *stream: str | int, count: int, look: Look, tables
 Condition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"]
 
 
-def test_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:
+def test_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:  # noqa: PT028
     """A test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
     `clean`: the neutral law, distractors included. The others are pure. `shape`: the shape filled with neutral noise.
-    `texture`: the texture in a blob of no shape class. `texture-field`: the texture over the whole frame. `cue-conflict`:
-    shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i of the first four
-    shares its class, position, colours and noise.
+    `texture`: the texture in a blob of no shape class. `texture-field`: the texture over the whole frame.
+    `cue-conflict`: shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i of
+    the first four shares its class, position, colours and noise.
     """
     tables = tables or shipped_tables()
     conflict = condition == "cue-conflict"
@@ -296,8 +304,10 @@ def test_images(condition: Condition, *, count: int, look: Look, tables: Tables 
     index = np.arange(count)
     shapes = index % NUM_CLASSES
     textures = (shapes + 1 + index // NUM_CLASSES % (NUM_CLASSES - 1)) % NUM_CLASSES if conflict else shapes
-    full_frame = np.full(count, len(tables.all_masks) - 1)
-    mask = {"texture": draws.blob_mask, "texture-field": lambda: full_frame}.get(condition, lambda: draws.shape_mask(shapes))()
+    if condition == "texture-field":
+        mask = np.full(count, len(tables.all_masks) - 1)
+    else:
+        mask = draws.blob_mask() if condition == "texture" else draws.shape_mask(shapes)
     fill = draws.neutral_fill() if condition == "shape" else draws.texture_fill(textures, "test")
     distractors = _distractors(draws, shapes, textures, "test") if condition == "clean" else {}
     return Drawn(render(tables, draws.scenes(mask, fill, **distractors), look), shapes, shapes, textures)

@@ -1,4 +1,5 @@
-"""Runs a plan on this machine: several jobs at once, each run trained and then evaluated, teachers before their students."""
+"""Runs a plan on this machine: several jobs at once, each run trained and then evaluated, teachers before their
+students."""
 
 import time
 from collections.abc import Sequence
@@ -60,7 +61,8 @@ def existing_record(setting: Setting, run: PlannedRun) -> Record | None:
 class LocalExecutor:
     """Runs jobs on `workers` slots of this machine.
 
-    The result of a run does not depend on how many run beside it: each has its own process and a fixed number of threads.
+    The result of a run does not depend on how many run beside it: each has its own process and a fixed number of
+    threads.
     """
 
     def __init__(self, launcher: Launcher, workers: int) -> None:

@@ -71,9 +71,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for: a track, submissions, directions and seeds, on one device.
-
-    """
+    """What was asked for: a track, submissions, directions and seeds, on one device."""
 
     track_name: str
     track: Track
@@ -113,7 +111,9 @@ def expand(request: Request) -> list[PlannedRun]:
 
 
 def _teacher(request: Request, family: Family, bias: TeacherBias, seed: int) -> PlannedRun:
-    return _planned(request, "teacher", request.teacher_submission, family, seed, direction=None, bias=bias, teacher=None)
+    return _planned(
+        request, "teacher", request.teacher_submission, family, seed, direction=None, bias=bias, teacher=None
+    )
 
 
 def _student(
@@ -199,7 +199,9 @@ def with_overrides(
         changes["training"] = track.training.model_copy(update={"teacher_epochs": epochs, "student_epochs": epochs})
         reasons.append(f"--epochs {epochs}")
     if limit_test is not None:
-        changes["test_sets"] = tuple(s.model_copy(update={"images": min(s.images, limit_test)}) for s in track.test_sets)
+        changes["test_sets"] = tuple(
+            s.model_copy(update={"images": min(s.images, limit_test)}) for s in track.test_sets
+        )
         reasons.append(f"--limit-test {limit_test}")
     if limit_train is not None:
         changes["data"] = track.data.model_copy(update={"num_train": min(track.data.num_train, limit_train)})

@@ -15,7 +15,8 @@ _EVALUATION_SHARE = 0.15  # of a run's cost
 
 
 class RunProgress:
-    """A `Watcher` that draws on a console. The total bar counts cost, so that its estimate knows short runs from long ones."""
+    """A `Watcher` that draws on a console. The total bar counts cost, so that its estimate knows short runs from
+    long ones."""
 
     def __init__(self, console: Console, runs: list[PlannedRun]) -> None:
         self._console, self._live = console, console.is_terminal
@@ -41,7 +42,9 @@ class RunProgress:
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def started(self, job: Job) -> None:
@@ -64,7 +67,11 @@ class RunProgress:
         self._finished += 1
         self._bars.update(self._total, completed=self._done_cost + sum(self._share.values()))
         self._bars.remove_task(self._tasks.pop(run.run_id))
-        self._console.print(f"[{self._finished}/{self._count}] {run.title}: {self._result(record)}{self._left()}", markup=False, highlight=False)
+        self._console.print(
+            f"[{self._finished}/{self._count}] {run.title}: {self._result(record)}{self._left()}",
+            markup=False,
+            highlight=False,
+        )
 
     def _result(self, record: Record) -> str:
         if record.status != "ok":
@@ -77,3 +84,40 @@ class RunProgress:
             return ""
         elapsed = time.monotonic() - self._started
         return f"; about {elapsed * (self._cost - self._done_cost) / self._done_cost / 60:.1f} min left"
+
+
+class TestSetProgress:
+    """One bar a step of building test sets; plain lines where there is no terminal. Shows nothing when nothing is
+    built."""
+
+    __test__ = False
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._live = console, console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f} of {task.total:.0f}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def advanced(self, name: str, done: int, total: int) -> None:
+        """Shows that `done` of `total` images of a step are done."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(f"test set {name}", total=total)
+            if not self._live:
+                self._console.print(f"building test set {name}: {total} images", highlight=False)
+        self._bars.update(self._tasks[name], completed=done)

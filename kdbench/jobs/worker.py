@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
+import timm  # noqa: F401  (slow to import, so before the fork)
 import torch
 
 from kdbench.data.cifar10 import Cifar10, read_cifar10
@@ -20,7 +21,9 @@ from kdbench.evaluation import evaluate, load_network, read_logits, summarise, w
 from kdbench.jobs.job import Job
 from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, write_record
 from kdbench.submissions import load_submission, parse_config
-from kdbench.testsets import array_digests, build_test_sets, unverified_reason
+from kdbench.testsets.arrays import array_digests
+from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.frozen import differences_from_frozen
 from kdbench.training.loop import Assignment, train
 from kdbench.training.outcome import OUTCOME, TrainingOutcome, read_outcome, write_outcome
 from kdbench.training.teacher import Supervised
@@ -137,8 +140,8 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     )
     timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
     write_logits(places.folder, logits)
-    unverified = unverified_reason(run.track_name, test_sets, source)
-    record = _record(job, outcome, (*run.unofficial, unverified) if unverified else run.unofficial)
+    unverified = () if places.limit_test else differences_from_frozen(run.track_name, run.track, test_sets, source)
+    record = _record(job, outcome, (*run.unofficial, *unverified[:1]))
     summary = summarise(predictions, run.track.data.num_classes)
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
     return record.model_copy(update={"timing": timing, "test": summary, "digests": digests}), predictions

@@ -18,7 +18,8 @@ class Estimate(_Frozen):
         value, low, high: the estimate and its confidence interval.
         images: test images it rests on.
         seeds: random seeds it rests on.
-        covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), or "seeds and images".
+        covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), or "seeds
+            and images".
     """
 
     kind: Literal["estimate"] = "estimate"
@@ -41,7 +42,8 @@ Score = Annotated[Estimate | Undefined, Field(discriminator="kind")]
 
 
 class AxisScore(_Frozen):
-    """One bias axis: macro accuracy, chance-corrected bias c = (a - 1/C) / (a_clean - 1/C), and the paper's ratio a / a_clean."""
+    """One bias axis: macro accuracy, chance-corrected bias c = (a - 1/C) / (a_clean - 1/C), and the paper's ratio a
+    / a_clean."""
 
     accuracy: Score
     bias: Score

@@ -1,4 +1,5 @@
-"""Training batches from images in memory: order and augmentation are pure functions of the seed, whatever the method."""
+"""Training batches from images in memory: order and augmentation are pure functions of the seed, whatever the
+method."""
 
 from collections.abc import Iterator
 
@@ -39,7 +40,9 @@ class Batches:
         channels_last: bool,
     ) -> None:
         if batch_size > len(data.labels):
-            raise ValueError(f"a batch of {batch_size} images needs at least as many training images, not {len(data.labels)}")
+            raise ValueError(
+                f"a batch of {batch_size} images needs at least as many training images, not {len(data.labels)}"
+            )
         images = torch.from_numpy(data.images).permute(0, 3, 1, 2)
         shift = augmentation.shift
         self._padded = F.pad(images.float(), (shift,) * 4, mode="replicate").to(torch.uint8).to(device)

@@ -13,7 +13,7 @@ CHECKPOINT = "checkpoint.pt"
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Writes `state` with the random state of torch, atomically."""
     random = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         random["cuda"] = torch.cuda.get_rng_state()
     with atomic_file(folder / CHECKPOINT) as file:
         torch.save({**state, "random": random}, file)

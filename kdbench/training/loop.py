@@ -64,7 +64,14 @@ class Assignment:
 
     @property
     def stream(self) -> tuple[str | int, ...]:
-        return ("batches", self.track_name, self.role, self.family if self.role == "teacher" else "", self.bias or "", self.seed)
+        return (
+            "batches",
+            self.track_name,
+            self.role,
+            self.family if self.role == "teacher" else "",
+            self.bias or "",
+            self.seed,
+        )
 
 
 def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
@@ -177,7 +184,8 @@ class _Training:
             raise BudgetExceeded("`prepare` changed the student")
 
     def _epochs(self, elapsed: float, progress: Progress) -> float:
-        """Trains what is left; `elapsed` are the seconds that an interrupted epoch took already. Returns all seconds."""
+        """Trains what is left; `elapsed` are the seconds that an interrupted epoch took already. Returns all
+        seconds."""
         metered, per_epoch = self.metered, self.batches.per_epoch
         while metered.step < metered.total_steps:
             epoch_start = last_saved = self.stopwatch.now()
@@ -195,7 +203,9 @@ class _Training:
             self.epoch_seconds.append(elapsed + self.stopwatch.now() - epoch_start)
             elapsed = 0.0
             rate = self.metered.schedule.get_last_lr()[0]
-            self.curves.append({**metered.take_means(), "learning_rate": rate, "seconds": self.epoch_seconds[-1]})
+            self.curves.append(
+                {**metered.take_means(), "learning_rate": float(rate), "seconds": self.epoch_seconds[-1]}
+            )
             self._checkpoint(0.0)
         return sum(self.epoch_seconds)
 

@@ -45,7 +45,9 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, torch.Tenso
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if sha256 is not None and found != sha256:
-            raise DataError(f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file")
+            raise DataError(
+                f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
+            )
         return load_file(path)
     except OSError as error:
         raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error

@@ -1,5 +1,6 @@
 """The harness as a method sees it: metered forwards, one metered update a step."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -72,7 +73,9 @@ class MeteredRun:
         for name, optimizer in self.own_optimizers.items():
             held = {id(p) for group in optimizer.param_groups for p in group["params"]}
             if held & students:
-                raise BudgetExceeded(f"optimizer {name!r} holds parameters of the student, which only the harness updates")
+                raise BudgetExceeded(
+                    f"optimizer {name!r} holds parameters of the student, which only the harness updates"
+                )
             owned |= held
         return [*self.student.parameters(), *(p for p in self.method.parameters() if id(p) not in owned)]
 
@@ -102,7 +105,9 @@ class MeteredRun:
     @torch.no_grad()
     def teacher_forward(self, images: Tensor) -> Output:
         if self.teacher is None:
-            raise RuntimeError(f"{type(self.method).__name__} sets uses_teacher = False but asks for the teacher's output")
+            raise RuntimeError(
+                f"{type(self.method).__name__} sets uses_teacher = False but asks for the teacher's output"
+            )
         with self.stopwatch.part("teacher"), self.autocast():
             output: Output = self.teacher(images, self.method.needs)
         self.counts["teacher_forward_images"] += len(images)
@@ -169,8 +174,10 @@ class MeteredRun:
         self._sums.clear()
         self._logged.clear()
         for name, value in means.items():
-            if value != value or value in (float("inf"), float("-inf")):
-                raise Diverged(f"{name} was not finite in the epoch that ended at step {self.step} of {self.total_steps}")
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"{name} was not finite in the epoch that ended at step {self.step} of {self.total_steps}"
+                )
         return means
 
     @property

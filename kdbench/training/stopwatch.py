@@ -9,7 +9,8 @@ import torch
 
 
 class Stopwatch:
-    """Adds up seconds by part. On CUDA the parts are timed with events, so that nothing waits for the device until `read`."""
+    """Adds up seconds by part. On CUDA the parts are timed with events, so that nothing waits for the device until
+    `read`."""
 
     def __init__(self, device: torch.device, seconds: dict[str, float] | None = None) -> None:
         self._cuda = device.type == "cuda"
@@ -24,7 +25,7 @@ class Stopwatch:
             yield
             self._seconds[name] += time.perf_counter() - start
             return
-        before, after = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         before.record()
         yield
         after.record()

@@ -11,7 +11,16 @@ from kdbench.records import Digests, Environment, Record, Status, write_record
 from tests.jobs.test_matrix import plan
 
 ENVIRONMENT = Environment(
-    kdbench="0", python="3", torch="2", timm="1", numpy="2", platform="p", processor="c", device="cpu", device_class="cpu-float32", threads=1
+    kdbench="0",
+    python="3",
+    torch="2",
+    timm="1",
+    numpy="2",
+    platform="p",
+    processor="c",
+    device="cpu",
+    device_class="cpu-float32",
+    threads=1,
 )
 
 
@@ -102,7 +111,9 @@ def test_every_run_is_trained_then_evaluated_after_its_teacher(tmp_path: Path, w
 def test_a_process_that_dies_is_a_record(tmp_path: Path) -> None:
     records = execute(PretendLauncher(codes={"lm": -11}), tmp_path)
     failed = [record for record in records.values() if record.method == "lm"]
-    assert {(record.status, record.reason) for record in failed} == {("error", "the training process ended by signal 11")}
+    assert {(record.status, record.reason) for record in failed} == {
+        ("error", "the training process ended by signal 11")
+    }
     assert all(record.status == "ok" for record in records.values() if record.method != "lm")
 
 
@@ -110,7 +121,11 @@ def test_a_run_over_its_limit_is_killed_and_recorded(tmp_path: Path) -> None:
     launcher = PretendLauncher(over={"independent": ("timeout", "took more than 5 seconds")})
     records = execute(launcher, tmp_path)
     assert {record.status for record in records.values() if record.method == "independent"} == {"timeout"}
-    assert all(handle.killed for handle in launcher.handles if handle.job.run.submission.name == "independent" and handle.job.kind == "train")
+    assert all(
+        handle.killed
+        for handle in launcher.handles
+        if handle.job.run.submission.name == "independent" and handle.job.kind == "train"
+    )
 
 
 def test_students_of_a_failed_teacher_are_not_trained(tmp_path: Path) -> None:

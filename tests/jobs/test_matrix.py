@@ -2,17 +2,21 @@ import pytest
 
 from kdbench.errors import InputError
 from kdbench.jobs.matrix import PlannedRun, Request, Submission, expand, parse_seeds, with_overrides
-from kdbench.spec import load_spec
+from kdbench.spec import Track, load_spec
 
 TRACK = load_spec().track("synthetic")
 BOTH = ("cnn-to-vit", "vit-to-cnn")
 
 
-def submission(name: str, *, uses_teacher: bool = True, code: str = "c", config: dict[str, float] | None = None) -> Submission:
+def submission(
+    name: str, *, uses_teacher: bool = True, code: str = "c", config: dict[str, float] | None = None
+) -> Submission:
     return Submission(name, None, code, config or {}, uses_teacher=uses_teacher, directions=BOTH)  # type: ignore[arg-type]
 
 
-def plan(*submissions: Submission, seeds: tuple[int, ...] = (0,), directions: tuple[str, ...] = BOTH, track=TRACK) -> list[PlannedRun]:  # type: ignore[no-untyped-def]
+def plan(
+    *submissions: Submission, seeds: tuple[int, ...] = (0,), directions: tuple[str, ...] = BOTH, track: Track = TRACK
+) -> list[PlannedRun]:
     return expand(
         Request(
             track_name="synthetic",
@@ -29,7 +33,9 @@ def plan(*submissions: Submission, seeds: tuple[int, ...] = (0,), directions: tu
 def test_one_seed_of_two_methods_is_four_teachers_and_six_students() -> None:
     runs = plan()
     assert [run.role for run in runs] == ["teacher"] * 4 + ["student"] * 6
-    assert {(run.family, run.teacher_bias) for run in runs[:4]} == {(f, b) for f in ("cnn", "vit") for b in ("shape", "texture")}
+    assert {(run.family, run.teacher_bias) for run in runs[:4]} == {
+        (f, b) for f in ("cnn", "vit") for b in ("shape", "texture")
+    }
     assert sum(run.submission.name == "independent" for run in runs) == 2
 
 

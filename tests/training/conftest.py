@@ -18,7 +18,9 @@ IMAGES, BATCH, EPOCHS = 64, 16, 2
 def track() -> Track:
     """The synthetic track, made small: 64 images in batches of 16, two epochs."""
     whole = load_spec().track("synthetic")
-    training = whole.training.model_copy(update={"batch_size": BATCH, "teacher_epochs": EPOCHS, "student_epochs": EPOCHS})
+    training = whole.training.model_copy(
+        update={"batch_size": BATCH, "teacher_epochs": EPOCHS, "student_epochs": EPOCHS}
+    )
     return whole.model_copy(update={"training": training, "data": whole.data.model_copy(update={"num_train": IMAGES})})
 
 
@@ -32,7 +34,12 @@ def make(track: Track, tmp_path: Path) -> Make:
     """Makes an assignment for a CNN student; `place` names its folder."""
 
     def assignment(
-        method: type[Method] = Supervised, *, place: str = "run", seed: int = 0, teacher: Path | None = None, config: Any = None
+        method: type[Method] = Supervised,
+        *,
+        place: str = "run",
+        seed: int = 0,
+        teacher: Path | None = None,
+        config: Any = None,
     ) -> Assignment:
         folder = tmp_path / place
         folder.mkdir(exist_ok=True)

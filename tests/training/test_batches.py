@@ -13,7 +13,9 @@ def batches(*, shift: int = 0, flip: bool = False, count: int = 10, batch_size: 
     pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     data = TrainingSet(images=pixels, labels=np.arange(count, dtype=np.int64))
     augmentation = Augmentation(shift=shift, flip=flip)
-    return Batches(data, SETTINGS, augmentation, batch_size=batch_size, stream=("s", seed), device=CPU, channels_last=False)
+    return Batches(
+        data, SETTINGS, augmentation, batch_size=batch_size, stream=("s", seed), device=CPU, channels_last=False
+    )
 
 
 def test_an_epoch_shows_every_image_at_most_once_and_drops_the_rest() -> None:

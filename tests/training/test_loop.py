@@ -57,7 +57,9 @@ class Noisy(Supervised):
         self._optimizer.zero_grad()
         self.own(torch.rand(4, 1)).square().mean().backward()
         self._optimizer.step()
-        logits = self.scale(run.student_forward(batch.images).logits) * (1 + 0.1 * torch.rand(()) + self.own.weight.detach())
+        logits = self.scale(run.student_forward(batch.images).logits) * (
+            1 + 0.1 * torch.rand(()) + self.own.weight.detach()
+        )
         run.backward_and_step(F.cross_entropy(logits, batch.labels))
 
 
@@ -98,7 +100,12 @@ def test_the_budget_is_counted(make: Make, data: TrainingSet) -> None:
     assert outcome.status == "ok"
     budget = outcome.budget
     assert (budget.steps, budget.examples, budget.prepare_examples) == (STEPS, STEPS * BATCH, 0)
-    assert budget.student_forward_images == budget.student_backward_images == budget.teacher_forward_images == STEPS * BATCH
+    assert (
+        budget.student_forward_images
+        == budget.student_backward_images
+        == budget.teacher_forward_images
+        == STEPS * BATCH
+    )
 
 
 def test_training_learns(make: Make, data: TrainingSet) -> None:

@@ -1,4 +1,5 @@
-"""Trains networks of the synthetic track outside the matrix: what the validity study and the choice of its knobs share."""
+"""Trains networks of the synthetic track outside the matrix: what the validity study and the choice of its knobs
+share."""
 
 import tempfile
 from collections.abc import Mapping
@@ -64,7 +65,7 @@ def fit(
         folder=folder,
         device="cpu",
     )
-    outcome = train(assignment, data, lambda done, total: None)
+    outcome = train(assignment, data, _silent)
     if outcome.status != "ok":
         raise RuntimeError(f"{family} {bias} seed {seed}: {outcome.status}, {outcome.reason}")
     return Network(family, folder)
@@ -74,6 +75,10 @@ def law_set(track: Track, law: synthetic.Law, role: str, seed: int) -> TrainingS
     """The training set of a law, as the matrix draws it."""
     drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, look=look_of(track))
     return TrainingSet(images=drawn.images, labels=drawn.labels)
+
+
+def _silent(done: int, total: int) -> None:
+    """No progress is shown."""
 
 
 def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDArray[np.int64]:

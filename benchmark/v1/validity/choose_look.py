@@ -1,0 +1,88 @@
+"""Chooses the saliences of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
+
+Only teachers and independents are trained, on tuning seeds (1000 and up); no method is scored. Writes one row a
+configuration to
+`look.csv`: accuracies of the independents and the planted teachers of both families under the gates V1, V2 and V4.
+"""
+
+import argparse
+import csv
+import math
+from pathlib import Path
+
+import torch
+from conditions import fit, law_set, look_of, shares
+
+from kdbench.data import synthetic
+from kdbench.data.training_sets import TrainingSet
+from kdbench.spec import Family, Look, Track, load_spec
+
+TUNING_SEED = 1000
+CONDITIONS: tuple[synthetic.Condition, ...] = ("clean", "shape", "texture", "cue-conflict")
+FAMILIES: tuple[Family, ...] = ("cnn", "vit")
+
+
+def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
+    """Images that hold one cue alone: shapes with neutral fill, or textures in blobs."""
+    tables, count = synthetic.shipped_tables(), track.data.num_train
+    draws = synthetic.SceneDraws(tables, "synthetic", "single-cue", cue, seed, first=0, count=count)
+    labels = torch.arange(count).numpy() % track.data.num_classes
+    if cue == "shape":
+        scenes = draws.scenes(draws.shape_mask(labels), draws.neutral_fill())
+    else:
+        scenes = draws.scenes(draws.blob_mask(), draws.texture_fill(labels, "train"))
+    return TrainingSet(images=synthetic.render(tables, scenes, look_of(track)), labels=labels)
+
+
+def test_conditions(track: Track) -> dict[str, synthetic.Drawn]:
+    look = look_of(track)
+    return {
+        name: synthetic.test_images(name, count=900 if name == "cue-conflict" else 1000, look=look)
+        for name in CONDITIONS
+    }
+
+
+def measure(track: Track, seed: int) -> dict[str, float]:
+    """One row: what the gates look at, for one look."""
+    sets, row = test_conditions(track), {}
+    for family in FAMILIES:
+        for cue in ("shape", "texture"):
+            oracle = fit(track, family, single_cue_set(track, cue, seed), seed=seed)
+            row[f"{family} V1 {cue}"] = shares(track, oracle, {cue: sets[cue]})[cue]
+        networks = {"independent": fit(track, family, law_set(track, "neutral", "student", seed), seed=seed)}
+        for bias in ("shape", "texture"):
+            data = law_set(track, bias, "teacher", seed)  # type: ignore[arg-type]
+            networks[f"{bias} teacher"] = fit(track, family, data, seed=seed, role="teacher", bias=bias)  # type: ignore[arg-type]
+        profiles = {name: shares(track, network, sets) for name, network in networks.items()}
+        for name, profile in profiles.items():
+            row.update({f"{family} {name} {key}": value for key, value in profile.items()})
+        shape, texture = profiles["shape teacher"], profiles["texture teacher"]
+        row[f"{family} teacher distance on two axes"] = math.hypot(
+            *(shape[k] - texture[k] for k in ("shape", "texture"))
+        )
+    return {key: round(value, 3) for key, value in row.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--looks", nargs="+", required=True, help="CONTRAST,TEXTURE_GAIN,NOISE_GAIN each")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("look.csv"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    whole = load_spec().track("synthetic")
+    for text in arguments.looks:
+        contrast, texture_gain, noise_gain = (int(part) for part in text.split(","))
+        look = Look(contrast=contrast, texture_gain=texture_gain, noise_gain=noise_gain)
+        track = whole.model_copy(update={"data": whole.data.model_copy(update={"look": look})})
+        row = {**look.model_dump(), **measure(track, TUNING_SEED)}
+        new = not arguments.out.exists()
+        with arguments.out.open("a", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
