@@ -22,6 +22,7 @@ from kdbench.jobs.matrix import (
     with_overrides,
 )
 from kdbench.jobs.progress import RunProgress, TestSetProgress
+from kdbench.publish import GALLERY, write_gallery
 from kdbench.records import Record
 from kdbench.spec import Direction, Track, load_spec
 
@@ -110,16 +111,18 @@ def run(asked: Asked, console: Console) -> list[Record]:
     console.print(
         f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run.", highlight=False
     )
-    if missing:
-        open_test_sets(
+    if missing or not (setting.results / asked.track / GALLERY).exists():
+        _, arrays = open_test_sets(
             asked.track,
-            missing[0].track,
+            runs[0].track,
             data_root=setting.data_root,
             limit_test=asked.limit_test,
             workers=asked.workers,
             console=console,
             diagnostics=asked.diagnostics,
         )
+        write_gallery(setting.results, asked.track, runs[0].track, arrays)
+    if missing:
         workers = asked.workers or default_workers(missing[0].device)
         launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
         os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")

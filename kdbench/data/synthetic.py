@@ -19,6 +19,8 @@ from kdbench.resources import shipped
 SIZE = 32
 NUM_CLASSES = 10
 SHIFT = 2  # pixels, each way
+SHAPE_NAMES = ("disk", "square", "triangle", "star", "cross", "ring", "crescent", "bow-tie", "arrow", "angle")
+TEXTURE_NAMES = ("brick", "grass", "gravel", "hubble", "labyrinth", "stripes", "dots", "weave", "fur", "facets")
 WORDS_PER_IMAGE = 28
 CHUNK = 512  # images drawn at once
 

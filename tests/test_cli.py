@@ -1,0 +1,87 @@
+"""The command line says what is wrong in one sentence, with exit code 2, and starts nothing."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kdbench.resources import shipped
+
+COMMANDS = ["run", "score", "leaderboard", "track", "ui", "methods", "spec", "timing", "data build", "data verify", "data show"]
+
+
+def kdbench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "200"}
+    command = [sys.executable, "-m", "kdbench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False, timeout=120)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 4
+    for word in words:
+        assert word in result.stderr
+
+
+def test_help_comes_in_under_a_second() -> None:
+    assert kdbench("--help").returncode == 0
+    fastest = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        kdbench("--help")
+        fastest = min(fastest, time.perf_counter() - started)
+    assert fastest < 1.0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command: str) -> None:
+    result = kdbench(*command.split(), "--help")
+    assert result.returncode == 0
+    assert f"Example: kdbench {command}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--track", "imagenet"], ["'imagenet'", "synthetic, cifar10-32"]),
+        (["--track", "cifar10-224"], ["224 pixels"]),
+        (["--methods", "lmm"], ["lmm", "independent", "lm"]),
+        (["--directions", "cnn-to-rnn"], ["'cnn-to-rnn'", "cnn-to-vit, vit-to-cnn"]),
+        (["--device", "tpu"], ["'tpu'", "auto, cpu, cuda"]),
+        (["--seeds", "one"], ["'one'", "0-4"]),
+        (["--epochs", "0"], ["--epochs"]),
+        (["--config", "lm.temprature=2"], ["temprature", "temperature, distill_weight"]),
+        (["--config", "lm.temperature=-1"], ["temperature", "above 0"]),
+        (["--config", "temperature"], ["METHOD.KEY=VALUE"]),
+        (["--config", "crd.rate=1", "--methods", "lm"], ["'crd'", "not run"]),
+        (["--track", "cifar10-32", "--data-root", "nowhere"], ["nowhere"]),
+        (["--colour", "red"], ["--colour"]),
+    ],
+)
+def test_a_wrong_flag_is_refused(arguments: list[str], words: list[str], tmp_path: Path) -> None:
+    assert_refused(kdbench("run", "--out", str(tmp_path / "runs"), *arguments), *words)
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_spec_with_an_unknown_key_is_refused_with_the_allowed_ones(tmp_path: Path) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace("student_epochs", "student_epoch", 1))
+    assert_refused(kdbench("spec", str(path)), "spec.toml", "tracks.synthetic.training", "student_epochs")
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(kdbench("run", "--out", str(tmp_path / "file" / "runs")), "cannot be written", "--out")
+
+
+def test_rendering_without_records_says_what_to_do(tmp_path: Path) -> None:
+    assert_refused(kdbench("leaderboard", "--out", str(tmp_path)), "no records", "kdbench run")
+
+
+def test_methods_are_listed() -> None:
+    lines = kdbench("methods").stdout.splitlines()
+    assert [line.split()[0] for line in lines][:2] == ["independent", "lm"]
