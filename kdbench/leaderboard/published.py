@@ -1,0 +1,68 @@
+"""The tables of the paper that this benchmark follows, shown as they were printed."""
+
+import tomllib
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from kdbench.errors import InputError
+from kdbench.leaderboard import wording
+from kdbench.resources import shipped
+from kdbench.spec import Direction
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PublishedRow(_Frozen):
+    """A line of a table; values are kept as text, so that no digit is added or lost."""
+
+    method: str
+    values: tuple[str, ...]
+
+
+class PublishedTable(_Frozen):
+    """One table of a publication."""
+
+    source: str
+    table: int
+    title: str
+    direction: Direction
+    columns: tuple[str, ...]
+    quantity: str
+    remark: str = ""
+    rows: tuple[PublishedRow, ...]
+
+    @model_validator(mode="after")
+    def _rows_are_complete(self) -> Self:
+        for row in self.rows:
+            if len(row.values) != len(self.columns):
+                raise ValueError(f"row {row.method}: {len(row.values)} values for {len(self.columns)} columns")
+        return self
+
+    @property
+    def direction_words(self) -> str:
+        return wording.direction_words(self.direction)
+
+
+def read_published(folder: Path | None = None) -> tuple[PublishedTable, ...]:
+    """The tables in a folder of TOML files, by number; without a folder, the shipped ones.
+
+    Raises:
+        InputError: a file is not TOML, or not a table of this schema.
+    """
+    folder = folder or shipped("leaderboard", "published")
+    return tuple(sorted((_read(path) for path in folder.glob("*.toml")), key=lambda one: (one.source, one.table)))
+
+
+def _read(path: Path) -> PublishedTable:
+    try:
+        return PublishedTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"published table {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"published table {path}: {key}: {first['msg']}") from error

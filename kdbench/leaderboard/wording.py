@@ -1,0 +1,89 @@
+"""How numbers and names read on the page."""
+
+from collections.abc import Mapping
+
+from kdbench.scoring.scores import Row
+from kdbench.spec import Axis, Direction, Family, TeacherBias, families
+
+MINUS = "−"
+FAMILY_NAMES: Mapping[Family, str] = {"cnn": "CNN", "vit": "ViT"}
+AXIS_NAMES: Mapping[Axis, str] = {
+    "clean": "Clean",
+    "shape": "Shape",
+    "texture": "Texture",
+    "locality": "Locality",
+    "scramble": "Scramble",
+    "noise": "Noise",
+    "cue-conflict": "Cue conflict",
+}
+AXIS_HINTS: Mapping[Axis, str] = {
+    "shape": "only the outline is informative",
+    "texture": "only the texture is informative",
+    "locality": "fine detail flattened away",
+    "scramble": "tiles moved, layout destroyed",
+    "noise": "one patch covered by noise",
+}
+SHOWN_AXES: tuple[Axis, ...] = ("shape", "texture", "locality", "scramble", "noise")
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number with a typographic minus; a rounded zero has no sign."""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def count(value: int) -> str:
+    """An integer with thousands separated: 12,000."""
+    return f"{value:,}"
+
+
+def plural(value: int, noun: str) -> str:
+    """`3 seeds`, `1 seed`."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best: `380 ms`, `8.7 s`, `12.5 min`, `3.2 h`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def memory(size: int) -> str:
+    """Bytes as MiB or GiB."""
+    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
+
+
+def direction_words(direction: Direction) -> str:
+    """`CNN → ViT`."""
+    teacher, student = families(direction)
+    return f"{FAMILY_NAMES[teacher]} → {FAMILY_NAMES[student]}"
+
+
+def direction_sentence(direction: Direction) -> str:
+    """Who teaches whom, in words."""
+    teacher, student = families(direction)
+    return f"A {FAMILY_NAMES[teacher]} teaches a {FAMILY_NAMES[student]}."
+
+
+def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
+    """`temperature 4.0, distill_weight 0.9`."""
+    return ", ".join(f"{key} {value}" for key, value in config.items())
+
+
+def arm_words(row: Row, bias: TeacherBias | None) -> str:
+    """What one arm of a row is: a teacher by its bias, a student by its teacher's."""
+    if bias is None:
+        return "trained alone" if row.kind == "independent" else "all runs"
+    if row.kind == "teacher":
+        return f"goes by {bias}" if bias != "natural" else "natural"
+    return f"from the {bias} teacher"
+
+
+def row_words(row: Row) -> str:
+    """The name of a row, for people."""
+    if row.kind == "teacher":
+        return f"teacher ({FAMILY_NAMES[row.family]})"
+    return f"independent ({FAMILY_NAMES[row.family]})" if row.kind == "independent" else row.method
