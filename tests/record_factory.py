@@ -3,7 +3,7 @@
     write_matrix(tmp_path, methods=("lm", "crd"), seeds=(0, 1, 2), transfer={"lm": 0.4, "crd": 0.7})
 
 The right answers are known: a student's chance-corrected profile is its independent's, moved by `transfer` towards its
-teacher's, so tau comes out as `transfer` (but for rounding to whole images and, unless it is 0, `spread`). Everything is a
+teacher's, so tau comes out as `transfer` (but for rounding to whole images and, unless 0, `spread`). Everything is a
 pure function of the arguments.
 """
 
@@ -40,7 +40,7 @@ PARAMETERS: Mapping[Family, int] = {"cnn": 307_498, "vit": 451_882}
 
 @dataclass(frozen=True)
 class FakeProfile:
-    """What a network shall answer: clean accuracy, c of each axis, shares of conflict images by shape and by texture."""
+    """What a network shall answer: clean accuracy, c of each axis, shares of conflict images by shape and texture."""
 
     clean: float
     bias: Mapping[Axis, float]

@@ -16,7 +16,7 @@ class Estimate(_Frozen):
 
     Attributes:
         value, low, high: the estimate and its confidence interval.
-        images: test images it rests on.
+        images: test images it rests on; those made from the same clean image count once.
         seeds: random seeds it rests on.
         covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), or "seeds
             and images".
@@ -77,7 +77,13 @@ class Cost(_Frozen):
 
 
 class Arm(_Frozen):
-    """The students of one method that had teachers of one bias (or teachers themselves, or independents: one arm)."""
+    """The students of one method that had teachers of one bias (or teachers themselves, or independents: one arm).
+
+    Attributes:
+        seeds: of the runs that went well; the profile rests on them.
+        failed: the others, in words: "seed 1 diverged: loss is not finite".
+        run_ids: of all runs, failed ones included, by seed.
+    """
 
     teacher_bias: TeacherBias | None
     seeds: tuple[int, ...]
@@ -94,8 +100,9 @@ class Row(_Frozen):
         transfer: tau over the planted teachers; None where the track has no planted teachers or the row is no method.
         transfer_by_axis: tau of the axes on which the teachers differ enough.
         rank: None while unranked.
-        unranked: why there is no rank, in words; empty for a ranked row.
+        unranked: why there is no rank, in words; empty for a ranked row, and for teachers and independents.
         unofficial: why the row's runs are not official; empty otherwise.
+        code: digest of the method's code; runs of different code are different rows.
     """
 
     kind: Literal["teacher", "independent", "method"]
@@ -108,6 +115,7 @@ class Row(_Frozen):
     rank: int | None = None
     unranked: str = ""
     unofficial: tuple[str, ...] = ()
+    code: str = ""
 
 
 class Board(_Frozen):

@@ -1,0 +1,154 @@
+"""Scores from records: the one way from a results folder to `scores.json`."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from kdbench.errors import InputError, RecordError
+from kdbench.records import Record, atomic_file, find_records, read_predictions, read_record
+from kdbench.scoring.intervals import DIGITS, Resampler
+from kdbench.scoring.measured import MeasuredRun, measure
+from kdbench.scoring.rows import Run, board_rows
+from kdbench.scoring.scores import Board, Scores
+from kdbench.spec import Direction, Spec, Track, families
+
+
+@dataclass(frozen=True, order=True)
+class Group:
+    """What runs must share to be compared."""
+
+    track: str
+    training: str
+    testsets: str
+    device_class: str
+
+    @classmethod
+    def of(cls, record: Record) -> "Group":
+        digests = record.digests
+        return cls(record.track, digests.training, digests.testsets, record.environment.device_class)
+
+
+def score(results: Sequence[Path] | Path, spec: Spec) -> Scores:
+    """Scores every record below one or several results folders.
+
+    Args:
+        results: folders that hold `TRACK/RUN-TESTSETS/`; of the same run in two folders the first counts.
+        spec: the tracks, and how to score.
+
+    Raises:
+        RecordError: a record cannot be read, belongs to no track of the spec, or contradicts another; it is named.
+    """
+    groups = _grouped(_records([results] if isinstance(results, Path) else results))
+    boards = [board for group in _in_order(groups, spec) for board in _boards(group, groups[group], spec)]
+    return Scores(spec_version=spec.version, scoring_digest=spec.scoring_digest, boards=tuple(boards))
+
+
+def _records(results: Iterable[Path]) -> list[tuple[Path, Record]]:
+    found: dict[tuple[Group, str], tuple[Path, Record]] = {}
+    for folder in (folder for root in results for folder in find_records(root)):
+        record = read_record(folder)
+        found.setdefault((Group.of(record), record.run_id), (folder, record))
+    return list(found.values())
+
+
+def _grouped(records: Iterable[tuple[Path, Record]]) -> dict[Group, list[tuple[Path, Record]]]:
+    groups: dict[Group, list[tuple[Path, Record]]] = {}
+    for folder, record in records:
+        groups.setdefault(Group.of(record), []).append((folder, record))
+    return groups
+
+
+def _in_order(groups: Mapping[Group, list[tuple[Path, Record]]], spec: Spec) -> list[Group]:
+    """Tracks in the spec's order; within one, runs under the spec's own settings first."""
+    for group, records in groups.items():
+        if group.track not in spec.tracks:
+            known = ", ".join(spec.tracks)
+            raise RecordError(f"{records[0][0]} is of the track {group.track!r}; this spec has: {known}")
+    order = list(spec.tracks)
+
+    def key(group: Group) -> tuple[int, bool, bool, Group]:
+        track = spec.tracks[group.track]
+        own = (group.training != track.training_digest, group.testsets != track.testsets_digest)
+        return order.index(group.track), *own, group
+
+    return sorted(groups, key=key)
+
+
+def _boards(group: Group, records: Sequence[tuple[Path, Record]], spec: Spec) -> list[Board]:
+    track = spec.tracks[group.track]
+    resampler = Resampler(spec.scoring.bootstrap_samples)
+    runs = [Run(folder, record, _measured(folder, record, track, resampler)) for folder, record in records]
+    runs.sort(key=lambda run: (run.record.seed, run.record.run_id))
+    return [
+        Board(
+            track=group.track,
+            direction=direction,
+            training_digest=group.training,
+            testsets_digest=group.testsets,
+            device_class=group.device_class,
+            num_classes=track.data.num_classes,
+            seeds=tuple(sorted({run.record.seed for run in runs if _belongs(run.record, direction)})),
+            rows=board_rows(runs, direction, track, spec.scoring),
+        )
+        for direction in _directions(runs, track)
+    ]
+
+
+def _measured(folder: Path, record: Record, track: Track, resampler: Resampler) -> MeasuredRun | None:
+    if record.status != "ok":
+        return None
+    predictions = read_predictions(folder)
+    try:
+        return measure(predictions, track, resampler)
+    except RecordError as error:
+        raise RecordError(f"{folder}: {error}; delete the folder to run it again") from error
+
+
+def _directions(runs: Sequence[Run], track: Track) -> list[Direction]:
+    """Those of the students; those that the teachers could serve where there are no students yet."""
+    found = {run.record.direction for run in runs if run.record.direction is not None}
+    if not found:
+        teachers = {run.record.family for run in runs}
+        found = {direction for direction in track.directions if families(direction)[0] in teachers}
+    order = {direction: place for place, direction in enumerate(track.directions)}
+    return sorted(found, key=lambda direction: (order.get(direction, len(order)), direction))
+
+
+def _belongs(record: Record, direction: Direction) -> bool:
+    return record.direction == direction or (record.direction is None and record.family == families(direction)[0])
+
+
+def write_scores(scores: Scores, path: Path) -> None:
+    """Writes `scores.json`: sorted keys, rounded numbers, the same bytes for the same records.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    text = json.dumps(_rounded(scores.model_dump(mode="json")), sort_keys=True, indent=1, allow_nan=False)
+    with atomic_file(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def _rounded(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def read_scores(path: Path) -> Scores:
+    """Reads `scores.json`; InputError if it is missing or of another schema."""
+    try:
+        return Scores.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"no scores at {path}: {error.strerror}; 'kdbench score' writes them") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(
+            f"{path} does not hold scores: {key}: {first['msg']}; 'kdbench score' writes them anew"
+        ) from error

@@ -1,0 +1,174 @@
+"""Intervals: bootstrap over test images, t over random seeds, jackknife and Fieller for ratios.
+
+Everything that is resampled is held as an array whose last axis has 1 + S entries: the data itself, then S resamples
+of the test images. Resamples draw from a counter-based generator of their own, and sums of counts are exact in any
+order, so the same records give the same scores on every machine.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from kdbench.randomness import below, words
+from kdbench.scoring.metrics import Floats
+from kdbench.scoring.scores import Estimate
+from kdbench.spec import Scoring
+
+DIGITS = (
+    6  # of every number in the scores: far below any interval, far above what another machine may round differently
+)
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """The images of one class, and how often each of them counts.
+
+    Attributes:
+        positions: (n,) of the class's images in their set.
+        counts: (1 + S, n) float32 whole numbers; row 0 is all ones, every row sums to n.
+    """
+
+    positions: NDArray[np.intp]
+    counts: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """Draws resamples of test sets, the same for every network: differences between networks are paired.
+
+    Attributes:
+        samples: S.
+    """
+
+    samples: int
+    _drawn: dict[tuple[str, bytes], tuple[Stratum, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def strata(self, name: str, target: NDArray[np.int16]) -> tuple[Stratum, ...]:
+        """The resamples of the set called `name`, drawn with replacement within each class.
+
+        Args:
+            name: of the test set; part of the stream's name.
+            target: (n,) right class of each image.
+        """
+        key = (name, target.astype("<i2").tobytes())
+        if key not in self._drawn:
+            self._drawn[key] = tuple(self._stratum(name, target, int(one)) for one in np.unique(target))
+        return self._drawn[key]
+
+    def _stratum(self, name: str, target: NDArray[np.int16], one: int) -> Stratum:
+        positions = np.flatnonzero(target == one)
+        size = len(positions)
+        random = words("scoring", "bootstrap", name, one, first=0, count=self.samples, per_item=-(-size // 4) * 4)
+        drawn = below(random[:, :size], size) + np.arange(self.samples)[:, None] * size
+        counts = np.bincount(drawn.ravel(), minlength=self.samples * size).reshape(self.samples, size)
+        return Stratum(positions, np.concatenate([np.ones((1, size)), counts]).astype(np.float32))
+
+
+def class_sums(strata: tuple[Stratum, ...], values: NDArray[np.float32]) -> Floats:
+    """Sums of values over the images of each class, in the data and in every resample.
+
+    Args:
+        strata: C classes.
+        values: (n, V) small whole numbers an image; products of counts stay exact in float32.
+
+    Returns:
+        (V, 1 + S, C).
+    """
+    sums = [stratum.counts @ values[stratum.positions] for stratum in strata]
+    return np.stack(sums, axis=-1).astype(np.float64).swapaxes(0, 1)
+
+
+def t_quantile(confidence: float, degrees_of_freedom: int) -> float:
+    """Half-width, in standard errors, of a two-sided t interval."""
+    return float(stdtrit(degrees_of_freedom, (1 + confidence) / 2))
+
+
+def normal_quantile(confidence: float) -> float:
+    """Half-width, in standard errors, of a two-sided normal interval."""
+    return float(ndtri((1 + confidence) / 2))
+
+
+def estimate(samples: Floats, images: int, scoring: Scoring, *, share: bool = False) -> Estimate:
+    """Mean over seeds with its interval.
+
+    From `interval_seeds` seeds on: t over the seeds, and the images' bootstrap variance of the mean in quadrature
+    (seeds share their test images, so that part does not shrink with more seeds). Below: percentiles over images.
+
+    Args:
+        samples: (K, 1 + S) finite; the data and the resamples of each seed.
+        images: that the numbers rest on.
+        scoring: confidence and the number of seeds.
+        share: the number is a share in [0, 1] of the images: its interval stays inside, and a share of exactly 0 or 1
+            gets the exact binomial bound instead of an empty interval.
+    """
+    value, resamples = float(samples[:, 0].mean()), samples[:, 1:].mean(axis=0)
+    over_seeds = len(samples) >= scoring.interval_seeds
+    if over_seeds:
+        half = _half_width(samples[:, 0], resamples, scoring.confidence)
+        low, high = value - half, value + half
+    else:
+        tail = (1 - scoring.confidence) / 2
+        low, high = (float(bound) for bound in np.quantile(resamples, [tail, 1 - tail]))
+    if share:
+        low, high = _within_share(value, low, high, images, scoring.confidence)
+    return rounded(value, low, high, images=images, seeds=len(samples), over_seeds=over_seeds)
+
+
+def _half_width(seeds: Floats, resamples: Floats, confidence: float) -> float:
+    over_seeds = t_quantile(confidence, len(seeds) - 1) * seeds.std(ddof=1) / np.sqrt(len(seeds))
+    return float(np.hypot(over_seeds, normal_quantile(confidence) * resamples.std(ddof=1)))
+
+
+def _within_share(value: float, low: float, high: float, images: int, confidence: float) -> tuple[float, float]:
+    extreme = ((1 - confidence) / 2) ** (1 / images)  # Clopper-Pearson for n of n
+    if value >= 1:
+        low = min(low, extreme)
+    if value <= 0:
+        high = max(high, 1 - extreme)
+    return max(low, 0.0), min(high, 1.0)
+
+
+def rounded(value: float, low: float, high: float, *, images: int, seeds: int, over_seeds: bool) -> Estimate:
+    """An estimate whose interval contains its value, every number rounded to `DIGITS`."""
+    value, low, high = (round(number, DIGITS) + 0.0 for number in (value, min(low, value), max(high, value)))
+    covers = "seeds and images" if over_seeds else "images"
+    return Estimate.model_validate(
+        {"value": value, "low": low, "high": high, "images": images, "seeds": seeds, "covers": covers}
+    )
+
+
+def jackknife_covariance(left_out: Floats) -> Floats:
+    """Covariance of statistics from their values with one of K observations left out each time.
+
+    Args:
+        left_out: (K, P).
+
+    Returns:
+        (P, P): (K - 1) / K times the sum of squares and products about the mean.
+    """
+    seeds = len(left_out)
+    centred = left_out - left_out.mean(axis=0)
+    covariance: Floats = (seeds - 1) / seeds * centred.T @ centred
+    return covariance
+
+
+def fieller(numerator: float, denominator: float, spread: Floats) -> tuple[float, float] | None:
+    """The ratios that a numerator and a denominator with errors agree with: |N - ratio Q| within its own interval.
+
+    Args:
+        numerator: N.
+        denominator: Q.
+        spread: (2, 2) covariance of (N, Q) times the squared quantile: the squared half-widths of their intervals.
+
+    Returns:
+        The interval, which contains N / Q; None (unbounded) where Q is not above 0 by more than its half-width.
+    """
+    (nn, nq), (_, qq) = spread
+    leading = denominator**2 - qq
+    if denominator <= 0 or leading <= 0:
+        return None
+    middle = numerator * denominator - nq
+    root = np.sqrt(max(middle**2 - leading * (numerator**2 - nn), 0.0))
+    return float((middle - root) / leading), float((middle + root) / leading)

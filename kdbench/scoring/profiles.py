@@ -1,0 +1,98 @@
+"""From measured runs to the profile of an arm, with intervals, and undefined where a number would mean nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from kdbench.scoring.intervals import estimate
+from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
+from kdbench.scoring.metrics import Floats, shape_bias
+from kdbench.scoring.scores import AxisScore, ConflictScore, Estimate, Profile, Score, Undefined
+from kdbench.spec import BIAS_AXES, Axis, Scoring
+
+CONFLICT_DECIDED = 0.20  # share of conflict images that must get the shape's or the texture's class
+CONFLICT_IMAGES = 100
+
+
+def profile_of(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Profile:
+    """The mean profile of an arm over its seeds, with intervals.
+
+    Args:
+        runs: by seed, at least one.
+        num_classes: C.
+        scoring: confidence and thresholds.
+    """
+    every = list(runs.values())
+    low = near_chance(runs, num_classes, scoring)
+    axes: dict[Axis, AxisScore] = {axis: _axis_score(every, axis, low, scoring) for axis in BIAS_AXES}
+    return Profile(
+        clean=estimate(np.stack([run.clean for run in every]), every[0].images, scoring, share=True),
+        axes=axes,
+        conflict=_conflict_score(every, scoring),
+    )
+
+
+def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Undefined | None:
+    """Why a chance-corrected bias of these runs means nothing; None where it does mean something.
+
+    Each run's clean accuracy must be above chance by `competence_margin`, at the lower end of its interval over images.
+    """
+    for seed, run in runs.items():
+        clean = estimate(run.clean[None], run.images, scoring, share=True)
+        if clean.low - 1 / num_classes < scoring.competence_margin:
+            return Undefined(
+                reason=f"too near chance: clean accuracy of seed {seed} is {clean.value:.3f} "
+                f"(lower bound {clean.low:.3f}, at least {1 / num_classes + scoring.competence_margin:.2f} is needed)"
+            )
+    return None
+
+
+def _axis_score(runs: Sequence[MeasuredRun], axis: Axis, low: Undefined | None, scoring: Scoring) -> AxisScore:
+    missing = _missing(runs, axis)
+    if missing:
+        return AxisScore(accuracy=missing, bias=missing, ratio=missing)
+    measured = [run.axes[axis] for run in runs]
+
+    def over_seeds(pick: Callable[[MeasuredAxis], Floats], *, share: bool = False) -> Score:
+        samples = np.stack([pick(one) for one in measured])
+        if not np.isfinite(samples).all():
+            return Undefined(reason="clean accuracy is 0, or so near to it that some resamples have none")
+        return estimate(samples, measured[0].images, scoring, share=share)
+
+    return AxisScore(
+        accuracy=over_seeds(lambda one: one.accuracy, share=True),
+        bias=low or over_seeds(lambda one: one.bias),
+        ratio=over_seeds(lambda one: one.ratio),
+    )
+
+
+def _missing(runs: Sequence[MeasuredRun], axis: Axis) -> Undefined | None:
+    names = sorted({name for run in runs for name in run.missing.get(axis, ())})
+    return Undefined(reason=f"no answers on {', '.join(names)}") if names else None
+
+
+def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictScore | None:
+    shapes = [run.shape for run in runs if run.shape is not None]
+    textures = [run.texture for run in runs if run.texture is not None]
+    if len(shapes) < len(runs):
+        return None
+    images = runs[0].conflict_images
+    shape, texture = np.stack(shapes), np.stack(textures)
+    return ConflictScore(
+        shape=estimate(shape, images, scoring, share=True),
+        texture=estimate(texture, images, scoring, share=True),
+        shape_bias=_shape_bias(shape, texture, images, scoring),
+    )
+
+
+def _shape_bias(shape: Floats, texture: Floats, images: int, scoring: Scoring) -> Score:
+    if images < CONFLICT_IMAGES:
+        return Undefined(reason=f"{images} cue-conflict images; at least {CONFLICT_IMAGES} are needed")
+    decided: list[Estimate] = [estimate(one[None], images, scoring, share=True) for one in shape + texture]
+    least = min(decided, key=lambda one: one.low)
+    if least.low < CONFLICT_DECIDED:
+        return Undefined(
+            reason=f"only {least.value:.3f} of the cue-conflict images (lower bound {least.low:.3f}) got the shape's "
+            f"or the texture's class; at least {CONFLICT_DECIDED:.2f} are needed"
+        )
+    return estimate(shape_bias(shape, texture), images, scoring, share=True)
