@@ -1,7 +1,7 @@
 """Freezes the synthetic test arrays: `python datasets/synthetic/freeze.py`.
 
-Makes the superpixel maps for the look and the tables as they are now, builds every test set, and writes the SHA-256 of each
-to `manifest.toml` and the picture `contact-sheet.png`. After this, the look, the tables and the test sets may not change.
+Makes the superpixel maps for the look and the tables as they are now, builds every test set, and writes the SHA-256 of
+each to `manifest.toml` and the picture `contact-sheet.png`. After this, look, tables and test sets may not change.
 """
 
 import tempfile

@@ -1,7 +1,7 @@
 """Makes the superpixel maps of the clean test images: `python datasets/synthetic/slic_labels.py`.
 
-SLIC computes in floats, so its maps may differ by a pixel between machines. What ships is `slic_labels.npz`; the locality set
-is integer arithmetic on it. Run `freeze.py` instead to make the manifest as well.
+SLIC computes in floats, so its maps may differ by a pixel between machines. What ships is `slic_labels.npz`; the
+locality set is integer arithmetic on it. Run `freeze.py` instead to make the manifest as well.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SEGMENTS = 64
 
 
 def write_maps(path: Path) -> None:
-    """Writes `labels` (n, 32, 32) uint8 and `sha256` (n, 32) uint8, the digest of the image that each map belongs to."""
+    """Writes `labels` (n, 32, 32) uint8 and `sha256` (n, 32) uint8, the digest of the image of each map."""
     track = load_spec().track("synthetic")
     count = next(one.images for one in track.test_sets if one.name == "clean")
     images = test_images("clean", count=count, look=look_of(track)).images

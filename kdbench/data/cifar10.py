@@ -1,7 +1,7 @@
 """CIFAR-10 from whatever copy is at hand, checked before anything is made from it.
 
-Three layouts are read, told apart by what the folder holds: torchvision's `cifar-10-batches-py`, the Hub's parquet files, and a
-folder of images a class. Only torchvision's batches carry checksums, so only they are called the original.
+Three layouts are read, told apart by what the folder holds: torchvision's `cifar-10-batches-py`, the Hub's parquet
+files, and a folder of images a class. Only torchvision's batches carry checksums, so only they are called the original.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,10 @@ Labels = NDArray[np.int64]
 Part = tuple[Images, Labels]
 
 _BATCHES = "cifar-10-batches-py"
-_ALLOWED = f"a folder {_BATCHES}, parquet files train-*.parquet and test-*.parquet, or images train/CLASS/*.png and test/CLASS/*.png"
+_ALLOWED = (
+    f"a folder {_BATCHES}, parquet files train-*.parquet and test-*.parquet, "
+    "or images train/CLASS/*.png and test/CLASS/*.png"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Cifar10:
     @cached_property
     def test_sha256(self) -> str:
         """SHA-256 of the test images and their labels: names the source of every array made from them."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.test_images))
+        digest = hashlib.sha256(np.ascontiguousarray(self.test_images).data)
         digest.update(self.test_labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
@@ -71,7 +74,7 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
         download_to: where a download is kept, and looked for first.
 
     Raises:
-        DataError: the folder is missing, empty, of no known layout or of several, or its images or labels are not CIFAR-10's.
+        DataError: the folder is missing, empty, of no layout or of several, or its images or labels are wrong.
     """
     if root is None:
         return _read_torchvision(download_to, download=True)
@@ -144,10 +147,11 @@ def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
     except (RuntimeError, OSError, EOFError) as error:
         if download:
             raise DataError(
-                f"CIFAR-10 cannot be downloaded to {root}: {error}; give a folder with a copy of it (--data-root) instead"
+                f"CIFAR-10 cannot be downloaded to {root}: {error}; give a folder that holds it with --data-root"
             ) from error
         raise DataError(
-            f"CIFAR-10 batches in {root / _BATCHES} are truncated or altered: their checksums are not torchvision's; download them again"
+            f"CIFAR-10 batches in {root / _BATCHES} are truncated or altered: "
+            "their checksums are not torchvision's; download them again"
         ) from error
     parts = [(np.asarray(one.data, np.uint8), np.asarray(one.targets, np.int64)) for one in (train, test)]
     checked = _checked(root, "train", parts[0]), _checked(root, "test", parts[1])
@@ -174,7 +178,7 @@ def _read_parquet(root: Path, split: Split) -> Part:
             ) from error
         if names is not None and names != CLASSES:
             raise DataError(f"{path} names its classes {', '.join(names)}; expected {', '.join(CLASSES)} in this order")
-        images.append(_decoded(encoded, io.BytesIO, lambda row, path=path: f"{path}, row {row}"))
+        images.append(_decoded(encoded, io.BytesIO, partial("{}, row {}".format, path)))
     return np.concatenate(images), np.concatenate(labels)
 
 

@@ -1,7 +1,7 @@
 """Built arrays on disk: memory-mapped, verified when opened, whole or not there.
 
-An entry is a folder of `.npy` files and a `manifest.json` that is written last. A folder without a manifest does not count, so
-a build that was killed leaves nothing that loads.
+An entry is a folder of `.npy` files and a `manifest.json` that is written last. A folder without a manifest does not
+count, so a build that was killed leaves nothing that loads.
 """
 
 import hashlib
@@ -72,7 +72,8 @@ def read_entry(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Array]:
             key for key in {*manifest["recipe"], *recipe} if manifest["recipe"].get(key) != _as_json(recipe).get(key)
         )
         raise DataError(
-            f"{folder} holds arrays of another recipe or source (different: {', '.join(keys)}); delete it or choose another folder"
+            f"{folder} holds arrays of another recipe or source (different: {', '.join(keys)}); "
+            "delete it or choose another folder"
         )
     return {name: _mapped(folder / f"{name}.npy", facts) for name, facts in manifest["arrays"].items()}
 

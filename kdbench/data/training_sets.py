@@ -35,8 +35,8 @@ def training_set(
 ) -> TrainingSet:
     """The training set of a run.
 
-    On a synthetic track each role and seed draws images of its own; a teacher's follow the law of its bias, a student's the
-    neutral one. On a CIFAR track everybody trains on the same images.
+    On a synthetic track each role and seed draws images of its own; a teacher's follow the law of its bias, a student's
+    the neutral one. On a CIFAR track everybody trains on the same images.
 
     Args:
         track_name: names the random stream, with role and seed.
@@ -53,7 +53,9 @@ def training_set(
     """
     count = limited(track.data.num_train, limit, track.data.num_classes)
     if track.data.source == "synthetic":
-        return _synthetic(track_name, track, role, bias, seed, count)
+        law = _law(track_name, role, bias)
+        drawn = synthetic.training_images(law, track_name, role, seed, count=count, look=look_of(track))
+        return TrainingSet(drawn.images, drawn.labels)
     if source is None:
         raise DataError(f"track {track_name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
     if len(source.train_labels) < track.data.num_train:
@@ -93,13 +95,9 @@ def balanced_subset(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return chosen
 
 
-def _synthetic(
-    track_name: str, track: Track, role: Literal["teacher", "student"], bias: TeacherBias | None, seed: int, count: int
-) -> TrainingSet:
-    law: synthetic.Law = "neutral"
-    if role == "teacher":
-        if bias not in ("shape", "texture"):
-            raise InputError(f"a teacher of track {track_name} has the bias 'shape' or 'texture', not {bias!r}")
-        law = bias
-    drawn = synthetic.training_images(law, track_name, role, seed, count=count, look=look_of(track))
-    return TrainingSet(drawn.images, drawn.labels)
+def _law(track_name: str, role: Literal["teacher", "student"], bias: TeacherBias | None) -> synthetic.Law:
+    if role == "student":
+        return "neutral"
+    if bias not in ("shape", "texture"):
+        raise InputError(f"a teacher of track {track_name} has the bias 'shape' or 'texture', not {bias!r}")
+    return bias

@@ -1,23 +1,16 @@
 """Builds a track's test sets into the store, and opens them verified.
 
-Every set is an entry of the store of its own, in a folder named after the set and the digest of its recipe, so that sets of
-another source, limit or parameter lie beside each other and never meet.
+Every set is an entry of the store, in a folder named after the set and the digest of its recipe, so that sets
+of another source, limit or parameter lie beside each other and never meet.
 """
 
+import functools
 import hashlib
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kdbench.data.cifar10 import Cifar10
 from kdbench.data.store import has_entry, read_entry, read_manifest, write_entry
@@ -31,6 +24,7 @@ from kdbench.testsets.frozen import differences_from_frozen
 from kdbench.testsets.locality import SHIPPED_MAPS
 from kdbench.testsets.plans import Base, base_of, needs_masks, plan_of
 from kdbench.testsets.segmentation import object_masks
+from kdbench.testsets.workers import Step, Workers, start_workers
 
 __all__ = [
     "Progress",
@@ -44,8 +38,7 @@ __all__ = [
     "verify_test_sets",
 ]
 
-CHUNK = 250  # images that a process works on at once
-MASKS = "masks"
+TABLES = ("datasets", "synthetic", "tables.npz")
 
 
 def build_test_sets(
@@ -62,7 +55,8 @@ def build_test_sets(
     """Builds what is missing, and opens all sets of a track, verified.
 
     Args:
-        track_name, track: of the spec.
+        track_name: the track's name in the spec.
+        track: the track.
         cache: the store; sets of other tracks and limits may lie in it.
         source: CIFAR-10; None on a synthetic track.
         limit: at most so many images a set, balanced over the classes; None for the spec's number.
@@ -75,18 +69,14 @@ def build_test_sets(
 
     Raises:
         DataError: the source is missing, a set has no recipe, or what lies in the store is not what was written.
+        InputError: the limit leaves a class without images.
         RecordError: the store cannot be written.
     """
-    entries = _entries(track_name, track, cache, source, limit, diagnostics)
+    build = _Build(track_name, track, cache, source, limit)
+    entries = build.entries(diagnostics)
     missing = [entry for entry in entries.values() if not has_entry(entry.folder)]
     if missing:
-        base = base_of(track_name, track, source, limit)
-        with _workers(workers) as run:
-            if any(needs_masks(track, entry.test_set) for entry in missing):
-                masks = _masks_entry(track_name, track, cache, source, limit)
-                base = _with_masks(base, masks, run, progress)
-            for entry in missing:
-                _build(track, entry, base, limit, run, progress)
+        build.make(missing, workers, progress)
     return {name: _open(entry) for name, entry in entries.items()}
 
 
@@ -99,8 +89,12 @@ def verify_test_sets(
     limit: int | None = None,
     diagnostics: bool = False,
 ) -> dict[str, TestArrays]:
-    """Opens all sets of a track and compares their digests, building none; DataError names the first that is missing or wrong."""
-    entries = _entries(track_name, track, cache, source, limit, diagnostics)
+    """Opens all sets of a track and compares their digests, building none.
+
+    Raises:
+        DataError: the first set that is missing or not the bytes that were written.
+    """
+    entries = _Build(track_name, track, cache, source, limit).entries(diagnostics)
     return {name: _open(entry) for name, entry in entries.items()}
 
 
@@ -113,147 +107,101 @@ def facts_of_test_sets(
     limit: int | None = None,
     diagnostics: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """What was noted when the sets were built, by set: `coverage` and `source_from_object`, the share of each class."""
-    entries = _entries(track_name, track, cache, source, limit, diagnostics)
+    """What was noted when the sets were built: `coverage` and `source_from_object`, the share of each class, by set."""
+    entries = _Build(track_name, track, cache, source, limit).entries(diagnostics)
     return {name: read_manifest(entry.folder)["facts"] for name, entry in entries.items()}
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where a set lies, and what decides its arrays."""
+    """Where arrays lie, and what decides them; `test_set` is None for the object masks."""
 
     folder: Path
     recipe: dict[str, Any]
+    test_set: TestSet | None = None
 
 
 @dataclass(frozen=True)
-class _SetEntry(_Entry):
-    test_set: TestSet
+class _Build:
+    """One request: a track's arrays from one source under one limit."""
+
+    track_name: str
+    track: Track
+    cache: Path
+    source: Cifar10 | None
+    limit: int | None
+
+    def entries(self, diagnostics: bool) -> dict[str, _Entry]:
+        """The entries of the track's test sets, in the spec's order."""
+        if self.track.data.source == "cifar10" and self.source is None:
+            raise DataError(f"track {self.track_name} needs CIFAR-10; give its folder with --data-root, or let it load")
+        chosen = [one for one in self.track.test_sets if diagnostics or not one.diagnostic]
+        return {one.name: self._entry(one.name, _parameters(one), one) for one in chosen}
+
+    def make(self, missing: list[_Entry], count: int, progress: Progress | None) -> None:
+        """Builds and writes entries with `count` processes."""
+        base = base_of(self.track_name, self.track, self.source, self.limit)
+        with start_workers(count, progress) as pool:
+            if any(needs_masks(self.track, entry.test_set) for entry in missing if entry.test_set):
+                base = _with_masks(base, self._entry("masks", {}), pool)
+            for entry in missing:
+                self._make_one(entry, base, pool)
+
+    def _make_one(self, entry: _Entry, base: Base, pool: Workers) -> None:
+        test_set = entry.test_set
+        if test_set is None:
+            raise ValueError("masks are no test set")
+        plan = plan_of(self.track, test_set, base, self.limit)
+        if not len(plan.targets):
+            raise DataError(f"test set {test_set.name} would be empty: no image has a mask; raise the limit")
+        try:
+            images = pool.run(Step(test_set.name, plan.function, plan.arguments, plan.keywords))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"test set {test_set.name} with {test_set.parameters}: {error}; mend the spec") from error
+        arrays = {
+            "images": np.concatenate(images),
+            "targets": plan.targets.astype("<i2"),
+            "textures": plan.textures.astype("<i2"),
+            "index": plan.index.astype("<i4"),
+        }
+        write_entry(entry.folder, entry.recipe, arrays, plan.facts)
+
+    def _entry(self, name: str, parameters: dict[str, Any], test_set: TestSet | None = None) -> _Entry:
+        recipe = {**self._made_from(), "set": {"name": name, **parameters}}
+        return _Entry(self.cache / self.track_name / f"{name}-{digest(recipe)[:12]}", recipe, test_set)
+
+    def _made_from(self) -> dict[str, Any]:
+        """What decides every array beside the set's own parameters."""
+        generated = self.source is None
+        largest = max(one.images for one in self.track.test_sets)
+        return {
+            "version": VERSION,
+            "data": self.track.data.model_dump(mode="json", include={"source", "num_classes", "image_size", "look"}),
+            "source": "generated" if self.source is None else self.source.test_sha256,
+            "limit": self.limit if self.limit is not None and self.limit < largest else None,
+            "tables": _file_sha256(shipped(*TABLES)),
+            "segment_maps": _file_sha256(shipped(*SHIPPED_MAPS)) if generated else "computed",
+        }
 
 
-def _entries(
-    track_name: str, track: Track, cache: Path, source: Cifar10 | None, limit: int | None, diagnostics: bool
-) -> dict[str, _SetEntry]:
-    if track.data.source == "cifar10" and source is None:
-        raise DataError(f"track {track_name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
-    made_from = _made_from(track, source, limit)
-    chosen = [one for one in track.test_sets if diagnostics or not one.diagnostic]
-    entries = {}
-    for test_set in chosen:
-        recipe = {**made_from, "set": test_set.model_dump(mode="json", exclude={"diagnostic"})}
-        entries[test_set.name] = _SetEntry(_folder(cache, track_name, test_set.name, recipe), recipe, test_set)
-    return entries
+def _parameters(test_set: TestSet) -> dict[str, Any]:
+    return test_set.model_dump(mode="json", include={"axis", "images", "parameters"})
 
 
-def _masks_entry(track_name: str, track: Track, cache: Path, source: Cifar10 | None, limit: int | None) -> _Entry:
-    recipe = {**_made_from(track, source, limit), "set": MASKS}
-    return _Entry(_folder(cache, track_name, MASKS, recipe), recipe)
-
-
-def _folder(cache: Path, track_name: str, name: str, recipe: Mapping[str, Any]) -> Path:
-    return cache / track_name / f"{name}-{digest(recipe)[:12]}"
-
-
-def _made_from(track: Track, source: Cifar10 | None, limit: int | None) -> dict[str, Any]:
-    """What decides every array of a track beside the set's own parameters."""
-    tables = {"tables": _file_sha256(shipped("datasets", "synthetic", "tables.npz"))}
-    if source is None:
-        tables["maps"] = _file_sha256(shipped(*SHIPPED_MAPS))
-    clean = max(one.images for one in track.test_sets)
-    return {
-        "version": VERSION,
-        "data": track.data.model_dump(mode="json", include={"source", "num_classes", "image_size", "look"}),
-        "source": source.test_sha256 if source is not None else "generated",
-        "limit": limit if limit is not None and limit < clean else None,
-        **tables,
-    }
-
-
-@cache
+@functools.cache
 def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "absent"
 
 
-Run = Callable[[str, Callable[..., Any], tuple[NDArray[Any], ...], Mapping[str, Any], Progress | None], list[Any]]
-"""Maps a function over chunks of arrays: step, function, arrays, keywords, progress -> the results in order."""
-
-
-@contextmanager
-def _workers(count: int) -> Iterator[Run]:
-    """A `Run` over `count` processes, or in this one for a count of 1."""
-    pool = None
-    if count > 1:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
-    try:
-        yield lambda *what: _run(pool, *what)
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Ends this process as soon as the one that started it is gone, even if that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-
-
-def _run(
-    pool: ProcessPoolExecutor | None,
-    step: str,
-    function: Callable[..., Any],
-    arrays: tuple[NDArray[Any], ...],
-    keywords: Mapping[str, Any],
-    progress: Progress | None,
-) -> list[Any]:
-    total = len(arrays[0])
-    parts = [slice(start, start + CHUNK) for start in range(0, total, CHUNK)]
-    chunks = ((function, tuple(one[part] for one in arrays), keywords) for part in parts)
-    results = []
-    for result in pool.map(_call, chunks) if pool is not None else map(_call, chunks):
-        results.append(result)
-        if progress is not None:
-            progress(step, min(len(results) * CHUNK, total), total)
-    return results
-
-
-def _call(work: tuple[Callable[..., Any], tuple[NDArray[Any], ...], Mapping[str, Any]]) -> Any:
-    function, arrays, keywords = work
-    return function(*arrays, **keywords)
-
-
-def _with_masks(base: Base, entry: _Entry, run: Run, progress: Progress | None) -> Base:
+def _with_masks(base: Base, entry: _Entry, pool: Workers) -> Base:
     """The base with its object masks, found now unless they are in the store."""
     if not has_entry(entry.folder):
-        found = run(MASKS, object_masks, (base.images,), {}, progress)
-        arrays = {
-            "masks": np.concatenate([masks for masks, _ in found]),
-            "covered": np.concatenate([one for _, one in found]),
-        }
-        write_entry(entry.folder, entry.recipe, arrays, {})
+        found = pool.run(Step("masks", object_masks, (base.images,), {}))
+        masks, covered = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        write_entry(entry.folder, entry.recipe, {"masks": masks, "covered": covered}, {})
     arrays = read_entry(entry.folder, entry.recipe)
     return replace(base, masks=arrays["masks"], covered=arrays["covered"])
 
 
-def _build(track: Track, entry: _SetEntry, base: Base, limit: int | None, run: Run, progress: Progress | None) -> None:
-    plan = plan_of(track, entry.test_set, base, limit)
-    if not len(plan.targets):
-        raise DataError(f"test set {entry.test_set.name} would be empty: no image has a mask; raise the limit")
-    try:
-        images = run(entry.test_set.name, plan.function, plan.arguments, plan.keywords, progress)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"test set {entry.test_set.name} with {entry.test_set.parameters}: {error}; mend the spec"
-        ) from error
-    arrays = {
-        "images": np.concatenate(images),
-        "targets": plan.targets.astype("<i2"),
-        "textures": plan.textures.astype("<i2"),
-        "index": plan.index.astype("<i4"),
-    }
-    write_entry(entry.folder, entry.recipe, arrays, plan.facts)
-
-
-def _open(entry: _SetEntry) -> TestArrays:
+def _open(entry: _Entry) -> TestArrays:
     return TestArrays(**read_entry(entry.folder, entry.recipe))

@@ -30,8 +30,8 @@ class Pairs:
 def conflict_pairs(labels: Integers, ids: Integers, covered: NDArray[np.bool_], *, count: int) -> Pairs:
     """Pairs images so that every ordered pair of classes occurs equally often, to within one.
 
-    Contents are images whose mask is covered, so that there is an object to recognise; a class without any gives all of its
-    images. No image is a content twice before every other of its class was one; the same holds for textures.
+    Contents are images whose mask is covered, so that there is an object to recognise; a class without any gives all of
+    its images. No image is a content twice before every other of its class was one; the same holds for textures.
 
     Args:
         labels: (n,) classes, each of at least one image.

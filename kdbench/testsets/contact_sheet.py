@@ -17,8 +17,8 @@ SCALE, GAP, LABEL_WIDTH = 2, 4, 130  # pixels
 def gallery(arrays: Mapping[str, TestArrays], columns: int = 10) -> dict[str, Images]:
     """One image a class, the same under every manipulation.
 
-    An image is chosen that as many sets as possible were made from. A set that has none of it shows its first image of the
-    same class instead (cue-conflict: of the same shape).
+    An image is chosen that as many sets as possible were made from. A set that has none of it shows another image of
+    the same class instead (cue-conflict: of the same shape).
 
     Returns:
         By set, (columns, H, W, 3) uint8.
@@ -41,7 +41,7 @@ def _row(arrays: TestArrays, chosen: list[int], clean: TestArrays) -> Images:
         same = np.flatnonzero(arrays.index == position)
         members = same if len(same) else np.flatnonzero(arrays.targets == clean.targets[position])
         if len(members):
-            row[column] = arrays.images[members[min(column // 2, len(members) - 1) if not len(same) else 0]]
+            row[column] = arrays.images[members[0 if len(same) else column // 2 % len(members)]]
     return row
 
 

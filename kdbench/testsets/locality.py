@@ -18,13 +18,19 @@ SHIPPED_MAPS = ("datasets", "synthetic", "slic_labels.npz")
 
 
 def segment_maps(images: Images, *, segments: int, compactness: float = COMPACTNESS) -> SegmentMaps:
-    """(n, H, W) uint8 superpixel of each pixel, by SLIC in Lab: floats decide, so another machine may differ in a pixel."""
+    """(n, H, W) uint8 superpixel of each pixel, by SLIC in Lab; floats decide, so machines may differ."""
     maps = np.empty(images.shape[:3], np.uint8)
     for row, image in enumerate(images):
         labels = slic(
-            image, n_segments=segments, compactness=compactness, sigma=0, max_num_iter=10, start_label=0, enforce_connectivity=True,
+            image,
+            n_segments=segments,
+            compactness=compactness,
+            sigma=0,
+            max_num_iter=10,
+            start_label=0,
+            enforce_connectivity=True,
             channel_axis=-1,
-        )  # fmt: skip
+        )
         if labels.max() > 255:
             raise ValueError(f"SLIC made {labels.max() + 1} segments; at most 256 are supported")
         maps[row] = labels

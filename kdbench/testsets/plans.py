@@ -73,8 +73,8 @@ def base_of(track_name: str, track: Track, source: Cifar10 | None, limit: int | 
     """
     if track.data.image_size != SIZE:
         raise DataError(
-            f"the test sets of track {track_name} are {track.data.image_size} pixels wide; arrays are built at {SIZE} pixels only, "
-            "choose another track"
+            f"the test sets of track {track_name} are {track.data.image_size} pixels wide; "
+            f"arrays are built at {SIZE} pixels only: choose another track"
         )
     clean = next(one for one in track.test_sets if one.axis == "clean")
     count = limited(clean.images, limit, track.data.num_classes)
@@ -102,8 +102,8 @@ def plan_of(track: Track, test_set: TestSet, base: Base, limit: int | None) -> P
         return _from_masks(track, test_set, base, limit)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"test set {test_set.name}: no recipe for the axis {test_set.axis} with the parameters {test_set.parameters} ({error}); "
-            "mend the spec"
+            f"test set {test_set.name}: no recipe for the axis {test_set.axis} with the parameters "
+            f"{test_set.parameters} ({error}); mend the spec"
         ) from error
 
 

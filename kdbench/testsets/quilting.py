@@ -1,8 +1,8 @@
 """Image quilting (Efros & Freeman, 2001): texture grown from blocks of an image, in integer arithmetic.
 
-Blocks are laid from left to right and top to bottom. Each is the best of a few random candidates from the source, by its
-squared difference from what already lies under it, and is joined along the path of least difference. With a guide, a
-candidate must also resemble the guide's luminance (texture transfer). All images of a batch are quilted together.
+Blocks are laid from left to right and top to bottom. Each is the best of a few random candidates from the source, by
+its squared difference from what already lies under it, and is joined along the path of least difference. With a guide,
+a candidate must also resemble the guide's luminance (texture transfer). All images of a batch are quilted together.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from kdbench.randomness import Words, below
 
 FALLBACK_SIDE = 20  # pixels of the central square that stands in for a mask
 MIN_CORNERS = 8  # places that a block needs inside a mask; fewer would repeat one block
-GUIDE_WEIGHT = 3  # of a guide's squared difference of luminance, beside that of the three colours in the overlap
+GUIDE_WEIGHT = 12  # of a guide's squared difference of luminance, beside that of the three colours in the overlap
 
 Images = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
@@ -60,8 +60,8 @@ def source_regions(masks: Masks, recipe: Recipe) -> tuple[Masks, Masks]:
 
 def corners_inside(regions: Masks, block: int) -> Masks:
     """(n, H - block + 1, W - block + 1) bool: top-left corners of the blocks that lie wholly inside a region."""
-    inside: Masks = sliding_window_view(regions, (block, block), axis=(1, 2)).all(axis=(-2, -1))
-    return inside
+    windows = sliding_window_view(regions, (block, block), axis=(1, 2))
+    return np.asarray(windows.all(axis=(-2, -1)), bool)
 
 
 def luminance(images: Images) -> NDArray[np.int32]:
@@ -125,27 +125,18 @@ class _Search:
         block, overlap = self._recipe.block, self._recipe.overlap
         cost = np.zeros(corner.shape, np.int32)
         if top:
-            cost += self._difference(canvas, top, left, row, column, (overlap, block))
+            cost += _squared(self._sources, canvas, (top, left), (row, column), (overlap, block))
         if left:
             lower = overlap if top else 0
-            cost += self._difference(canvas, top + lower, left, row + lower, column, (block - lower, overlap))
+            cost += _squared(
+                self._sources, canvas, (top + lower, left), (row + lower, column), (block - lower, overlap)
+            )
         if self._guide is not None and self._luminance is not None:
             cost += GUIDE_WEIGHT * _squared(self._luminance, self._guide, (top, left), (row, column), (block, block))
         chosen = cost.argmin(axis=1)
         windows = sliding_window_view(self._sources, (block, block), axis=(1, 2))
         picked = windows[self._rows, row[self._rows, chosen], column[self._rows, chosen]]
         return np.moveaxis(picked, 1, -1)
-
-    def _difference(
-        self,
-        canvas: NDArray[np.int16],
-        top: int,
-        left: int,
-        row: NDArray[np.int64],
-        column: NDArray[np.int64],
-        shape: tuple[int, int],
-    ) -> Errors:
-        return _squared(self._sources, canvas, (top, left), (row, column), shape)
 
 
 def _squared(
@@ -190,7 +181,7 @@ def right_of_cut(error: Errors) -> Masks:
     Returns:
         (n, length, width) bool; of equally cheap paths the leftmost, seen from the bottom.
     """
-    count, length, width = error.shape
+    length, width = error.shape[1:]
     total = error.astype(np.int64)
     for row in range(1, length):
         above = np.pad(total[:, row - 1], ((0, 0), (1, 1)), constant_values=np.iinfo(np.int64).max // 2)

@@ -1,0 +1,181 @@
+"""CIFAR-10 is read from three layouts, and anything else is refused in words."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdbench.data.cifar10 import CLASSES, read_cifar10
+from kdbench.errors import DataError
+from tests.data import copies
+
+REAL = Path(__file__).parents[2].parent / "shared" / "cifar10"
+
+
+@pytest.fixture(autouse=True)
+def _small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "real" not in request.node.name:
+        copies.small_counts(monkeypatch)
+
+
+class _Touches:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def refused(root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        read_cifar10(root, root)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("layout", ["torchvision", "parquet", "image-folder"])
+def test_every_layout_gives_the_same_images(layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if layout == "torchvision":
+        copies.torchvision_copy(tmp_path, monkeypatch)
+    else:
+        (copies.parquet_copy if layout == "parquet" else copies.folder_copy)(tmp_path)
+    read = read_cifar10(tmp_path, tmp_path / "downloads")
+    assert read.layout == layout
+    np.testing.assert_array_equal(read.train_images, copies.pixels("train"))
+    np.testing.assert_array_equal(read.train_labels, copies.labels("train"))
+    np.testing.assert_array_equal(read.test_images, copies.pixels("test"))
+    assert read.test_labels.dtype == np.int64
+
+
+def test_only_batches_with_the_right_checksums_are_the_original(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_cifar10(copies.parquet_copy(tmp_path / "a"), tmp_path).source == "other"
+    assert read_cifar10(copies.folder_copy(tmp_path / "b"), tmp_path).source == "other"
+    assert read_cifar10(copies.torchvision_copy(tmp_path / "c", monkeypatch), tmp_path).source == "original"
+
+
+def test_the_folder_of_the_batches_itself_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = copies.torchvision_copy(tmp_path, monkeypatch)
+    assert read_cifar10(root / "cifar-10-batches-py", tmp_path).layout == "torchvision"
+
+
+def test_an_altered_batch_is_refused_before_it_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = copies.torchvision_copy(tmp_path, monkeypatch)
+    marker = tmp_path / "unpickled"
+    (root / "cifar-10-batches-py" / "data_batch_1").write_bytes(pickle.dumps(_Touches(marker)))
+    assert "checksums" in refused(root)
+    assert not marker.exists()
+
+
+def test_a_truncated_batch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = copies.torchvision_copy(tmp_path, monkeypatch) / "cifar-10-batches-py" / "test_batch"
+    batch.write_bytes(batch.read_bytes()[:-100])
+    assert "truncated" in refused(tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    message = refused(tmp_path / "nowhere")
+    assert "nowhere" in message
+    assert "missing" in message
+
+
+def test_an_empty_folder_is_called_empty(tmp_path: Path) -> None:
+    assert "is empty" in refused(tmp_path)
+
+
+def test_another_layout_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    message = refused(tmp_path)
+    assert "notes.txt" in message
+    assert "parquet" in message
+
+
+def test_two_layouts_in_one_folder_are_ambiguous(tmp_path: Path) -> None:
+    copies.folder_copy(copies.parquet_copy(tmp_path))
+    assert "parquet and image-folder" in refused(tmp_path)
+
+
+def test_too_few_rows_are_called_truncated(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    copies.write_parquet(tmp_path, "test", images[:7], list(range(7)))
+    assert "7 test images, expected 10" in refused(tmp_path)
+
+
+def test_a_cut_parquet_file_is_refused(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    path = next(tmp_path.glob("train-*"))
+    path.write_bytes(path.read_bytes()[:500])
+    assert path.name in refused(tmp_path)
+
+
+def test_a_missing_split_is_refused(tmp_path: Path) -> None:
+    next(copies.parquet_copy(tmp_path).glob("test-*")).unlink()
+    assert "no test-*.parquet" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_a_label_outside_the_ten_classes_is_named(label: int, tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    copies.write_parquet(tmp_path, "test", images, [label, *range(1, 10)])
+    assert f"label {label}, allowed are 0 to 9" in refused(tmp_path)
+
+
+def test_labels_of_the_wrong_frequency_are_refused(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    copies.write_parquet(tmp_path, "test", images, [0, 0, *range(2, 10)])
+    assert "2 test images of class airplane, expected 1" in refused(tmp_path)
+
+
+def test_another_data_set_in_the_same_columns_is_refused(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    big = copies.png(np.zeros((28, 28, 3), np.uint8))
+    copies.write_parquet(tmp_path, "train", [big] * 20, copies.labels("train").tolist())
+    assert "row 0: a 28x28 RGB image" in refused(tmp_path)
+
+
+def test_bytes_that_are_no_image_are_refused(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    copies.write_parquet(tmp_path, "test", [*images[:9], images[9][:60]], list(range(10)))
+    assert "row 9: cannot be decoded" in refused(tmp_path)
+
+
+def test_unknown_class_folders_are_named(tmp_path: Path) -> None:
+    copies.folder_copy(tmp_path)
+    (tmp_path / "test" / "truck").rename(tmp_path / "test" / "lorry")
+    assert "lorry, truck" in refused(tmp_path)
+
+
+def test_a_download_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.datasets.cifar as torchvision_cifar
+
+    def no_network(*arguments: object, **keywords: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision_cifar, "download_and_extract_archive", no_network)
+    with pytest.raises(DataError, match=r"cannot be downloaded .* no route to host; give a folder"):
+        read_cifar10(None, tmp_path)
+
+
+def test_sources_with_other_labels_have_another_digest(tmp_path: Path) -> None:
+    first = read_cifar10(copies.parquet_copy(tmp_path / "a"), tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    root = copies.parquet_copy(tmp_path / "b")
+    copies.write_parquet(root, "test", images, [1, 0, *range(2, 10)])
+    assert first.test_sha256 != read_cifar10(root, tmp_path).test_sha256
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="no copy of CIFAR-10 beside the project")
+def test_the_real_images_are_read_whole() -> None:
+    read = read_cifar10(REAL, REAL)
+    assert (read.source, read.layout) == ("other", "parquet")
+    assert read.train_images.shape == (50_000, 32, 32, 3)
+    assert np.bincount(read.test_labels).tolist() == [1000] * len(CLASSES)
+    assert 110 < read.train_images.mean() < 130  # CIFAR-10's mean is .473 of 255

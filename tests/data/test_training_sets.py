@@ -1,0 +1,96 @@
+"""Who trains on what: laws, streams and limits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdbench.data import synthetic
+from kdbench.data.cifar10 import read_cifar10
+from kdbench.data.training_sets import balanced_subset, look_of, training_set
+from kdbench.errors import DataError, InputError
+from kdbench.spec import load_spec
+from tests.data import copies
+
+SYNTHETIC = load_spec().track("synthetic")
+CIFAR = load_spec().track("cifar10-32")
+
+
+def drawn(**changes: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    wanted: dict[str, object] = {"role": "student", "bias": None, "seed": 0, "source": None, "limit": 40, **changes}
+    return training_set("synthetic", SYNTHETIC, **wanted).images  # type: ignore[arg-type]
+
+
+def test_teachers_and_students_of_one_seed_see_different_images() -> None:
+    assert (drawn() != drawn(role="teacher", bias="shape")).any()
+
+
+def test_every_seed_draws_images_of_its_own_and_the_same_ones_again() -> None:
+    np.testing.assert_array_equal(drawn(seed=1), drawn(seed=1))
+    assert (drawn(seed=1) != drawn(seed=2)).any()
+
+
+def test_a_students_images_do_not_depend_on_its_teachers_bias() -> None:
+    np.testing.assert_array_equal(drawn(bias="shape"), drawn(bias="texture"))
+
+
+def test_a_teacher_is_drawn_under_the_law_of_its_bias() -> None:
+    for bias in ("shape", "texture"):
+        law = synthetic.training_images(bias, "synthetic", "teacher", 3, count=40, look=look_of(SYNTHETIC))
+        np.testing.assert_array_equal(drawn(role="teacher", bias=bias, seed=3), law.images)
+
+
+def test_a_limited_set_is_the_beginning_of_the_whole() -> None:
+    np.testing.assert_array_equal(drawn(limit=20), drawn(limit=40)[:20])
+
+
+def test_without_a_limit_the_spec_says_how_many() -> None:
+    assert len(drawn(limit=None)) == SYNTHETIC.data.num_train
+
+
+def test_a_bias_that_cannot_be_planted_is_refused() -> None:
+    with pytest.raises(InputError, match="'shape' or 'texture', not 'natural'"):
+        drawn(role="teacher", bias="natural")
+
+
+def test_a_limit_below_the_number_of_classes_is_refused() -> None:
+    with pytest.raises(InputError, match="leaves a class without any; allowed are 10 and more"):
+        drawn(limit=9)
+
+
+def test_cifar_without_images_is_refused() -> None:
+    with pytest.raises(DataError, match="needs CIFAR-10"):
+        training_set("cifar10-32", CIFAR, role="student", bias=None, seed=0, source=None)
+
+
+def test_a_source_smaller_than_the_spec_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies.small_counts(monkeypatch)
+    source = read_cifar10(copies.parquet_copy(tmp_path), tmp_path)
+    with pytest.raises(DataError, match="trains on 50000 images, the source has 20"):
+        training_set("cifar10-32", CIFAR, role="student", bias=None, seed=0, source=source)
+
+
+def test_everybody_trains_on_the_same_cifar_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies.small_counts(monkeypatch)
+    source = read_cifar10(copies.parquet_copy(tmp_path), tmp_path)
+    track = CIFAR.model_copy(update={"data": CIFAR.data.model_copy(update={"num_train": 20})})
+    teacher = training_set("cifar10-32", track, role="teacher", bias="natural", seed=5, source=source)
+    student = training_set("cifar10-32", track, role="student", bias=None, seed=7, source=source)
+    limited = training_set("cifar10-32", track, role="student", bias=None, seed=7, source=source, limit=10)
+    np.testing.assert_array_equal(teacher.images, student.images)
+    assert np.bincount(limited.labels).tolist() == [1] * 10
+
+
+@given(st.lists(st.integers(0, 4), min_size=5, max_size=60), st.integers(1, 60))
+def test_a_subset_takes_the_first_of_each_class_in_turn(labels: list[int], count: int) -> None:
+    array = np.array(labels)
+    rows = balanced_subset(array, count)
+    assert len(rows) == min(count, len(labels))
+    assert (np.diff(rows) > 0).all()
+    taken, there = np.bincount(array[rows], minlength=5), np.bincount(array, minlength=5)
+    short = taken < there  # classes that could have given more are within one of the fullest
+    assert (taken[short] >= taken.max() - 1).all()
+    for one in range(5):
+        np.testing.assert_array_equal(np.flatnonzero(array == one)[: taken[one]], rows[array[rows] == one])

@@ -1,0 +1,193 @@
+"""A track's test sets are built once, opened verified, and do not depend on how they were built."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdbench.data.cifar10 import Cifar10
+from kdbench.errors import DataError, InputError
+from kdbench.spec import Track, load_spec
+from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.build import (
+    array_digests,
+    build_test_sets,
+    contact_sheet,
+    facts_of_test_sets,
+    gallery,
+    verify_test_sets,
+)
+from tests.testsets.pictures import small_cifar10
+
+SYNTHETIC = load_spec().track("synthetic")
+
+
+def cifar_track(images: int, conflicts: int = 90) -> Track:
+    """The CIFAR track with fewer images."""
+    track = load_spec().track("cifar10-32")
+    sets = tuple(
+        one.model_copy(update={"images": conflicts if one.axis == "cue-conflict" else images})
+        for one in track.test_sets
+    )
+    return track.model_copy(update={"test_sets": sets})
+
+
+@pytest.fixture(scope="module")
+def source() -> Cifar10:
+    return small_cifar10()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def cifar(store: Path, source: Cifar10) -> dict[str, TestArrays]:
+    return build_test_sets("cifar10-32", cifar_track(30), store, source=source)
+
+
+def test_every_set_of_the_spec_is_built(cifar: dict[str, TestArrays]) -> None:
+    assert list(cifar) == [one.name for one in cifar_track(30).test_sets]
+    assert all(one.images.shape[1:] == (32, 32, 3) and one.images.dtype == np.uint8 for one in cifar.values())
+    assert all(one.targets.dtype == np.int16 and one.index.dtype == np.int32 for one in cifar.values())
+
+
+def test_an_image_keeps_the_class_of_the_one_it_was_made_from(cifar: dict[str, TestArrays]) -> None:
+    for one in cifar.values():
+        np.testing.assert_array_equal(one.targets, cifar["clean"].targets[one.index])
+
+
+def test_shape_has_the_covered_images_alone_in_both_polarities(
+    cifar: dict[str, TestArrays], source: Cifar10, store: Path
+) -> None:
+    white, black = cifar["shape-white"], cifar["shape-black"]
+    np.testing.assert_array_equal(white.index, black.index)
+    np.testing.assert_array_equal(255 - white.images, black.images)
+    coverage = facts_of_test_sets("cifar10-32", cifar_track(30), store, source=source)["shape-white"]["coverage"]
+    expected = np.bincount(white.targets, minlength=10) / 3
+    np.testing.assert_allclose(coverage, expected, atol=1e-4)
+
+
+def test_conflict_is_balanced_over_all_ordered_pairs(cifar: dict[str, TestArrays]) -> None:
+    one = cifar["cue-conflict"]
+    pairs = np.zeros((10, 10), int)
+    np.add.at(pairs, (one.targets, one.textures), 1)
+    assert (np.diag(pairs) == 0).all()
+    assert (pairs[~np.eye(10, dtype=bool)] == 1).all()
+
+
+def test_a_second_call_builds_nothing(cifar: dict[str, TestArrays], store: Path, source: Cifar10) -> None:
+    steps: list[str] = []
+    again = build_test_sets(
+        "cifar10-32", cifar_track(30), store, source=source, progress=lambda name, *_: steps.append(name)
+    )
+    assert steps == []
+    assert array_digests(again) == array_digests(cifar)
+
+
+def test_a_limited_build_has_the_same_images_as_the_whole(
+    cifar: dict[str, TestArrays], store: Path, source: Cifar10
+) -> None:
+    limited = build_test_sets("cifar10-32", cifar_track(30), store, source=source, limit=10)
+    assert np.bincount(limited["clean"].targets).tolist() == [1] * 10
+    whole = {one.tobytes(): row for row, one in enumerate(cifar["clean"].images)}
+    rows = [whole[one.tobytes()] for one in limited["clean"].images]
+    for name in ("texture", "locality", "scramble-4", "noise"):
+        np.testing.assert_array_equal(limited[name].images, cifar[name].images[rows])
+
+
+@pytest.mark.slow
+def test_more_processes_make_the_same_bytes(cifar: dict[str, TestArrays], tmp_path: Path, source: Cifar10) -> None:
+    again = build_test_sets("cifar10-32", cifar_track(30), tmp_path, source=source, workers=2)
+    assert array_digests(again) == array_digests(cifar)
+
+
+def test_progress_ends_at_the_number_of_images(tmp_path: Path) -> None:
+    last: dict[str, tuple[int, int]] = {}
+    build_test_sets(
+        "synthetic", SYNTHETIC, tmp_path, source=None, limit=20, progress=lambda name, *n: last.update({name: n})
+    )
+    assert last == {one.name: (20, 20) for one in SYNTHETIC.test_sets if not one.diagnostic}
+
+
+def test_diagnostic_sets_are_built_when_asked_for(tmp_path: Path) -> None:
+    arrays = build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10, diagnostics=True)
+    assert "texture-field" in arrays
+
+
+def test_other_limits_and_sources_lie_beside_each_other(tmp_path: Path) -> None:
+    track = cifar_track(20, conflicts=10)
+    first = build_test_sets("cifar10-32", track, tmp_path, source=small_cifar10(2, seed=1))
+    second = build_test_sets("cifar10-32", track, tmp_path, source=small_cifar10(2, seed=2))
+    reopened = verify_test_sets("cifar10-32", track, tmp_path, source=small_cifar10(2, seed=1))
+    assert array_digests(first) == array_digests(reopened)
+    assert not set(array_digests(first).values()) & set(array_digests(second).values())
+
+
+def test_sets_that_were_not_built_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"clean-.*holds no built arrays; build them with"):
+        verify_test_sets("synthetic", SYNTHETIC, tmp_path, source=None)
+
+
+def test_a_damaged_set_is_refused_not_rebuilt(tmp_path: Path) -> None:
+    build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+    path = next(tmp_path.glob("synthetic/noise-*/images.npy"))
+    data = bytearray(path.read_bytes())
+    data[500] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"noise-\w+/images.npy has the sha256 \w+, expected \w+; delete"):
+        build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    def dies(name: str, done: int, total: int) -> None:
+        if name == "locality":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10, progress=dies)
+    steps: list[str] = []
+    build_test_sets(
+        "synthetic", SYNTHETIC, tmp_path, source=None, limit=10, progress=lambda name, *_: steps.append(name)
+    )
+    assert steps[0] == "locality"
+
+
+def test_bad_requests_are_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="needs CIFAR-10"):
+        build_test_sets("cifar10-32", cifar_track(30), tmp_path, source=None)
+    with pytest.raises(InputError, match="leaves a class without any"):
+        build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=3)
+    with pytest.raises(DataError, match="224 pixels wide"):
+        build_test_sets("cifar10-224", load_spec().track("cifar10-224"), tmp_path, source=small_cifar10())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("scramble-4", {"grid": 5}), ("noise", {"sise": 8}), ("clean", {"x": 1})]
+)
+def test_a_parameter_without_a_recipe_is_named(name: str, parameters: dict[str, int], tmp_path: Path) -> None:
+    sets = tuple(
+        one.model_copy(update={"parameters": parameters}) if one.name == name else one for one in SYNTHETIC.test_sets
+    )
+    with pytest.raises(DataError, match=f"test set {name}.*mend the spec"):
+        build_test_sets("synthetic", SYNTHETIC.model_copy(update={"test_sets": sets}), tmp_path, source=None, limit=10)
+
+
+def test_the_gallery_shows_one_image_under_every_manipulation(cifar: dict[str, TestArrays]) -> None:
+    rows = gallery(cifar)
+    assert list(rows) == list(cifar)
+    for column in range(10):
+        position = next(i for i, one in enumerate(cifar["clean"].images) if (one == rows["clean"][column]).all())
+        for name in ("shape-white", "texture", "noise"):
+            made = cifar[name].images[cifar[name].index == position]
+            np.testing.assert_array_equal(made[0], rows[name][column])
+
+
+def test_the_contact_sheet_is_a_picture_with_a_row_a_set(cifar: dict[str, TestArrays], tmp_path: Path) -> None:
+    from PIL import Image
+
+    contact_sheet(cifar, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.height >= len(cifar) * 64
+        assert sheet.width >= 10 * 64

@@ -1,0 +1,110 @@
+"""The shipped manifest pins the bytes of the synthetic test sets; arrays of no frozen digest are called by name."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdbench.data.cifar10 import read_cifar10
+from kdbench.errors import DataError
+from kdbench.spec import load_spec
+from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.build import build_test_sets, differences_from_frozen
+from kdbench.testsets.frozen import manifest_path, manifest_rows, read_manifest, write_manifest
+from tests.testsets.pictures import small_cifar10
+
+SYNTHETIC = load_spec().track("synthetic")
+REAL = Path(__file__).parents[2].parent / "shared" / "cifar10"
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestArrays]:
+    return build_test_sets("synthetic", SYNTHETIC, tmp_path_factory.mktemp("store"), source=None, diagnostics=True)
+
+
+def test_every_synthetic_array_is_the_frozen_one(arrays: dict[str, TestArrays]) -> None:
+    frozen = read_manifest(manifest_path(SYNTHETIC))
+    assert {row.set for row in frozen} == {one.name for one in SYNTHETIC.test_sets}
+    assert manifest_rows("synthetic", arrays, None) == frozen
+    assert differences_from_frozen("synthetic", SYNTHETIC, arrays, None) == ()
+
+
+@pytest.mark.slow
+def test_the_bytes_are_the_same_without_vector_instructions(tmp_path: Path) -> None:
+    """numpy takes other code paths on other processors; none may change a byte."""
+    processor = importlib.import_module("numpy._core._multiarray_umath")
+    features = [name for name in processor.__cpu_dispatch__ if processor.__cpu_features__[name]]
+    script = (
+        "import sys, pathlib; from kdbench.spec import load_spec; from kdbench.testsets.build import *;"
+        "from numpy._core._multiarray_umath import __cpu_features__ as features;"
+        "assert not any(features[name] for name in sys.argv[2:]);"
+        "track = load_spec().track('synthetic');"
+        "made = build_test_sets('synthetic', track, pathlib.Path(sys.argv[1]), source=None, diagnostics=True);"
+        "print(differences_from_frozen('synthetic', track, made, None))"
+    )
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(features)}
+    command = [sys.executable, "-c", script, str(tmp_path), *features]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "()", done.stderr
+
+
+def test_the_shipped_segment_maps_belong_to_the_clean_images(arrays: dict[str, TestArrays]) -> None:
+    with np.load(manifest_path(SYNTHETIC).with_name("slic_labels.npz")) as shipped:
+        labels = shipped["labels"]
+    assert labels.shape == arrays["clean"].images.shape[:3]
+    for row in (0, 500, 999):  # the locality image has one colour in each segment
+        image = arrays["locality"].images[row]
+        for one in np.unique(labels[row]):
+            assert len(np.unique(image[labels[row] == one], axis=0)) == 1
+
+
+def test_a_limited_build_is_not_the_frozen_one(tmp_path: Path) -> None:
+    limited = build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+    reasons = differences_from_frozen("synthetic", SYNTHETIC, limited, None)
+    assert "test set clean (10 images) is not the frozen one (1000 images)" in reasons
+
+
+def test_a_missing_set_is_a_difference_unless_it_is_diagnostic(arrays: dict[str, TestArrays]) -> None:
+    without = {name: one for name, one in arrays.items() if name not in ("noise", "texture-field")}
+    assert differences_from_frozen("synthetic", SYNTHETIC, without, None) == ("test set noise was not built",)
+
+
+def test_a_copy_of_cifar10_without_checksums_is_never_frozen(arrays: dict[str, TestArrays]) -> None:
+    reasons = differences_from_frozen("cifar10-32", load_spec().track("cifar10-32"), arrays, small_cifar10())
+    assert len(reasons) == 1
+    assert "not the original" in reasons[0]
+
+
+def test_a_track_without_a_manifest_has_no_frozen_digest(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
+    reasons = differences_from_frozen("synthetic", SYNTHETIC, arrays, None, manifest=tmp_path / "x" / "manifest.toml")
+    assert len(reasons) == len(SYNTHETIC.test_sets)
+    assert reasons[0] == "no digest of test set clean is frozen in x/manifest.toml"
+
+
+def test_a_manifest_comes_back_as_it_was_written(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
+    rows = manifest_rows("synthetic", arrays, None)
+    write_manifest(tmp_path / "manifest.toml", rows, heading="A claim.")
+    assert read_manifest(tmp_path / "manifest.toml") == rows
+    assert (tmp_path / "manifest.toml").read_text().startswith("# A claim.\n")
+
+
+@pytest.mark.parametrize("text", ["[[array", "[[array]]\nset = 'clean'", "[[array]]\nnope = 1"])
+def test_a_damaged_manifest_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.toml").write_text(text)
+    with pytest.raises(DataError, match=r"manifest.toml is not a manifest of arrays"):
+        read_manifest(tmp_path / "manifest.toml")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="no copy of CIFAR-10 beside the project")
+def test_arrays_of_the_other_cifar10_are_those_of_the_manifest(tmp_path: Path) -> None:
+    """The sets without floats: what they are is decided by the copy and the integers drawn."""
+    source, track = read_cifar10(REAL, REAL), load_spec().track("cifar10-32")
+    integer = tuple(one for one in track.test_sets if one.axis in ("clean", "scramble", "noise"))
+    arrays = build_test_sets("cifar10-32", track.model_copy(update={"test_sets": integer}), tmp_path, source=source)
+    pinned = {row.set: row for row in read_manifest(manifest_path(track))}
+    assert manifest_rows("cifar10-32", arrays, source) == tuple(pinned[name] for name in arrays)
