@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from kdbench.leaderboard import wording
-from kdbench.scoring.scores import Arm, AxisScore, Board, Estimate, Profile, Row, Score, Scores
-from kdbench.spec import Axis, Spec
+from kdbench.scoring.scores import Arm, Board, Estimate, Profile, Row, Score, Scores
+from kdbench.spec import Spec
 
-Column = Literal["transfer", "clean", "shape", "texture", "locality", "scramble", "noise", "shape_bias"]
+Column = Literal["transfer", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,11 @@ class BoardView:
         return f"{self.board.track}: {self.direction}"
 
     @property
+    def mixed(self) -> bool:
+        """Whether some intervals cover seeds and others do not."""
+        return len({estimate.covers for _, estimate in estimates(self.board)}) > 1
+
+    @property
     def rows(self) -> tuple[RowView, ...]:
         return self.pinned + self.methods
 
@@ -140,25 +145,12 @@ def _scores_of(profile: Profile) -> Iterator[tuple[Column, Score]]:
     yield "clean", profile.clean
     for axis in wording.SHOWN_AXES:
         if axis in profile.axes:
-            for score in _three(profile.axes[axis]):
-                yield _column(axis), score
+            scored = profile.axes[axis]
+            yield from ((cast(Column, axis), score) for score in (scored.bias, scored.accuracy, scored.ratio))
     if profile.conflict is not None:
+        yield "conflict", profile.conflict.shape
+        yield "conflict", profile.conflict.texture
         yield "shape_bias", profile.conflict.shape_bias
-
-
-def _three(axis: AxisScore) -> tuple[Score, Score, Score]:
-    return axis.bias, axis.accuracy, axis.ratio
-
-
-def _column(axis: Axis) -> Column:
-    columns: dict[Axis, Column] = {
-        "shape": "shape",
-        "texture": "texture",
-        "locality": "locality",
-        "scramble": "scramble",
-        "noise": "noise",
-    }
-    return columns[axis]
 
 
 def estimates(board: Board) -> Iterator[tuple[Column, Estimate]]:
@@ -168,48 +160,40 @@ def estimates(board: Board) -> Iterator[tuple[Column, Estimate]]:
             yield "transfer", row.transfer
         for axis, score in row.transfer_by_axis.items():
             if isinstance(score, Estimate) and axis in wording.SHOWN_AXES:
-                yield _column(axis), score
+                yield cast(Column, axis), score
         for profile in (arm.profile for arm in row.arms if arm.profile is not None):
             yield from ((column, score) for column, score in _scores_of(profile) if isinstance(score, Estimate))
 
 
 def _samples(board: Board) -> dict[Column, Sample | None]:
-    columns: tuple[Column, ...] = (
-        "transfer",
-        "clean",
-        "shape",
-        "texture",
-        "locality",
-        "scramble",
-        "noise",
-        "shape_bias",
-    )
-    found: dict[Column, set[Sample]] = {column: set() for column in columns}
+    found: dict[Column, set[Sample]] = {column: set() for column in get_args(Column)}
     for column, estimate in estimates(board):
         found[column].add(Sample(estimate.images, estimate.seeds))
-    return {column: only(samples) for column, samples in found.items()}
+    return {column: _only(samples) for column, samples in found.items()}
 
 
-def only(values: Iterable[Sample]) -> Sample | None:
+def _only(values: Iterable[Sample]) -> Sample | None:
     """The value if there is exactly one."""
     several = list(values)
     return several[0] if len(several) == 1 else None
 
 
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
-    covers = {estimate.covers for _, estimate in estimates(board)}
-    percent = f"{spec.scoring.confidence:.0%}"
-    if covers == {"images"}:
-        yield (
-            f"All {percent} intervals here cover the choice of test images only. How much the numbers would move with another "
-            f"random seed is not in them ({wording.plural(len(board.seeds), 'seed')} so far)."
-        )
-    elif "images" in covers:
-        yield f"Intervals marked “images only” say nothing about other random seeds; the others cover seeds and images ({percent})."
-    elif covers:
-        yield f"{percent} intervals cover both random seeds and test images."
+    """What a reader has to know before reading a number."""
+    yield from _about_intervals(board, f"{spec.scoring.confidence:.0%}")
     track = spec.tracks.get(board.track)
     if track is not None and board.training_digest != track.training_digest:
-        yield "These runs were trained under other settings than this spec's track; they are compared among themselves only."
+        yield "Trained under other settings than this spec’s track; compared among themselves only."
     if track is not None and board.testsets_digest != track.testsets_digest:
-        yield "These runs were tested on other test sets than this spec's track."
+        yield "Tested on other test sets than this spec’s track."
+
+
+def _about_intervals(board: Board, percent: str) -> Iterator[str]:
+    covers = {estimate.covers for _, estimate in estimates(board)}
+    if covers == {"images"}:
+        seeds = wording.plural(len(board.seeds), "seed")
+        yield f"All {percent} intervals cover the choice of test images, not that of random seeds ({seeds} so far)."
+    elif "images" in covers:
+        yield f"{percent} intervals cover random seeds and test images, but where “images only” stands beside them."
+    elif covers:
+        yield f"{percent} intervals cover both random seeds and test images."

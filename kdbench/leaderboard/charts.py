@@ -11,7 +11,6 @@ from kdbench.scoring.scores import Arm, Estimate, Score
 from kdbench.spec import Axis, TeacherBias
 
 Role = Literal["teacher", "independent", "student"]
-MANY_EPOCHS = 12  # from here on, points are not drawn on a curve
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 NOT_PLOTTED = ("seconds", "learning_rate")
 
@@ -171,6 +170,12 @@ class ForestGroup:
     view: BoardView
     rows: tuple[ForestRow, ...]
 
+    @property
+    def images_only(self) -> bool:
+        """Whether no interval of the group covers random seeds."""
+        scores = [row.view.row.transfer for row in self.rows]
+        return all(isinstance(score, Estimate) and score.covers == "images" for score in scores)
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -220,7 +225,6 @@ class Panel:
     low: str
     high: str
     epochs: int
-    dots: bool
 
 
 @dataclass(frozen=True)
@@ -257,7 +261,7 @@ def _panel(quantity: str, runs: Sequence[Record]) -> Panel:
         Curve(run.teacher_bias, run.seed, _points(line, epochs, scale)) for run, line in zip(runs, values, strict=True)
     )
     low, high = wording.number(scale.low), wording.number(scale.high)
-    return Panel(quantity.replace("_", " "), curves, low, high, epochs, epochs < MANY_EPOCHS)
+    return Panel(quantity.replace("_", " "), curves, low, high, epochs)
 
 
 def _points(line: Sequence[float], epochs: int, scale: Scale) -> tuple[tuple[float, float], ...]:

@@ -21,8 +21,8 @@ class Gallery:
     """Pictures of one track's test sets.
 
     Attributes:
-        sets: by test set, images (n, H, W, 3) uint8 and targets (n,). Image i of every set is made from the same source image;
-            where a set has none of it (cue-conflict), it is another one of the same target.
+        sets: by test set, images (n, H, W, 3) uint8 and targets (n,). Image i of every set is made from the same source
+            image; where a set has none of it (cue-conflict), it is another one of the same target.
         class_names: by class number.
     """
 
@@ -127,7 +127,8 @@ def _captions(test_set: TestSet, natural: bool) -> Iterator[str]:
             yield f"The same texture {where}. Only the texture tells the class."
         case "locality":
             segments = parameters.get("segments")
-            yield f"Cut into about {segments} superpixels, each painted in its mean colour: fine detail goes, coarse contours stay."
+            yield f"Cut into about {segments} superpixels, each painted in its mean colour."
+            yield "Fine detail goes, coarse contours stay."
         case "scramble":
             grid = parameters.get("grid")
             yield f"Cut into {grid}×{grid} tiles, every one moved elsewhere: detail stays, layout goes."
@@ -135,4 +136,5 @@ def _captions(test_set: TestSet, natural: bool) -> Iterator[str]:
             size = parameters.get("size")
             yield f"A {size}×{size}-pixel patch of strong noise, the same patch for all, at one of five places."
         case "cue-conflict":
-            yield "The shape of one class with the texture of another. There is no wrong answer: each decision shows a preference."
+            yield "The shape of one class with the texture of another."
+            yield "There is no wrong answer: each decision shows a preference."

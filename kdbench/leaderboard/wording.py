@@ -79,7 +79,7 @@ def arm_words(row: Row, bias: TeacherBias | None) -> str:
         return "trained alone" if row.kind == "independent" else "all runs"
     if row.kind == "teacher":
         return f"goes by {bias}" if bias != "natural" else "natural"
-    return f"from the {bias} teacher"
+    return f"from {bias} teacher"
 
 
 def row_words(row: Row) -> str:

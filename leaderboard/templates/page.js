@@ -1,6 +1,6 @@
 "use strict";
 // Without this script every chart is shown, one below the other, and the axes show c.
-for (const picker of document.querySelectorAll(".profiles > .picker")) {
+for (const picker of document.querySelectorAll(".chosen > .picker")) {
   const charts = picker.parentElement.querySelectorAll("[data-choice]");
   const show = () => {
     const choice = picker.querySelector("input:checked").value;

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.data.synthetic import test_images
+from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Look, test_images
 from kdbench.leaderboard import Gallery
 from kdbench.records import Budget, Record, Timing
 from kdbench.scoring.scores import (
@@ -27,7 +27,6 @@ from kdbench.testsets.scramble import scrambled
 from tests.examples import DIGESTS, ENVIRONMENT, a_record
 
 AXES: tuple[Axis, ...] = ("shape", "texture", "locality", "scramble", "noise")
-SHAPES = ("disk", "square", "triangle", "star", "cross", "ring", "crescent", "bow-tie", "arrow", "angle")
 TRACK = load_spec().track("synthetic")
 SEEDS = (0, 1, 2)
 
@@ -93,7 +92,7 @@ def method_row(
             seeds=seeds,
         ),
     }
-    arms: tuple[Arm, ...] = tuple(arm(name, bias, towards[bias], seeds=numbers) for bias in ("shape", "texture"))  # type: ignore[index]
+    arms: tuple[Arm, ...] = tuple(arm(name, bias, towards[bias], seeds=numbers) for bias in ("shape", "texture"))
     by_axis: Mapping[Axis, Score] = {
         "shape": estimate(0.44, reach=0.05),
         "texture": estimate(0.4, reach=0.06),
@@ -229,20 +228,17 @@ def _record(run_id: str, row: Row, arm: Arm, board: Board, seed: int) -> Record:
 
 def a_gallery() -> dict[str, Gallery]:
     """Pictures of the synthetic track, without the sets that take long to make."""
-    look = TRACK.data.look
-    assert look is not None
     ids = np.arange(10)
+    names = tuple(f"{shape}, {texture}" for shape, texture in zip(SHAPE_NAMES, TEXTURE_NAMES, strict=True))
     drawn = {name: test_images(name, count=10, look=_look()) for name in ("clean", "shape", "texture", "cue-conflict")}
     sets = {name: (one.images, one.labels) for name, one in drawn.items()}
     clean, labels = sets["clean"]
     tile = np.random.default_rng(0).normal(0, 128, (12, 12, 3)).astype(np.int16)
     sets |= {f"scramble-{grid}": (scrambled(clean, ids, grid=grid), labels) for grid in (2, 4, 8)}
     sets["noise"] = (noisy(clean, ids, tile, size=8), labels)
-    return {"synthetic": Gallery(sets, SHAPES)}
+    return {"synthetic": Gallery(sets, names)}
 
 
-def _look() -> Any:
-    from kdbench.data.synthetic import Look
-
+def _look() -> Look:
     assert TRACK.data.look is not None
     return Look(**TRACK.data.look.model_dump())

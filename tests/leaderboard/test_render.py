@@ -1,0 +1,304 @@
+"""The page as a reader and a browser get it."""
+
+import html
+import json
+import re
+from collections.abc import Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from kdbench.errors import InputError, RecordError
+from kdbench.leaderboard import Gallery, render_site
+from kdbench.records import Record
+from kdbench.scoring.scores import Profile, Row, Scores, Undefined
+from kdbench.spec import load_spec
+from tests.leaderboard import examples
+
+HOSTILE = "<script>alert('τ')</script>"
+VOID = {"meta", "link", "img", "input", "br", "hr"}
+SELF_CLOSED = {"path", "rect", "line", "circle", "polyline"}
+
+
+class Page(HTMLParser):
+    """A strict little reader: tags that do not match are an error.
+
+    Attributes:
+        tags: every start tag with its attributes, in order.
+        text: what a reader sees, with white space collapsed.
+    """
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.source = source
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self._text: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self.open == []
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self._text).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._text += " " * (tag in ("td", "th"))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in SELF_CLOSED
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self._text.append(data)
+
+
+def render(
+    scores: Scores,
+    out: Path,
+    *,
+    records: Sequence[Record] | None = None,
+    gallery: dict[str, Gallery] | None = None,
+    timing: Path | None = None,
+) -> Page:
+    known = examples.records_of(scores) if records is None else records
+    path = render_site(scores, known, out, spec=load_spec(), gallery=gallery, timing=timing)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return render(examples.full_scores(), tmp_path_factory.mktemp("site"), gallery=examples.a_gallery())
+
+
+def tbody_of(page: Page, method: str) -> str:
+    """The text of a method's lines on the first board that has it."""
+    bodies: list[str] = re.findall(r'<tbody class="method.*?</tbody>', page.source, re.DOTALL)
+    body = next(body for body in bodies if f'<span class="name">{method}</span>' in body)
+    return html.unescape(" ".join(re.sub("<[^>]*>", " ", body).split()))
+
+
+def test_page_is_one_well_formed_file_in_its_folder(tmp_path: Path) -> None:
+    scores = examples.full_scores()
+    path = render_site(scores, examples.records_of(scores), tmp_path / "site", spec=load_spec(), gallery=None)
+    assert path == tmp_path / "site" / "index.html"
+    assert [one.name for one in path.parent.iterdir()] == ["index.html"]
+    assert Page(path.read_text(encoding="utf-8")).source.lstrip().startswith("<!DOCTYPE html>")
+
+
+def test_page_loads_nothing_from_anywhere(full: Page) -> None:
+    loaded = [
+        attributes.get(name) or ""
+        for tag, attributes in full.tags
+        for name in ("src", "srcset", "href", "xlink:href", "data", "poster")
+        if name in attributes and tag != "a"
+    ]
+    assert loaded
+    assert all(address.startswith(("data:", "#")) for address in loaded)
+    assert not re.search(r"@import|url\(\s*['\"]?(?!data:)|\bfetch\(|XMLHttpRequest|\bimport\(", full.source)
+
+
+def test_links_within_the_page_have_a_target(full: Page) -> None:
+    targets = {attributes["id"] for _, attributes in full.tags if "id" in attributes}
+    links = [attributes["href"] or "" for tag, attributes in full.tags if tag == "a"]
+    labels = [attributes["aria-labelledby"] for _, attributes in full.tags if "aria-labelledby" in attributes]
+    assert all(link.startswith("#") and link[1:] in targets for link in links)
+    assert set(labels) <= targets
+
+
+def test_ids_are_unique(full: Page) -> None:
+    ids = [attributes["id"] for _, attributes in full.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_pictures_and_charts_have_a_text_alternative(full: Page) -> None:
+    assert all(attributes.get("alt") for tag, attributes in full.tags if tag == "img")
+    charts = [attributes for tag, attributes in full.tags if tag == "svg" and attributes.get("role") == "img"]
+    assert charts
+    assert all(attributes.get("aria-label") for attributes in charts)
+
+
+def test_tables_are_semantic_and_scroll_in_their_own_box(full: Page) -> None:
+    assert full.source.count("<table") == full.source.count("<caption") > 0
+    assert all("scope" in attributes for tag, attributes in full.tags if tag == "th")
+    boxes = [attributes for _, attributes in full.tags if attributes.get("class") == "scroll"]
+    assert len(boxes) == full.source.count("<table")
+    assert all(attributes.get("tabindex") == "0" for attributes in boxes)
+
+
+def test_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    scores, gallery = examples.full_scores(), examples.a_gallery()
+    records = examples.records_of(scores)
+    first = render(scores, tmp_path / "a", records=records, gallery=gallery).source
+    assert render(scores, tmp_path / "b", records=records[::-1], gallery=gallery).source == first
+
+
+def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
+    row = examples.method_row(
+        HOSTILE,
+        "vit",
+        Undefined(reason=HOSTILE),
+        unranked=HOSTILE,
+        unofficial=(HOSTILE,),
+        config={HOSTILE: HOSTILE},
+    )
+    failed = tuple(arm.model_copy(update={"failed": (HOSTILE,)}) for arm in row.arms)
+    scores = examples.scores_of(examples.board("cnn-to-vit", row.model_copy(update={"arms": failed}), track=HOSTILE))
+    records = [
+        record.model_copy(
+            update={
+                "status": "error",
+                "reason": HOSTILE,
+                "environment": record.environment.model_copy(update={"command": HOSTILE}),
+                "curves": ({HOSTILE: 1.0},),
+            }
+        )
+        for record in examples.records_of(scores)
+    ]
+    pictures = examples.a_gallery()["synthetic"]
+    gallery = {HOSTILE: Gallery({HOSTILE: pictures.sets["clean"]}, (HOSTILE,) * 10)}
+    page = render(scores, tmp_path, records=records, gallery=gallery)
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert HOSTILE not in page.source
+    assert HOSTILE in page.text
+
+
+def test_teachers_and_independent_come_first_and_methods_by_transfer(full: Page) -> None:
+    board = full.source[full.source.index('id="board-1"') : full.source.index('id="board-2"')]
+    table = board[: board.index("</table>")]
+    names = re.findall(r'<span class="name">(.*?)</span>', table)
+    assert names == ["teacher (CNN)", "independent (ViT)", "crd", "lm", "cskd", "sskd", "tuned"]
+
+
+def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
+    assert "0.61 [0.56, 0.66]" in tbody_of(full, "crd")
+    assert "−0.02 [−0.09, 0.05]" in tbody_of(full, "cskd")
+    assert "Clean accuracy 1,000 images × 3 seeds" in full.text
+    assert "Scramble 3,000 images × 3 seeds" in full.text
+
+
+def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> None:
+    few = examples.method_row("few", "vit", examples.estimate(0.2, images=500, seeds=2))
+    rest = examples.method_row("lm", "vit", examples.estimate(0.4))
+    page = render(examples.scores_of(examples.board("cnn-to-vit", few, rest)), tmp_path)
+    assert "0.20 [0.17, 0.23] n = 500 × 2 images only" in tbody_of(page, "few")
+    assert "0.40 [0.37, 0.43] n = 1,000 × 3" in tbody_of(page, "lm")
+
+
+def test_undefined_numbers_show_their_reason(full: Page) -> None:
+    assert "undefined no seed has both students" in tbody_of(full, "sskd")
+    assert "undefined one teacher's clean accuracy is at chance" in tbody_of(full, "lm")
+
+
+def test_unofficial_rows_are_marked_and_never_ranked(tmp_path: Path) -> None:
+    row = examples.method_row("tuned", "vit", examples.estimate(0.7), unofficial=("--epochs 9",), rank=1)
+    text = tbody_of(render(examples.scores_of(examples.board("cnn-to-vit", row)), tmp_path), "tuned")
+    assert text.startswith("– tuned unofficial")
+    assert "Unofficial, never ranked: --epochs 9" in text
+
+
+def test_ranks_and_the_reason_for_none_are_shown(full: Page) -> None:
+    assert tbody_of(full, "crd").startswith("1 crd")
+    assert "Unranked: 3 of 5 seeds; 5 are needed for a rank" in tbody_of(full, "lm")
+
+
+def test_failed_runs_are_visible_with_their_reason(full: Page) -> None:
+    text = tbody_of(full, "sskd")
+    assert text.count("failed seed 1: diverged: loss is not a number at step 88") == 1
+    assert "2 of 44 runs did not end well" in full.text
+    assert "sskd synthetic CNN → ViT shape 1 diverged loss is not a number at step 88" in full.text
+
+
+def test_with_one_seed_the_board_says_what_intervals_leave_out(full: Page) -> None:
+    second = full.text[full.text.index("ViT → CNN A ViT teaches a CNN") :]
+    assert "intervals cover the choice of test images, not that of random seeds (1 seed so far)" in second
+    assert "Unranked: needs 3 seeds" in second
+    assert "intervals cover images only" in full.text
+
+
+def test_other_settings_than_the_spec_are_said(tmp_path: Path) -> None:
+    scores = examples.scores_of(examples.board("cnn-to-vit", training_digest="0" * 64))
+    assert "Trained under other settings than this spec’s track" in render(scores, tmp_path).text
+
+
+def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
+    assert "There are no scored runs yet" in render(examples.scores_of(), tmp_path, records=[]).text
+
+
+def test_natural_teachers_have_a_board_without_transfer(tmp_path: Path) -> None:
+    natural = examples.profile(0.9, 0.1, 0.5, 0.2, 0.2, 0.6, conflict=(0.2, 0.5))
+    bare: Profile = natural.model_copy(update={"conflict": None})
+    rows = (
+        Row(kind="teacher", method="teacher", family="cnn", arms=(examples.arm("teacher", "natural", natural),)),
+        Row(kind="independent", method="independent", family="vit", arms=(examples.arm("independent", None, natural),)),
+        Row(kind="method", method="lm", family="vit", arms=(examples.arm("lm", "natural", bare),)),
+    )
+    page = render(examples.scores_of(examples.board("cnn-to-vit", track="cifar10-32", rows=rows)), tmp_path)
+    assert "this track’s teachers are natural, not planted" in tbody_of(page, "lm")
+    assert "not measured" in tbody_of(page, "lm")
+    assert "At a glance" not in page.text
+
+
+def test_scores_without_records_still_render(tmp_path: Path) -> None:
+    page = render(examples.full_scores(), tmp_path, records=[])
+    assert "crd" in page.text
+    assert "Training curves" not in page.text
+
+
+def test_provenance_names_machine_versions_and_command(full: Page) -> None:
+    assert "kdbench run --seeds 0-2" in full.text
+    assert "Python 3.11.7, torch 2.6.0, timm 1.0.15, numpy 2.0.0" in full.text
+    assert load_spec().tracks["synthetic"].training_digest in full.text
+
+
+def test_costs_come_with_their_sample(full: Page) -> None:
+    assert "lm temperature 4.0, distill_weight 0.9 from shape teacher 12.2 8.4 to 9.2 36.4 s 1.40× 2.1 s" in full.text
+    assert "3 runs, 9 epochs" in full.text
+
+
+def test_gallery_shows_every_set_with_a_caption(full: Page) -> None:
+    pictures = [attributes for tag, attributes in full.tags if tag == "img"]
+    assert len(pictures) == len(examples.a_gallery()["synthetic"].sets)
+    assert all((attributes["src"] or "").startswith("data:image/png;base64,") for attributes in pictures)
+    assert "Scramble 4×4 Cut into 4×4 tiles" in full.text
+
+
+def test_papers_tables_are_shown_as_published_with_the_reason_why_unranked(full: Page) -> None:
+    assert "lm 0.3674 0.1759 0.4124 0.2519 0.6631" in full.text
+    assert "crd 0.717 0.679 0.665 0.586 0.724" in full.text
+    assert "SSKD 3595.2" in full.text
+    assert "not ranked here" in full.text
+
+
+def test_timing_suite_gives_ratios_to_independent(tmp_path: Path) -> None:
+    def step(method: str, median: float) -> dict[str, object]:
+        stats = {"median": median, "q1": median * 0.9, "q3": median * 1.1, "rounds": 20}
+        facts = {"method": method, "direction": "cnn-to-vit", "track": "synthetic"}
+        return {"name": f"step[{method}]", "group": None, "params": None, "extra_info": facts, "stats": stats}
+
+    timing = tmp_path / "timing.json"
+    timing.write_text(json.dumps({"machine_info": {}, "benchmarks": [step("lm", 0.3), step("independent", 0.2)]}))
+    page = render(examples.full_scores(), tmp_path, timing=timing)
+    assert "lm synthetic, cnn-to-vit 300 ms 270 ms to 330 ms 20 1.50×" in page.text
+
+
+def test_damaged_timing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    timing = tmp_path / "timing.json"
+    timing.write_text('{"benchmarks": [{}]}')
+    with pytest.raises(InputError, match=r"timing\.json cannot be read.*nox -s timing"):
+        render(examples.full_scores(), tmp_path, timing=timing)
+
+
+def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    blocked = tmp_path / "site"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(RecordError, match="site"):
+        render(examples.full_scores(), blocked)
