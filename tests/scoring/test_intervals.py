@@ -1,0 +1,134 @@
+"""Intervals: textbook values, exact counts, and what an interval covers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdbench.scoring.intervals import (
+    Resampler,
+    class_sums,
+    estimate,
+    fieller,
+    jackknife_covariance,
+    normal_quantile,
+    t_quantile,
+)
+from kdbench.scoring.metrics import Floats
+from kdbench.spec import load_spec
+
+SCORING = load_spec().scoring
+TARGET = (np.arange(1000) % 10).astype(np.int16)
+
+
+def resampled_shares(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], samples: int = 1000) -> Floats:
+    sums = class_sums(Resampler(samples).strata("clean", TARGET), right[:, None].astype(np.float32))
+    share: Floats = sums[0].sum(axis=-1) / len(TARGET)
+    return share
+
+
+def test_quantiles_are_those_of_the_tables() -> None:
+    assert t_quantile(0.95, 2) == pytest.approx(4.303, abs=1e-3)
+    assert t_quantile(0.95, 4) == pytest.approx(2.776, abs=1e-3)
+    assert normal_quantile(0.95) == pytest.approx(1.960, abs=1e-3)
+
+
+def test_the_first_row_of_a_resampling_is_the_data_and_every_row_keeps_the_class_sizes() -> None:
+    for stratum in Resampler(50).strata("clean", TARGET):
+        assert (stratum.counts[0] == 1).all()
+        assert (stratum.counts.sum(axis=1) == 100).all()
+
+
+def test_resamples_depend_on_the_name_of_the_set_and_on_nothing_else() -> None:
+    first, again, other = (Resampler(5).strata(name, TARGET)[0].counts for name in ("clean", "clean", "cue-conflict"))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_resampling_weights_are_pinned() -> None:
+    """The generator is counter-based and integer: these counts are the same on every machine."""
+    counts = Resampler(3).strata("clean", np.zeros(6, np.int16))[0].counts
+    assert counts[1:].tolist() == [[0, 0, 1, 2, 2, 1], [0, 1, 0, 1, 2, 2], [1, 1, 0, 2, 2, 0]]
+
+
+def test_bootstrap_error_of_a_share_is_the_binomial_one() -> None:
+    right = np.arange(1000) // 10 < 30
+    assert resampled_shares(right)[1:].std() == pytest.approx(np.sqrt(0.3 * 0.7 / 1000), rel=0.06)
+
+
+def test_resamples_are_paired_between_networks() -> None:
+    right = np.arange(1000) // 10 < 30
+    also = np.arange(1000) // 10 < 31
+    difference = resampled_shares(also) - resampled_shares(right)
+    assert difference[1:].std() < 0.3 * resampled_shares(right)[1:].std()
+
+
+def test_fewer_seeds_than_needed_give_an_interval_over_images_alone() -> None:
+    shares = resampled_shares(np.arange(1000) // 10 < 30)
+    for seeds in (1, 2):
+        one = estimate(np.stack([shares] * seeds), 1000, SCORING, share=True)
+        assert (one.covers, one.seeds, one.images) == ("images", seeds, 1000)
+        assert one.value == pytest.approx(0.3)
+        assert one.high - one.low == pytest.approx(2 * 1.96 * np.sqrt(0.3 * 0.7 / 1000), rel=0.1)
+
+
+def test_with_three_seeds_it_is_a_t_interval_when_images_do_not_matter() -> None:
+    """Mean 2, standard deviation 1, three seeds: 2 +- 4.303 / sqrt(3)."""
+    one = estimate(np.array([[1.0] * 11, [2.0] * 11, [3.0] * 11]), 10, SCORING)
+    assert one.covers == "seeds and images"
+    assert (one.low, one.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)
+
+
+def test_image_variance_is_added_in_quadrature_and_does_not_shrink_with_seeds() -> None:
+    shares = resampled_shares(np.arange(1000) // 10 < 30)
+    few, many = (estimate(np.stack([shares] * seeds), 1000, SCORING) for seeds in (3, 10))
+    assert many.high - many.low == pytest.approx(few.high - few.low)
+    wide = estimate(np.stack([shares - 0.1, shares, shares + 0.1]), 1000, SCORING)
+    over_seeds = 4.3027 * 0.1 / np.sqrt(3)
+    assert (wide.high - wide.low) / 2 == pytest.approx(np.hypot(over_seeds, (few.high - few.low) / 2), rel=1e-4)
+
+
+def test_all_right_has_the_exact_binomial_bound_and_not_an_empty_interval() -> None:
+    """Clopper and Pearson's two-sided 95 % interval for 100 of 100: [.9638, 1]."""
+    one = estimate(np.ones((1, 11)), 100, SCORING, share=True)
+    assert (one.low, one.high) == pytest.approx((0.96378, 1.0), abs=1e-5)
+    none = estimate(np.zeros((3, 11)), 100, SCORING, share=True)
+    assert (none.low, none.high) == pytest.approx((0.0, 0.03622), abs=1e-5)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.integers(0, 2**32))
+@settings(max_examples=50)
+def test_an_interval_of_a_share_holds_its_value_and_stays_a_share(seeds: list[float], entropy: int) -> None:
+    noise = np.random.default_rng(entropy).normal(0, 0.05, (len(seeds), 40))
+    samples = np.clip(np.concatenate([np.array(seeds)[:, None], np.array(seeds)[:, None] + noise], axis=1), 0, 1)
+    one = estimate(samples, 200, SCORING, share=True)
+    assert 0 <= one.low <= one.value <= one.high <= 1
+
+
+def test_jackknife_of_a_mean_is_its_textbook_variance() -> None:
+    values = np.array([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
+    left_out = np.array([[np.delete(values, k).mean()] for k in range(len(values))])
+    assert jackknife_covariance(left_out)[0, 0] == pytest.approx(values.var(ddof=1) / len(values))
+
+
+def test_fieller_with_a_known_denominator_is_the_plain_interval() -> None:
+    assert fieller(3.0, 2.0, np.array([[0.25, 0.0], [0.0, 0.0]])) == pytest.approx((1.25, 1.75))
+
+
+def test_fieller_has_no_bounds_when_the_denominator_may_be_zero() -> None:
+    assert fieller(3.0, 2.0, np.array([[0.1, 0.0], [0.0, 4.1]])) is None
+    assert fieller(3.0, -2.0, np.array([[0.1, 0.0], [0.0, 0.1]])) is None
+
+
+@given(st.floats(-5, 5), st.floats(0.5, 5), st.floats(1e-3, 1), st.floats(0.01, 0.9), st.floats(-0.95, 0.95))
+def test_at_fieller_s_bounds_the_difference_is_just_within_its_error(
+    numerator: float, denominator: float, nn: float, relative: float, correlation: float
+) -> None:
+    qq = (relative * denominator) ** 2
+    nq = correlation * np.sqrt(nn * qq)
+    bounds = fieller(numerator, denominator, np.array([[nn, nq], [nq, qq]]))
+    assert bounds is not None
+    assert bounds[0] <= numerator / denominator <= bounds[1]
+    for ratio in bounds:
+        error = nn - 2 * ratio * nq + ratio**2 * qq
+        assert (numerator - ratio * denominator) ** 2 == pytest.approx(error, rel=1e-4, abs=1e-6)
