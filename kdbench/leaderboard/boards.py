@@ -1,26 +1,27 @@
 """The boards as the page shows them: rows in order, columns with their sample sizes, notes in words."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 from kdbench.leaderboard import wording
 from kdbench.scoring.scores import Arm, Board, Estimate, Profile, Row, Score, Scores
 from kdbench.spec import Spec
 
+Value = TypeVar("Value")
 Column = Literal["transfer", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What an estimate rests on."""
+class Basis:
+    """The seeds that numbers rest on, and what their intervals cover."""
 
-    images: int
     seeds: int
+    images_only: bool
 
     @property
     def words(self) -> str:
-        return f"{wording.plural(self.images, 'image')} × {wording.plural(self.seeds, 'seed')}"
+        return wording.plural(self.seeds, "seed")
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,35 @@ class Line:
 
     Attributes:
         label: which teacher or student it is, in words.
+        basis: of all numbers of the line, where it is one and the same.
         same_reason: the reason why every number of the line is undefined, if it is one and the same; else empty.
     """
 
     label: str
     arm: Arm
-    same_reason: str = ""
+    basis: Basis | None
+    same_reason: str
 
 
 @dataclass(frozen=True)
 class RowView:
-    """A row with its lines and what has to be said about it."""
+    """A row with its lines and what has to be said about it.
+
+    Attributes:
+        axes_basis: of the transfers by axis, where it is one and the same.
+        failures: what failed, as far as the reason for no rank does not say it.
+    """
 
     row: Row
     name: str
     config: str
     lines: tuple[Line, ...]
+    axes_basis: Basis | None
     failures: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        return any(line.arm.failed for line in self.lines)
 
     @property
     def rank_words(self) -> str:
@@ -60,7 +73,8 @@ class BoardView:
         anchor: of the section; made of letters and digits only.
         pinned: teachers, then independents.
         methods: best primary number first, unofficial ones last.
-        samples: what all estimates of a column rest on, where that is one and the same.
+        images: how many test images all estimates of a column rest on, where that is one and the same number.
+        unofficial: why no row of the board is official, if that is the same for all; else empty.
         notes: what a reader has to know before reading a number.
     """
 
@@ -72,7 +86,8 @@ class BoardView:
     planted: bool
     pinned: tuple[RowView, ...]
     methods: tuple[RowView, ...]
-    samples: Mapping[Column, Sample | None]
+    images: Mapping[Column, int | None]
+    unofficial: tuple[str, ...]
     notes: tuple[str, ...]
 
     @property
@@ -109,14 +124,26 @@ def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
         planted=planted,
         pinned=tuple(pinned),
         methods=tuple(methods),
-        samples=_samples(board),
+        images=_images(board),
+        unofficial=_only(row.unofficial for row in board.rows) or (),
         notes=tuple(_notes(board, spec)),
     )
 
 
 def _row_view(row: Row) -> RowView:
-    lines = tuple(Line(wording.arm_words(row, arm.teacher_bias), arm, _same_reason(arm)) for arm in row.arms)
-    return RowView(row, wording.row_words(row), wording.config_words(row.config), lines, tuple(_failures(lines)))
+    lines = tuple(_line(row, arm) for arm in row.arms)
+    failures = tuple(reason for reason in _failures(lines) if reason not in row.unranked)
+    axes_basis = _basis(row.transfer_by_axis.values())
+    return RowView(row, wording.row_words(row), wording.config_words(row.config), lines, axes_basis, failures)
+
+
+def _line(row: Row, arm: Arm) -> Line:
+    scores = [score for _, score in _scores_of(arm.profile)] if arm.profile is not None else []
+    return Line(wording.arm_words(row, arm.teacher_bias), arm, _basis(scores), _same_reason(scores))
+
+
+def _basis(scores: Iterable[Score]) -> Basis | None:
+    return _only(Basis(one.seeds, one.covers == "images") for one in scores if isinstance(one, Estimate))
 
 
 def _failures(lines: tuple[Line, ...]) -> Iterator[str]:
@@ -133,12 +160,10 @@ def _order(view: RowView) -> tuple[bool, bool, float, str]:
     return bool(view.row.unofficial), value is None, -(value or 0.0), view.row.method
 
 
-def _same_reason(arm: Arm) -> str:
-    if arm.profile is None:
+def _same_reason(scores: Sequence[Score]) -> str:
+    if not scores:
         return "no run of this line could be scored"
-    scores = [score for _, score in _scores_of(arm.profile)]
-    reasons = {"" if isinstance(score, Estimate) else score.reason for score in scores}
-    return reasons.pop() if len(reasons) == 1 else ""
+    return _only("" if isinstance(score, Estimate) else score.reason for score in scores) or ""
 
 
 def _scores_of(profile: Profile) -> Iterator[tuple[Column, Score]]:
@@ -165,22 +190,25 @@ def estimates(board: Board) -> Iterator[tuple[Column, Estimate]]:
             yield from ((column, score) for column, score in _scores_of(profile) if isinstance(score, Estimate))
 
 
-def _samples(board: Board) -> dict[Column, Sample | None]:
-    found: dict[Column, set[Sample]] = {column: set() for column in get_args(Column)}
+def _images(board: Board) -> dict[Column, int | None]:
+    found: dict[Column, set[int]] = {column: set() for column in get_args(Column)}
     for column, estimate in estimates(board):
-        found[column].add(Sample(estimate.images, estimate.seeds))
-    return {column: _only(samples) for column, samples in found.items()}
+        found[column].add(estimate.images)
+    return {column: _only(numbers) for column, numbers in found.items()}
 
 
-def _only(values: Iterable[Sample]) -> Sample | None:
-    """The value if there is exactly one."""
-    several = list(values)
-    return several[0] if len(several) == 1 else None
+def _only(values: Iterable[Value]) -> Value | None:
+    """The value, if they are all the same one."""
+    several = set(values)
+    return several.pop() if len(several) == 1 else None
 
 
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
     """What a reader has to know before reading a number."""
     yield from _about_intervals(board, f"{spec.scoring.confidence:.0%}")
+    unofficial = _only(row.unofficial for row in board.rows)
+    if unofficial:
+        yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
     track = spec.tracks.get(board.track)
     if track is not None and board.training_digest != track.training_digest:
         yield "Trained under other settings than this spec’s track; compared among themselves only."
