@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 SIZE, CROP = 32, vocabulary.CROP
-LARGEST_BOX = 27  # pixels; leaves room for a shift of two on every side
-AREA = 0.27 * SIZE * SIZE  # pixels that every shape covers
+REACH = 14  # pixels that a shape may extend from its centroid; leaves room for a shift of two on every side
+AREA = 0.25 * SIZE * SIZE  # pixels that every shape covers
 ANGLES = tuple(range(-15, 16))  # degrees
 CROPS_PER_SPLIT = 6
 SIGMA = 48  # a texture's standard deviation in table units
@@ -31,7 +31,7 @@ SignedBytes = NDArray[np.int8]
 
 
 def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.float64]:
-    """(32, 32) coverage in [0, 1] of a drawing, zoomed, turned, its bounding box centred on the frame."""
+    """(32, 32) coverage in [0, 1] of a drawing, zoomed, turned, its centroid on the centre of the frame."""
     turn = math.radians(angle)
     rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) / zoom
     centre = np.array(mask.shape) / 2
@@ -46,18 +46,18 @@ def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.f
         )
         > 0.5
     )
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    box = max(np.ptp(rows), np.ptp(columns)) + 1
-    if box > LARGEST_BOX * UPSCALE or rows[0] == 0 or columns[0] == 0:
-        raise ValueError(f"a shape of {box / UPSCALE:.1f} pixels does not fit {LARGEST_BOX} pixels")
-    shift = [fine // 2 - (side[0] + side[-1] + 1) // 2 for side in (rows, columns)]
-    centred = np.roll(drawn, shift, axis=(0, 1))
+    places = np.argwhere(drawn)
+    centroid = places.mean(axis=0)
+    reach = np.abs(places - centroid).max() / UPSCALE
+    if reach > REACH or places.min() == 0 or places.max() == fine - 1:
+        raise ValueError(f"a shape that reaches {reach:.1f} pixels from its centroid does not fit, allowed are {REACH}")
+    centred = np.roll(drawn, np.round((fine - 1) / 2 - centroid).astype(int), axis=(0, 1))
     coverage: NDArray[np.float64] = centred.reshape(SIZE, UPSCALE, SIZE, UPSCALE).mean(axis=(1, 3))
     return coverage
 
 
 def shape_masks(shapes: Iterable[tuple[str, Callable[[], NDArray[np.bool_]]]]) -> Bytes:
-    """(shapes, angles, 32, 32) coverage, 0 to 255; every shape covers `AREA` as far as its box allows."""
+    """(shapes, angles, 32, 32) coverage, 0 to 255; every shape covers `AREA` as far as its reach allows."""
     masks = []
     for name, draw in shapes:
         drawing = draw()
@@ -110,8 +110,9 @@ def _standardised(window: NDArray[np.float64]) -> SignedBytes:
     local = window - ndimage.gaussian_filter(
         window, 12, mode="reflect"
     )  # no shading that would tell where a crop is from
-    z = (local - local.mean()) / local.std()
-    return np.round(np.clip(z, -CLIP, CLIP) * SIGMA).astype(np.int8)
+    for _ in range(20):  # clipping takes variance away, most of all from textures of few bright spots
+        local = np.clip((local - local.mean()) / local.std(), -CLIP, CLIP)
+    return np.round(local / local.std() * SIGMA).clip(-127, 127).astype(np.int8)
 
 
 def texture_crops(

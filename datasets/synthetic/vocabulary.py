@@ -63,10 +63,10 @@ SHAPES: dict[str, Callable[[], Mask]] = {
     "star": lambda: _polygon(_star(5, 0.5)),
     "cross": lambda: _box(-1, -0.3, 1, 0.3) | _box(-0.3, -1, 0.3, 1),
     "ring": lambda: _disk() & ~_disk(radius=0.55),
-    "crescent": lambda: _disk() & ~_disk(0.55, -0.1, 0.8),
+    "crescent": lambda: _disk() & ~_disk(0.62, -0.1, 0.66),
     "bow-tie": lambda: _polygon([(-1, -1), (0, -0.18), (1, -1), (1, 1), (0, 0.18), (-1, 1)]),
     "arrow": lambda: _polygon([(1, 0), (0, -0.85), (0, -0.4), (-1, -0.4), (-1, 0.4), (0, 0.4), (0, 0.85)]),
-    "angle": lambda: _box(-1, -1, -0.28, 1) | _box(-1, 0.28, 1, 1),
+    "angle": lambda: _box(-1, -1, -0.14, 1) | _box(-1, 0.14, 1, 1),
 }
 
 PRETEXT_SHAPES: dict[str, Callable[[], Mask]] = {
