@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar, cast, get_args
 
 from kdbench.leaderboard import wording
-from kdbench.scoring.scores import Arm, Board, Estimate, Profile, Row, Score, Scores
+from kdbench.scoring.scores import Arm, Board, Estimate, Profile, Row, Score, Scores, Undefined
 from kdbench.spec import Spec
 
 Value = TypeVar("Value")
@@ -32,12 +32,14 @@ class Line:
         label: which teacher or student it is, in words.
         basis: of all numbers of the line, where it is one and the same.
         same_reason: the reason why every number of the line is undefined, if it is one and the same; else empty.
+        axes_reason: the reason that several axes of the line share for being undefined; said once, not in each cell.
     """
 
     label: str
     arm: Arm
     basis: Basis | None
     same_reason: str
+    axes_reason: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class RowView:
     Attributes:
         axes_basis: of the transfers by axis, where it is one and the same.
         failures: what failed, as far as the reason for no rank does not say it.
+        undefined: why axes are undefined, where their cells do not say it.
     """
 
     row: Row
@@ -55,6 +58,7 @@ class RowView:
     lines: tuple[Line, ...]
     axes_basis: Basis | None
     failures: tuple[str, ...]
+    undefined: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
@@ -132,25 +136,33 @@ def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
 
 def _row_view(row: Row) -> RowView:
     lines = tuple(_line(row, arm) for arm in row.arms)
-    failures = tuple(reason for reason in _failures(lines) if reason not in row.unranked)
+    failures = _once((line, line.arm.failed) for line in lines)
+    undefined = _once(
+        (line, (line.axes_reason,) if line.axes_reason and not line.same_reason else ()) for line in lines
+    )
+    news = tuple(reason for reason in failures if reason not in row.unranked)
     axes_basis = _basis(row.transfer_by_axis.values())
-    return RowView(row, wording.row_words(row), wording.config_words(row.config), lines, axes_basis, failures)
+    return RowView(row, wording.row_words(row), wording.config_words(row.config), lines, axes_basis, news, undefined)
 
 
 def _line(row: Row, arm: Arm) -> Line:
     scores = [score for _, score in _scores_of(arm.profile)] if arm.profile is not None else []
-    return Line(wording.arm_words(row, arm.teacher_bias), arm, _basis(scores), _same_reason(scores))
+    return Line(wording.arm_words(row, arm.teacher_bias), arm, _basis(scores), _same_reason(scores), _axes_reason(arm))
 
 
 def _basis(scores: Iterable[Score]) -> Basis | None:
     return _only(Basis(one.seeds, one.covers == "images") for one in scores if isinstance(one, Estimate))
 
 
-def _failures(lines: tuple[Line, ...]) -> Iterator[str]:
-    """What failed, once; with the line it belongs to where that is not all of them."""
-    for reason in dict.fromkeys(reason for line in lines for reason in line.arm.failed):
-        where = [line.label for line in lines if reason in line.arm.failed]
-        yield reason if len(where) == len(lines) else f"{', '.join(where)}: {reason}"
+def _once(reasons: Iterable[tuple[Line, Iterable[str]]]) -> tuple[str, ...]:
+    """Reasons of lines, each said once, with the lines it belongs to where those are not all."""
+    owners: dict[str, list[str]] = {}
+    lines = list(reasons)
+    for line, several in lines:
+        for reason in dict.fromkeys(several):
+            owners.setdefault(reason, []).append(line.label)
+    every = len(lines)
+    return tuple(one if len(who) == every else f"{', '.join(who)}: {one}" for one, who in owners.items())
 
 
 def _order(view: RowView) -> tuple[bool, bool, float, str]:
@@ -164,6 +176,12 @@ def _same_reason(scores: Sequence[Score]) -> str:
     if not scores:
         return "no run of this line could be scored"
     return _only("" if isinstance(score, Estimate) else score.reason for score in scores) or ""
+
+
+def _axes_reason(arm: Arm) -> str:
+    axes = arm.profile.axes.values() if arm.profile is not None else ()
+    reasons = [axis.bias.reason for axis in axes if isinstance(axis.bias, Undefined)]
+    return (_only(reasons) or "") if len(reasons) > 1 else ""
 
 
 def _scores_of(profile: Profile) -> Iterator[tuple[Column, Score]]:

@@ -88,6 +88,15 @@ class ProfileChart:
     axes: tuple[ProfileAxis, ...]
     ticks: tuple[Tick, ...]
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not drawn and why, each reason once with the axes it holds for."""
+        axes: dict[str, list[str]] = {}
+        for axis in self.axes:
+            for reason in axis.missing:
+                axes.setdefault(reason, []).append(axis.name)
+        return tuple(f"{text} ({', '.join(names)})" for text, names in axes.items())
+
 
 def profile_charts(view: BoardView) -> tuple[ProfileChart, ...]:
     """One chart a method; without methods, one of teachers and independents."""

@@ -44,6 +44,7 @@ def test_what_cannot_be_drawn_is_named_with_its_reason() -> None:
     failed = next(chart for chart in profile_charts(view) if chart.method == "sskd")
     assert failed.axes[0].students == ()
     assert failed.axes[0].missing == ("from shape teacher: not scored", "from texture teacher: not scored")
+    assert failed.missing[0] == "from shape teacher: not scored (Shape, Texture, Locality, Scramble, Noise)"
 
 
 def test_overview_needs_a_defined_transfer() -> None:

@@ -199,6 +199,21 @@ def test_undefined_numbers_show_their_reason(full: Page) -> None:
     assert "undefined one teacher's clean accuracy is at chance" in tbody_of(full, "lm")
 
 
+def test_a_reason_that_all_axes_share_is_said_once(tmp_path: Path) -> None:
+    row = examples.method_row("lm", "vit", Undefined(reason="no transfer"), transfer_by_axis={})
+    why = Undefined(reason="too near chance")
+    arms = []
+    for arm in row.arms:
+        assert arm.profile is not None
+        axes = {axis: scored.model_copy(update={"bias": why}) for axis, scored in arm.profile.axes.items()}
+        arms.append(arm.model_copy(update={"profile": arm.profile.model_copy(update={"axes": axes})}))
+    changed = row.model_copy(update={"arms": tuple(arms)})
+    text = tbody_of(render(examples.scores_of(examples.board("cnn-to-vit", changed)), tmp_path), "lm")
+    assert text.count("too near chance") == 1
+    assert "Axes undefined: too near chance" in text
+    assert text.count("undefined") == 12  # transfer, five axes of two students, and the note
+
+
 def test_unofficial_rows_are_marked_and_never_ranked(tmp_path: Path) -> None:
     row = examples.method_row("tuned", "vit", examples.estimate(0.7), unofficial=("--epochs 9",), rank=1)
     text = tbody_of(render(examples.scores_of(examples.board("cnn-to-vit", row)), tmp_path), "tuned")
