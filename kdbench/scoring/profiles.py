@@ -10,7 +10,7 @@ from kdbench.scoring.metrics import Floats, shape_bias
 from kdbench.scoring.scores import AxisScore, ConflictScore, Estimate, Profile, Score, Undefined
 from kdbench.spec import BIAS_AXES, Axis, Scoring
 
-CONFLICT_DECIDED = 0.20  # share of conflict images that must get the shape's or the texture's class
+CONFLICT_DECIDED = 0.20  # more conflict images than this share must get either class: with ten classes it is chance
 CONFLICT_IMAGES = 100
 
 
@@ -90,9 +90,9 @@ def _shape_bias(shape: Floats, texture: Floats, images: int, scoring: Scoring) -
         return Undefined(reason=f"{images} cue-conflict images; at least {CONFLICT_IMAGES} are needed")
     decided: list[Estimate] = [estimate(one[None], images, scoring, share=True) for one in shape + texture]
     least = min(decided, key=lambda one: one.low)
-    if least.low < CONFLICT_DECIDED:
+    if least.low <= CONFLICT_DECIDED:
         return Undefined(
             reason=f"only {least.value:.3f} of the cue-conflict images (lower bound {least.low:.3f}) got the shape's "
-            f"or the texture's class; at least {CONFLICT_DECIDED:.2f} are needed"
+            f"or the texture's class; more than {CONFLICT_DECIDED:.2f} is needed"
         )
     return estimate(shape_bias(shape, texture), images, scoring, share=True)

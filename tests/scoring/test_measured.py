@@ -1,0 +1,217 @@
+"""From answers to profiles: which images are compared with which, and what stays undefined."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kdbench.errors import RecordError
+from kdbench.records import Predictions, SetPredictions
+from kdbench.scoring.intervals import Resampler
+from kdbench.scoring.measured import MeasuredRun, measure
+from kdbench.scoring.profiles import profile_of
+from kdbench.scoring.scores import Estimate, Undefined
+from kdbench.spec import BIAS_AXES, load_spec
+
+SPEC = load_spec()
+TRACK, CIFAR = SPEC.tracks["synthetic"], SPEC.tracks["cifar10-32"]
+IMAGES = 200
+Labels = NDArray[np.int64]
+TARGET: Labels = np.arange(IMAGES) % 10
+
+
+def answers(
+    right: NDArray[np.bool_], *, target: Labels = TARGET, index: Labels | None = None, texture: Labels | None = None
+) -> SetPredictions:
+    """Answers that are the target where `right`, else the texture's class, or just another one."""
+    other = (target + 1) % 10 if texture is None else texture
+    index = np.arange(len(target)) if index is None else index
+    ones = np.ones(len(target), np.float32)
+    label = np.where(right, target, other)
+    small = [one.astype(np.int16) for one in (target, target if texture is None else texture, label)]
+    return SetPredictions(index.astype(np.int32), small[0], small[1], small[2], ones, ones, ones, ones)
+
+
+def first(share: float, count: int = IMAGES) -> NDArray[np.bool_]:
+    """The first `share` of the images; the same share of every class if it is a multiple of 10 / count."""
+    return np.arange(count) < round(share * count)
+
+
+def a_run(**shares: float) -> Predictions:
+    """All sets of the synthetic track: clean .9 right, the others .5, or as given ('_' for '-')."""
+    named = {name.replace("_", "-"): share for name, share in shares.items()}
+    sets = {one.name: one.axis for one in TRACK.test_sets}
+    found = {name: answers(first(named.get(name, 0.9 if name == "clean" else 0.5))) for name in sets}
+    texture = (TARGET + 1) % 10
+    return found | {
+        "cue-conflict": answers(first(named.get("cue-conflict", 0.6)), texture=texture, index=0 * TARGET - 1)
+    }
+
+
+def measured(predictions: Mapping[str, SetPredictions], samples: int = 200) -> MeasuredRun:
+    return measure(dict(predictions), TRACK, Resampler(samples))
+
+
+def value(samples: NDArray[np.float64]) -> float:
+    return float(samples[0])
+
+
+def test_accuracy_bias_and_ratio_of_a_run() -> None:
+    run = measured(a_run(shape=0.5))
+    assert value(run.clean) == pytest.approx(0.9)
+    assert value(run.axes["shape"].accuracy) == pytest.approx(0.5)
+    assert value(run.axes["shape"].bias) == pytest.approx(0.4 / 0.8)
+    assert value(run.axes["shape"].ratio) == pytest.approx(0.5 / 0.9)
+
+
+def test_an_axis_is_the_mean_over_its_sets_and_leaves_diagnostics_out() -> None:
+    run = measured(a_run(scramble_2=0.6, scramble_4=0.3, scramble_8=0.15, texture=0.2, texture_field=0.9))
+    assert value(run.axes["scramble"].accuracy) == pytest.approx(0.35)
+    assert value(run.axes["scramble"].bias) == pytest.approx((0.5 + 0.2 + 0.05) / 3 / 0.8)
+    assert value(run.axes["texture"].accuracy) == pytest.approx(0.2)
+
+
+def test_clean_accuracy_is_taken_on_the_images_that_a_set_was_made_from() -> None:
+    """Half of the images are in the set; on these the network has .8 clean, on the others 1."""
+    half = np.arange(IMAGES // 2)
+    right = first(1.0)
+    right[half] = first(0.8, len(half))
+    shape = answers(first(0.4, len(half)), target=TARGET[half], index=half)
+    run = measured(a_run() | {"clean": answers(right), "shape": shape})
+    assert value(run.clean) == pytest.approx(0.9)
+    assert value(run.axes["shape"].bias) == pytest.approx((0.4 - 0.1) / (0.8 - 0.1))
+    assert run.axes["shape"].images == len(half)
+    assert value(run.axes["noise"].bias) == pytest.approx((0.5 - 0.1) / (0.9 - 0.1))
+
+
+def test_a_set_without_origins_is_compared_with_all_clean_images() -> None:
+    run = measured(a_run() | {"shape": answers(first(0.5), index=0 * TARGET - 1)})
+    assert value(run.axes["shape"].bias) == pytest.approx(0.5)
+    assert run.axes["shape"].images == IMAGES
+
+
+def test_an_image_that_appears_twice_counts_twice() -> None:
+    twice = np.concatenate([np.arange(IMAGES), np.arange(IMAGES)])
+    right = np.concatenate([first(0.8), first(0.4)])
+    run = measured(a_run() | {"noise": answers(right, target=TARGET[twice], index=twice)})
+    assert value(run.axes["noise"].accuracy) == pytest.approx(0.6)
+    assert run.axes["noise"].images == IMAGES
+
+
+def test_resamples_pair_a_set_with_clean() -> None:
+    """Where the same images are right, clean and manipulated, c is 1 in every resample."""
+    run = measured(a_run(shape=0.9))
+    assert run.axes["shape"].bias == pytest.approx(1)
+    assert run.clean[1:].std() > 0.01
+
+
+def test_both_polarities_make_the_shape_axis_of_cifar() -> None:
+    names = [one.name for one in CIFAR.test_sets if one.axis != "cue-conflict"]
+    predictions = {name: answers(first(0.9 if name == "clean" else 0.5)) for name in names}
+    predictions["shape-white"], predictions["shape-black"] = answers(first(0.5)), answers(first(0.2))
+    run = measure(predictions, CIFAR, Resampler(10))
+    assert value(run.axes["shape"].accuracy) == pytest.approx(0.35)
+    assert run.shape is None
+
+
+@given(st.permutations(range(IMAGES)), st.permutations(range(IMAGES)))
+@settings(max_examples=10, deadline=None)
+def test_the_order_of_images_does_not_matter(clean_order: list[int], set_order: list[int]) -> None:
+    before = a_run(clean=0.85, noise=0.35)
+    clean, noise, new_place = before["clean"], before["noise"], np.argsort(clean_order)
+
+    def reordered(one: SetPredictions, order: list[int], index: Labels) -> SetPredictions:
+        fields = {name: getattr(one, name)[order] for name in SetPredictions.__dataclass_fields__}
+        return SetPredictions(**(fields | {"index": index.astype(np.int32)}))
+
+    after = {name: reordered(one, list(range(IMAGES)), new_place[one.index]) for name, one in before.items()}
+    after |= {"cue-conflict": reordered(before["cue-conflict"], set_order, 0 * TARGET - 1)}
+    after |= {"clean": reordered(clean, clean_order, np.arange(IMAGES))}
+    after |= {"noise": reordered(noise, set_order, new_place[noise.index[set_order]])}
+    one, other = measured(before, 5), measured(after, 5)
+    assert value(one.clean) == pytest.approx(value(other.clean))
+    for axis in BIAS_AXES:
+        assert value(one.axes[axis].bias) == pytest.approx(value(other.axes[axis].bias))
+    assert (one.shape is not None, one.texture is not None) == (True, True)
+    assert (value(one.shape), value(one.texture)) == (value(other.shape), value(other.texture))  # type: ignore[arg-type]
+
+
+def test_an_origin_outside_the_clean_set_is_refused() -> None:
+    with pytest.raises(RecordError, match="'noise' refers to clean image 1200, but there are 200"):
+        measured(a_run() | {"noise": answers(first(0.5), index=np.arange(IMAGES) + 1001)})
+
+
+def test_other_classes_than_the_clean_images_are_refused() -> None:
+    with pytest.raises(RecordError, match="'noise' has other classes"):
+        measured(a_run() | {"noise": answers(first(0.5), target=(TARGET + 3) % 10)})
+
+
+def test_answers_without_a_clean_set_are_refused() -> None:
+    predictions = a_run()
+    del predictions["clean"]
+    with pytest.raises(RecordError, match="no answers on the test set 'clean'"):
+        measured(predictions)
+
+
+def test_an_axis_with_a_missing_set_is_undefined_and_says_which() -> None:
+    predictions = a_run()
+    del predictions["scramble-4"]
+    profile = profile_of({0: measured(predictions)}, 10, SPEC.scoring)
+    assert profile.axes["scramble"].bias == Undefined(reason="no answers on scramble-4")
+    assert isinstance(profile.axes["noise"].bias, Estimate)
+
+
+def test_bias_of_a_student_at_chance_is_undefined_though_its_accuracy_is_shown() -> None:
+    chance = {name.replace("-", "_"): 0.1 for name in a_run()}
+    profile = profile_of({0: measured(a_run(**chance))}, 10, SPEC.scoring)
+    assert isinstance(profile.axes["shape"].accuracy, Estimate)
+    assert isinstance(profile.axes["shape"].bias, Undefined)
+    assert "too near chance: clean accuracy of seed 0 is 0.100" in profile.axes["shape"].bias.reason
+
+
+def test_one_seed_at_chance_is_not_hidden_by_good_ones() -> None:
+    runs = {0: measured(a_run()), 1: measured(a_run(clean=0.15)), 2: measured(a_run())}
+    bias = profile_of(runs, 10, SPEC.scoring).axes["shape"].bias
+    assert isinstance(bias, Undefined)
+    assert "seed 1" in bias.reason
+
+
+def collapsed() -> Predictions:
+    """A network that answers 3 to everything."""
+    return {
+        name: SetPredictions(**(vars(one) | {"label": np.full(IMAGES, 3, np.int16)})) for name, one in a_run().items()
+    }
+
+
+def test_a_collapsed_student_has_no_bias_and_no_shape_bias() -> None:
+    profile = profile_of({0: measured(collapsed())}, 10, SPEC.scoring)
+    assert isinstance(profile.clean, Estimate)
+    assert profile.clean.value == pytest.approx(0.1)
+    assert all(isinstance(profile.axes[axis].bias, Undefined) for axis in BIAS_AXES)
+    assert profile.conflict is not None
+    assert isinstance(profile.conflict.shape_bias, Undefined)
+
+
+def test_shape_bias_with_both_hit_rates() -> None:
+    conflict = profile_of({0: measured(a_run(cue_conflict=0.6))}, 10, SPEC.scoring).conflict
+    assert conflict is not None
+    scores = (conflict.shape, conflict.texture, conflict.shape_bias)
+    assert [one.value for one in scores if isinstance(one, Estimate)] == pytest.approx([0.6, 0.4, 0.6])
+
+
+def test_shape_bias_needs_a_hundred_conflict_images() -> None:
+    few = answers(first(0.6, 90), target=TARGET[:90], texture=(TARGET[:90] + 1) % 10, index=0 * TARGET[:90] - 1)
+    conflict = profile_of({0: measured(a_run() | {"cue-conflict": few})}, 10, SPEC.scoring).conflict
+    assert conflict is not None
+    assert conflict.shape_bias == Undefined(reason="90 cue-conflict images; at least 100 are needed")
+    assert isinstance(conflict.shape, Estimate)
+
+
+def test_a_network_that_is_never_right_has_no_ratio() -> None:
+    profile = profile_of({0: measured(a_run(clean=0.0))}, 10, SPEC.scoring)
+    assert isinstance(profile.axes["noise"].ratio, Undefined)
+    assert isinstance(profile.clean, Estimate)
+    assert 0 < profile.clean.high < 0.03
