@@ -18,7 +18,7 @@ HEADING = "SHA-256 of the images, then the targets (int16, little-endian), of ea
 
 
 def main() -> None:
-    slic_labels.write_maps(HERE / "slic_labels.npz")
+    slic_labels.write_benchmark_maps(HERE / "slic_labels.npz")
     track = load_spec().track("synthetic")
     with tempfile.TemporaryDirectory() as cache:
         arrays = build_test_sets("synthetic", track, Path(cache), source=None, diagnostics=True)

@@ -14,7 +14,7 @@ from kdbench.errors import DataError
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.conflict import conflict_pairs, conflicts
 from kdbench.testsets.draws import Integers
-from kdbench.testsets.locality import COMPACTNESS, filled, segment_maps, shipped_or_computed
+from kdbench.testsets.locality import Slic, filled, shipped_or_computed
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.quilting import Recipe, source_regions
 from kdbench.testsets.scramble import scrambled
@@ -112,10 +112,15 @@ def as_they_are(images: Images) -> Images:
     return images
 
 
-def superpixels(images: Images, *, segments: int, compactness: float, shipped_maps: bool) -> Images:
+def superpixels(images: Images, *, parameters: Slic, shipped_maps: bool) -> Images:
     """Images filled by segment, from SLIC's own maps or the shipped ones of synthetic images."""
-    find = shipped_or_computed if shipped_maps else segment_maps
-    return filled(images, find(images, segments=segments, compactness=compactness))
+    return filled(images, shipped_or_computed(images, parameters) if shipped_maps else parameters.maps(images))
+
+
+def slic_of(test_set: TestSet) -> Slic:
+    """SLIC as the parameters of a locality set say."""
+    parameters: dict[str, Any] = dict(test_set.parameters)
+    return Slic(**parameters)
 
 
 def _plan(function: Callable[..., Images], base: Base, *more: NDArray[Any], **keywords: Any) -> Plan:
@@ -124,12 +129,12 @@ def _plan(function: Callable[..., Images], base: Base, *more: NDArray[Any], **ke
 
 
 def _manipulated(track: Track, test_set: TestSet, base: Base) -> Plan:
-    parameters = dict(test_set.parameters)
+    parameters: dict[str, Any] = dict(test_set.parameters)
     if test_set.axis == "clean":
         return _plan(as_they_are, base, **parameters)
     if test_set.axis == "locality":
-        defaults = {"compactness": COMPACTNESS, "shipped_maps": track.data.source == "synthetic"}
-        return _plan(superpixels, base, **{**defaults, **parameters})
+        generated = track.data.source == "synthetic"
+        return _plan(superpixels, base, parameters=slic_of(test_set), shipped_maps=generated)
     if test_set.axis == "scramble":
         return _plan(scrambled, base, base.ids, **parameters)
     return _plan(noisy, base, base.ids, tile=synthetic.shipped_tables().patch, **parameters)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kdbench.data.synthetic import shipped_tables
 from kdbench.testsets.draws import image_words
-from kdbench.testsets.locality import filled, segment_maps
+from kdbench.testsets.locality import Slic, filled
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.scramble import scrambled
 from kdbench.testsets.shape import silhouettes
@@ -106,7 +106,7 @@ def test_segments_get_their_mean_rounded_half_up() -> None:
 
 def test_filling_is_idempotent_and_keeps_the_mean() -> None:
     images = disk_images(6)
-    labels = segment_maps(images, segments=64)
+    labels = Slic(64).maps(images)
     once = filled(images, labels)
     np.testing.assert_array_equal(filled(once, labels), once)
     assert abs(once.mean(axis=(1, 2)) - images.mean(axis=(1, 2))).max() < 0.5
@@ -114,15 +114,21 @@ def test_filling_is_idempotent_and_keeps_the_mean() -> None:
 
 def test_superpixels_lose_fine_texture_and_keep_the_outline() -> None:
     images = disk_images(8)
-    flat = filled(images, segment_maps(images, segments=64))
+    flat = filled(images, Slic(64).maps(images))
     before, after = (np.abs(np.diff(one[:, 10:22, 10:22].astype(int), axis=2)).mean() for one in (images, flat))
     assert after < 0.5 * before
     assert (flat[:, 16, 16, 0].astype(int) - flat[:, 0, 0, 0] > 80).all()
 
 
 def test_about_one_segment_a_patch_token() -> None:
-    counts = segment_maps(disk_images(5), segments=64).max(axis=(1, 2)) + 1
+    counts = Slic(64).maps(disk_images(5)).max(axis=(1, 2)) + 1
     assert ((counts >= 40) & (counts <= 90)).all()
+
+
+def test_smoothing_keeps_noise_from_melting_the_segments() -> None:
+    plain, smooth = (Slic(64, sigma=sigma).maps(noise_images(3)).max(axis=(1, 2)) + 1 for sigma in (0, 1))
+    assert (plain < 10).all()
+    assert (smooth > 40).all()
 
 
 def test_silhouettes_show_the_mask_and_nothing_else() -> None:
