@@ -228,6 +228,8 @@ def _notes(board: Board, spec: Spec) -> Iterator[str]:
     if unofficial:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
     track = spec.tracks.get(board.track)
+    if track is not None and (track.backbones.cnn.weights or track.backbones.vit.weights):
+        yield "All seeds start from one pretrained backbone a family; no interval covers the choice of that one."
     if track is not None and board.training_digest != track.training_digest:
         yield "Trained under other settings than this spec’s track; compared among themselves only."
     if track is not None and board.testsets_digest != track.testsets_digest:

@@ -245,6 +245,10 @@ def test_other_settings_than_the_spec_are_said(tmp_path: Path) -> None:
     assert "Trained under other settings than this spec’s track" in render(scores, tmp_path).text
 
 
+def test_board_says_that_seeds_share_their_pretrained_backbones(full: Page) -> None:
+    assert full.text.count("All seeds start from one pretrained backbone a family") == 2
+
+
 def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
     assert "There are no scored runs yet" in render(examples.scores_of(), tmp_path, records=[]).text
 
