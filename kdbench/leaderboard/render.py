@@ -80,7 +80,6 @@ def render_page(
         .render(
             scores=scores,
             spec=spec,
-            spec_digest=scores.scoring_digest,
             sections=sections,
             forest=forest([section.view for section in sections]),
             stimuli=track_stimuli(gallery, spec),
