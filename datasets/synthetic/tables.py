@@ -17,7 +17,8 @@ from scipy import ndimage
 
 SIZE, CROP = 32, vocabulary.CROP
 REACH = 14  # pixels that a shape may extend from its centroid; leaves room for a shift of two on every side
-AREA = 0.25 * SIZE * SIZE  # pixels that every shape covers
+AREA = 0.2425 * SIZE * SIZE  # pixels that the largest of each shape covers; a triangle of more would not fit
+SMALLEST = 0.9  # the smallest area relative to the largest; every angle has its own, the same for all shapes
 ANGLES = tuple(range(-15, 16))  # degrees
 CROPS_PER_SPLIT = 6
 SIGMA = 48  # a texture's standard deviation in table units
@@ -57,14 +58,15 @@ def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.f
 
 
 def shape_masks(shapes: Iterable[tuple[str, Callable[[], NDArray[np.bool_]]]]) -> Bytes:
-    """(shapes, angles, 32, 32) coverage, 0 to 255; every shape covers `AREA` as far as its reach allows."""
+    """(shapes, angles, 32, 32) coverage, 0 to 255; equal areas at every angle, as far as the reach allows."""
     masks = []
+    sizes = np.sqrt(np.random.default_rng(0).permutation(np.linspace(SMALLEST, 1.0, len(ANGLES))))
     for name, draw in shapes:
         drawing = draw()
         zoom = math.sqrt(AREA * UPSCALE**2 / drawing.sum())
         while True:
             try:
-                turned = [_reduced(drawing, zoom, angle) for angle in ANGLES]
+                turned = [_reduced(drawing, zoom * size, angle) for size, angle in zip(sizes, ANGLES, strict=True)]
                 break
             except ValueError:
                 zoom *= 0.985
