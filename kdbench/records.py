@@ -183,6 +183,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             temporary = file.name
             yield file
             file.flush()
+            os.fchmod(file.fileno(), _permissions())
             os.fsync(file.fileno())
         Path(temporary).replace(path)
         temporary = None
@@ -193,6 +194,13 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def _permissions() -> int:
+    """What an ordinary new file would get; temporary files are readable by their owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def write_record(folder: Path, record: Record, predictions: Predictions) -> None:

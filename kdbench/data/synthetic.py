@@ -292,13 +292,13 @@ def training_images(law: Law, *stream: str | int, count: int, look: Look, tables
 Condition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"]
 
 
-def test_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:  # noqa: PT028
+def test_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:
     """A test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
     `clean`: the neutral law, distractors included. The others are pure. `shape`: the shape filled with neutral noise.
     `texture`: the texture in a blob of no shape class. `texture-field`: the texture over the whole frame.
-    `cue-conflict`: shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i of
-    the first four shares its class, position, colours and noise.
+    `cue-conflict`: shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i
+    of the first four shares its class, position, colours and noise.
     """
     tables = tables or shipped_tables()
     conflict = condition == "cue-conflict"

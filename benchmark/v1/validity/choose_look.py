@@ -51,8 +51,8 @@ def measure(track: Track, seed: int) -> dict[str, float]:
             row[f"{family} V1 {cue}"] = shares(track, oracle, {cue: sets[cue]})[cue]
         networks = {"independent": fit(track, family, law_set(track, "neutral", "student", seed), seed=seed)}
         for bias in ("shape", "texture"):
-            data = law_set(track, bias, "teacher", seed)  # type: ignore[arg-type]
-            networks[f"{bias} teacher"] = fit(track, family, data, seed=seed, role="teacher", bias=bias)  # type: ignore[arg-type]
+            data = law_set(track, bias, "teacher", seed)
+            networks[f"{bias} teacher"] = fit(track, family, data, seed=seed, role="teacher", bias=bias)
         profiles = {name: shares(track, network, sets) for name, network in networks.items()}
         for name, profile in profiles.items():
             row.update({f"{family} {name} {key}": value for key, value in profile.items()})

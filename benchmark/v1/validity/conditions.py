@@ -15,7 +15,7 @@ from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet
 from kdbench.evaluation import load_network, logits_of
 from kdbench.records import WEIGHTS
-from kdbench.spec import Family, Track
+from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.loop import Assignment, train
 from kdbench.training.teacher import Supervised
 
@@ -42,7 +42,7 @@ def fit(
     *,
     seed: int,
     role: str = "student",
-    bias: synthetic.Law | None = None,
+    bias: TeacherBias | None = None,
     method: type[Method] = Supervised,
     config: object = None,
     teacher: Network | None = None,
@@ -56,7 +56,7 @@ def fit(
         track=track,
         role=role,
         family=family,
-        bias=bias,  # type: ignore[arg-type]
+        bias=bias,
         seed=seed,
         method_class=method,
         config=config or method.Config(),
@@ -71,8 +71,9 @@ def fit(
     return Network(family, folder)
 
 
-def law_set(track: Track, law: synthetic.Law, role: str, seed: int) -> TrainingSet:
+def law_set(track: Track, law: synthetic.Law | TeacherBias, role: str, seed: int) -> TrainingSet:
     """The training set of a law, as the matrix draws it."""
+    assert law != "natural"
     drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, look=look_of(track))
     return TrainingSet(images=drawn.images, labels=drawn.labels)
 
@@ -85,7 +86,8 @@ def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDAr
     """(n,) classes that a network names."""
     cpu = torch.device("cpu")
     loaded = load_network(track, network.family, network.folder / WEIGHTS, cpu)
-    return logits_of(loaded, images, track.data, cpu).argmax(axis=1)
+    classes: NDArray[np.int64] = logits_of(loaded, images, track.data, cpu).argmax(axis=1)
+    return classes
 
 
 def shares(track: Track, network: Network, sets: Mapping[str, synthetic.Drawn]) -> dict[str, float]:

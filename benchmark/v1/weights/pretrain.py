@@ -11,7 +11,6 @@ A stopped run goes on from its last checkpoint (`OUT.state`); the weights are th
 
 import argparse
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdbench.backbones import create_model
-from kdbench.data.synthetic import Look, SceneDraws, Tables, read_tables, render
+from kdbench.data.synthetic import Look, SceneDraws, Split, Tables, read_tables, render
 from kdbench.randomness import seed_of
-from kdbench.spec import load_spec
+from kdbench.spec import Family, load_spec
 
 CHUNK = 4096  # images drawn at once, with one look
 BATCH = 128
@@ -37,7 +36,7 @@ WARMUP = 0.05
 def pretext_chunk(tables: Tables, seed: int, number: int, *, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Images (CHUNK, 3, 32, 32) in [-1, 1] with their shape and texture classes."""
     shapes, textures = len(tables.masks), len(tables.train_textures)
-    split = "test" if held_out else "train"
+    split: Split = "test" if held_out else "train"
     draws = SceneDraws(tables, "pretext", split, seed, first=number * CHUNK, count=CHUNK)
     look_draws = np.random.default_rng(seed_of("pretext-look", seed, number))
     look = Look(*(int(look_draws.integers(low, high)) for low, high in ((16, 60), (24, 60), (6, 16))))
@@ -52,7 +51,7 @@ def accuracies(model: nn.Module, tables: Tables, seed: int) -> tuple[float, floa
     """Accuracy on shape and on texture over one held-out chunk."""
     model.eval()
     images, shape, texture = pretext_chunk(tables, seed, 0, held_out=True)
-    logits = torch.cat([model(part) for part in images.split(512)])
+    logits = torch.cat([model(part) for part in torch.split(images, 512)])
     model.train()
     count = len(tables.masks)
     return (
@@ -61,7 +60,7 @@ def accuracies(model: nn.Module, tables: Tables, seed: int) -> tuple[float, floa
     )
 
 
-def pretrain(family: str, images: int, seed: int, tables: Tables, out: Path) -> None:
+def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(seed_of("pretext-init", family, seed))
     count = len(tables.masks)
@@ -70,7 +69,7 @@ def pretrain(family: str, images: int, seed: int, tables: Tables, out: Path) -> 
         spec.architecture, spec.arguments, num_classes=count + len(tables.train_textures), cifar_stem=spec.cifar_stem
     )
     memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
-    model = model.to(memory_format=memory_format)  # type: ignore[call-overload]
+    model = model.to(memory_format=memory_format)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
     chunks = math.ceil(images / CHUNK)
     total = chunks * (CHUNK // BATCH)
@@ -96,7 +95,7 @@ def pretrain(family: str, images: int, seed: int, tables: Tables, out: Path) -> 
             logits = model(pixels[batch].contiguous(memory_format=memory_format))
             loss = F.cross_entropy(logits[:, :count], shape[batch]) + F.cross_entropy(logits[:, count:], texture[batch])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -108,8 +107,12 @@ def pretrain(family: str, images: int, seed: int, tables: Tables, out: Path) -> 
                 f"shape {by_shape:.3f}, texture {by_texture:.3f}; about {left / 60:.1f} min left",
                 flush=True,
             )
-            parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-            torch.save({**{k: v.state_dict() for k, v in parts.items()}, "chunk": number + 1}, state_path)
+            parts = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+            }
+            torch.save({**parts, "chunk": number + 1}, state_path)
     trunk = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith(("fc.", "head."))}
     save_file(trunk, out)
     state_path.unlink()
@@ -131,4 +134,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

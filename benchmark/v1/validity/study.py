@@ -1,0 +1,241 @@
+"""Can the synthetic track measure transfer at all? `python benchmark/v1/validity/study.py`.
+
+Trains, on tuning seeds (1000 and up), what the validity gates ask for, and writes `study.json` and `STUDY.md`:
+
+- V2, V4: the profiles of teachers and independents, and how far the planted teachers are apart;
+- V8: the split-half reliability of c over all networks;
+- V9: students that also see their teachers' answers on manipulated images must show transfer (tau above .8);
+- V10: students of random teachers must show none (an interval that covers 0).
+
+V1, the single-cue oracles, is in `look.csv`, with the choice of the saliences. No method is scored here: the positive
+control is no submission.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from conditions import Network, fit, law_set
+from safetensors.torch import save_file
+
+from kdbench.benchmark import cache_folder
+from kdbench.data.synthetic import SceneDraws, render, shipped_tables, training_images
+from kdbench.data.training_sets import TrainingSet, look_of
+from kdbench.evaluation import evaluate, load_network
+from kdbench.records import WEIGHTS, Predictions
+from kdbench.scoring.intervals import Resampler
+from kdbench.scoring.measured import MeasuredRun, measure
+from kdbench.scoring.scores import Score
+from kdbench.scoring.transfer import Contrast, transfer
+from kdbench.spec import BIAS_AXES, Family, Spec, TeacherBias, Track, load_spec
+from kdbench.submissions import load_submission
+from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.locality import Slic, filled
+from kdbench.testsets.noise import noisy
+from kdbench.testsets.scramble import scrambled
+from kdbench.training.networks import new_backbone
+
+HERE = Path(__file__).parent
+BIASES: tuple[TeacherBias, ...] = ("shape", "texture")
+PAIRS: tuple[tuple[Family, Family], ...] = (("cnn", "vit"), ("vit", "cnn"))
+FAMILIES: tuple[Family, ...] = ("cnn", "vit")
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Study:
+    """What every part of the study needs."""
+
+    spec: Spec
+    track: Track
+    work: Path
+    test_sets: Mapping[str, Any]
+    resampler: Resampler
+
+    def answers(self, network: Network) -> Predictions:
+        loaded = load_network(self.track, network.family, network.folder / WEIGHTS, CPU)
+        predictions, _ = evaluate(
+            loaded,
+            self.test_sets,
+            self.track.data,
+            device=CPU,
+            bfloat16=False,
+            teacher_logits={},
+            progress=lambda *_: None,
+        )
+        return predictions
+
+    def measured(self, network: Network) -> MeasuredRun:
+        return measure(self.answers(network), self.track, self.resampler)
+
+
+def manipulated_set(track: Track, seed: int) -> TrainingSet:
+    """Training images under every manipulation of the test sets, a sixth each; from the training crops."""
+    count = track.data.num_train
+    part, look, tables = count // 6, look_of(track), shipped_tables()
+    base = training_images("neutral", "validity", seed, count=part, look=look)
+    draws = SceneDraws(tables, "validity", "single-cue", seed, first=0, count=part)
+    shape_only = render(tables, draws.scenes(draws.shape_mask(base.labels), draws.neutral_fill()), look)
+    texture_only = render(tables, draws.scenes(draws.blob_mask(), draws.texture_fill(base.labels, "train")), look)
+    ids = np.arange(part) + 1_000_000 * (1 + seed)  # image numbers that no test image has
+    grids = [scrambled(base.images, ids, grid=grid) for grid in (2, 4, 8)]
+    shuffled = np.stack([grids[row % 3][row] for row in range(part)])
+    local = filled(base.images, Slic(64).maps(base.images))
+    spotted = noisy(base.images, ids, tables.patch, size=8)
+    images = np.concatenate([base.images, shape_only, texture_only, local, shuffled, spotted])
+    return TrainingSet(images=images, labels=np.tile(base.labels, 6))
+
+
+def random_teacher(study: Study, family: Family, seed: int, name: str) -> Network:
+    """A network with random weights, never trained."""
+    folder = study.work / f"random-{family}-{name}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = new_backbone(study.track, family, seed=seed * 10 + len(name), pretrained=False)
+    save_file({key: value.contiguous() for key, value in backbone.model.state_dict().items()}, folder / WEIGHTS)
+    return Network(family, folder)
+
+
+def distilled(study: Study, teacher: Network, family: Family, data: TrainingSet, seed: int, name: str) -> Network:
+    """A student that sees its teacher's soft answers alone."""
+    method = load_submission("lm")
+    config = method.Config(distill_weight=1.0)
+    folder = study.work / f"{name}-{family}-{seed}"
+    return fit(study.track, family, data, seed=seed, method=method, config=config, teacher=teacher, folder=folder)
+
+
+def contrast(study: Study, students: Sequence[dict[TeacherBias, Network]], teachers: Sequence[dict[TeacherBias, Network]]) -> Score:
+    """tau over seeds, of students of the shape arm against those of the texture arm."""
+
+    def side(networks: Sequence[dict[TeacherBias, Network]]) -> tuple[Any, int]:
+        rows, images = [], 0
+        for pair in networks:
+            runs = [study.measured(pair[bias]) for bias in BIASES]
+            images = runs[0].images
+            profiles = [np.stack([run.axes[axis].bias for axis in BIAS_AXES]) for run in runs]
+            rows.append(profiles[0] - profiles[1])
+        return np.stack(rows), images
+
+    (student_rows, images), (teacher_rows, _) = side(students), side(teachers)
+    return transfer(Contrast(students=student_rows, teachers=teacher_rows, images=images), study.spec.scoring)
+
+
+def reliability(study: Study, networks: Sequence[Network]) -> float:
+    """V8: correlation of c between odd and even images, over all networks and axes."""
+    halves: tuple[list[float], list[float]] = ([], [])
+    for network in networks:
+        answers = study.answers(network)
+        clean = answers["clean"]
+        for test_set in study.track.test_sets:
+            if test_set.axis not in BIAS_AXES or test_set.diagnostic:
+                continue
+            one = answers[test_set.name]
+            for half, values in enumerate(halves):
+                rows = np.arange(len(one.target)) // study.track.data.num_classes % 2 == half
+                clean_rows = np.arange(len(clean.target)) // study.track.data.num_classes % 2 == half
+                a = float((one.label == one.target)[rows].mean())
+                a0 = float((clean.label == clean.target)[clean_rows].mean())
+                values.append((a - 0.1) / (a0 - 0.1))
+    return float(np.corrcoef(*halves)[0, 1])
+
+
+def profile(study: Study, network: Network) -> dict[str, float]:
+    run = study.measured(network)
+    shares = {"clean": run.clean, "by shape": run.shape, "by texture": run.texture}
+    numbers = {name: float(value[0]) for name, value in shares.items() if value is not None}
+    return {**numbers, **{f"c {axis}": float(run.axes[axis].bias[0]) for axis in BIAS_AXES}}
+
+
+def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
+    results: dict[str, Any] = {"profiles": [], "seeds": list(seeds)}
+    teachers: dict[Family, list[dict[TeacherBias, Network]]] = {family: [] for family in FAMILIES}
+    everyone: list[Network] = []
+    for seed in seeds:
+        for family in FAMILIES:
+            pair = {
+                bias: fit(
+                    study.track,
+                    family,
+                    law_set(study.track, bias, "teacher", seed),
+                    seed=seed,
+                    role="teacher",
+                    bias=bias,
+                    folder=study.work / f"teacher-{family}-{bias}-{seed}",
+                )
+                for bias in BIASES
+            }
+            teachers[family].append(pair)
+            independent = fit(study.track, family, law_set(study.track, "neutral", "student", seed), seed=seed)
+            everyone += [*pair.values(), independent]
+            for name, network in {
+                **{f"{bias} teacher": pair[bias] for bias in BIASES},
+                "independent": independent,
+            }.items():
+                results["profiles"].append({"network": f"{family} {name}", "seed": seed, **profile(study, network)})
+    for family in FAMILIES:
+        gaps = []
+        for pair in teachers[family]:
+            a, b = (study.measured(pair[bias]) for bias in BIASES)
+            gaps.append(math.dist(*([float(run.axes[axis].bias[0]) for axis in BIAS_AXES] for run in (a, b))))
+        results[f"V4 {family} teachers' distance"] = float(np.mean(gaps))
+    results["V8 split-half correlation"] = reliability(study, everyone)
+    for teacher_family, family in PAIRS:
+        direction = f"{teacher_family}-to-{family}"
+        planted = teachers[teacher_family]
+        taught, random = [], []
+        for seed, pair in zip(seeds, planted, strict=True):
+            data = manipulated_set(study.track, seed)
+            neutral = law_set(study.track, "neutral", "student", seed)
+            taught.append({b: distilled(study, pair[b], family, data, seed, f"V9-{b}") for b in BIASES})
+            strangers = {b: random_teacher(study, teacher_family, seed, b) for b in BIASES}
+            random.append({b: distilled(study, strangers[b], family, neutral, seed, f"V10-{b}") for b in BIASES})
+        results[f"V9 {direction}"] = contrast(study, taught, planted).model_dump()
+        results[f"V10 {direction}"] = contrast(study, random, planted).model_dump()
+    return results
+
+
+def as_text(results: dict[str, Any]) -> str:
+    """The study as Markdown."""
+    lines = ["# Validity of the synthetic track", "", f"Tuning seeds {results['seeds']}; made by `study.py`.", ""]
+    columns = [key for key in results["profiles"][0] if key not in ("network", "seed")]
+    lines += ["| network | seed | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    for row in results["profiles"]:
+        cells = " | ".join(f"{row[key]:.3f}" for key in columns)
+        lines.append(f"| {row['network']} | {row['seed']} | {cells} |")
+    lines.append("")
+    for key, value in results.items():
+        if key in ("profiles", "seeds"):
+            continue
+        if isinstance(value, dict):
+            shown = value.get("reason") or f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f})"
+        else:
+            shown = f"{value:.3f}"
+        lines.append(f"- {key}: {shown}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 1001, 1002])
+    parser.add_argument("--work", type=Path, default=Path("runs") / "validity")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    spec = load_spec()
+    track = spec.track("synthetic")
+    sets = build_test_sets("synthetic", track, cache_folder(), source=None, workers=1)
+    study = Study(spec, track, arguments.work, sets, Resampler(spec.scoring.bootstrap_samples))
+    started = time.monotonic()
+    results = run_study(study, arguments.seeds)
+    (HERE / "study.json").write_text(json.dumps(results, indent=1) + "\n")
+    (HERE / "STUDY.md").write_text(as_text(results))
+    print(f"done in {(time.monotonic() - started) / 60:.1f} min; see {HERE / 'STUDY.md'}")
+
+
+if __name__ == "__main__":
+    main()
