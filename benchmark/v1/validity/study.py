@@ -87,7 +87,7 @@ def manipulated_set(track: Track, seed: int) -> TrainingSet:
     ids = np.arange(part) + 1_000_000 * (1 + seed)  # image numbers that no test image has
     grids = [scrambled(base.images, ids, grid=grid) for grid in (2, 4, 8)]
     shuffled = np.stack([grids[row % 3][row] for row in range(part)])
-    local = filled(base.images, Slic(64).maps(base.images))
+    local = filled(base.images, Slic(**track.primary_sets("locality")[0].parameters).maps(base.images)  # type: ignore[arg-type])
     spotted = noisy(base.images, ids, tables.patch, size=8)
     images = np.concatenate([base.images, shape_only, texture_only, local, shuffled, spotted])
     return TrainingSet(images=images, labels=np.tile(base.labels, 6))
