@@ -31,6 +31,10 @@ DEFAULT_OUT = Path("runs")
 SITE = Path("leaderboard") / "site"
 TrackOption = Annotated[str, typer.Option("--track", help="Track of the spec: synthetic or cifar10-32.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder of the records.")]
+MethodsOption = Annotated[
+    str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 SpecOption = Annotated[Path | None, typer.Option("--spec", help="Another spec file than the shipped one (unofficial).")]
 DataRootOption = Annotated[
     Path | None, typer.Option("--data-root", help="Folder that holds CIFAR-10; without it, it is downloaded.")
@@ -52,9 +56,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show traceback
 @app.command(epilog="Example: kdbench run --methods lm --seeds 0-4")
 def run(
     track: TrackOption = "synthetic",
-    methods: Annotated[
-        str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")
-    ] = "",
+    methods: MethodsOption = "",
     directions: Annotated[str, typer.Option("--directions", help="cnn-to-vit, vit-to-cnn, or both with a comma.")] = "",
     seeds: Annotated[str, typer.Option("--seeds", help="Random seeds: 0, or 0,1,2, or 0-4.")] = "0",
     config: Annotated[list[str] | None, typer.Option("--config", help="METHOD.KEY=VALUE, as often as needed.")] = None,
@@ -67,7 +69,7 @@ def run(
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Epochs of teachers and students (unofficial).")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    device: DeviceOption = "auto",
     workers: WorkersOption = None,
     diagnostics: Annotated[
         bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too.")
@@ -85,8 +87,7 @@ def run(
     from kdbench.benchmark import Asked
     from kdbench.benchmark import run as run_benchmark
 
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
+    _check_device(device)
     os.environ["KDBENCH_COMMAND"] = "kdbench " + " ".join(sys.argv[1:])
     asked = Asked(
         track=track,
@@ -188,11 +189,15 @@ def spec(path: Annotated[Path | None, typer.Argument(help="A spec file; without 
 @app.command(epilog="Example: kdbench timing --out timing.json")
 def timing(
     out: Annotated[Path, typer.Option("--out", help="Where the measurements go.")] = DEFAULT_OUT / "timing.json",
+    methods: MethodsOption = "",
+    tracks: Annotated[str, typer.Option("--tracks", help="Track names, with commas (default: all that fit).")] = "",
+    device: DeviceOption = "auto",
 ) -> None:
     """Time a training step of every method, and print ratios to independent."""
     from kdbench.timing import run_timing
 
-    run_timing(out)
+    _check_device(device)
+    run_timing(out, methods=_listed(methods), tracks=_listed(tracks), device=device)
 
 
 @data_app.command("build", epilog="Example: kdbench data build --track cifar10-32 --data-root ~/cifar10")
@@ -251,6 +256,11 @@ def _console() -> "Console":
     return Console(soft_wrap=True)
 
 
+def _check_device(device: str) -> None:
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -258,7 +268,12 @@ def _listed(text: str) -> tuple[str, ...]:
 def _mirror(results: Path) -> None:
     from kdbench.tracking import mirror
 
-    typer.echo(str(mirror(results)))
+    done = mirror(results, invocation=" ".join(["kdbench", *sys.argv[1:]]))
+    typer.echo(
+        f"MLflow: {done.added} records added, {done.replaced} replaced, {done.unchanged} unchanged in {done.uri}"
+    )
+    if done.warning:
+        typer.echo(f"kdbench: warning: {done.warning}", err=True)
 
 
 def _score_and_render(results: Path, spec: Path | None, site: Path) -> None:
