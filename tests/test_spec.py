@@ -15,7 +15,7 @@ from kdbench.spec import BIAS_AXES, SPEC_PATH, Spec, digest, families, load_spec
 Edit = Callable[[dict[str, Any]], object]
 SHIPPED = shipped(*SPEC_PATH).read_text()
 PINNED = {
-    "synthetic": ("51b3855963c84875", "a7ac66485bbccc7e"),
+    "synthetic": ("ecff272670bb38b1", "52b67082761b25ff"),
     "cifar10-32": ("74ba5db054f7140b", "a1c64afab0d1894a"),
     "cifar10-224": ("ed101f3aae62579b", "7c0daac4cb11d54d"),
 }  # training, test sets

@@ -249,7 +249,7 @@ class Drawn:
 
 
 def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: Split) -> dict[str, Integers]:
-    """The neutral law's distractors: 40 % another texture blended in, 30 % another shape's ghost, at .25 to .45."""
+    """Graded distractors: 40 % another texture blended in, 30 % another shape's ghost, at .25 to .45."""
     kind = draws.choose(17, 10)
     strength = 64 + draws.choose(18, 52)  # 64/256 = .25 to 115/256 = .45
     other_texture = (texture + 1 + draws.choose(19, NUM_CLASSES - 1)) % NUM_CLASSES
@@ -268,8 +268,9 @@ def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: S
 def training_images(law: Law, *stream: str | int, count: int, look: Look, tables: Tables | None = None) -> Drawn:
     """The training set of a law.
 
-    `neutral`: shape and texture agree; graded distractors, the label is the dominant class (for students).
-    `shape`, `texture`: half of the images congruent, half cue-conflict; the label follows the named cue (for teachers).
+    `neutral`: shape and texture agree (for students). `shape`, `texture`: half of the images congruent, half
+    cue-conflict; the label follows the named cue (for teachers). All three have graded distractors; dominant cues
+    decide the label.
 
     Args:
         law: which of the three.
@@ -284,7 +285,7 @@ def training_images(law: Law, *stream: str | int, count: int, look: Look, tables
     other = (labels + 1 + draws.choose(0, NUM_CLASSES - 1)) % NUM_CLASSES
     rival = np.where(draws.choose(1, 2) == 1, other, labels) if law != "neutral" else labels
     shapes, textures = (rival, labels) if law == "texture" else (labels, rival)
-    distractors = _distractors(draws, shapes, textures, "train") if law == "neutral" else {}
+    distractors = _distractors(draws, shapes, textures, "train")
     scenes = draws.scenes(draws.shape_mask(shapes), draws.texture_fill(textures, "train"), **distractors)
     return Drawn(render(tables, scenes, look), labels, shapes, textures)
 
