@@ -87,7 +87,8 @@ def manipulated_set(track: Track, seed: int) -> TrainingSet:
     ids = np.arange(part) + 1_000_000 * (1 + seed)  # image numbers that no test image has
     grids = [scrambled(base.images, ids, grid=grid) for grid in (2, 4, 8)]
     shuffled = np.stack([grids[row % 3][row] for row in range(part)])
-    local = filled(base.images, Slic(**track.primary_sets("locality")[0].parameters).maps(base.images)  # type: ignore[arg-type])
+    slic = Slic(**track.primary_sets("locality")[0].parameters)  # type: ignore[arg-type]
+    local = filled(base.images, slic.maps(base.images))
     spotted = noisy(base.images, ids, tables.patch, size=8)
     images = np.concatenate([base.images, shape_only, texture_only, local, shuffled, spotted])
     return TrainingSet(images=images, labels=np.tile(base.labels, 6))
@@ -110,7 +111,9 @@ def distilled(study: Study, teacher: Network, family: Family, data: TrainingSet,
     return fit(study.track, family, data, seed=seed, method=method, config=config, teacher=teacher, folder=folder)
 
 
-def contrast(study: Study, students: Sequence[dict[TeacherBias, Network]], teachers: Sequence[dict[TeacherBias, Network]]) -> Score:
+def contrast(
+    study: Study, students: Sequence[dict[TeacherBias, Network]], teachers: Sequence[dict[TeacherBias, Network]]
+) -> Score:
     """tau over seeds, of students of the shape arm against those of the texture arm."""
 
     def side(networks: Sequence[dict[TeacherBias, Network]]) -> tuple[Any, int]:
