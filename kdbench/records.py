@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Final, Literal
 from zipfile import BadZipFile
 
 import numpy as np
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kdbench.errors import RecordError
 from kdbench.spec import Direction, Family, TeacherBias
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 RESULT, PREDICTIONS, WEIGHTS, LOGITS, LOG = (
     "result.json",
     "predictions.npz",
@@ -112,7 +112,7 @@ class Record(_Frozen):
             `seconds`, ...).
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
     role: Literal["teacher", "student"]
     track: str

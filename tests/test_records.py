@@ -127,3 +127,11 @@ def test_truncated_predictions_are_refused(tmp_path: Path, share: float) -> None
     (folder / PREDICTIONS).write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(RecordError, match="delete"):
         read_predictions(folder)
+
+
+def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    raw = json.loads((folder / RESULT).read_text())
+    (folder / RESULT).write_text(json.dumps({**raw, "schema_version": 2}))
+    with pytest.raises(RecordError, match="schema_version"):
+        read_record(folder)
