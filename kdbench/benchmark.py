@@ -67,6 +67,7 @@ def cache_folder() -> Path:
 def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     """Checks what was asked for and expands it; InputError in one sentence if something is wrong. Trains nothing."""
     from kdbench.environment import choose_device
+    from kdbench.training.networks import check_shipped_weights
 
     spec = load_spec(asked.spec)
     track, reasons = with_overrides(
@@ -79,6 +80,7 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
             f"track {asked.track!r} has images of {track.data.image_size} pixels, "
             f"and this version runs tracks of {LARGEST_IMAGE}"
         )
+    check_shipped_weights(track)
     device = choose_device(asked.device)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
     directions = _directions(asked.directions, track.directions)

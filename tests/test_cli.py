@@ -1,6 +1,7 @@
 """The command line says what is wrong in one sentence, with exit code 2, and starts nothing."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -72,6 +73,15 @@ def test_a_spec_with_an_unknown_key_is_refused_with_the_allowed_ones(tmp_path: P
     path = tmp_path / "spec.toml"
     path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace("student_epochs", "student_epoch", 1))
     assert_refused(kdbench("spec", str(path)), "spec.toml", "tracks.synthetic.training", "student_epochs")
+
+
+def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    path = tmp_path / "spec.toml"
+    text = shipped("benchmark", "v1", "spec.toml").read_text()
+    path.write_text(re.sub(r'weights_sha256 = "[0-9a-f]+"', f'weights_sha256 = "{"0" * 64}"', text))
+    result = kdbench("run", "--spec", str(path), "--out", str(tmp_path / "runs"))
+    assert_refused(result, "synthetic-cnn.safetensors", "sha256", "restore the shipped file")
+    assert not list(tmp_path.rglob("result.json"))
 
 
 def test_a_results_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

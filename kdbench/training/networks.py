@@ -27,8 +27,19 @@ def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = 
             spec.architecture, spec.arguments, num_classes=track.data.num_classes, cifar_stem=spec.cifar_stem
         )
     if pretrained and spec.weights is not None:
-        load_trunk(model, spec, shipped("benchmark", "v1", "weights", spec.weights))
+        load_trunk(model, spec, _shipped_weights(spec.weights))
     return Backbone(model, family)
+
+
+def check_shipped_weights(track: Track) -> None:
+    """Compares the weights that a track starts from with the spec's digests; DataError names the file that differs."""
+    for spec in (track.backbones.cnn, track.backbones.vit):
+        if spec.weights is not None:
+            read_weights(_shipped_weights(spec.weights), spec.weights_sha256)
+
+
+def _shipped_weights(name: str) -> Path:
+    return shipped("benchmark", "v1", "weights", name)
 
 
 def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:

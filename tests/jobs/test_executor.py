@@ -7,42 +7,17 @@ import pytest
 from kdbench.jobs.executor import LocalExecutor, Setting
 from kdbench.jobs.job import Job
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import Digests, Environment, Record, Status, write_record
+from kdbench.records import Record, Status, write_record
+from tests.examples import a_record
 from tests.jobs.test_matrix import plan
-
-ENVIRONMENT = Environment(
-    kdbench="0",
-    python="3",
-    torch="2",
-    timm="1",
-    numpy="2",
-    platform="p",
-    processor="c",
-    device="cpu",
-    device_class="cpu-float32",
-    threads=1,
-)
 
 
 def record_of(job: Job) -> Record:
     run = job.run
     status, reason = job.failure or ("ok", "")
-    return Record(
-        run_id=run.run_id,
-        role=run.role,
-        track=run.track_name,
-        family=run.family,
-        direction=run.direction,
-        teacher_bias=run.teacher_bias,
-        method=run.submission.name,
-        config={},
-        seed=run.seed,
-        teacher_run_id=run.teacher.run_id if run.teacher else None,
-        status=status,
-        reason=reason,
-        digests=Digests(training="t", testsets="s", code="c"),
-        environment=ENVIRONMENT,
-    )
+    teacher = run.teacher.run_id if run.teacher else None
+    who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
+    return a_record(**who, status=status, reason=reason)
 
 
 class PretendHandle:
