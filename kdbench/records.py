@@ -110,6 +110,9 @@ class Record(_Frozen):
         unofficial: why the run cannot be ranked; empty for an official run.
         curves: for each epoch, mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
             `seconds`, ...).
+        control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
+            `teacher_bias` of a random teacher and of its students says whose place it takes.
+        scalars: numbers of the whole run, by the names that `kdbench.evaluation` documents.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -134,6 +137,8 @@ class Record(_Frozen):
     parameters: int = 0
     curves: tuple[dict[str, float], ...] = ()
     test: dict[str, SetResult] = {}
+    control: bool = False
+    scalars: dict[str, float] = {}
 
     @property
     def official(self) -> bool:

@@ -135,3 +135,12 @@ def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
     (folder / RESULT).write_text(json.dumps({**raw, "schema_version": 2}))
     with pytest.raises(RecordError, match="schema_version"):
         read_record(folder)
+
+
+def test_a_record_from_before_there_were_controls_is_of_an_ordinary_run(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    raw = json.loads((folder / RESULT).read_text())
+    for field in ("control", "scalars"):
+        del raw[field]
+    (folder / RESULT).write_text(json.dumps(raw))
+    assert read_record(folder) == a_record(control=False, scalars={})
