@@ -5,12 +5,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from kdbench.environment import choose_device
 from kdbench.errors import InputError, KdbenchError
 from kdbench.records import atomic_file
 from kdbench.resources import shipped
@@ -45,6 +45,14 @@ class StepTime:
     ratio: float | None
 
 
+@dataclass(frozen=True)
+class Timings:
+    """The timing suite's result, and the machine it was made on in words."""
+
+    machine: str
+    steps: tuple[StepTime, ...]
+
+
 def run_timing(
     out: Path,
     *,
@@ -66,6 +74,8 @@ def run_timing(
         InputError: pytest-benchmark is not installed, or a method or track is unknown.
         KdbenchError: a method's step failed. What could be timed is stored and said before.
     """
+    from kdbench.environment import choose_device
+
     if find_spec("pytest_benchmark") is None:
         raise InputError("kdbench timing needs pytest-benchmark; install it with: pip install 'kdbench[dev]'")
     say("Timing a training step of each method (a minute or two; best on an idle machine)")
@@ -76,7 +86,7 @@ def run_timing(
             raise InputError(f"nothing was timed: {_last_error(done.stdout + done.stderr)}")
         with atomic_file(out) as file:
             file.write(_without_host_name(measured.read_bytes()))
-    times = read_timing(out)
+    times = read_timings(out).steps
     for line in table(times):
         say(line)
     say(f"measurements: {out}")
@@ -118,19 +128,27 @@ def _last_error(output: str) -> str:
     return (telling or lines or ["pytest printed nothing"])[-1].removeprefix("E ").strip()
 
 
-def read_timing(path: Path) -> tuple[StepTime, ...]:
-    """The step times in a file that `run_timing` wrote; InputError if it is missing or of another layout."""
+def read_timings(path: Path) -> Timings:
+    """What `run_timing` wrote; InputError if the file is missing or of another layout."""
     try:
-        measured = json.loads(path.read_bytes())["benchmarks"]
-        plain = [_step_time(one["extra_info"], one["stats"]) for one in measured]
+        measured = json.loads(path.read_bytes())
+        steps = [_step_time(one["extra_info"], one["stats"]) for one in measured["benchmarks"]]
+        return Timings(_machine(measured.get("machine_info") or {}), with_ratios(steps))
     except OSError as error:
-        raise InputError(f"timing file {path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"timing file {path} cannot be read: {error.strerror}; make it with `kdbench timing`"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is not a timing file; make one with `kdbench timing`") from error
-    return with_ratios(plain)
 
 
-def _step_time(what: dict[str, str | int], stats: dict[str, float]) -> StepTime:
+def _machine(info: Mapping[str, Any]) -> str:
+    processor = (info.get("cpu") or {}).get("brand_raw")
+    python = info.get("python_version") and f"Python {info['python_version']}"
+    return ", ".join(str(part) for part in (processor, info.get("system"), info.get("machine"), python) if part)
+
+
+def _step_time(what: Mapping[str, str | int], stats: Mapping[str, float]) -> StepTime:
     return StepTime(
         track=str(what["track"]),
         direction=str(what["direction"]),
@@ -152,8 +170,7 @@ def with_ratios(times: Sequence[StepTime]) -> tuple[StepTime, ...]:
 
 
 def _with_ratio(one: StepTime, independent: float | None) -> StepTime:
-    ratio = one.median / independent if independent else None
-    return StepTime(**{**vars(one), "ratio": ratio})
+    return replace(one, ratio=one.median / independent if independent else None)
 
 
 def table(times: Sequence[StepTime]) -> list[str]:

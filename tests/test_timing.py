@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError, KdbenchError
-from kdbench.timing import StepTime, read_timing, run_timing, table, with_ratios
+from kdbench.timing import StepTime, read_timings, run_timing, table, with_ratios
 
 
 def a_time(method: str, median: float, direction: str = "cnn-to-vit") -> StepTime:
@@ -43,12 +43,12 @@ def test_the_table_says_milliseconds_spread_and_number_of_steps() -> None:
 def test_a_file_of_another_layout_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "timing.json").write_text(text)
     with pytest.raises(InputError, match="not a timing file"):
-        read_timing(tmp_path / "timing.json")
+        read_timings(tmp_path / "timing.json")
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read_timing(tmp_path / "timing.json")
+        read_timings(tmp_path / "timing.json")
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_step_is_timed_and_a_broken_method_keeps_nobody_out(tmp_path: Path) ->
     methods = ["independent", str(tmp_path / "broken.py")]
     with pytest.raises(KdbenchError, match="broken"):
         run_timing(out, methods=methods, tracks=["synthetic"], device="cpu", say=lines.append)
-    times = read_timing(out)
+    times = read_timings(out).steps
     assert {(one.method, one.direction) for one in times} == {
         ("independent", "cnn-to-vit"),
         ("independent", "vit-to-cnn"),

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView, board_views
 from kdbench.leaderboard.charts import CurveRow, ProfileChart, curve_rows, forest, profile_charts
-from kdbench.leaderboard.costs import CostLine, cost_lines, read_timings
+from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.provenance import Provenance, failed_runs, provenance_of
 from kdbench.leaderboard.published import read_published
 from kdbench.leaderboard.stimuli import Gallery, track_stimuli
@@ -19,6 +19,7 @@ from kdbench.records import Record, atomic_file
 from kdbench.resources import shipped
 from kdbench.scoring.scores import Scores
 from kdbench.spec import Spec
+from kdbench.timing import read_timings
 
 PAGE = "index.html"
 TEMPLATES = ("leaderboard", "templates")

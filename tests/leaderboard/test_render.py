@@ -301,19 +301,22 @@ def test_papers_tables_are_shown_as_published_with_the_reason_why_unranked(full:
 def test_timing_suite_gives_ratios_to_independent(tmp_path: Path) -> None:
     def step(method: str, median: float) -> dict[str, object]:
         stats = {"median": median, "q1": median * 0.9, "q3": median * 1.1, "rounds": 20}
-        facts = {"method": method, "direction": "cnn-to-vit", "track": "synthetic"}
+        facts = {"method": method, "direction": "cnn-to-vit", "track": "synthetic", "device": "cpu", "batch_size": 64}
         return {"name": f"step[{method}]", "group": None, "params": None, "extra_info": facts, "stats": stats}
 
     timing = tmp_path / "timing.json"
-    timing.write_text(json.dumps({"machine_info": {}, "benchmarks": [step("lm", 0.3), step("independent", 0.2)]}))
+    timing.write_text(
+        json.dumps({"machine_info": {"system": "Linux"}, "benchmarks": [step("lm", 0.3), step("independent", 0.2)]})
+    )
     page = render(examples.full_scores(), tmp_path, timing=timing)
-    assert "lm synthetic, cnn-to-vit 300 ms 270 ms to 330 ms 20 1.50×" in page.text
+    assert "lm synthetic, cnn-to-vit, cpu 300 ms 270 ms to 330 ms 20 1.50×" in page.text
+    assert "Machine: Linux." in page.text
 
 
 def test_damaged_timing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
     timing = tmp_path / "timing.json"
     timing.write_text('{"benchmarks": [{}]}')
-    with pytest.raises(InputError, match=r"timing\.json cannot be read.*nox -s timing"):
+    with pytest.raises(InputError, match=r"timing\.json is not a timing file.*kdbench timing"):
         render(examples.full_scores(), tmp_path, timing=timing)
 
 
