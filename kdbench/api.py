@@ -7,14 +7,24 @@ and `loss`; the harness owns data, optimiser, schedule, precision, budget and ev
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
 BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
-OutputField = Literal["logits", "pooled", "feature_map", "stages", "attention"]
+OutputField = Literal["logits", "pooled", "feature_map", "dense_logits", "stages", "attention"]
+
+
+class Term(NamedTuple):
+    """One part of a loss: the scalar `value` as its paper defines it, and the `weight` it enters the sum with."""
+
+    value: Tensor
+    weight: float = 1.0
+
+
+Losses = Tensor | Mapping[str, Tensor | Term]
 
 
 @dataclass(frozen=True)
@@ -42,15 +52,17 @@ class Output:
         logits: (B, C) float.
         pooled: (B, F) the vector the classifier reads: global average (CNN), class token after the final norm (ViT).
         feature_map: (B, F, h, w) the last map: stage 4 (CNN), patch tokens after the final norm on their grid (ViT).
+        dense_logits: (B, C, h, w) what the network's own classifier says at every position of `feature_map`; for a CNN
+            their mean over positions is `logits`.
         stages: four maps (B, F_i, h_i, w_i), shallow to deep. CNN: the four stages. ViT: the patch tokens after the
-            blocks
-            that end each quarter of the depth.
+            blocks that end each quarter of the depth.
         attention: the last block's (q, k, v), each (B, heads, prefix + patches, head width), ViT only; None for a CNN.
     """
 
     logits: Tensor
     pooled: Tensor | None = None
     feature_map: Tensor | None = None
+    dense_logits: Tensor | None = None
     stages: tuple[Tensor, ...] | None = None
     attention: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -119,7 +131,7 @@ class Run(Protocol):
         """Updates of the student done so far."""
 
     def student_forward(self, images: Tensor) -> Output:
-        """The student's output with gradient, counted and timed."""
+        """The student's output with gradient, counted and timed. In `prepare` without gradient, in evaluation mode."""
 
     def teacher_forward(self, images: Tensor) -> Output:
         """The teacher's output without gradient, counted and timed."""
@@ -127,9 +139,12 @@ class Run(Protocol):
     def batches(self, n: int) -> Iterator[Batch]:
         """Draws `n` training batches; counted against `prepare_examples`, so only `prepare` may call it."""
 
-    def backward_and_step(self, losses: Tensor | Mapping[str, Tensor]) -> None:
-        """Back-propagates the sum of `losses` and updates the student once; each term's mean over the epoch is
-        recorded."""
+    def backward_and_step(self, losses: Losses) -> None:
+        """Back-propagates the weighted sum of `losses` and updates the student once.
+
+        Of each term the record gets the epoch's mean, raw and weighted, and once an epoch the norm of its weighted
+        gradient on the student's trunk (all but the classifier).
+        """
 
     def log(self, **scalars: float | Tensor) -> None:
         """Records numbers of this step; the epoch's mean goes to the record."""
@@ -139,9 +154,9 @@ class Method(nn.Module):
     """A distillation method. Subclass it once a file; see `benchmark/submissions/lm.py` for the shape to aim for.
 
     Modules and buffers created in `__init__` are trained by the student's optimiser unless `optimizers` gives them
-    one of their
-    own; they are checkpointed, and thrown away when training ends. Draw random numbers from torch alone: its state is
-    checkpointed too.
+    one of their own; they are checkpointed, and thrown away when training ends. Draw random numbers from torch alone:
+    its state is checkpointed too. A task that the method cannot work on, such as two networks whose grids do not match,
+    is a ValueError in `__init__`: it is raised before anything is trained.
     """
 
     name: ClassVar[str]
@@ -158,9 +173,9 @@ class Method(nn.Module):
         self.task = task
         self.config = config
 
-    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Tensor | Mapping[str, Tensor]:
-        """The training loss, one scalar or named scalars that are summed. `teacher` is None if `uses_teacher` is
-        False."""
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
+        """The training loss: one scalar, or named ones that are summed by their weights. `teacher` is None if
+        `uses_teacher` is False."""
         raise NotImplementedError(f"{type(self).__name__} defines neither `loss` nor `step`")
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:

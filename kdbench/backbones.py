@@ -1,12 +1,11 @@
 """timm models behind one `Output`.
 
 A `Backbone` computes nothing of its own: features are read with hooks from the model's one ordinary forward pass, so
-    parameters
-and logits are those of plain timm.
+parameters and logits are those of plain timm.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,7 @@ from kdbench.api import Output, OutputField, Shapes
 
 Family = Literal["cnn", "vit"]
 NUM_STAGES = 4
-ALL_FIELDS: frozenset[OutputField] = frozenset({"logits", "pooled", "feature_map", "stages", "attention"})
+ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField))
 
 
 def create_model(
@@ -94,6 +93,8 @@ class Backbone(nn.Module):
             fields["pooled"] = F.adaptive_avg_pool2d(self._seen["stage3"], 1).flatten(1)
         if "feature_map" in needs:
             fields["feature_map"] = self._seen["stage3"]
+        if "dense_logits" in needs:
+            fields["dense_logits"] = self._classified(self._seen["stage3"])
         if "stages" in needs:
             fields["stages"] = tuple(self._seen[f"stage{k}"] for k in range(NUM_STAGES))
         return fields
@@ -104,6 +105,8 @@ class Backbone(nn.Module):
             fields["pooled"] = cast(Any, self.model).forward_head(features, pre_logits=True)
         if "feature_map" in needs:
             fields["feature_map"] = self._grid(self._seen["norm"])
+        if "dense_logits" in needs:
+            fields["dense_logits"] = self._classified(self._grid(self._seen["norm"]))
         if "stages" in needs:
             fields["stages"] = tuple(self._grid(self._seen[f"stage{k}"]) for k in range(NUM_STAGES))
         if "attention" in needs:
@@ -113,6 +116,11 @@ class Backbone(nn.Module):
             q, k, v = packed.view(batch, tokens, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4)
             fields["attention"] = (q, k, v)
         return fields
+
+    def _classified(self, feature_map: Tensor) -> Tensor:
+        """(B, C, h, w): the classifier at every position of a (B, F, h, w) map."""
+        classifier = cast(Any, self.model).get_classifier()
+        return cast(Tensor, classifier(feature_map.movedim(1, -1))).movedim(-1, 1)
 
     def _grid(self, tokens: Tensor) -> Tensor:
         """(B, prefix + g * g, D) tokens as the (B, D, g, g) map of the patches."""

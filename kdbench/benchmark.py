@@ -84,6 +84,7 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     device = choose_device(asked.device)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
     directions = _directions(asked.directions, track.directions)
+    _check_methods(submissions, directions, track, asked.limit_train or track.data.num_train)
     request = Request(
         track_name=asked.track,
         track=track,
@@ -235,6 +236,19 @@ def _submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, Any]])
             f"running: {', '.join(s.name for s in submissions)}"
         )
     return submissions
+
+
+def _check_methods(
+    submissions: Sequence[Submission], directions: Sequence[Direction], track: Track, num_train: int
+) -> None:
+    from kdbench.submissions import load_submission
+    from kdbench.training.preflight import check_method
+
+    for submission in submissions:
+        assert submission.path is not None
+        method = load_submission(submission.path)
+        for direction in set(directions) & set(submission.directions):
+            check_method(method, submission.config, track, direction, num_train)
 
 
 def _teacher_submission() -> Submission:

@@ -78,9 +78,9 @@ def test_kd_loss_tends_to_the_squared_distance_of_centred_logits_as_temperature_
 def test_logit_matching_weighs_both_terms_as_its_config_says() -> None:
     method = LogitMatching(a_task(), LogitMatching.Config(temperature=2.0, distill_weight=0.75))
     student, teacher = logits(0), logits(1)
-    terms = method.loss(a_batch(), Output(student), Output(teacher))
-    assert terms["cross_entropy"].item() == pytest.approx(0.25 * F.cross_entropy(student, torch.arange(4)).item())
-    assert terms["distillation"].item() == pytest.approx(0.75 * kd_loss(student, teacher, 2.0).item())
+    terms: Any = method.loss(a_batch(), Output(student), Output(teacher))
+    assert terms["cross_entropy"] == (F.cross_entropy(student, torch.arange(4)), 0.25)
+    assert terms["distillation"] == (kd_loss(student, teacher, 2.0), 0.75)
 
 
 @pytest.mark.parametrize("values", [{"temperature": 0.0}, {"temperature": -1.0}, {"distill_weight": 1.1}])
@@ -91,7 +91,7 @@ def test_logit_matching_refuses_settings_without_meaning(values: dict[str, float
 
 def test_independent_is_cross_entropy_and_asks_for_no_teacher() -> None:
     uniform = torch.zeros(4, 10)
-    terms = Independent(a_task(), Independent.Config()).loss(a_batch(), Output(uniform), None)
+    terms: Any = Independent(a_task(), Independent.Config()).loss(a_batch(), Output(uniform), None)
     assert list(terms) == ["cross_entropy"]
     assert terms["cross_entropy"].item() == pytest.approx(np.log(10))
     assert not Independent.uses_teacher

@@ -122,6 +122,18 @@ def test_a_cnn_pools_its_feature_map() -> None:
     torch.testing.assert_close(output.stages[3], output.feature_map)
 
 
+def test_the_dense_logits_of_a_cnn_average_to_its_logits() -> None:
+    output = a_backbone("synthetic", "cnn").eval()(images(), ALL_FIELDS)
+    torch.testing.assert_close(output.dense_logits.mean(dim=(2, 3)), output.logits)
+
+
+def test_the_dense_logits_of_a_vit_are_its_classifier_on_every_patch() -> None:
+    backbone: Any = a_backbone("synthetic", "vit").eval()
+    output = backbone(images(), ALL_FIELDS)
+    one = backbone.model.get_classifier()(output.feature_map[:, :, 2, 5])
+    torch.testing.assert_close(output.dense_logits[:, :, 2, 5], one)
+
+
 def test_patch_tokens_lie_on_the_grid_in_the_order_of_the_image() -> None:
     """With the blocks switched off a token knows its own patch alone, so a change of one patch shows in one place."""
     backbone: Any = a_backbone("synthetic", "vit").eval()

@@ -1,12 +1,10 @@
 """The student trained alone: cross-entropy under the budget of every distilled run, the zero of every comparison."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import Batch, Method, Output
+from kdbench.api import Batch, Losses, Method, Output
 
 
 class Independent(Method):
@@ -22,5 +20,5 @@ class Independent(Method):
     class Config:
         pass
 
-    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Mapping[str, Tensor]:  # noqa: ARG002
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:  # noqa: ARG002
         return {"cross_entropy": F.cross_entropy(student.logits, batch.labels)}

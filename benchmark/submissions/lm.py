@@ -6,13 +6,12 @@ T^2 keeps the gradient's size independent of T. Defaults T = 4 and a = 0.9 are t
 The paper that this benchmark follows states neither.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import BOTH, Batch, Method, Output
+from kdbench.api import BOTH, Batch, Losses, Method, Output, Term
 
 
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -51,10 +50,10 @@ class LogitMatching(Method):
 
     config: Config
 
-    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
         weight = self.config.distill_weight
         return {
-            "cross_entropy": (1 - weight) * F.cross_entropy(student.logits, batch.labels),
-            "distillation": weight * kd_loss(student.logits, teacher.logits, self.config.temperature),
+            "cross_entropy": Term(F.cross_entropy(student.logits, batch.labels), 1 - weight),
+            "distillation": Term(kd_loss(student.logits, teacher.logits, self.config.temperature), weight),
         }

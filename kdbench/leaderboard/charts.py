@@ -1,5 +1,6 @@
 """Geometry of the page's charts, in percent of their width or height. Drawing is the templates' part."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +13,7 @@ from kdbench.spec import Axis, TeacherBias
 
 Role = Literal["teacher", "independent", "student"]
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-NOT_PLOTTED = ("seconds", "learning_rate")
+NOT_PLOTTED = re.compile(r"^(seconds|learning_rate|gradient_norm_.*)$|_weighted$")
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,7 @@ def runs_of(row: RowView, records: Sequence[Record]) -> list[Record]:
 
 
 def _panels(runs: Sequence[Record]) -> tuple[Panel, ...]:
-    quantities = {key for run in runs for epoch in run.curves for key in epoch if key not in NOT_PLOTTED}
+    quantities = {key for run in runs for epoch in run.curves for key in epoch if not NOT_PLOTTED.search(key)}
     return tuple(_panel(key, runs) for key in sorted(quantities, key=lambda key: ("accuracy" not in key, key)))
 
 

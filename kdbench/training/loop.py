@@ -184,11 +184,10 @@ class _Training:
             raise BudgetExceeded("`prepare` changed the student")
 
     def _epochs(self, elapsed: float, progress: Progress) -> float:
-        """Trains what is left; `elapsed` are the seconds that an interrupted epoch took already. Returns all
-        seconds."""
+        """Trains what is left; `elapsed` are the seconds that an interrupted epoch took. Returns all seconds."""
         metered, per_epoch = self.metered, self.batches.per_epoch
         while metered.step < metered.total_steps:
-            epoch_start = last_saved = self.stopwatch.now()
+            last_saved, epoch_start = self.stopwatch.now(), self._worked()
             batches = self.batches.epoch(metered.epoch, first=metered.step % per_epoch)
             while True:
                 with self.stopwatch.part("data"):
@@ -199,8 +198,8 @@ class _Training:
                 progress(metered.step, metered.total_steps)
                 if self.stopwatch.now() - last_saved > CHECKPOINT_SECONDS and metered.step % per_epoch:
                     last_saved = self.stopwatch.now()
-                    self._checkpoint(elapsed + last_saved - epoch_start)
-            self.epoch_seconds.append(elapsed + self.stopwatch.now() - epoch_start)
+                    self._checkpoint(elapsed + self._worked() - epoch_start)
+            self.epoch_seconds.append(elapsed + self._worked() - epoch_start)
             elapsed = 0.0
             rate = self.metered.schedule.get_last_lr()[0]
             self.curves.append(
@@ -208,6 +207,10 @@ class _Training:
             )
             self._checkpoint(0.0)
         return sum(self.epoch_seconds)
+
+    def _worked(self) -> float:
+        """Seconds on the clock without those spent on diagnostics, which no method is charged for."""
+        return self.stopwatch.now() - self.stopwatch.read().get("diagnostics", 0.0)
 
     def _checkpoint(self, epoch_elapsed: float) -> None:
         progress = {"curves": self.curves, "epoch_seconds": self.epoch_seconds, "epoch_elapsed": epoch_elapsed}

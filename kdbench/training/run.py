@@ -3,12 +3,12 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from kdbench.api import Batch, Method, Output
+from kdbench.api import Batch, Losses, Method, Output, Term
 from kdbench.backbones import Backbone
 from kdbench.records import Budget
 from kdbench.spec import BackboneSpec, Training
@@ -55,6 +55,8 @@ class MeteredRun:
         self._batches, self._training, self._device = batches, training, device
         self.own_optimizers = dict(method.optimizers())
         self.optimizer = make_optimizer(self._trained_parameters(), backbone)
+        classifier = {id(p) for p in cast(Any, student.model).get_classifier().parameters()}
+        self._trunk = [p for p in student.parameters() if id(p) not in classifier]
         self._clipped = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: rate_factor(min(step, total_steps - 1), total_steps, training.warmup)
@@ -95,10 +97,10 @@ class MeteredRun:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
 
     def student_forward(self, images: Tensor) -> Output:
-        with self.stopwatch.part("student"), self.autocast():
+        with self.stopwatch.part("student"), self.autocast(), torch.set_grad_enabled(not self._preparing):
             output: Output = self.student(images, self.method.needs)
         self.counts["student_forward_images"] += len(images)
-        if torch.is_grad_enabled():
+        if output.logits.requires_grad:
             self._graph_images += len(images)
         return output
 
@@ -130,9 +132,11 @@ class MeteredRun:
     def prepare(self) -> None:
         """Runs the method's own stage before training."""
         self._preparing = True
+        self.student.eval()
         started = self.stopwatch.now()
         self.method.prepare(self)
         self.stopwatch.add("prepare", self.stopwatch.now() - started)
+        self.student.train()
         self._preparing = False
 
     def train_on(self, batch: Batch) -> None:
@@ -144,13 +148,16 @@ class MeteredRun:
         if self.step != before + 1:
             raise BudgetExceeded(f"a step must update the student once, it did {self.step - before} times")
 
-    def backward_and_step(self, losses: Tensor | Mapping[str, Tensor]) -> None:
+    def backward_and_step(self, losses: Losses) -> None:
         if self._preparing:
             raise BudgetExceeded("`prepare` may not update the student")
         if self.step >= self.total_steps:
             raise BudgetExceeded(f"more than {self.total_steps} updates of the student")
-        terms = dict(losses) if isinstance(losses, Mapping) else {"loss": losses}
-        total = torch.stack([term.float() for term in terms.values()]).sum()
+        terms = losses if isinstance(losses, Mapping) else {"loss": losses}
+        weighted = {name: t.value.float() * t.weight if isinstance(t, Term) else t.float() for name, t in terms.items()}
+        if self.step % self._batches.per_epoch == 0:
+            self._log_gradient_norms(weighted)
+        total = torch.stack(list(weighted.values())).sum()
         with self.stopwatch.part("student"):
             self.optimizer.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
@@ -161,7 +168,23 @@ class MeteredRun:
         self.counts["student_backward_images"] += self._graph_images
         self.counts["steps"] += 1
         self._graph_images = 0
-        self.log(**{**terms, "loss": total})
+        for name, term in terms.items():
+            if isinstance(term, Term):
+                self.log(**{name: term.value, f"{name}_weighted": weighted[name]})
+            else:
+                self.log(**{name: term})
+        self.log(loss=total)
+
+    def _log_gradient_norms(self, weighted: Mapping[str, Tensor]) -> None:
+        """Records the norm of each term's gradient on the student's trunk; the graph stays for the update."""
+        with self.stopwatch.part("diagnostics"):
+            for name, term in weighted.items():
+                norm = torch.zeros((), device=self._device)
+                if term.requires_grad:
+                    gradients = torch.autograd.grad(term, self._trunk, retain_graph=True, allow_unused=True)
+                    norms = [torch.linalg.vector_norm(g.float()) for g in gradients if g is not None]
+                    norm = torch.linalg.vector_norm(torch.stack([norm, *norms]))
+                self.log(**{f"gradient_norm_{name}": norm})
 
     def log(self, **scalars: float | Tensor) -> None:
         for name, value in scalars.items():

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdbench.api import Batch, Output, Run
+from kdbench.api import Batch, Losses, Output, Run, Term
 from kdbench.data.training_sets import TrainingSet
 from kdbench.records import WEIGHTS
 from kdbench.submissions import load_submission
@@ -113,6 +113,41 @@ def test_training_learns(make: Make, data: TrainingSet) -> None:
     assert outcome.curves[-1]["loss"] < outcome.curves[0]["loss"]
 
 
+class Weighted(Supervised):
+    """Two terms that say the same, one of them twice as loud, and one that does not reach the student."""
+
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
+        loss = F.cross_entropy(student.logits, batch.labels)
+        return {"plain": loss, "loud": Term(loss, 2.0), "deaf": Term(torch.tensor(7.0), 0.5)}
+
+
+def test_terms_are_recorded_raw_and_weighted_with_the_norm_of_their_gradient_on_the_trunk(
+    make: Make, data: TrainingSet
+) -> None:
+    epoch = train(make(Weighted), data, silent).curves[0]
+    assert epoch["loud"] == pytest.approx(epoch["plain"])
+    assert epoch["loud_weighted"] == pytest.approx(2 * epoch["plain"])
+    assert epoch["loss"] == pytest.approx(3 * epoch["plain"] + 3.5)
+    assert epoch["gradient_norm_plain"] > 0
+    assert epoch["gradient_norm_loud"] == pytest.approx(2 * epoch["gradient_norm_plain"])
+    assert epoch["gradient_norm_deaf"] == 0
+
+
+class LooksFirst(Supervised):
+    """Asks the student and draws random numbers in `prepare`, which may not change what is trained."""
+
+    def prepare(self, run: Run) -> None:
+        for batch in run.batches(2):
+            assert not run.student_forward(batch.images).logits.requires_grad
+
+
+def test_asking_the_student_in_prepare_changes_no_weight(make: Make, data: TrainingSet) -> None:
+    plain, looking = make(place="plain"), make(LooksFirst, place="looking")
+    train(plain, data, silent)
+    assert train(looking, data, silent).budget.prepare_examples == 2 * BATCH
+    assert_same_weights(plain, looking)
+
+
 class UpdatesTwice(Supervised):
     def step(self, run: Run, batch: Batch) -> None:
         super().step(run, batch)
@@ -145,7 +180,7 @@ class ChangesTheTeacher(Supervised):
 
 
 class Explodes(Supervised):
-    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Mapping[str, Tensor]:
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         return {"explosion": student.logits.sum() * float("inf")}
 
 
