@@ -194,6 +194,10 @@ def _ripples(rng: np.random.Generator) -> Floats:
     return np.sin(2 * math.pi * np.hypot(x % 40 - 20, y % 40 - 20) / 5.0 + 0.7 * _smooth(rng, 6))
 
 
+def _clouds(rng: np.random.Generator) -> Floats:
+    return sum((_smooth(rng, sigma) * sigma**0.7 for sigma in (0.7, 1.4, 2.8, 5.6)), np.zeros(SHEET))
+
+
 def _grain(rng: np.random.Generator) -> Floats:
     return _smooth(rng, 0.7)
 
@@ -223,7 +227,7 @@ PRETEXT_TEXTURES: dict[str, Callable[[np.random.Generator], Floats]] = {
     "coins": lambda _: _photo("coins", 2),
     "text": lambda _: _photo("text", 1),
     "ihc": lambda _: _photo("ihc", 3),
-    "moon": lambda _: _photo("moon", 2),
+    "clouds": _clouds,
     "bars": lambda rng: _stripes(rng, turn=0.0, period=5.0),
     "bands": lambda rng: _stripes(rng, turn=math.pi / 2, period=9.0, wave=1.6),
     "hatch": lambda rng: _stripes(rng, turn=-math.pi / 3, period=4.5),

@@ -1,10 +1,9 @@
 """Makes the pretrained backbones of the synthetic track: `python benchmark/v1/weights/pretrain.py --family vit`.
 
-The pretext task: name the shape and the texture of an image, drawn independently of each other from a vocabulary
-    that shares
-neither a shape nor a texture with the benchmark's; both losses weigh the same. Saliences vary from one chunk of
-images to the
-next, so that later choices of them do not matter here. The classifier is thrown away.
+The pretext task: name the shape and the texture of an image, drawn independently of each other from a vocabulary that
+shares neither a shape nor a texture with the benchmark's (`pretext_tables.npz`, made by
+`python datasets/synthetic/tables.py --pretext`); both losses weigh the same. Saliences vary from one chunk of images to
+the next, so that later choices of them do not matter here. The classifier is thrown away.
 
 A stopped run goes on from its last checkpoint (`OUT.state`); the weights are those of an unbroken run.
 """
@@ -121,14 +120,12 @@ def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=("cnn", "vit"), required=True)
-    parser.add_argument("--images", type=int, help="pretext images (default: 680,000 for the ViT, 200,000 for the CNN)")
+    parser.add_argument("--images", type=int, help="pretext images (default: 500,000 for the ViT, 200,000 for the CNN)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--tables", type=Path, required=True, help="made by `python datasets/synthetic/tables.py --pretext --out FILE`"
-    )
+    parser.add_argument("--tables", type=Path, default=Path(__file__).with_name("pretext_tables.npz"))
     parser.add_argument("--out", type=Path, help="default: synthetic-FAMILY.safetensors beside this script")
     arguments = parser.parse_args()
-    images = arguments.images or {"vit": 680_000, "cnn": 200_000}[arguments.family]
+    images = arguments.images or {"vit": 500_000, "cnn": 200_000}[arguments.family]
     out = arguments.out or Path(__file__).with_name(f"synthetic-{arguments.family}.safetensors")
     pretrain(arguments.family, images, arguments.seed, read_tables(arguments.tables), out)
 
