@@ -19,6 +19,7 @@ from kdbench.resources import shipped
 from kdbench.spec import TestSet, Track, digest
 from kdbench.testsets.arrays import Progress, TestArrays, array_digests
 from kdbench.testsets.contact_sheet import contact_sheet, gallery
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.draws import VERSION
 from kdbench.testsets.frozen import differences_from_frozen
 from kdbench.testsets.locality import SHIPPED_MAPS
@@ -61,11 +62,11 @@ def build_test_sets(
         source: CIFAR-10; None on a synthetic track.
         limit: at most so many images a set, balanced over the classes; None for the spec's number.
         workers: processes that build at once. The arrays do not depend on it.
-        diagnostics: with the sets that the spec calls diagnostic.
+        diagnostics: with the diagnostic sets.
         progress: called after each chunk of images.
 
     Returns:
-        By set, in the spec's order.
+        By set: the spec's in its order, then the variants of `kdbench.testsets.diagnostics`.
 
     Raises:
         DataError: the source is missing, a set has no recipe, or what lies in the store is not what was written.
@@ -132,10 +133,10 @@ class _Build:
     limit: int | None
 
     def entries(self, diagnostics: bool) -> dict[str, _Entry]:
-        """The entries of the track's test sets, in the spec's order."""
+        """The entries of the track's test sets, in the order of `evaluated_sets`."""
         if self.track.data.source == "cifar10" and self.source is None:
             raise DataError(f"track {self.track_name} needs CIFAR-10; give its folder with --data-root, or let it load")
-        chosen = [one for one in self.track.test_sets if diagnostics or not one.diagnostic]
+        chosen = evaluated_sets(self.track, diagnostics=diagnostics)
         return {one.name: self._entry(one.name, _parameters(one), one) for one in chosen}
 
     def make(self, missing: list[_Entry], count: int, progress: Progress | None) -> None:

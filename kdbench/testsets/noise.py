@@ -13,7 +13,7 @@ CENTRES = np.array(
 )  # of the sites, in 32nds of the image, down and right
 
 
-def noisy(images: Images, ids: Integers, tile: NDArray[np.int16], *, size: int) -> Images:
+def noisy(images: Images, ids: Integers, tile: NDArray[np.int16], *, size: int, offset: int = 0) -> Images:
     """Adds the centre of the tile to each image and clips.
 
     Args:
@@ -21,9 +21,10 @@ def noisy(images: Images, ids: Integers, tile: NDArray[np.int16], *, size: int) 
         ids: (n,) positions in the whole data set; decide each image's site.
         tile: (T, T, 3) grey levels, T at least `size`.
         size: pixels a side of what is added.
+        offset: pixels by which all sites are moved down and right, off the lattice of a ViT's patches.
     """
     side = images.shape[1]
-    sites = CENTRES * side // 32 - size // 2
+    sites = CENTRES * side // 32 - size // 2 + offset
     if size > tile.shape[0] or sites.min() < 0 or sites.max() + size > side:
         raise ValueError(f"a tile of {size} pixels does not fit a {side}-pixel image and a {tile.shape[0]}-pixel tile")
     margin = (tile.shape[0] - size) // 2

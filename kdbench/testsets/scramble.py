@@ -9,18 +9,20 @@ from kdbench.testsets.draws import Integers, image_words
 Images = NDArray[np.uint8]
 
 
-def scrambled(images: Images, ids: Integers, *, grid: int) -> Images:
+def scrambled(images: Images, ids: Integers, *, grid: int, permutation: int = 0) -> Images:
     """Moves the tiles of a `grid` x `grid` partition.
 
     Args:
         images: (n, H, W, 3) uint8, H and W multiples of `grid`.
         ids: (n,) positions in the whole data set; name each image's permutation.
         grid: tiles a side, at least 2.
+        permutation: number of the permutation that is drawn for each image; sets that differ in it are independent.
     """
     count, height, width, channels = images.shape
     if grid < 2 or height % grid or width % grid:
         raise ValueError(f"{height}x{width} pixels cannot be cut into a grid of {grid}x{grid} tiles")
-    order = derangements(image_words(ids, "scramble", grid, per_item=grid * grid))
+    stream = ("scramble", grid, permutation) if permutation else ("scramble", grid)
+    order = derangements(image_words(ids, *stream, per_item=grid * grid))
     tiles = images.reshape(count, grid, height // grid, grid, width // grid, channels).swapaxes(2, 3)
     flat = tiles.reshape(count, grid * grid, height // grid, width // grid, channels)
     moved = flat[np.arange(count)[:, None], order].reshape(tiles.shape)
