@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kdbench.errors import InputError
 from kdbench.jobs.executor import LocalExecutor, Setting, existing_record
+from kdbench.jobs.forecast import Forecast, earlier_seconds, roughly
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.matrix import (
     PlannedRun,
@@ -111,8 +112,11 @@ def run(asked: Asked, console: Console) -> list[Record]:
     check_writable(setting.results)
     done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
     missing = [run for run in runs if run.run_id not in done]
+    workers = asked.workers or default_workers(runs[0].device)
+    forecast = Forecast(missing, workers, earlier_seconds(setting.results, missing))
     console.print(
-        f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run.", highlight=False
+        f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run{_told(forecast)}.",
+        highlight=False,
     )
     if missing or not (setting.results / asked.track / GALLERY).exists():
         _, arrays = open_test_sets(
@@ -126,13 +130,19 @@ def run(asked: Asked, console: Console) -> list[Record]:
         )
         write_gallery(setting.results, asked.track, runs[0].track, arrays)
     if missing:
-        workers = asked.workers or default_workers(missing[0].device)
         launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
         os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
-        with RunProgress(console, missing) as progress:
+        with RunProgress(console, forecast) as progress:
             for record in LocalExecutor(launcher, workers).execute(missing, setting, progress):
                 done[record.run_id] = record
     return [done[run.run_id] for run in runs]
+
+
+def _told(forecast: Forecast) -> str:
+    left = forecast.left()
+    if not forecast.runs or left is None:
+        return ""
+    return f": about {roughly(left)}, {forecast.workers} at a time, judging by earlier runs"
 
 
 def check_writable(folder: Path) -> None:
