@@ -18,6 +18,7 @@ TeacherBias = Literal["shape", "texture", "natural"]
 Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "cue-conflict"]
 BIAS_AXES: tuple[Axis, ...] = ("texture", "shape", "locality", "scramble", "noise")
 Precision = Literal["float32", "bfloat16"]
+Primary = Literal["transfer", "gap-closed"]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -112,6 +113,26 @@ class Scoring(_Frozen):
     competence_ratio: Share
     bootstrap_samples: Positive
     planted_axis_gap: Share
+    collapse_entropy: Share
+    live_axis_gap: Share
+    live_axes_needed: Positive
+    one_axis_share: Share
+    class_coverage: Share
+    null_controls: tuple[str, ...]
+
+
+class TrackScoring(_Frozen):
+    """How a track's boards are scored, beside what all tracks share.
+
+    Attributes:
+        teacher_margin: how far a teacher's clean accuracy may lie under independent's.
+        live_axes: by direction, the axes that the gap closed is taken over; frozen before any method was scored.
+        not_measurable: by direction, why the validity study found that it measures nothing; no row of it is ranked.
+    """
+
+    teacher_margin: Share
+    live_axes: dict[Direction, tuple[Axis, ...]] = {}
+    not_measurable: dict[Direction, str] = {}
 
 
 class Track(_Frozen):
@@ -120,7 +141,8 @@ class Track(_Frozen):
     summary: str
     directions: tuple[Direction, ...]
     teacher_biases: tuple[TeacherBias, ...]
-    primary: Literal["transfer", "gap-closed"]
+    primary: Primary
+    scoring: TrackScoring
     data: Data
     augmentation: Augmentation
     backbones: Backbones
@@ -135,6 +157,13 @@ class Track(_Frozen):
         missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
         if missing:
             raise ValueError(f"test_sets: no set for the axis {', '.join(sorted(missing))}")
+        return self
+
+    @model_validator(mode="after")
+    def _live_axes_are_bias_axes(self) -> Self:
+        for direction, axes in self.scoring.live_axes.items():
+            if set(axes) - set(BIAS_AXES) or len(set(axes)) != len(axes):
+                raise ValueError(f"scoring.live_axes: {direction} needs different ones of {', '.join(BIAS_AXES)}")
         return self
 
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
@@ -160,8 +189,11 @@ class Spec(_Frozen):
 
     @property
     def scoring_digest(self) -> str:
-        """SHA-256 of the scoring protocol."""
-        return digest(self.scoring.model_dump(mode="json"))
+        """SHA-256 of the scoring protocol, with each track's part of it."""
+        tracks = {
+            name: track.model_dump(mode="json", include={"primary", "scoring"}) for name, track in self.tracks.items()
+        }
+        return digest({"scoring": self.scoring.model_dump(mode="json"), "tracks": tracks})
 
     def track(self, name: str) -> Track:
         """The track called `name`; InputError naming the known ones otherwise."""

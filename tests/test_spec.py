@@ -19,7 +19,7 @@ PINNED = {
     "cifar10-32": ("74ba5db054f7140b", "a1c64afab0d1894a"),
     "cifar10-224": ("ed101f3aae62579b", "7c0daac4cb11d54d"),
 }  # training, test sets
-PINNED_SCORING = "6a3047e2ea4deab4"
+PINNED_SCORING = "8543a7477b3dd697"
 
 
 def edited(edit: Edit) -> Spec:
@@ -83,6 +83,8 @@ def test_a_diagnostic_set_does_not_count_for_its_axis() -> None:
         (lambda raw: raw["tracks"]["synthetic"]["augmentation"].update(flip=True), "training"),
         (lambda raw: raw["tracks"]["synthetic"]["test_sets"][3]["parameters"].update(segments=32), "testsets"),
         (lambda raw: raw["scoring"].update(ranked_seeds=7), "scoring"),
+        (lambda raw: raw["tracks"]["synthetic"]["scoring"].update(teacher_margin=0.2), "scoring"),
+        (lambda raw: raw["tracks"]["cifar10-32"]["scoring"].update(live_axes={"cnn-to-vit": ["noise"]}), "scoring"),
         (lambda raw: raw["tracks"]["synthetic"].update(summary="Other words."), ""),
     ],
 )
@@ -116,6 +118,8 @@ def test_a_change_of_the_data_moves_training_and_test_sets() -> None:
         ('name = "shape"', 'name = "texture"', ("same name",)),
         ('axis = "noise"', 'axis = "texture"', ("no set for the axis noise",)),
         ('source = "synthetic"', 'source = "cifar10"', ("look",)),
+        ("live_axes = {}", 'live_axes = { "cnn-to-vit" = ["clean"] }', ("live_axes", "cnn-to-vit", "texture, shape")),
+        ("live_axes = {}", 'live_axes = { "cnn-to-rnn" = ["shape"] }', ("live_axes", "cnn-to-rnn")),
         ("[scoring]", "[scoring", ("not TOML",)),
     ],
 )
