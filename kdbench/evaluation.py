@@ -1,11 +1,12 @@
 """From weights to answers: what a trained network says about every test image. Only trusted code runs here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.backbones import Backbone
@@ -27,19 +28,25 @@ def load_network(track: Track, family: Family, weights: Path, device: torch.devi
     return backbone.to(device, memory_format=memory_format).eval()  # type: ignore[call-overload,no-any-return]
 
 
+def image_batches(images: NDArray[np.uint8], data: Data, network: Backbone, device: torch.device) -> Iterator[Tensor]:
+    """(n, H, W, 3) uint8 images as normalised batches (B, 3, H, W), in the memory format of the network."""
+    mean = torch.tensor(data.mean, device=device).view(3, 1, 1) * 255
+    scale = 1 / (torch.tensor(data.std, device=device).view(3, 1, 1) * 255)
+    memory_format = torch.channels_last if network.family == "cnn" else torch.contiguous_format
+    for start in range(0, len(images), BATCH):
+        pixels = torch.from_numpy(np.array(images[start : start + BATCH])).to(device).permute(0, 3, 1, 2).float()
+        yield ((pixels - mean) * scale).contiguous(memory_format=memory_format)
+
+
 @torch.inference_mode()
 def logits_of(
     network: Backbone, images: NDArray[np.uint8], data: Data, device: torch.device, *, bfloat16: bool = False
 ) -> Logits:
     """(n, C) float32 logits for (n, H, W, 3) uint8 images."""
-    mean = torch.tensor(data.mean, device=device).view(3, 1, 1) * 255
-    scale = 1 / (torch.tensor(data.std, device=device).view(3, 1, 1) * 255)
-    memory_format = torch.channels_last if network.family == "cnn" else torch.contiguous_format
     parts = []
-    for start in range(0, len(images), BATCH):
-        pixels = torch.from_numpy(np.array(images[start : start + BATCH])).to(device).permute(0, 3, 1, 2).float()
+    for batch in image_batches(images, data, network, device):
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-            output = network(((pixels - mean) * scale).contiguous(memory_format=memory_format))
+            output = network(batch)
         parts.append(output.logits.float().cpu())
     return torch.cat(parts).numpy()
 

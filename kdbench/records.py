@@ -1,8 +1,8 @@
 """A run's record: its schema, and the one place that reads and writes it.
 
 A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (this schema) and `predictions.npz` (every
-answer on every test
-set). Weights, logits and the log lie beside them while they are kept; nothing that is scored depends on those.
+answer on every test set). Weights, logits, occlusion maps and the log lie beside them while they are kept; nothing that
+is scored depends on those.
 """
 
 import os
@@ -23,11 +23,12 @@ from kdbench.errors import RecordError
 from kdbench.spec import Direction, Family, TeacherBias
 
 SCHEMA_VERSION: Final = 1
-RESULT, PREDICTIONS, WEIGHTS, LOGITS, LOG = (
+RESULT, PREDICTIONS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
     "result.json",
     "predictions.npz",
     "weights.safetensors",
     "logits.npz",
+    "occlusion.npz",
     "log.txt",
 )
 
@@ -112,7 +113,7 @@ class Record(_Frozen):
             `seconds`, ...).
         control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
             `teacher_bias` of a random teacher and of its students says whose place it takes.
-        scalars: numbers of the whole run, by the names that `kdbench.evaluation` documents.
+        scalars: numbers of the whole run, by the names that `kdbench.similarity` documents.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
