@@ -223,7 +223,8 @@ def _parse_configs(texts: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, Any]]) -> list[Submission]:
-    from kdbench.submissions import code_digest, list_submissions, load_submission, parse_config, submission_path
+    from kdbench.method_files import code_digest, list_submissions, submission_path
+    from kdbench.submissions import load_submission, parse_config
 
     wanted = list(dict.fromkeys([INDEPENDENT, *(names or list_submissions())]))
     submissions = []
@@ -262,7 +263,7 @@ def _check_methods(
 
 
 def _teacher_submission() -> Submission:
-    from kdbench.submissions import code_digest
+    from kdbench.method_files import code_digest
     from kdbench.training import teacher
 
     method = teacher.Supervised

@@ -166,7 +166,8 @@ def ui(
 @app.command(epilog="Example: kdbench methods")
 def methods() -> None:
     """List the submissions."""
-    from kdbench.submissions import list_submissions, load_submission
+    from kdbench.method_files import list_submissions
+    from kdbench.submissions import load_submission
 
     for name in list_submissions():
         method = load_submission(name)

@@ -27,3 +27,9 @@ class SubmissionError(InputError):
 
 class RecordError(KdbenchError):
     """A result folder that holds no valid record, or cannot be written."""
+
+
+def in_a_sentence(error: BaseException) -> str:
+    """An error of code that is not ours as part of a sentence: its type and its message on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -4,7 +4,6 @@ There is no registry: a method is the one `Method` class of a file, found by the
 or by its path.
 """
 
-import ast
 import dataclasses
 import hashlib
 import importlib.util
@@ -19,39 +18,14 @@ from typing import Any, TypeGuard, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from kdbench.api import Direction, Method, OutputField
-from kdbench.errors import SubmissionError
-from kdbench.resources import shipped
+from kdbench.errors import SubmissionError, in_a_sentence
+from kdbench.method_files import read_method_file, submission_path
 
-_FOLDER = ("benchmark", "submissions")
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
 _RESERVED_NAMES = ("teacher",)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 DIRECTIONS: tuple[str, ...] = get_args(Direction)
 OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
-
-
-def list_submissions() -> list[str]:
-    """Names of the files in `benchmark/submissions`, sorted."""
-    return sorted(path.stem for path in shipped(*_FOLDER).glob("*.py") if not path.stem.startswith("_"))
-
-
-def submission_path(name_or_path: str | Path) -> Path:
-    """The file of a method, given its name in `benchmark/submissions` or a path that ends in `.py`.
-
-    Raises:
-        SubmissionError: there is no such name (the message lists the known ones) or no such file.
-    """
-    if isinstance(name_or_path, Path) or name_or_path.endswith(".py"):
-        path = Path(name_or_path)
-        if not path.is_file():
-            raise SubmissionError(f"method file {path} does not exist")
-        return path.resolve()
-    known = list_submissions()
-    if name_or_path not in known:
-        raise SubmissionError(
-            f"unknown method {name_or_path!r}; known: {', '.join(known)}; or give the path of a .py file"
-        )
-    return shipped(*_FOLDER, f"{name_or_path}.py")
 
 
 def load_submission(name_or_path: str | Path) -> type[Method]:
@@ -72,16 +46,9 @@ def load_submission(name_or_path: str | Path) -> type[Method]:
     return found[0]
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SubmissionError(f"method file {path} cannot be read: {error.strerror}") from error
-
-
 def _imported(path: Path) -> ModuleType:
     """The file as a module, under a name that tells its content, so that dataclasses and pickles can find it."""
-    identity = hashlib.sha256(str(path).encode() + b"\n" + _read(path)).hexdigest()[:16]
+    identity = hashlib.sha256(str(path).encode() + b"\n" + read_method_file(path)).hexdigest()[:16]
     name = f"kdbench_submission_{identity}"
     if name in sys.modules:
         return sys.modules[name]
@@ -94,13 +61,8 @@ def _imported(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SubmissionError(f"{path} does not import: {_in_a_sentence(error)}") from error
+        raise SubmissionError(f"{path} does not import: {in_a_sentence(error)}") from error
     return module
-
-
-def _in_a_sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _is_method_of(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
@@ -146,7 +108,7 @@ def _breaches_of_config(config: object) -> Iterator[str]:
     try:
         json.dumps(dataclasses.asdict(config()))
     except Exception as error:  # a default's own check may raise anything
-        yield f"has a Config whose defaults cannot be made and written as JSON: {_in_a_sentence(error)}"
+        yield f"has a Config whose defaults cannot be made and written as JSON: {in_a_sentence(error)}"
 
 
 def require_direction(method: type[Method], direction: Direction) -> None:
@@ -181,36 +143,3 @@ def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     setting = ".".join([method.name, *(str(part) for part in first["loc"])])
     seen = f" = {first['input']!r}" if first["loc"] else ""
     raise SubmissionError(f"setting {setting}{seen}: {first['msg'].removeprefix('Value error, ')}")
-
-
-def code_digest(path: Path) -> str:
-    """SHA-256 of a Python file's syntax tree, in hexadecimal: comments, docstrings and layout change nothing.
-
-    Raises:
-        SubmissionError: the file cannot be read or is not Python.
-    """
-    try:
-        tree = ast.parse(_read(path))
-    except (SyntaxError, ValueError) as error:
-        raise SubmissionError(f"{path} is not Python: {_in_a_sentence(error)}") from error
-    return hashlib.sha256(_canonical(tree).encode()).hexdigest()
-
-
-def _canonical(node: object) -> str:
-    """A syntax tree as text. Empty fields are left out, so that Python versions that add fields agree."""
-    if isinstance(node, list):
-        return f"[{','.join(_canonical(item) for item in node)}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    named: dict[str, Any] = {name: getattr(node, name, None) for name in node._fields if name not in ("kind", "ctx")}
-    if _has_docstring(node):
-        named["body"] = named["body"][1:]
-    inner = ",".join(
-        f"{name}={_canonical(value)}" for name, value in named.items() if value is not None and value != []
-    )
-    return f"{type(node).__name__}({inner})"
-
-
-def _has_docstring(node: ast.AST) -> bool:
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    return isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None

@@ -7,14 +7,8 @@ from textwrap import dedent
 import pytest
 
 from kdbench.errors import SubmissionError
-from kdbench.submissions import (
-    code_digest,
-    list_submissions,
-    load_submission,
-    parse_config,
-    require_direction,
-    submission_path,
-)
+from kdbench.method_files import code_digest, list_submissions, submission_path
+from kdbench.submissions import load_submission, parse_config, require_direction
 
 SOUND = '''
 """A method."""
