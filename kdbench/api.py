@@ -147,7 +147,10 @@ class Run(Protocol):
         """
 
     def log(self, **scalars: float | Tensor) -> None:
-        """Records numbers of this step; the epoch's mean goes to the record."""
+        """Records numbers of this step; the epoch's mean goes to the record.
+
+        What `prepare` logs counts for the first epoch, so it needs names that `step` does not log under.
+        """
 
 
 class Method(nn.Module):

@@ -94,7 +94,8 @@ class MeteredRun:
         return self.step / self.total_steps
 
     def autocast(self) -> Any:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast)
+        """The track's precision, without autocast's cache: a module that a method trains would be stale in it."""
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast, cache_enabled=False)
 
     def student_forward(self, images: Tensor) -> Output:
         with self.stopwatch.part("student"), self.autocast(), torch.set_grad_enabled(not self._preparing):
@@ -134,7 +135,8 @@ class MeteredRun:
         self._preparing = True
         self.student.eval()
         started = self.stopwatch.now()
-        self.method.prepare(self)
+        with self.autocast():
+            self.method.prepare(self)
         self.stopwatch.add("prepare", self.stopwatch.now() - started)
         self.student.train()
         self._preparing = False

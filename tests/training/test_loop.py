@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -146,6 +147,42 @@ def test_asking_the_student_in_prepare_changes_no_weight(make: Make, data: Train
     train(plain, data, silent)
     assert train(looking, data, silent).budget.prepare_examples == 2 * BATCH
     assert_same_weights(plain, looking)
+
+
+class TrainsItsOwn(Supervised):
+    """Trains a module of its own in `prepare`, on what the teacher says."""
+
+    uses_teacher = True
+
+    def __init__(self, task, config) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(task, config)
+        self.own = nn.Linear(task.num_classes, task.num_classes)
+        self._optimizer = torch.optim.SGD(self.own.parameters(), lr=1.0)
+
+    def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
+        return {"own": self._optimizer}
+
+    def prepare(self, run: Run) -> None:
+        for batch in run.batches(2):
+            logits = self.own(run.teacher_forward(batch.images).logits)
+            self._optimizer.zero_grad()
+            F.cross_entropy(logits, batch.labels).backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            moved = self.own(torch.zeros(1, self.task.num_classes)) - self.own.bias
+            run.log(stale=moved.abs().max())
+
+
+def test_what_a_method_trains_in_half_precision_is_used_as_trained_in_the_same_stage(
+    make: Make, data: TrainingSet
+) -> None:
+    teacher = make(place="teacher")
+    train(teacher, data, silent)
+    assignment = make(TrainsItsOwn, teacher=teacher.folder / WEIGHTS)
+    training = assignment.track.training.model_copy(update={"cpu_precision": "bfloat16"})
+    halved = replace(assignment, track=assignment.track.model_copy(update={"training": training}))
+    outcome = train(halved, data, silent)
+    assert outcome.status == "ok"
+    assert outcome.curves[0]["stale"] < 1e-2
 
 
 class UpdatesTwice(Supervised):
