@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from kdbench.api import Method, Task
 from kdbench.backbones import Backbone
 from kdbench.data.training_sets import TrainingSet
 from kdbench.environment import describe_environment
 from kdbench.randomness import seed_of
-from kdbench.records import WEIGHTS, Timing, atomic_file
+from kdbench.records import WEIGHTS, Timing
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.batches import Batches
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest
+from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest, write_weights
 from kdbench.training.outcome import TrainingOutcome, write_outcome
 from kdbench.training.run import BudgetExceeded, Diverged, MeteredRun
+from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.stopwatch import Stopwatch
 
 CHECKPOINT_SECONDS = 30.0
@@ -42,6 +42,7 @@ class Assignment:
         teacher_family, teacher_weights: the trained teacher, when the method uses one.
         folder: where weights, checkpoint and outcome go.
         device: "cpu" or "cuda".
+        snapshots: weights to keep along the way, at the steps of `snapshot_steps`.
     """
 
     track_name: str
@@ -56,6 +57,7 @@ class Assignment:
     teacher_weights: Path | None
     folder: Path
     device: str
+    snapshots: int = 0
 
     @property
     def epochs(self) -> int:
@@ -172,9 +174,7 @@ class _Training:
         elapsed = self._epochs(0.0 if saved is None else saved["epoch_elapsed"], progress)
         if metered.teacher and state_digest(metered.teacher) != teacher_before:
             raise BudgetExceeded("the method changed the teacher's weights or buffers")
-        weights = {name: tensor.contiguous() for name, tensor in metered.student.model.state_dict().items()}
-        with atomic_file(folder / WEIGHTS) as file:
-            file.write(save(weights))
+        write_weights(folder / WEIGHTS, metered.student.model)
         return self._outcome(elapsed)
 
     def _prepare(self) -> None:
@@ -195,6 +195,7 @@ class _Training:
                 if batch is None:
                     break
                 metered.train_on(batch)
+                self._keep_snapshots()
                 progress(metered.step, metered.total_steps)
                 if self.stopwatch.now() - last_saved > CHECKPOINT_SECONDS and metered.step % per_epoch:
                     last_saved = self.stopwatch.now()
@@ -207,6 +208,12 @@ class _Training:
             )
             self._checkpoint(0.0)
         return sum(self.epoch_seconds)
+
+    def _keep_snapshots(self) -> None:
+        steps = snapshot_steps(self.metered.total_steps, self.assignment.snapshots)
+        for number, step in enumerate(steps, start=1):
+            if step == self.metered.step:
+                write_weights(snapshot_path(self.assignment.folder, number), self.metered.student.model)
 
     def _worked(self) -> float:
         """Seconds on the clock without those spent on diagnostics, which no method is charged for."""

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from kdbench.backbones import Backbone, create_model
 from kdbench.errors import DataError
 from kdbench.randomness import seed_of
+from kdbench.records import atomic_file
 from kdbench.resources import shipped
 from kdbench.spec import BackboneSpec, Family, Track
 
@@ -64,6 +65,12 @@ def read_weights(path: Path, sha256: str | None = None) -> dict[str, torch.Tenso
         raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
     except SafetensorError as error:
         raise DataError(f"weights {path} are damaged: {error}; restore the file") from error
+
+
+def write_weights(path: Path, model: nn.Module) -> None:
+    """Writes a model's parameters and buffers as a safetensors file, atomically."""
+    with atomic_file(path) as file:
+        file.write(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
 
 
 def state_digest(module: nn.Module) -> str:

@@ -1,0 +1,41 @@
+"""Random teachers: networks that were taught nothing, to see what a method does for its student without one."""
+
+from pathlib import Path
+
+import torch
+
+from kdbench.environment import describe_environment
+from kdbench.records import WEIGHTS
+from kdbench.spec import Family, TeacherBias, Track
+from kdbench.training.networks import head_seed, new_backbone, state_digest, write_weights
+from kdbench.training.outcome import TrainingOutcome, write_outcome
+
+NAME = "untrained"
+
+
+def keep_untrained(
+    track_name: str, track: Track, family: Family, *, stand_in_for: TeacherBias, seed: int, folder: Path, device: str
+) -> TrainingOutcome:
+    """Writes a network as it is before any training, and the outcome of that.
+
+    Its trunk has the track's pretrained weights, if there are any; its classifier is random, another one for each bias
+    and seed than that of any teacher or student.
+
+    Args:
+        track_name, track: of the spec.
+        family: of the network.
+        stand_in_for: the bias of the teacher whose place it takes.
+        seed: the run's.
+        folder: where weights and outcome go.
+        device: "cpu" or "cuda", for the record.
+    """
+    backbone = new_backbone(track, family, seed=head_seed(track_name, NAME, family, seed, stand_in_for))
+    write_weights(folder / WEIGHTS, backbone.model)
+    outcome = TrainingOutcome(
+        status="ok",
+        parameters=sum(parameter.numel() for parameter in backbone.parameters()),
+        weights=state_digest(backbone.model),
+        environment=describe_environment(torch.device(device), track.training),
+    )
+    write_outcome(folder, outcome)
+    return outcome
