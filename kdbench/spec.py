@@ -7,7 +7,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from kdbench.errors import InputError, SpecError
 from kdbench.resources import shipped
@@ -35,8 +43,19 @@ class Look(_Frozen):
     noise_gain: Annotated[int, Field(ge=0)]
 
 
+class Resize(_Frozen):
+    """Images are kept at `stored` pixels a side and resized to the track's size on the device, batch by batch."""
+
+    stored: Positive
+    interpolation: Literal["bicubic"]
+    antialias: bool
+
+
 class Data(_Frozen):
-    """Where a track's images come from. `mean` and `std` are of pixels in [0, 1], a channel each."""
+    """Where a track's images come from. `mean` and `std` are of pixels in [0, 1], a channel each.
+
+    Networks see images of `image_size` pixels a side; without `resize` they are kept at that size.
+    """
 
     source: Literal["synthetic", "cifar10"]
     num_classes: Annotated[int, Field(ge=2)]
@@ -45,6 +64,20 @@ class Data(_Frozen):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     look: Look | None = None
+    resize: Resize | None = None
+
+    @property
+    def stored_size(self) -> int:
+        """Pixels a side of the images as they are kept."""
+        return self.resize.stored if self.resize else self.image_size
+
+    @model_serializer(mode="wrap")
+    def _resize_only_where_there_is_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Tracks without `resize` keep the digests that they had before there was such a key."""
+        dumped: dict[str, Any] = dump(self)
+        if self.resize is None:
+            dumped.pop("resize", None)
+        return dumped
 
     @model_validator(mode="after")
     def _synthetic_has_a_look(self) -> Self:

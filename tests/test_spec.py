@@ -17,7 +17,7 @@ SHIPPED = shipped(*SPEC_PATH).read_text()
 PINNED = {
     "synthetic": ("ecff272670bb38b1", "52b67082761b25ff"),
     "cifar10-32": ("74ba5db054f7140b", "a1c64afab0d1894a"),
-    "cifar10-224": ("ed101f3aae62579b", "7c0daac4cb11d54d"),
+    "cifar10-224": ("098b49bf0fe92425", "563a19eb0045f914"),
 }  # training, test sets
 PINNED_SCORING = "8543a7477b3dd697"
 
@@ -148,3 +148,21 @@ def test_a_spec_cannot_be_changed_in_place() -> None:
 def test_a_direction_names_teacher_and_student() -> None:
     assert families("cnn-to-vit") == ("cnn", "vit")
     assert families("vit-to-vit") == ("vit", "vit")
+
+
+def test_images_are_stored_at_their_own_size_and_seen_at_the_tracks() -> None:
+    tracks = load_spec().tracks
+    assert {name: (one.data.stored_size, one.data.image_size) for name, one in tracks.items()} == {
+        "synthetic": (32, 32),
+        "cifar10-32": (32, 32),
+        "cifar10-224": (32, 224),
+    }
+
+
+def test_how_images_are_resized_moves_both_digests_of_the_track_alone() -> None:
+    before = load_spec()
+    after = edited(lambda raw: raw["tracks"]["cifar10-224"]["data"]["resize"].update(antialias=True))
+    for name in before.tracks:
+        same = name != "cifar10-224"
+        assert (before.track(name).training_digest == after.track(name).training_digest) is same
+        assert (before.track(name).testsets_digest == after.track(name).testsets_digest) is same
