@@ -279,8 +279,10 @@ def _mirror(results: Path) -> None:
 
 def _score_and_render(results: Path, spec: Path | None, site: Path) -> None:
     from kdbench.publish import publish
+    from kdbench.scoring.terminal import print_superseded
 
-    page = publish(results, site, spec)
+    page, scores = publish(results, site, spec)
+    print_superseded(scores, _console())
     typer.echo(f"leaderboard: {page}")
 
 

@@ -11,6 +11,7 @@ from kdbench.leaderboard.render import render_site
 from kdbench.leaderboard.stimuli import Gallery
 from kdbench.records import atomic_file, find_records, read_record
 from kdbench.scoring.board import score, write_scores
+from kdbench.scoring.scores import Scores
 from kdbench.spec import Track, load_spec
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
@@ -18,8 +19,11 @@ from kdbench.testsets.contact_sheet import gallery
 SCORES, GALLERY, TIMING = "scores.json", "gallery.npz", "timing.json"
 
 
-def publish(results: Path, site: Path, spec_path: Path | None = None) -> Path:
-    """Scores all records below `results`, writes `scores.json` there, and renders the page. Returns the page's path.
+def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[Path, Scores]:
+    """Scores all records below `results`, writes `scores.json` there, and renders the page.
+
+    Returns:
+        The page's path, and what it shows.
 
     Raises:
         InputError: there are no records.
@@ -32,9 +36,10 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> Path:
     scores = score(results, spec)
     write_scores(scores, results / SCORES)
     timing = results / TIMING
-    records = [read_record(folder) for folder in folders]
+    old = {(one.track, name) for one in scores.superseded for name in one.records}
+    records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in old]
     galleries = {track: _read_gallery(results / track / GALLERY) for track in sorted({r.track for r in records})}
-    return render_site(
+    page = render_site(
         scores,
         records,
         site.resolve(),
@@ -42,6 +47,7 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> Path:
         gallery={track: pictures for track, pictures in galleries.items() if pictures},
         timing=timing if timing.exists() else None,
     )
+    return page, scores
 
 
 def write_gallery(results: Path, track_name: str, track: Track, arrays: Mapping[str, TestArrays]) -> None:

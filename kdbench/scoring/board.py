@@ -12,8 +12,9 @@ from kdbench.records import Record, atomic_file, find_records, read_predictions,
 from kdbench.scoring.intervals import DIGITS, Resampler
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.rows import Run, board_rows
-from kdbench.scoring.scores import Board, Scores
+from kdbench.scoring.scores import Board, Scores, Superseded
 from kdbench.spec import Direction, Spec, Track, families
+from kdbench.superseded import superseded
 
 
 @dataclass(frozen=True, order=True)
@@ -42,8 +43,26 @@ def score(results: Sequence[Path] | Path, spec: Spec) -> Scores:
         RecordError: a record cannot be read, belongs to no track of the spec, or contradicts another; it is named.
     """
     groups = _grouped(_records([results] if isinstance(results, Path) else results))
-    boards = [board for group in _in_order(groups, spec) for board in _boards(group, groups[group], spec)]
-    return Scores(spec_version=spec.version, scoring_digest=spec.scoring_digest, boards=tuple(boards))
+    boards: list[Board] = []
+    replaced: list[Superseded] = []
+    for group in _in_order(groups, spec):
+        old = superseded(groups[group], spec.tracks[group.track])
+        boards += _boards(group, [one for one in groups[group] if one[0] not in old], spec)
+        replaced += _not_scored(group, old)
+    return Scores(
+        spec_version=spec.version,
+        scoring_digest=spec.scoring_digest,
+        boards=tuple(boards),
+        superseded=tuple(replaced),
+    )
+
+
+def _not_scored(group: Group, old: Mapping[Path, str]) -> list[Superseded]:
+    names = {reason: tuple(sorted(path.name for path in old if old[path] == reason)) for reason in old.values()}
+    return [
+        Superseded(track=group.track, device_class=group.device_class, reason=reason, records=names[reason])
+        for reason in sorted(names)
+    ]
 
 
 def _records(results: Iterable[Path]) -> list[tuple[Path, Record]]:

@@ -131,8 +131,29 @@ class Board(_Frozen):
     rows: tuple[Row, ...]
 
 
+class Superseded(_Frozen):
+    """Records that were not scored because newer ones took their place.
+
+    Attributes:
+        reason: what has changed since they were made, in words.
+        records: names of their folders.
+    """
+
+    track: str
+    device_class: str
+    reason: str
+    records: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """A sentence for people."""
+        count = len(self.records)
+        return f"{count} older record{' was' if count == 1 else 's were'} not scored: {self.reason}"
+
+
 class Scores(_Frozen):
     schema_version: int = 1
     spec_version: str
     scoring_digest: str
     boards: tuple[Board, ...]
+    superseded: tuple[Superseded, ...] = ()

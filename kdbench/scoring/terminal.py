@@ -11,12 +11,20 @@ ABSENT = "-"
 
 
 def print_boards(scores: Scores, console: Console) -> None:
-    """Prints every board: clean accuracy, chance-corrected biases, transfer, and why a row is unranked."""
+    """Prints every board: clean accuracy, chance-corrected biases, transfer, and why a row is unranked; then what was
+    not scored."""
     for board in scores.boards:
         console.print(board_table(board))
         for row in board.rows:
             for note in _notes(row):
                 console.print(Text(note))
+    print_superseded(scores, console)
+
+
+def print_superseded(scores: Scores, console: Console) -> None:
+    """Says which records newer ones have taken the place of."""
+    for old in scores.superseded:
+        console.print(Text(f"{old.track} ({old.device_class}): {old.words}"))
 
 
 def board_table(board: Board) -> Table:

@@ -12,7 +12,7 @@ import pytest
 from kdbench.errors import InputError, RecordError
 from kdbench.leaderboard import Gallery, render_site
 from kdbench.records import Record
-from kdbench.scoring.scores import Profile, Row, Scores, Undefined
+from kdbench.scoring.scores import Profile, Row, Scores, Superseded, Undefined
 from kdbench.spec import load_spec
 from tests.leaderboard import examples
 
@@ -277,6 +277,14 @@ def test_provenance_names_machine_versions_and_command(full: Page) -> None:
     assert "kdbench run --seeds 0-2" in full.text
     assert "Python 3.11.7, torch 2.6.0, timm 1.0.15, numpy 2.0.0" in full.text
     assert load_spec().tracks["synthetic"].training_digest in full.text
+
+
+def test_provenance_says_what_was_not_scored(tmp_path: Path) -> None:
+    old = Superseded(
+        track="synthetic", device_class="cpu-float32", reason="the harness has changed", records=("a", "b")
+    )
+    scores = examples.full_scores().model_copy(update={"superseded": (old,)})
+    assert "2 older records were not scored: the harness has changed" in render(scores, tmp_path).text
 
 
 def test_costs_come_with_their_sample(full: Page) -> None:

@@ -189,13 +189,15 @@ def rewrite(folder: Path, *, to: Path, digests: Mapping[str, str] | None = None,
     write_record(to, Record.model_validate(values | changes), read_predictions(folder))
 
 
-def test_two_runs_of_the_same_seed_are_refused_by_name(tmp_path: Path) -> None:
+def test_of_two_runs_of_the_same_seed_the_later_counts_and_the_other_is_told(tmp_path: Path) -> None:
     folders = write_one_direction(tmp_path)
     folder = next(record_of(folders, method="lm"))
     rewrite(folder, run_id="other", to=tmp_path / "synthetic" / "other")
-    with pytest.raises(RecordError, match=r"are both seed 0 of lm; delete the outdated one") as error:
-        score(tmp_path, SPEC)
-    assert str(folder) in str(error.value)
+    scores = score(tmp_path, SPEC)
+    assert "other" in lm(tmp_path).arms[0].run_ids
+    (old,) = scores.superseded
+    assert old.records == (folder.name,)
+    assert old.words == "1 older record was not scored: a later run of the same seed is there"
 
 
 def test_other_devices_have_a_board_of_their_own(tmp_path: Path) -> None:

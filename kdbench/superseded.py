@@ -1,0 +1,116 @@
+"""Which records newer ones have taken the place of.
+
+A results folder outlives a method's code and `NUMERICS_VERSION`, and networks of before and after a change are not
+compared. Where a row has an official run that the present code would make, by its id, the row's other runs are
+superseded, and so are the students of a superseded teacher. Of two runs of the same seed that this does not tell apart,
+the later counts.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from kdbench.errors import SubmissionError
+from kdbench.jobs.matrix import Request, Submission, expand
+from kdbench.method_files import code_digest, list_submissions, submission_path
+from kdbench.records import RESULT, Record
+from kdbench.spec import Track
+
+Found = tuple[Path, Record]  # a record and its folder
+Row = tuple[str, str, str | None, str, bool, bool]
+
+OTHER_CODE = "the code of {} has changed"
+OTHER_HARNESS = "the harness has changed"
+OTHER_TEACHER = "their teachers were trained anew"
+SAME_SEED = "a later run of the same seed is there"
+_TEACHER_CODE = Path(__file__).parent / "training" / "teacher.py"
+
+
+def superseded(records: Sequence[Found], track: Track) -> dict[Path, str]:
+    """Folders of the records that newer ones have taken the place of, and why.
+
+    Args:
+        records: of one track, training digest, test sets and device class.
+        track: as the spec has it.
+    """
+    codes = _present_codes({record.method for _, record in records})
+    present = _present_ids([record for _, record in records], track, codes)
+    renewed = {_row(record) for _, record in records if record.run_id in present}
+    reasons: dict[Path, str] = {}
+    for folder, record in records:
+        if record.run_id not in present and _row(record) in renewed:
+            same_code = record.digests.code == codes.get(record.method, record.digests.code)
+            reasons[folder] = OTHER_HARNESS if same_code else OTHER_CODE.format(record.method)
+    gone = {record.run_id for folder, record in records if folder in reasons}
+    for folder, record in records:
+        if record.teacher_run_id in gone:
+            reasons.setdefault(folder, OTHER_TEACHER)
+    left = [(folder, record) for folder, record in records if folder not in reasons]
+    return reasons | dict.fromkeys(_earlier_of_a_seed(left), SAME_SEED)
+
+
+def _row(record: Record) -> Row:
+    config = json.dumps(record.config, sort_keys=True)
+    return record.method, record.family, record.direction, config, record.official, record.control
+
+
+def _present_codes(methods: Iterable[str]) -> dict[str, str]:
+    """Digests of the code of teachers and of the shipped methods among `methods`."""
+    codes = {"teacher": code_digest(_TEACHER_CODE)}
+    for method in set(methods) & set(list_submissions()):
+        try:
+            codes[method] = code_digest(submission_path(method))
+        except SubmissionError:  # said when it is to be run; its records are as good as before
+            continue
+    return codes
+
+
+def _present_ids(records: Sequence[Record], track: Track, codes: Mapping[str, str]) -> set[str]:
+    """Ids that the present code would give to the official ones among these runs, and to others like them."""
+    official = [record for record in records if record.official and record.digests.training == track.training_digest]
+    if not official:
+        return set()
+    students = [record for record in official if record.role == "student"]
+    directions = [direction for record in students if (direction := record.direction)] or track.directions
+    request = Request(
+        track_name=official[0].track,
+        track=track,
+        submissions=_submissions(students, codes),
+        teacher_submission=Submission("teacher", None, codes["teacher"], {}, False, tuple(track.directions)),
+        directions=tuple(dict.fromkeys(directions)),
+        seeds=tuple({record.seed for record in official}),
+        device=official[0].environment.device_class.split("-")[0],
+    )
+    return {run.run_id for run in expand(request)}
+
+
+def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[Submission]:
+    """What was run, each with its present code; a method whose file is not known, with the code it was run with."""
+    runs: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in students:
+        code = codes.get(record.method, record.digests.code)
+        runs[record.method, code, json.dumps(record.config, sort_keys=True)].append(record)
+    return [
+        Submission(
+            method,
+            None,
+            code,
+            json.loads(config),
+            uses_teacher=any(record.teacher_run_id for record in same),
+            directions=tuple(dict.fromkeys(record.direction for record in same if record.direction)),
+        )
+        for (method, code, config), same in runs.items()
+    ]
+
+
+def _earlier_of_a_seed(records: Iterable[Found]) -> list[Path]:
+    """All but the latest written of the runs of the same row, code, teacher's bias and seed."""
+    same: dict[tuple[object, ...], list[Path]] = defaultdict(list)
+    for folder, record in records:
+        same[*_row(record), record.digests.code, record.teacher_bias, record.seed].append(folder)
+    return [folder for folders in same.values() for folder in sorted(folders, key=_written)[:-1]]
+
+
+def _written(folder: Path) -> tuple[int, str]:
+    return (folder / RESULT).stat().st_mtime_ns, folder.name

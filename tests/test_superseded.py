@@ -1,0 +1,114 @@
+"""Old records in a results folder: what the present code would make is scored, and nothing is mixed with it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kdbench.jobs import matrix
+from kdbench.jobs.matrix import PlannedRun, Request, Submission, expand
+from kdbench.method_files import code_digest, submission_path
+from kdbench.records import RESULT, Record
+from kdbench.spec import Direction, load_spec
+from kdbench.superseded import _TEACHER_CODE, OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
+from tests.examples import DIGESTS, a_record, store
+
+TRACK = load_spec().track("synthetic")
+LM, INDEPENDENT, TEACHER = (
+    code_digest(path) for path in (submission_path("lm"), submission_path("independent"), _TEACHER_CODE)
+)
+
+
+def runs(
+    *,
+    lm: str = LM,
+    teacher: str = TEACHER,
+    seeds: Sequence[int] = (0,),
+    directions: Sequence[Direction] = ("cnn-to-vit",),
+) -> list[PlannedRun]:
+    """Two teachers, an independent and two lm students a seed and direction, as code of these digests makes them."""
+    both = TRACK.directions
+    return expand(
+        Request(
+            track_name="synthetic",
+            track=TRACK,
+            submissions=[
+                Submission("independent", None, INDEPENDENT, {}, uses_teacher=False, directions=both),
+                Submission("lm", None, lm, {"temperature": 4.0}, uses_teacher=True, directions=both),
+            ],
+            teacher_submission=Submission("teacher", None, teacher, {}, uses_teacher=False, directions=both),
+            directions=directions,
+            seeds=seeds,
+            device="cpu",
+        )
+    )
+
+
+def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **changes: object) -> list[Found]:
+    """Records of these runs, written `age` hours ago."""
+    found = []
+    for run in planned:
+        record = record_of(run).model_copy(update=changes)
+        folder = store(results, record)
+        moment = 1_700_000_000 - 3600 * age
+        os.utime(folder / RESULT, (moment, moment))
+        found.append((folder, record))
+    return found
+
+
+def record_of(run: PlannedRun) -> Record:
+    return a_record(
+        run_id=run.run_id,
+        role=run.role,
+        family=run.family,
+        direction=run.direction,
+        teacher_bias=run.teacher_bias,
+        method=run.submission.name,
+        config=dict(run.submission.config),
+        seed=run.seed,
+        teacher_run_id=run.teacher.run_id if run.teacher else None,
+        digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
+    )
+
+
+def test_records_of_one_version_are_all_scored(tmp_path: Path) -> None:
+    assert superseded(stored(tmp_path, runs(seeds=(0, 1))), TRACK) == {}
+
+
+def test_records_of_an_older_version_are_scored_while_there_are_no_newer_ones(tmp_path: Path) -> None:
+    assert superseded(stored(tmp_path, runs(lm="1" * 64, teacher="2" * 64)), TRACK) == {}
+
+
+def test_a_method_whose_code_has_changed_is_scored_by_its_present_code_alone(tmp_path: Path) -> None:
+    old = [one for one in stored(tmp_path, runs(lm="1" * 64, seeds=(0, 1))) if one[1].method == "lm"]
+    new = stored(tmp_path, runs(), age=9)  # the file was changed, and changed back
+    assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
+
+
+def test_a_change_of_numerics_supersedes_every_older_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = stored(tmp_path, runs(seeds=(0, 1, 2)), age=1)
+    monkeypatch.setattr(matrix, "NUMERICS_VERSION", matrix.NUMERICS_VERSION + 1)
+    new = stored(tmp_path, runs(seeds=(0,)))
+    assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
+
+
+def test_students_of_a_superseded_teacher_are_superseded(tmp_path: Path) -> None:
+    old = stored(tmp_path, runs(teacher="2" * 64))
+    new = [one for one in stored(tmp_path, runs()) if one[1].role == "teacher"]
+    students = [folder for folder, record in old if record.method == "lm"]
+    reasons = superseded([*old, *new], TRACK)
+    assert {folder: reasons[folder] for folder in students} == dict.fromkeys(students, OTHER_TEACHER)
+    assert len(reasons) == 4  # and the two teachers; independent had none
+
+
+def test_a_method_of_ones_own_keeps_a_row_for_each_version_of_its_file(tmp_path: Path) -> None:
+    found = stored(tmp_path, runs(), method="mine") + stored(tmp_path, runs(lm="1" * 64), method="mine")
+    assert superseded([one for one in found if one[1].teacher_run_id], TRACK) == {}
+
+
+def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) -> None:
+    found = stored(tmp_path, runs(teacher="2" * 64), age=1, unofficial=("--epochs 3",))
+    older = [one for one in found if one[1].method == "lm"]
+    newer = stored(tmp_path, runs(), unofficial=("--epochs 3",))
+    assert superseded([*newer, *older], TRACK) == dict.fromkeys([folder for folder, _ in older], SAME_SEED)
