@@ -4,18 +4,26 @@ them."""
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from kdbench.errors import InputError, KdbenchError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from kdbench.data.cifar10 import Cifar10
-    from kdbench.spec import Track
-    from kdbench.testsets.arrays import TestArrays
+from kdbench.data_commands import app as data_app
+from kdbench.errors import KdbenchError
+from kdbench.options import (
+    DataRootOption,
+    DeviceOption,
+    LimitTestOption,
+    MethodsOption,
+    OutOption,
+    SpecOption,
+    TrackOption,
+    WeightsOption,
+    WorkersOption,
+    check_device,
+    make_console,
+    use_weights_of,
+)
 
 app = typer.Typer(
     help="Does a distilled student inherit its teacher's inductive biases, or only its accuracy?",
@@ -24,27 +32,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Build, check and look at the test sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 DEFAULT_OUT = Path("runs")
 SITE = Path("leaderboard") / "site"
-TrackOption = Annotated[str, typer.Option("--track", help="Track of the spec: synthetic or cifar10-32.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder of the records.")]
-MethodsOption = Annotated[
-    str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-SpecOption = Annotated[Path | None, typer.Option("--spec", help="Another spec file than the shipped one (unofficial).")]
-DataRootOption = Annotated[
-    Path | None, typer.Option("--data-root", help="Folder that holds CIFAR-10; without it, it is downloaded.")
-]
-LimitTestOption = Annotated[
-    int | None, typer.Option("--limit-test", min=10, help="Images a test set, at most (unofficial).")
-]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Jobs at a time (default: the number of cores).")
-]
 
 
 @app.callback()
@@ -70,6 +61,7 @@ def run(
         int | None, typer.Option("--epochs", min=1, help="Epochs of teachers and students (unofficial).")
     ] = None,
     device: DeviceOption = "auto",
+    weights_dir: WeightsOption = None,
     workers: WorkersOption = None,
     diagnostics: Annotated[
         bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too.")
@@ -87,7 +79,8 @@ def run(
     from kdbench.benchmark import Asked
     from kdbench.benchmark import run as run_benchmark
 
-    _check_device(device)
+    check_device(device)
+    use_weights_of(weights_dir)
     os.environ["KDBENCH_COMMAND"] = "kdbench " + " ".join(sys.argv[1:])
     asked = Asked(
         track=track,
@@ -108,7 +101,7 @@ def run(
         time_limit=time_limit,
         memory_limit=memory_limit,
     )
-    records = run_benchmark(asked, _console())
+    records = run_benchmark(asked, make_console())
     if track_runs:
         _mirror(out)
     _score_and_render(out, spec, site)
@@ -133,7 +126,7 @@ def score(
 
     scores = score_records(results, load_spec(spec))
     write_scores(scores, results / "scores.json")
-    print_boards(scores, _console())
+    print_boards(scores, make_console())
 
 
 @app.command(epilog="Example: kdbench leaderboard --out runs --site leaderboard/site")
@@ -197,69 +190,8 @@ def timing(
     """Time a training step of every method, and print ratios to independent."""
     from kdbench.timing import run_timing
 
-    _check_device(device)
+    check_device(device)
     run_timing(out, methods=_listed(methods), tracks=_listed(tracks), device=device)
-
-
-@data_app.command("build", epilog="Example: kdbench data build --track cifar10-32 --data-root ~/cifar10")
-def data_build(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    workers: WorkersOption = None,
-    spec: SpecOption = None,
-) -> None:
-    """Build a track's test sets into the cache, or verify them if they are there."""
-    _, _, arrays = _open(track, data_root, limit_test, workers, spec)
-    for name, one in arrays.items():
-        typer.echo(f"{name:16s} {len(one):6d} images  sha256 {one.sha256[:16]}")
-
-
-@data_app.command("verify", epilog="Example: kdbench data verify --track synthetic")
-def data_verify(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    workers: WorkersOption = None,
-    spec: SpecOption = None,
-) -> None:
-    """Compare a track's test sets with the frozen manifest."""
-    from kdbench.testsets.frozen import differences_from_frozen
-
-    chosen, source, arrays = _open(track, data_root, limit_test, workers, spec)
-    for name, one in arrays.items():
-        typer.echo(f"{name:16s} {one.sha256}")
-    reasons = differences_from_frozen(track, chosen, arrays, source)
-    if reasons:
-        raise InputError(f"test sets of {track}: {'; '.join(reasons)}")
-    typer.echo("all as in the frozen manifest")
-
-
-@data_app.command("show", epilog="Example: kdbench data show --track synthetic --to sheet.png")
-def data_show(
-    track: TrackOption = "synthetic",
-    to: Annotated[Path, typer.Option("--to", help="PNG file to write.")] = Path("contact-sheet.png"),
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    workers: WorkersOption = None,
-    spec: SpecOption = None,
-) -> None:
-    """Write a contact sheet: the same images under every manipulation."""
-    from kdbench.testsets.contact_sheet import contact_sheet
-
-    contact_sheet(_open(track, data_root, limit_test, workers, spec)[2], to)
-    typer.echo(f"wrote {to}")
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(soft_wrap=True)
-
-
-def _check_device(device: str) -> None:
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -282,22 +214,8 @@ def _score_and_render(results: Path, spec: Path | None, site: Path) -> None:
     from kdbench.scoring.terminal import print_superseded
 
     page, scores = publish(results, site, spec)
-    print_superseded(scores, _console())
+    print_superseded(scores, make_console())
     typer.echo(f"leaderboard: {page}")
-
-
-def _open(
-    track: str, data_root: Path | None, limit: int | None, workers: int | None, spec: Path | None
-) -> "tuple[Track, Cifar10 | None, dict[str, TestArrays]]":
-    from kdbench.benchmark import open_test_sets
-    from kdbench.jobs.matrix import with_overrides
-    from kdbench.spec import load_spec
-
-    chosen, _ = with_overrides(load_spec(spec).track(track), epochs=None, limit_test=limit, limit_train=None)
-    source, arrays = open_test_sets(
-        track, chosen, data_root=data_root, limit_test=limit, workers=workers, console=_console()
-    )
-    return chosen, source, arrays
 
 
 def main() -> None:

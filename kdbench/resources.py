@@ -1,5 +1,6 @@
-"""Finds the files that ship with kdbench, in a checkout and in an installed wheel alike."""
+"""Finds the files that ship with kdbench, in a checkout and in an installed wheel alike, and the user's cache."""
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -17,3 +18,10 @@ def shipped(*parts: str) -> Path:
     """
     root = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
     return root.joinpath(*parts)
+
+
+def cache_folder() -> Path:
+    """Where built test arrays and downloads are kept: `KDBENCH_CACHE`, or `kdbench` in the user's cache folder."""
+    if "KDBENCH_CACHE" in os.environ:
+        return Path(os.environ["KDBENCH_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdbench"

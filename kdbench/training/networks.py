@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import get_args
 
 import torch
 from safetensors import SafetensorError
@@ -9,6 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from kdbench.backbones import Backbone, create_model
+from kdbench.data.weights import FROM_TIMM, backbone_file, checked, weights_folder
 from kdbench.errors import DataError
 from kdbench.randomness import seed_of
 from kdbench.records import atomic_file
@@ -28,35 +30,46 @@ def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = 
             spec.architecture, spec.arguments, num_classes=track.data.num_classes, cifar_stem=spec.cifar_stem
         )
     if pretrained and spec.weights is not None:
-        load_trunk(model, spec, _shipped_weights(spec.weights))
+        load_trunk(model, spec, _weights_path(spec))
     return Backbone(model, family)
 
 
-def check_shipped_weights(track: Track) -> None:
-    """Compares the weights that a track starts from with the spec's digests; DataError names the file that differs."""
-    for spec in (track.backbones.cnn, track.backbones.vit):
-        if spec.weights is not None:
-            read_weights(_shipped_weights(spec.weights), spec.weights_sha256)
+def check_weights(track: Track) -> None:
+    """Compares the weights that a track starts from with the spec; DataError names the file that is missing or
+    differs."""
+    for family in get_args(Family):
+        if track.backbones[family].weights is not None:
+            new_backbone(track, family, seed=0)
 
 
-def _shipped_weights(name: str) -> Path:
-    return shipped("benchmark", "v1", "weights", name)
+def _weights_path(spec: BackboneSpec) -> Path:
+    """The file of a backbone: fetched from timm's hub before, or shipped with the benchmark."""
+    if spec.weights == FROM_TIMM:
+        return checked(backbone_file(spec), weights_folder())
+    return shipped("benchmark", "v1", "weights", str(spec.weights))
 
 
 def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
     """Loads pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
-    state = read_weights(path, spec.weights_sha256)
-    head = {name for name, _ in model.named_parameters() if name.startswith(("fc.", "head."))}
-    missing, unexpected = model.load_state_dict(state, strict=False)
-    if set(missing) - head or unexpected:
-        raise DataError(f"{path} holds weights of another network than {spec.architecture}; restore the shipped file")
+    state = {name: one for name, one in read_weights(path, spec.weights_sha256).items() if not _of_classifier(name)}
+    trunk = {name for name in model.state_dict() if not _of_classifier(name)}
+    try:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except RuntimeError:  # tensors of other shapes
+        missing, unexpected = [], list(state)
+    if trunk & set(missing) or unexpected:
+        raise DataError(f"{path} holds weights of another network than {spec.architecture}; put the right file there")
+
+
+def _of_classifier(name: str) -> bool:
+    """Whether a tensor belongs to the classifier of a timm ResNet or Vision Transformer."""
+    return name.startswith(("fc.", "head."))
 
 
 def read_weights(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file; DataError if it is missing, damaged, or its SHA-256 is not the given one."""
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if sha256 is not None and found != sha256:
+        if sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
             raise DataError(
                 f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
             )

@@ -1,0 +1,57 @@
+"""Command-line options that several commands share, and the console that they write to."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdbench.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TrackOption = Annotated[str, typer.Option("--track", help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the records.")]
+MethodsOption = Annotated[
+    str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+SpecOption = Annotated[Path | None, typer.Option("--spec", help="Another spec file than the shipped one (unofficial).")]
+DataRootOption = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder that holds CIFAR-10; without it, it is downloaded.")
+]
+LimitTestOption = Annotated[
+    int | None, typer.Option("--limit-test", min=10, help="Images a test set, at most (unofficial).")
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option("--weights-dir", help="Folder of pretrained weights, as `kdbench data weights` names the files."),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Jobs at a time (default: one a core, or one a GPU).")
+]
+
+
+def make_console() -> "Console":
+    """Standard output, for people."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True)
+
+
+def check_device(device: str) -> None:
+    """InputError if it is no device."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
+
+
+def use_weights_of(folder: Path | None) -> None:
+    """Makes this process and those it starts look for pretrained weights in a folder; InputError if it is none."""
+    from kdbench.data.weights import FOLDER_VARIABLE
+
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise InputError(f"--weights-dir {folder} is no folder; `kdbench data weights` lists what belongs there")
+    os.environ[FOLDER_VARIABLE] = str(folder.resolve())
