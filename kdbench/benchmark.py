@@ -25,6 +25,7 @@ from kdbench.jobs.matrix import (
 from kdbench.jobs.progress import RunProgress, TestSetProgress
 from kdbench.publish import GALLERY, write_gallery
 from kdbench.records import Record
+from kdbench.resources import cache_folder as cache_folder  # noqa: PLC0414  (the validity study takes it from here)
 from kdbench.spec import Direction, Track, load_spec
 
 if TYPE_CHECKING:
@@ -57,18 +58,17 @@ class Asked:
     time_limit: float = 4 * 3600
     memory_limit: float = 16.0
 
-
-def cache_folder() -> Path:
-    """Where built test arrays and downloads are kept: `KDBENCH_CACHE`, or `kdbench` in the user's cache folder."""
-    if "KDBENCH_CACHE" in os.environ:
-        return Path(os.environ["KDBENCH_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdbench"
+    @property
+    def all_sets(self) -> bool:
+        """Whether to evaluate on the diagnostic sets: controls are there to explain, and so are these."""
+        return self.diagnostics or self.controls
 
 
 def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     """Checks what was asked for and expands it; InputError in one sentence if something is wrong. Trains nothing."""
     from kdbench.environment import choose_device
-    from kdbench.training.networks import check_shipped_weights
+    from kdbench.data.weights import ready_for_runs
+    from kdbench.training.networks import check_weights
 
     spec = load_spec(asked.spec)
     track, reasons = with_overrides(
@@ -81,7 +81,8 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
             f"track {asked.track!r} has images of {track.data.image_size} pixels, "
             f"and this version runs tracks of {LARGEST_IMAGE}"
         )
-    check_shipped_weights(track)
+    reasons = (*reasons, *ready_for_runs(track))
+    check_weights(track)
     device = choose_device(asked.device)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
     directions = _directions(asked.directions, track.directions)
