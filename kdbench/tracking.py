@@ -1,10 +1,10 @@
 """Records mirrored into MLflow: an experiment a track, a parent run an invocation, a child run a record.
 
-The records on disk stay the truth. Mirroring twice is the same as once, and no failure of MLflow reaches a record.
+The records on disk stay the truth. Mirroring twice is the same as once, and no failure of MLflow reaches a record. One
+store may hold several results folders: each has runs of its own, known by its path.
 """
 
 import hashlib
-import json
 import logging
 import os
 import socket
@@ -21,12 +21,12 @@ from urllib.request import urlopen
 
 from kdbench.errors import InputError, KdbenchError, RecordError
 from kdbench.records import LOG, PREDICTIONS, RESULT, WEIGHTS, Record, find_records, read_record
-from kdbench.spec import BIAS_AXES, Spec, load_spec
+from kdbench.spec import Spec, load_spec
+from kdbench.tracked_values import curve_metrics, final_metrics, parameters, run_name, run_tags
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
-KIND, RECORD, DIGEST = "kdbench.kind", "kdbench.record", "kdbench.record_sha256"
+KIND, FOLDER, RECORD, DIGEST = "kdbench.kind", "kdbench.folder", "kdbench.record", "kdbench.record_sha256"
 METRICS_A_CALL, PARAMS_A_CALL = 1000, 100  # MLflow refuses more
-LONGEST_VALUE = 5000  # characters of a parameter or tag
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # seconds
 PRIVACY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 HOST, SERVER_LOG, START_SECONDS = "127.0.0.1", "mlflow-server.log", 120
@@ -154,6 +154,7 @@ class _Writer:
         self.invocation = invocation
         self.spec = spec
         self.is_own_store = uri == f"sqlite:///{results.resolve() / DATABASE}"
+        self.folder = "." if self.is_own_store else str(results.resolve())  # a store of our own moves with its folder
 
     def write(self, entries: Sequence[_Entry], tally: _Tally) -> None:
         """Mirrors the entries, a track after the other."""
@@ -165,10 +166,13 @@ class _Writer:
         parents, known = self._runs(experiment)
         fresh = [entry for entry in entries if not _is_mirrored(known.get(entry.name, []), entry)]
         tally.unchanged += len(entries) - len(fresh)
-        parent = next((run.info.run_id for run in parents if run.info.status == "RUNNING"), None)
-        if fresh and parent is None:
-            tags = {KIND: "invocation", "mlflow.runName": self.invocation}
+        parent, unfinished = self._parent(parents)
+        if not fresh and not unfinished:
+            return
+        if parent is None:
+            tags = {KIND: "invocation", FOLDER: self.folder, "mlflow.runName": self.invocation}
             parent = self.client.create_run(experiment, tags=tags).info.run_id
+        self.client.update_run(parent, status="RUNNING")
         for entry in fresh:
             stale = known.get(entry.name, [])
             for run in stale:
@@ -178,8 +182,13 @@ class _Writer:
                 tally.replaced += 1
             else:
                 tally.added += 1
-        if parent is not None:
-            self.client.set_terminated(parent)
+        self.client.set_terminated(parent)
+
+    def _parent(self, parents: Sequence[Any]) -> tuple[str | None, bool]:
+        """The run of an interrupted mirror, else of the same invocation; and whether it was interrupted."""
+        unfinished = [str(run.info.run_id) for run in parents if run.info.status == "RUNNING"]
+        same = [str(run.info.run_id) for run in parents if run.info.run_name == self.invocation]
+        return next(iter(unfinished + same), None), bool(unfinished)
 
     def _experiment(self, track: str) -> str:
         """The id of the track's experiment, made if need be. A store of our own keeps artifacts beside its file."""
@@ -192,13 +201,13 @@ class _Writer:
         return str(found.experiment_id)
 
     def _runs(self, experiment: str) -> tuple[list[Any], dict[str, list[Any]]]:
-        """Parent runs, and child runs by the name of their record."""
+        """Parent runs of this folder, and its child runs by the name of their record."""
         parents: list[Any] = []
         children: dict[str, list[Any]] = {}
         token = None
         while True:
             page = self.client.search_runs([experiment], max_results=1000, page_token=token)
-            for run in page:
+            for run in (run for run in page if run.data.tags.get(FOLDER) == self.folder):
                 if run.data.tags.get(KIND) == "invocation":
                     parents.append(run)
                 elif RECORD in run.data.tags:
@@ -207,14 +216,19 @@ class _Writer:
             if not token:
                 return parents, children
 
-    def _write_entry(self, experiment: str, parent: str | None, entry: _Entry) -> None:
+    def _write_entry(self, experiment: str, parent: str, entry: _Entry) -> None:
         """One child run. It stays RUNNING until all is there, by which an interrupted one is known."""
         record = entry.record
         ended = round((entry.folder / RESULT).stat().st_mtime * 1000)
         started = ended - round(1000 * (record.timing.training + record.timing.evaluation))
-        tags = {KIND: "record", RECORD: entry.name, DIGEST: entry.digest, "mlflow.runName": run_name(record)}
-        if parent is not None:
-            tags["mlflow.parentRunId"] = parent
+        tags = {
+            KIND: "record",
+            FOLDER: self.folder,
+            RECORD: entry.name,
+            DIGEST: entry.digest,
+            "mlflow.runName": run_name(record),
+        }
+        tags["mlflow.parentRunId"] = parent
         run = self.client.create_run(experiment, start_time=started, tags=tags).info.run_id
         self._log_batches(run, record, ended)
         for name in (RESULT, PREDICTIONS, WEIGHTS, LOG):
@@ -229,7 +243,8 @@ class _Writer:
         params = [Param(key, value) for key, value in parameters(record).items()]
         tags = [RunTag(key, value) for key, value in run_tags(record).items()]
         values = [(name, value, 0) for name, value in final_metrics(record, self.spec).items()]
-        values += [(name, value, step) for step, epoch in enumerate(record.curves) for name, value in _curve(epoch)]
+        for step, epoch in enumerate(record.curves):
+            values += [(name, value, step) for name, value in curve_metrics(epoch).items()]
         metrics = [Metric(name, value, timestamp, step) for name, value, step in values]
         self.client.log_batch(run, params=params[:PARAMS_A_CALL], tags=tags[:PARAMS_A_CALL])
         for first in range(0, len(metrics), METRICS_A_CALL):
@@ -239,77 +254,6 @@ class _Writer:
 def _is_mirrored(runs: Sequence[Any], entry: _Entry) -> bool:
     """True if the one child run of this record is complete and of the record's present content."""
     return len(runs) == 1 and runs[0].info.status != "RUNNING" and runs[0].data.tags.get(DIGEST) == entry.digest
-
-
-def _curve(epoch: dict[str, float]) -> list[tuple[str, float]]:
-    return [(f"epoch/{name}", value) for name, value in epoch.items()]
-
-
-def run_name(record: Record) -> str:
-    """A child run's name for people: method, direction (or family), teacher bias and seed."""
-    parts = [record.method, record.direction or record.family, record.teacher_bias, f"seed {record.seed}"]
-    return " ".join(part for part in parts if part)
-
-
-def _text(value: object) -> str:
-    return (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE]
-
-
-def parameters(record: Record) -> dict[str, str]:
-    """What was asked for, as MLflow parameters; an entry of the method's config reads `config.NAME`."""
-    named = {
-        "method": record.method,
-        "role": record.role,
-        "track": record.track,
-        "family": record.family,
-        "direction": record.direction,
-        "teacher_bias": record.teacher_bias,
-        "seed": record.seed,
-        "device_class": record.environment.device_class,
-        **{f"config.{key}": value for key, value in record.config.items()},
-    }
-    return {key: _text(value) for key, value in named.items() if value is not None}
-
-
-def run_tags(record: Record) -> dict[str, str]:
-    """Status, identity, digests and environment, as MLflow tags."""
-    digests, environment = record.digests, record.environment
-    named = {
-        "kdbench.run_id": record.run_id,
-        "teacher_run_id": record.teacher_run_id,
-        "status": record.status,
-        "reason": record.reason or None,
-        "official": "yes" if record.official else "no",
-        "unofficial": "; ".join(record.unofficial) or None,
-        **{f"digest.{name}": value for name, value in digests.model_dump(exclude={"arrays"}).items()},
-        **{f"digest.array.{name}": value for name, value in digests.arrays.items()},
-        **{f"environment.{name}": value for name, value in environment.model_dump().items()},
-    }
-    return {key: _text(value) for key, value in named.items() if value is not None}
-
-
-def final_metrics(record: Record, spec: Spec) -> dict[str, float]:
-    """Numbers of the whole run: macro accuracy and chance-corrected bias a set, seconds, budget, memory."""
-    return {
-        **{f"accuracy/{name}": result.macro_accuracy for name, result in record.test.items()},
-        **{f"bias/{name}": value for name, value in biases(record, spec).items()},
-        **{f"seconds/{name}": value for name, value in record.timing.model_dump(exclude={"epochs"}).items()},
-        **{f"budget/{name}": float(value) for name, value in record.budget.model_dump().items()},
-        "peak_memory_bytes": float(record.peak_memory_bytes),
-        "parameters": float(record.parameters),
-    }
-
-
-def biases(record: Record, spec: Spec) -> dict[str, float]:
-    """Chance-corrected bias (a - 1/C) / (a_clean - 1/C) of each bias set; none if clean accuracy is at chance."""
-    track = spec.tracks.get(record.track)
-    clean = record.test.get("clean")
-    if track is None or clean is None:
-        return {}
-    chance = 1 / track.data.num_classes
-    above = clean.macro_accuracy - chance
-    sets = [one.name for one in track.test_sets if one.axis in BIAS_AXES and one.name in record.test]
-    return {name: (record.test[name].macro_accuracy - chance) / above for name in sets} if above > 0 else {}
 
 
 def serve(results: Path, port: int, tracking_uri: str | None = None, say: Callable[[str], None] = print) -> int:

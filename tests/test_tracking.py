@@ -11,9 +11,10 @@ import pytest
 from mlflow import MlflowClient
 
 from kdbench.errors import InputError
-from kdbench.records import RESULT, SetResult, read_record
+from kdbench.records import RESULT, SetResult, Timing, read_record
 from kdbench.spec import load_spec
-from kdbench.tracking import DATABASE, biases, mirror, serve, tracking_uri_of
+from kdbench.tracked_values import biases, curve_metrics
+from kdbench.tracking import DATABASE, mirror, serve, tracking_uri_of
 from tests.examples import a_record, store
 
 
@@ -82,6 +83,85 @@ def test_an_epoch_is_a_step_of_a_curve(results: Path) -> None:
     client = MlflowClient(tracking_uri=tracking_uri_of(results))
     history = client.get_metric_history(run.info.run_id, "epoch/train_accuracy")
     assert [(metric.step, metric.value) for metric in history] == [(0, 0.4), (1, 0.8)]
+
+
+def test_the_terms_of_a_loss_are_grouped_raw_weighted_and_by_gradient() -> None:
+    epoch = {
+        "distillation": 3.0,
+        "distillation_weighted": 2.7,
+        "gradient_norm_distillation": 0.4,
+        "kl(t, s)/T": 0.5,
+        "gradient_norm_kl(t, s)/T": 0.1,
+        "loss": 3.2,
+        "train_accuracy": 0.8,
+        "weight_weighted": 0.2,
+    }
+    assert list(curve_metrics(epoch)) == [
+        "term/distillation",
+        "term_weighted/distillation",
+        "gradient_norm/distillation",
+        "term/kl_t_ s__T",
+        "gradient_norm/kl_t_ s__T",
+        "epoch/loss",
+        "epoch/train_accuracy",
+        "epoch/weight_weighted",
+    ]
+
+
+def test_mlflow_takes_the_curves_of_any_term(results: Path) -> None:
+    names = (
+        "distillation",
+        "distillation_weighted",
+        "gradient_norm_distillation",
+        "kl(t, s)/T",
+        "gradient_norm_kl(t, s)/T",
+    )
+    store(results, a_record(curves=(dict.fromkeys(names, 1.0),) * 2, scalars={"cka": 0.5}))
+    assert mirror(results).warning == ""
+    (run,) = runs_of(results, "record")
+    assert {name for name in run.data.metrics if name.startswith(("term", "gradient"))} == {
+        "term/distillation",
+        "term_weighted/distillation",
+        "gradient_norm/distillation",
+        "term/kl_t_ s__T",
+        "gradient_norm/kl_t_ s__T",
+    }
+    assert run.data.metrics["similarity/cka"] == 0.5
+
+
+def test_folders_of_the_same_name_in_one_store_leave_each_other_alone(results: Path, empty_database: Path) -> None:
+    uri = f"sqlite:///{results / DATABASE}"
+    first, second = results / "a" / "runs", results / "b" / "runs"
+    for folder in (first, second):
+        store(folder, a_record(timing=Timing(training=1.0 if folder == first else 2.0)))
+    for _ in range(2):
+        for folder in (first, second):
+            mirror(folder, uri, invocation="kdbench run")
+    parents, children = runs_of(results, "invocation"), runs_of(results, "record")
+    assert len(parents) == len(children) == 2
+    owners = {run.data.tags["mlflow.parentRunId"]: run.data.metrics["seconds/training"] for run in children}
+    assert sorted(owners.values()) == [1.0, 2.0]
+    assert owners.keys() == {parent.info.run_id for parent in parents}
+
+
+def test_the_same_command_again_adds_to_its_own_parent(results: Path) -> None:
+    for seed in range(2):
+        store(results, a_record(run_id=f"seed{seed}", seed=seed))
+        mirror(results, invocation="kdbench run --seeds 0-1")
+    mirror(results, invocation="kdbench track")
+    (parent,) = runs_of(results, "invocation")
+    assert parent.info.status == "FINISHED"
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs_of(results, "record")} == {parent.info.run_id}
+
+
+def test_a_results_folder_that_was_moved_is_still_mirrored(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store(results, a_record())
+    mirror(results)
+    moved = tmp_path_factory.mktemp("elsewhere") / "runs"
+    shutil.copytree(results, moved)
+    assert (mirror(moved).added, mirror(moved).unchanged) == (0, 1)
 
 
 def test_weights_predictions_and_log_are_artifacts(results: Path) -> None:
