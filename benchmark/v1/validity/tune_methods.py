@@ -1,0 +1,133 @@
+"""Are the methods' published settings fit for this track? `python benchmark/v1/validity/tune_methods.py`.
+
+Every method, and independent, gets the same number of configurations: its defaults and one alternative that is named
+below, before anything is trained. Each trains on a tuning seed (1000 and up) with a split of the neutral training set,
+five sixths to train on and one sixth to judge by; test sets are never read. A method's defaults stay, unless their
+accuracy on the held-out sixth, the mean over directions and teacher biases, is more than .02 below the alternative's.
+Writes one row a network to `methods.csv` and the comparison to `METHODS.md`.
+"""
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from conditions import Network, fit, law_set, predicted
+
+from kdbench.data.training_sets import TrainingSet
+from kdbench.spec import Direction, Family, TeacherBias, Track, families, load_spec
+from kdbench.submissions import load_submission, parse_config
+
+HERE = Path(__file__).parent
+BIASES: tuple[TeacherBias, ...] = ("shape", "texture")
+DIRECTIONS: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
+HELD_OUT = 6  # one image of so many is judged by
+MARGIN = 0.02
+RATE = "learning rate"  # of the student, relative to the track's; what independent has instead of settings
+
+ALTERNATIVES: dict[str, dict[str, float | bool]] = {
+    "independent": {RATE: 0.5},
+    "lm": {"distill_weight": 0.5},
+    "crd": {"prefill": True},
+    "sskd": {"similarity_weight": 1.0, "rotated_weight": 0.9},
+    "cskd": {"cskd_weight": 0.5},
+    "vlfkd": {"global_weight": 0.25, "patch_weight": 0.15, "linguistic_weight": 0.1, "pdd_weight": 0.5},
+    "capd": {"attention_weight": 0.3, "feature_weight": 0.3},
+}
+
+
+def with_rate(track: Track, factor: float) -> Track:
+    """The track with another learning rate of both families."""
+    slower = {
+        family: track.backbones[family].model_copy(
+            update={"learning_rate": factor * track.backbones[family].learning_rate}
+        )
+        for family in ("cnn", "vit")
+    }
+    return track.model_copy(update={"backbones": track.backbones.model_copy(update=slower)})
+
+
+def split(data: TrainingSet) -> tuple[TrainingSet, TrainingSet]:
+    """Training and held-out images; the classes go round, so both stay balanced."""
+    cut = len(data.labels) // HELD_OUT * (HELD_OUT - 1)
+    return (
+        TrainingSet(images=data.images[:cut], labels=data.labels[:cut]),
+        TrainingSet(images=data.images[cut:], labels=data.labels[cut:]),
+    )
+
+
+class Tuning:
+    """One tuning seed: its data, its teachers, and the students that are trained under a configuration."""
+
+    def __init__(self, track: Track, seed: int) -> None:
+        self.track, self.seed = track, seed
+        self.train, self.held_out = split(law_set(track, "neutral", "student", seed))
+        self._teachers: dict[tuple[Family, TeacherBias], Network] = {}
+
+    def teacher(self, family: Family, bias: TeacherBias) -> Network:
+        if (family, bias) not in self._teachers:
+            data = law_set(self.track, bias, "teacher", self.seed)
+            self._teachers[family, bias] = fit(self.track, family, data, seed=self.seed, role="teacher", bias=bias)
+        return self._teachers[family, bias]
+
+    def rows(self, name: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Held-out accuracy of every student of a method under one configuration."""
+        method = load_submission(name)
+        track = with_rate(self.track, values[RATE]) if RATE in values else self.track
+        config = parse_config(method, {key: value for key, value in values.items() if key != RATE})
+        for direction in DIRECTIONS:
+            if direction not in method.directions:
+                continue
+            teacher_family, family = families(direction)
+            for bias in BIASES if method.uses_teacher else (None,):
+                teacher = self.teacher(teacher_family, bias) if bias else None
+                student = fit(track, family, self.train, seed=self.seed, method=method, config=config, teacher=teacher)
+                hit = predicted(track, student, self.held_out.images) == self.held_out.labels
+                yield {"direction": direction, "teacher": bias or "none", "accuracy": round(float(hit.mean()), 4)}
+
+
+def as_text(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
+    """The comparison as Markdown."""
+    found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for row in rows:
+        found[row["method"], row["settings"]].append(float(row["accuracy"]))
+    means = {key: sum(values) / len(values) for key, values in found.items()}
+    lines = ["# Settings of the methods on the synthetic track", ""]
+    lines += [f"Tuning seeds {', '.join(map(str, seeds))}; made by `tune_methods.py`, which says the rule.", ""]
+    lines += ["| method | settings | held-out accuracy | networks |", "|---|---|---|---|"]
+    lines += [f"| {m} | {s} | {mean:.3f} | {len(found[m, s])} |" for (m, s), mean in means.items()]
+    lines.append("")
+    for name in ALTERNATIVES:
+        default, other = (mean for (method, _), mean in means.items() if method == name)
+        verdict = "the alternative replaces them" if other - default > MARGIN else "stay"
+        lines.append(f"- {name}: the defaults {verdict} ({default:.3f} against {other:.3f}).")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1000])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    track = load_spec().track("synthetic")
+    rows: list[dict[str, Any]] = []
+    for seed in arguments.seeds:
+        tuning = Tuning(track, seed)
+        for name, alternative in ALTERNATIVES.items():
+            for values in ({}, alternative):
+                settings = ", ".join(f"{key} = {value}" for key, value in values.items()) or "defaults"
+                for row in tuning.rows(name, values):
+                    rows.append({"method": name, "settings": settings, "seed": seed, **row})
+                    print(rows[-1], flush=True)
+    with (HERE / "methods.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (HERE / "METHODS.md").write_text(as_text(rows, arguments.seeds))
+
+
+if __name__ == "__main__":
+    main()
