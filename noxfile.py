@@ -19,6 +19,8 @@ BIN = ENVIRONMENT / "bin"
 STAMP = ENVIRONMENT / "kdbench-installed"
 UNFINISHED = ENVIRONMENT / "kdbench-installing"
 OLDEST_PYTHON = (3, 11)
+OTHER_NUMPYS = ("1.26.4", "2.0.2")  # an older line than the harness takes, and the oldest that it takes
+NO_WHEELS_FOR = (3, 13)
 
 
 def _digest() -> str:
@@ -77,6 +79,16 @@ def benchmark(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the test suite; arguments after `--` go to pytest."""
     _run(session, "python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def numpy(session: nox.Session) -> None:
+    """Draw synthetic images with other versions of numpy: the bytes must be the pinned ones. Takes seconds."""
+    if sys.version_info >= NO_WHEELS_FOR:
+        session.skip("these versions of numpy come for Python 3.11 and 3.12 only")
+    for version in OTHER_NUMPYS:
+        session.install("--quiet", "--only-binary=numpy", f"numpy=={version}")
+        session.run("python", "-m", "tests.pinned_bytes")
 
 
 @nox.session
