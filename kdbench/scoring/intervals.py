@@ -5,10 +5,12 @@ of the test images. Resamples draw from a counter-based generator of their own, 
 order, so the same records give the same scores on every machine.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from kdbench.randomness import below, words
@@ -139,8 +141,21 @@ def rounded(value: float, low: float, high: float, *, images: int, seeds: int, o
     )
 
 
+def left_out(number: Callable[..., Floats], parts: Sequence[Floats]) -> Floats:
+    """(K, ...) a number with one of K seeds left out of all its parts each time.
+
+    Args:
+        number: of arrays (seeds, ...).
+        parts: arrays (K, ...), the same seeds in each; K at least 2.
+    """
+    seeds = range(len(parts[0]))
+    return np.stack([number(*(np.delete(part, seed, axis=0) for part in parts)) for seed in seeds])
+
+
 def jackknife_covariance(left_out: Floats) -> Floats:
     """Covariance of statistics from their values with one of K observations left out each time.
+
+    Source: Efron & Stein (1981), Annals of Statistics 9, eq. 1.4.
 
     Args:
         left_out: (K, P).
@@ -154,8 +169,95 @@ def jackknife_covariance(left_out: Floats) -> Floats:
     return covariance
 
 
+@dataclass(frozen=True)
+class Errors:
+    """Standard errors of a number, by where they come from.
+
+    Attributes:
+        seeds: jackknife's; 0 for one seed.
+        images: the bootstrap's.
+        count: K, the number of seeds.
+    """
+
+    seeds: float
+    images: float
+    count: int
+
+    def half_width(self, confidence: float) -> float:
+        """Of a two-sided interval: t over the seeds and normal over the images, in quadrature."""
+        over_images = normal_quantile(confidence) * self.images
+        return float(np.hypot(t_quantile(confidence, self.count - 1) * self.seeds, over_images))
+
+
+def errors_of(number: Callable[..., Floats], parts: Sequence[Floats]) -> Errors:
+    """Errors of a number of seed-paired, resampled parts.
+
+    Args:
+        number: (1 + S,) of arrays (K, ..., 1 + S).
+        parts: the arrays; K at least 2.
+    """
+    folds = left_out(number, [part[..., :1] for part in parts])
+    over_seeds = float(np.sqrt(jackknife_covariance(folds)[0, 0]))
+    return Errors(over_seeds, float(number(*parts)[1:].std(ddof=1)), len(parts[0]))
+
+
+def p_above_zero(value: float, errors: Errors) -> float:
+    """One-sided p: the level at which the interval's lower end touches 0, for the same quadrature of both errors."""
+    if value < 0:
+        return 1 - p_above_zero(-value, errors)
+    if value == 0 or errors.seeds == errors.images == 0:
+        return 0.5 if value == 0 else 0.0
+
+    def excess(log_p: float) -> float:
+        p = np.exp(log_p)
+        return float(np.hypot(stdtrit(errors.count - 1, p) * errors.seeds, ndtri(p) * errors.images) - value)
+
+    smallest, largest = np.log(1e-12), np.log(0.5)
+    return 1e-12 if excess(smallest) <= 0 else float(np.exp(brentq(excess, smallest, largest)))
+
+
+def jackknife_estimate(
+    number: Callable[..., Floats], parts: Sequence[Floats], images: int, scoring: Scoring
+) -> Estimate | None:
+    """A ratio of seed-paired parts with its jackknife-t interval over seeds and images.
+
+    Args:
+        number: (1 + S,) of arrays (K, ..., 1 + S); not finite where it does not exist.
+        parts: the arrays; K at least 3, so that a fold still has a variance over seeds.
+        images: that the number rests on.
+        scoring: confidence.
+
+    Returns:
+        None where the number does not exist for the data, for a fold or for a resample.
+    """
+    value, errors = float(number(*parts)[0]), errors_of(number, parts)
+    if not np.isfinite([value, errors.seeds, errors.images]).all():
+        return None
+    half = errors.half_width(scoring.confidence)
+    return rounded(value, value - half, value + half, images=images, seeds=errors.count, over_seeds=True)
+
+
+def joint_spread(terms: Floats, folds: Floats | None, scoring: Scoring) -> Floats:
+    """Squared half-widths, and their products, of several numbers' intervals: images', and seeds' on top of them.
+
+    Args:
+        terms: (P, 1 + S) the numbers and their resamples.
+        folds: (K, P) with one seed left out each time; None for an interval over images alone.
+        scoring: confidence.
+
+    Returns:
+        (P, P).
+    """
+    spread: Floats = normal_quantile(scoring.confidence) ** 2 * np.cov(terms[:, 1:])
+    if folds is not None:
+        spread = spread + t_quantile(scoring.confidence, len(folds) - 1) ** 2 * jackknife_covariance(folds)
+    return spread
+
+
 def fieller(numerator: float, denominator: float, spread: Floats) -> tuple[float, float] | None:
     """The ratios that a numerator and a denominator with errors agree with: |N - ratio Q| within its own interval.
+
+    Source: Fieller (1954), Journal of the Royal Statistical Society B 16.
 
     Args:
         numerator: N.

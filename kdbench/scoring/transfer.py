@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.scoring.intervals import fieller, jackknife_covariance, normal_quantile, rounded, t_quantile
+from kdbench.scoring.intervals import Errors, errors_of, fieller, joint_spread, left_out, rounded
 from kdbench.scoring.metrics import Floats
 from kdbench.scoring.scores import Score, Undefined
 from kdbench.spec import Axis, Scoring
@@ -31,28 +31,54 @@ class Contrast:
     teachers: Floats
     images: int
 
+    @property
+    def data(self) -> tuple[Floats, Floats]:
+        """(K, axes) each: without the resamples."""
+        return self.students[..., 0], self.teachers[..., 0]
+
     def axis(self, number: int) -> "Contrast":
         """The contrast on one axis alone."""
         one = slice(number, number + 1)
         return Contrast(self.students[:, one], self.teachers[:, one], self.images)
 
 
-def transfer(contrast: Contrast, scoring: Scoring) -> Score:
+def transfer(contrast: Contrast, scoring: Scoring, *, too_alike: str = TOO_ALIKE) -> Score:
     """tau with its interval: debiased for paired seeds from 2 seeds on, over seeds and images from `interval_seeds` on.
 
     The interval is Fieller's, so a poorly known denominator widens it, and one that may be 0 makes tau undefined.
+
+    Args:
+        contrast: of students and teachers.
+        scoring: confidence and the number of seeds.
+        too_alike: the reason, in words, where the denominator may be 0.
     """
     seeds = len(contrast.students)
     terms = transfer_terms(contrast.students, contrast.teachers)
     over_seeds = seeds >= scoring.interval_seeds
-    spread = normal_quantile(scoring.confidence) ** 2 * np.cov(terms[:, 1:])
-    if over_seeds:
-        spread = spread + t_quantile(scoring.confidence, seeds - 1) ** 2 * _seed_covariance(contrast)
+    folds = left_out(transfer_terms, contrast.data) if over_seeds else None
     numerator, denominator = (float(term) for term in terms[:, 0])
-    bounds = fieller(numerator, denominator, spread)
+    bounds = fieller(numerator, denominator, joint_spread(terms, folds, scoring))
     if bounds is None:
-        return Undefined(reason=TOO_ALIKE)
+        return Undefined(reason=too_alike)
     return rounded(numerator / denominator, *bounds, images=contrast.images, seeds=seeds, over_seeds=over_seeds)
+
+
+def transfer_errors(contrast: Contrast) -> tuple[float, Errors]:
+    """The numerator of tau, whose sign is tau's, with its errors: what a test of tau > 0 rests on."""
+
+    def numerator(students: Floats, teachers: Floats) -> Floats:
+        return debiased_dot(students, teachers)
+
+    parts = (contrast.students, contrast.teachers)
+    return float(numerator(*parts)[0]), errors_of(numerator, parts)
+
+
+def transfer_number(students: Floats, teachers: Floats) -> Floats:
+    """tau itself; not finite where the denominator is 0."""
+    numerator, denominator = transfer_terms(students, teachers)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tau: Floats = numerator / denominator
+    return tau
 
 
 def transfer_by_axis(contrast: Contrast, axes: Sequence[Axis], scoring: Scoring) -> dict[Axis, Score]:
@@ -73,10 +99,20 @@ def transfer_terms(students: Floats, teachers: Floats) -> Floats:
     Returns:
         (2, ...).
     """
-    return np.stack([_debiased_dot(students, teachers), _debiased_dot(teachers, teachers)])
+    return np.stack([debiased_dot(students, teachers), debiased_dot(teachers, teachers)])
 
 
-def _debiased_dot(first: Floats, second: Floats) -> Floats:
+def debiased_dot(first: Floats, second: Floats) -> Floats:
+    """Product of two mean profiles, summed over axes, less what their covariance over seeds adds to it.
+
+    mean(a) . mean(b) - sum_axes Cov_k(a, b) / K; plain with one seed.
+
+    Args:
+        first, second: (K, axes, ...).
+
+    Returns:
+        (...).
+    """
     seeds = len(first)
     mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
     products = mean_first * mean_second
@@ -85,12 +121,3 @@ def _debiased_dot(first: Floats, second: Floats) -> Floats:
         products = products - covariance / seeds
     dot: Floats = products.sum(axis=0)
     return dot
-
-
-def _seed_covariance(contrast: Contrast) -> Floats:
-    students, teachers = contrast.students[..., 0], contrast.teachers[..., 0]
-    left_out = [
-        transfer_terms(np.delete(students, seed, axis=0), np.delete(teachers, seed, axis=0))
-        for seed in range(len(students))
-    ]
-    return jackknife_covariance(np.array(left_out))

@@ -1,0 +1,53 @@
+"""Whether a network is as sure as it should be: calibration error, negative log-likelihood, Brier score."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kdbench.scoring.scores import Undefined
+from kdbench.scoring.statistic import Statistic, mean
+
+BINS = 15
+
+
+def expected_calibration_error(
+    confidence: ArrayLike, right: NDArray[np.bool_], bins: int = BINS
+) -> Statistic | Undefined:
+    """ECE = sum_b n_b / n |accuracy_b - confidence_b| over bins of equal width, in [0, 1]; 0 is calibrated.
+
+    Too large on average for few images, so it is shown with the Brier score and never compared across numbers of bins.
+    Undefined without images or without probabilities.
+
+    Source: Guo et al. (2017), arXiv:1706.04599, eq. 3.
+
+    Args:
+        confidence: (n,) probability of the predicted class, in (0, 1]; bin b holds ((b - 1) / bins, b / bins].
+        right: (n,) whether the prediction was right.
+        bins: how many.
+    """
+    sure = np.asarray(confidence, dtype=np.float64)
+    missing = _missing(sure)
+    if missing:
+        return missing
+    place = np.clip(np.ceil(sure * bins).astype(np.intp) - 1, 0, bins - 1)
+    gaps = np.bincount(place, weights=right - sure, minlength=bins)
+    return mean(np.sign(gaps)[place] * (right - sure))
+
+
+def mean_score(scores: ArrayLike) -> Statistic | Undefined:
+    """Mean over images of a proper score: -log p(target) in nats, [0, inf); or Brier's, [0, 2]. Smaller is better.
+
+    Undefined without images or without probabilities (not all are finite then).
+
+    Source: Brier (1950), Monthly Weather Review 78.
+
+    Args:
+        scores: (n,) of each image.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    return _missing(values) or mean(values)
+
+
+def _missing(values: NDArray[np.float64]) -> Undefined | None:
+    if len(values) == 0:
+        return Undefined(reason="there are no images")
+    return None if np.isfinite(values).all() else Undefined(reason="there are no probabilities")

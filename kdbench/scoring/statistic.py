@@ -1,0 +1,91 @@
+"""Numbers computed from images that know what each image contributes: formulas as written, with their image error.
+
+A statistic is a smooth function of means over images. Beside its value it carries its *effects*, to first order how
+much the value moves with the weight of each image (the infinitesimal jackknife). Arithmetic passes them on, so a kappa
+is written as its formula and its error over images comes with it, differences between networks paired.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kdbench.scoring.metrics import Floats
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A value with the effect of each image on it.
+
+    Attributes:
+        value: finite.
+        effects: (n,) change of the value with the relative weight of each image, over n; they sum to 0.
+    """
+
+    value: float
+    effects: Floats
+
+    def __add__(self, other: "Statistic | float") -> "Statistic":
+        other = _as_statistic(other)
+        return Statistic(self.value + other.value, self.effects + other.effects)
+
+    def __neg__(self) -> "Statistic":
+        return Statistic(-self.value, -self.effects)
+
+    def __sub__(self, other: "Statistic | float") -> "Statistic":
+        return self + (-_as_statistic(other))
+
+    def __rsub__(self, other: float) -> "Statistic":
+        return -self + other
+
+    def __mul__(self, other: "Statistic | float") -> "Statistic":
+        other = _as_statistic(other)
+        return Statistic(self.value * other.value, self.effects * other.value + self.value * other.effects)
+
+    def __truediv__(self, other: "Statistic | float") -> "Statistic":
+        """The quotient; callers refuse a denominator of 0 first, in words."""
+        other = _as_statistic(other)
+        value = self.value / other.value
+        return Statistic(value, (self.effects - value * other.effects) / other.value)
+
+    def __abs__(self) -> "Statistic":
+        return self if self.value >= 0 else -self
+
+    def placed(self, units: NDArray[np.intp], count: int) -> "Statistic":
+        """The same with effects by unit: images made from one clean image vary together, so their effects add up.
+
+        Args:
+            units: (n,) the unit of each image, below `count`.
+            count: number of units.
+        """
+        return Statistic(self.value, np.bincount(units, self.effects, minlength=count).astype(np.float64))
+
+    def error(self, strata: NDArray[np.integer]) -> float:
+        """Standard error over images, where the number of images of each stratum is fixed.
+
+        Args:
+            strata: (n,) stratum of each image (or unit), from 0.
+        """
+        counts = np.maximum(np.bincount(strata), 1)
+        means = np.bincount(strata, weights=self.effects) / counts
+        return float(np.sqrt(((self.effects - means[strata]) ** 2).sum()))
+
+
+def _as_statistic(value: "Statistic | float") -> Statistic:
+    return value if isinstance(value, Statistic) else Statistic(float(value), np.zeros(1))
+
+
+def mean(values: ArrayLike) -> Statistic:
+    """The mean over images of (n,) numbers, n at least 1."""
+    numbers = np.asarray(values, dtype=np.float64)
+    average = float(numbers.mean())
+    return Statistic(average, (numbers - average) / len(numbers))
+
+
+def average(statistics: Sequence[Statistic]) -> Statistic:
+    """The mean of several statistics of the same images, at least one."""
+    total = statistics[0]
+    for one in statistics[1:]:
+        total = total + one
+    return total / len(statistics)

@@ -1,0 +1,175 @@
+"""Likeness of two networks' answers: textbook values, identities and bounds."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kdbench.scoring.likeness import (
+    ErrorConsistency,
+    agreement,
+    divergence,
+    error_consistency,
+    label_kappa,
+    prediction_entropy,
+    wrong_label_agreement,
+)
+from kdbench.scoring.scores import Undefined
+from kdbench.scoring.statistic import Statistic
+
+Bools = NDArray[np.bool_]
+Labels = NDArray[np.int64]
+
+
+def defined(found: Statistic | Undefined) -> Statistic:
+    assert isinstance(found, Statistic), found
+    return found
+
+
+def consistency(right_a: Bools, right_b: Bools) -> ErrorConsistency:
+    found = error_consistency(right_a, right_b)
+    assert isinstance(found, ErrorConsistency), found
+    return found
+
+
+def reason(found: object) -> str:
+    assert isinstance(found, Undefined), found
+    return found.reason
+
+
+def crossed(both: int, only_a: int, only_b: int, neither: int) -> tuple[Bools, Bools]:
+    """Two networks' right answers from the four counts of a cross table."""
+    counts = (both, only_a, only_b, neither)
+    a, b = (np.repeat(pattern, counts).astype(bool) for pattern in ([1, 1, 0, 0], [1, 0, 1, 0]))
+    return a, b
+
+
+def test_kappa_is_that_of_the_textbook() -> None:
+    """Two readers on 50 proposals: 20 both yes, 5 and 10 differ, 15 both no: p_o = .7, p_e = .5, kappa = .4."""
+    a, b = crossed(40, 10, 20, 30)
+    assert consistency(a, b).kappa.value == pytest.approx(0.4)
+    assert defined(label_kappa(a.astype(int), b.astype(int), 2)).value == pytest.approx(0.4)
+
+
+def test_kappa_of_networks_that_err_independently_is_zero_within_its_error() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.random(20_000) < 0.8, random.random(20_000) < 0.6
+    kappa = consistency(a, b).kappa
+    error = kappa.error(np.zeros(20_000, int))
+    # Fleiss, Cohen & Everitt (1969): standard error of kappa between independent raters
+    p_e, products = 0.8 * 0.6 + 0.2 * 0.4, 0.8 * 0.6 * (0.8 + 0.6) + 0.2 * 0.4 * (0.2 + 0.4)
+    assert error == pytest.approx(np.sqrt((p_e + p_e**2 - products) / 20_000) / (1 - p_e), rel=0.05)
+    assert abs(kappa.value) < 3 * error
+
+
+def test_the_same_errors_are_a_kappa_of_one_and_opposite_errors_of_minus_one() -> None:
+    a, _ = crossed(50, 0, 0, 50)
+    assert consistency(a, a).kappa.value == pytest.approx(1)
+    assert consistency(a, ~a).kappa.value == pytest.approx(-1)
+
+
+def test_unequal_accuracies_cap_kappa_and_the_relative_one_is_one_there() -> None:
+    """One network's errors lie within the other's: as consistent as accuracies of .9 and .5 allow."""
+    found = consistency(*crossed(500, 400, 0, 100))
+    assert found.kappa.value == pytest.approx(found.ceiling.value)
+    assert found.ceiling.value == pytest.approx((1 - 0.4 - 0.5) / 0.5)
+    assert defined(found.relative).value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((100, 0, 0, 0), "0 errors of one network; at least 30"),
+        ((71, 0, 900, 29), "29 errors of one network"),
+        ((0, 0, 0, 100), "both networks are always wrong"),
+    ],
+)
+def test_too_few_errors_or_none_right_leave_consistency_undefined(counts: tuple[int, int, int, int], said: str) -> None:
+    assert said in reason(error_consistency(*crossed(*counts)))
+
+
+@given(st.tuples(*[st.integers(0, 60)] * 4))
+@settings(max_examples=100)
+def test_consistency_is_symmetric_bounded_and_below_its_ceiling(counts: tuple[int, int, int, int]) -> None:
+    a, b = crossed(*counts)
+    found, other = error_consistency(a, b), error_consistency(b, a)
+    if isinstance(found, Undefined) or isinstance(other, Undefined):
+        assert found == other
+        return
+    assert found.kappa.value == pytest.approx(other.kappa.value)
+    assert -1 - 1e-12 <= found.kappa.value <= found.ceiling.value + 1e-12 <= 1 + 2e-12
+    assert abs(found.kappa.effects.sum()) < 1e-9
+
+
+def test_wrong_label_agreement_of_independent_guesses_is_one_in_the_number_of_wrong_classes() -> None:
+    random = np.random.default_rng(1)
+    target = np.zeros(30_000, int)
+    a, b = random.integers(0, 10, (2, 30_000))
+    found = defined(wrong_label_agreement(a, b, target))
+    assert found.value == pytest.approx(1 / 9, abs=4 * found.error(target))
+    assert found.error(target) == pytest.approx(np.sqrt(8 / 81 / (0.81 * 30_000)), rel=0.05)
+
+
+def test_wrong_label_agreement_needs_a_hundred_images_that_both_get_wrong() -> None:
+    target = np.zeros(300, int)
+    wrong = np.where(np.arange(300) < 99, 1, 0)
+    assert "99 images that both get wrong" in reason(wrong_label_agreement(wrong, wrong, target))
+    assert defined(wrong_label_agreement(target + 1, target + 1, target)).value == 1
+
+
+labels = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
+
+
+@given(labels, st.randoms(use_true_random=False))
+@settings(max_examples=60)
+def test_agreement_and_kappa_are_symmetric_bounded_and_blind_to_the_order_of_images(
+    pairs: list[tuple[int, int]], random: object
+) -> None:
+    a, b = np.array(pairs).T
+    order = np.random.default_rng(len(pairs)).permutation(len(pairs))
+    assert 0 <= defined(agreement(a, b)).value <= 1
+    kappa, swapped, moved = label_kappa(a, b, 5), label_kappa(b, a, 5), label_kappa(a[order], b[order], 5)
+    if isinstance(kappa, Undefined):
+        assert len(set(a) | set(b)) == 1
+        assert kappa == swapped == moved
+        return
+    assert -1 - 1e-12 <= kappa.value <= 1 + 1e-12
+    assert defined(swapped).value == pytest.approx(kappa.value)
+    assert defined(moved).value == pytest.approx(kappa.value)
+
+
+def test_answers_that_do_not_change_under_permutation_are_fully_consistent() -> None:
+    answers = np.arange(200) % 10
+    assert defined(agreement(answers, answers)).value == 1
+    assert defined(label_kappa(answers, answers, 10)).value == pytest.approx(1)
+
+
+def test_a_constant_predictor_is_consistent_but_has_no_kappa() -> None:
+    answers = np.full(200, 3)
+    assert defined(agreement(answers, answers)).value == 1
+    assert "same one answer" in reason(label_kappa(answers, answers, 10))
+
+
+def test_without_images_nothing_is_defined() -> None:
+    none = np.array([], int)
+    functions: list[Callable[[], object]] = [
+        lambda: agreement(none, none),
+        lambda: label_kappa(none, none, 10),
+        lambda: divergence([]),
+        lambda: prediction_entropy(none, 10),
+    ]
+    assert {reason(function()) for function in functions} == {"there are no images"}
+
+
+def test_divergence_is_a_mean_and_needs_a_teacher() -> None:
+    assert defined(divergence([0.0, 0.5, 1.0])).value == pytest.approx(0.5)
+    assert "no teacher" in reason(divergence([0.0, np.nan]))
+
+
+def test_entropy_is_one_for_balanced_answers_and_zero_for_a_collapsed_network() -> None:
+    assert prediction_entropy(np.arange(100) % 10, 10) == pytest.approx(1)
+    assert prediction_entropy(np.full(100, 7), 10) == 0
+    assert prediction_entropy(np.arange(100) % 2, 10) == pytest.approx(np.log(2) / np.log(10))

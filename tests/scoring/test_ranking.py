@@ -1,0 +1,161 @@
+"""Ranks and tests: textbook values, who shares a rank, and how often equals are told apart."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdbench.scoring.bootstrap import multi_bootstrap
+from kdbench.scoring.intervals import Errors, p_above_zero
+from kdbench.scoring.metrics import Floats
+from kdbench.scoring.ranking import (
+    Primary,
+    RankInterval,
+    common_seeds,
+    holm,
+    rank_intervals,
+    residual_mean_square,
+    tukey_quantile,
+)
+from kdbench.scoring.transfer import transfer_number
+
+
+def average(values: Floats) -> Floats:
+    mean: Floats = values.mean(axis=0)
+    return mean
+
+
+def row(values: list[float] | Floats, images: Floats | None = None) -> Primary:
+    """A row whose primary number is the mean of one value a seed."""
+    data = np.asarray(values, dtype=float)[:, None]
+    resamples = data + (np.zeros(50) if images is None else images)
+    return Primary(tuple(range(len(data))), (np.concatenate([data, resamples], axis=1),), average)
+
+
+def ranks(*rows: Primary) -> list[tuple[int, int]]:
+    return [(one.low, one.high) for one in rank_intervals(rows, 0.95)]
+
+
+def test_pseudo_values_of_a_mean_are_the_values() -> None:
+    assert row([1.0, 2.0, 4.0]).pseudo_values() == pytest.approx([1, 2, 4])
+
+
+def test_the_residual_of_a_table_is_what_rows_and_columns_leave() -> None:
+    effects = np.array([[0.0], [1.0], [5.0]]) + np.array([0.0, 3.0, -1.0, 2.0])
+    assert residual_mean_square(effects) == pytest.approx(0)
+    bumped = effects.copy()
+    bumped[0, 0] += 6.0
+    assert residual_mean_square(bumped) == pytest.approx(36 * (2 / 3) * (3 / 4) / 6)
+
+
+def test_tukeys_quantiles_are_those_of_the_tables() -> None:
+    assert tukey_quantile(0.95, 3, 6) == pytest.approx(4.339, abs=1e-3)
+    assert tukey_quantile(0.95, 7, 24) == pytest.approx(4.541, abs=1e-3)
+
+
+def test_rows_differ_from_tukeys_range_on() -> None:
+    """q(.95; 3, 6) = 4.339: with MS = 1 and four seeds, means must be 2.17 apart."""
+    noise = np.array([[1.0, -1.0, 0.0, 0.0], [-1.0, 0.0, 1.0, 0.0], [0.0, 1.0, -1.0, 0.0]])
+    assert residual_mean_square(noise) == pytest.approx(1)
+    for step, expected in ((2.15, [(2, 3), (1, 2), (1, 3)]), (2.19, [(2, 3), (1, 1), (2, 3)])):
+        rows = [row(values + mean) for values, mean in zip(noise, (0.0, step, 0.01), strict=True)]
+        found = ranks(*rows)
+        assert found == expected if step > 2.17 else found == [(1, 3)] * 3
+
+
+def test_two_rows_are_compared_like_a_paired_t_test() -> None:
+    """Difference 2.0 with standard deviation 1 over five seeds: t = 4.47 > 2.776; with .9 it is 2.01."""
+    difference = np.array([-1.0, -1.0, 0.0, 1.0, 1.0])
+    base = np.array([0.3, -0.4, 0.8, 0.1, -0.2])
+    assert ranks(row(base), row(base + difference + 2.0)) == [(2, 2), (1, 1)]
+    assert ranks(row(base), row(base + difference + 0.9)) == [(1, 2), (1, 2)]
+
+
+def test_what_a_seed_does_to_all_rows_does_not_matter() -> None:
+    seeds, spread = np.array([0.0, 10.0, -7.0, 3.0, 1.0]), np.array([0.1, -0.1, 0.0, 0.05, -0.05])
+    assert ranks(row(seeds + spread), row(seeds - spread + 1.0)) == [(2, 2), (1, 1)]
+
+
+def test_image_error_of_the_difference_keeps_rows_together() -> None:
+    spread = np.array([0.1, -0.1, 0.0, 0.05, -0.05])
+    noise = np.random.default_rng(0).normal(0, 1.0, (2, 50))
+    apart = [row(spread), row(1.0 - spread)]
+    assert ranks(*apart) == [(2, 2), (1, 1)]
+    assert ranks(row(spread, noise[0]), row(1.0 - spread, noise[1])) == [(1, 2), (1, 2)]
+    assert ranks(row(spread, noise[0]), row(1.0 - spread, noise[0])) == [(2, 2), (1, 1)]
+
+
+def test_a_single_row_and_identical_rows_share_the_first_rank() -> None:
+    assert ranks(row([1.0, 2.0, 3.0])) == [(1, 1)]
+    assert ranks(row([1.0, 2.0, 3.0]), row([1.0, 2.0, 3.0])) == [(1, 2), (1, 2)]
+    assert rank_intervals([], 0.95) == ()
+
+
+@given(st.lists(st.lists(st.floats(-1, 1), min_size=4, max_size=4), min_size=2, max_size=4), st.integers(0, 100))
+@settings(max_examples=30, deadline=None)
+def test_rank_intervals_hold_every_row_and_do_not_depend_on_the_order(tables: list[list[float]], entropy: int) -> None:
+    rows = [row(values) for values in tables]
+    found = rank_intervals(rows, 0.95)
+    assert all(1 <= one.low <= one.high <= len(rows) for one in found)
+    order = np.random.default_rng(entropy).permutation(len(rows))
+    assert rank_intervals([rows[place] for place in order], 0.95) == tuple(found[place] for place in order)
+
+
+def test_equal_methods_are_told_apart_as_rarely_as_said() -> None:
+    """Seven equal methods, five seeds that shift all of them: any two differ in about 5 % of boards."""
+    random = np.random.default_rng(0)
+    separated = 0
+    for _ in range(400):
+        seeds = random.normal(0, 0.05, 5)
+        found = rank_intervals([row(seeds + random.normal(0, 0.03, 5)) for _ in range(7)], 0.95)
+        separated += any(one != RankInterval(1, 7) for one in found)
+    assert 0.02 <= separated / 400 <= 0.085
+
+
+def test_rows_are_compared_on_the_seeds_that_they_share() -> None:
+    five, ten = tuple(range(5)), tuple(range(10))
+    assert common_seeds({"a": five, "b": ten}, 5) == (five, ("a", "b"))
+    assert common_seeds({"a": ten, "b": ten}, 5) == (ten, ("a", "b"))
+    assert common_seeds({"a": five, "b": ten, "c": (5, 6, 7, 8, 9)}, 5) == (five, ("a", "b"))
+    assert common_seeds({}, 5) == ((), ())
+
+
+def test_a_row_on_some_of_its_seeds() -> None:
+    assert row([1.0, 2.0, 4.0]).on((2, 0)).pseudo_values() == pytest.approx([4, 1])
+
+
+def test_holm_of_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
+    assert holm([]) == ()
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_lies_between_the_single_p_and_bonferronis(values: list[float]) -> None:
+    for one, adjusted in zip(values, holm(values), strict=True):
+        assert one <= adjusted <= min(1, len(values) * one) + 1e-12
+
+
+def test_one_sided_p_is_students_without_image_error_and_normal_without_seed_error() -> None:
+    assert p_above_zero(2.776, Errors(seeds=1.0, images=0.0, count=5)) == pytest.approx(0.025, abs=1e-4)
+    assert p_above_zero(1.645, Errors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.05, abs=1e-4)
+    assert p_above_zero(-1.645, Errors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.95, abs=1e-4)
+    assert p_above_zero(0.1, Errors(seeds=0.0, images=0.0, count=5)) == 0
+
+
+def test_the_multi_bootstrap_of_a_mean_has_its_textbook_spread() -> None:
+    """Seeds' standard error .1, images' .05: together .112, and the same on every call."""
+    random = np.random.default_rng(0)
+    seeds = random.normal(0, 1, 10)
+    seeds = 1 + 0.1 * np.sqrt(10) * (seeds - seeds.mean()) / seeds.std(ddof=1)
+    part = np.concatenate([seeds[:, None], seeds[:, None] + random.normal(0, 0.05, 4000)], axis=1)
+    found = multi_bootstrap(average, [part], 0.95)
+    assert found is not None
+    assert (found[1] - found[0]) / 2 == pytest.approx(1.96 * np.hypot(0.1, 0.05), rel=0.06)
+    assert found[0] < 1 < found[1]
+    assert multi_bootstrap(average, [part], 0.95) == found
+
+
+def test_the_multi_bootstrap_of_what_hardly_ever_exists_is_none() -> None:
+    nothing = np.zeros((3, 2, 101))
+    assert multi_bootstrap(transfer_number, [nothing, nothing], 0.95) is None
