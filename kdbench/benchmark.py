@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from kdbench.errors import InputError
-from kdbench.jobs.executor import LocalExecutor, Setting, existing_record
+from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, existing_record, is_complete
 from kdbench.jobs.forecast import Forecast, earlier_seconds, roughly
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.matrix import (
@@ -53,6 +53,7 @@ class Asked:
     device: str = "auto"
     workers: int | None = None
     diagnostics: bool = False
+    controls: bool = False
     retry_failed: bool = False
     spec: Path | None = None
     time_limit: float = 4 * 3600
@@ -66,8 +67,8 @@ class Asked:
 
 def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     """Checks what was asked for and expands it; InputError in one sentence if something is wrong. Trains nothing."""
-    from kdbench.environment import choose_device
     from kdbench.data.weights import ready_for_runs
+    from kdbench.environment import choose_device
     from kdbench.training.networks import check_weights
 
     spec = load_spec(asked.spec)
@@ -85,6 +86,8 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     check_weights(track)
     device = choose_device(asked.device)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
+    if asked.controls:
+        submissions += _controls(track, submissions)
     directions = _directions(asked.directions, track.directions)
     _check_methods(submissions, directions, track, asked.limit_train or track.data.num_train)
     request = Request(
@@ -103,7 +106,7 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
         cache=cache_folder(),
         data_root=asked.data_root.resolve() if asked.data_root else None,
         limit_test=asked.limit_test,
-        diagnostics=asked.diagnostics,
+        diagnostics=asked.all_sets,
     )
 
 
@@ -116,7 +119,8 @@ def run(asked: Asked, console: Console) -> list[Record]:
     workers = asked.workers or default_workers(runs[0].device)
     forecast = Forecast(missing, workers, earlier_seconds(setting.results, missing))
     console.print(
-        f"{asked.track}: {described(runs)}, {len(done)} done already, {len(missing)} to run{_told(forecast)}.",
+        f"{asked.track}: {described(runs)}, {len(done)} done already, "
+        f"{len(missing)} to run{_asked_again(missing, setting)}{_told(forecast)}.",
         highlight=False,
     )
     if missing or not (setting.results / asked.track / GALLERY).exists():
@@ -127,7 +131,7 @@ def run(asked: Asked, console: Console) -> list[Record]:
             limit_test=asked.limit_test,
             workers=asked.workers,
             console=console,
-            diagnostics=asked.diagnostics,
+            diagnostics=setting.diagnostics,
         )
         write_gallery(setting.results, asked.track, runs[0].track, arrays)
     if missing:
@@ -160,8 +164,17 @@ def check_writable(folder: Path) -> None:
 
 
 def _kept(setting: Setting, planned: PlannedRun, retry_failed: bool) -> Record | None:
+    """The record of a run that is done; None for one that has to be run, or evaluated once more."""
     record = existing_record(setting, planned)
-    return None if record and retry_failed and record.status != "ok" else record
+    if record is None or (retry_failed and record.status != "ok"):
+        return None
+    return record if is_complete(setting, planned, record) else None
+
+
+def _asked_again(missing: Sequence[PlannedRun], setting: Setting) -> str:
+    """How many runs are trained already, and only to be asked about further test sets."""
+    again = sum(can_be_asked_again(run, setting) for run in missing)
+    return f" ({again} of them trained before, to be evaluated once more)" if again else ""
 
 
 def default_workers(device: str) -> int:
@@ -248,6 +261,17 @@ def _submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, Any]])
             f"running: {', '.join(s.name for s in submissions)}"
         )
     return submissions
+
+
+def _controls(track: Track, submissions: Sequence[Submission]) -> list[Submission]:
+    """The track's control arms; InputError if one of the methods has the name of a control."""
+    from kdbench.jobs.controls import control_submissions
+
+    controls = control_submissions(track)
+    taken = {control.name for control in controls} & {submission.name for submission in submissions}
+    if taken:
+        raise InputError(f"method {taken.pop()!r} has the name of a control arm; rename it, or run without --controls")
+    return controls
 
 
 def _check_methods(

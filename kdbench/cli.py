@@ -64,7 +64,15 @@ def run(
     weights_dir: WeightsOption = None,
     workers: WorkersOption = None,
     diagnostics: Annotated[
-        bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too.")
+        bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too, and by occlusion maps.")
+    ] = False,
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls",
+            help="Run the control arms too (random teachers, label smoothing, views and epochs without a teacher; "
+            "see benchmark/controls/README.md), with --diagnostics. They are shown, never ranked.",
+        ),
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
     time_limit: Annotated[float, typer.Option("--time-limit", min=1, help="Seconds that one run may take.")] = 14400,
@@ -96,6 +104,7 @@ def run(
         device=device,
         workers=workers,
         diagnostics=diagnostics,
+        controls=controls,
         retry_failed=retry_failed,
         spec=spec,
         time_limit=time_limit,

@@ -1,16 +1,16 @@
 """A run's record: its schema, and the one place that reads and writes it.
 
 A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (this schema) and `predictions.npz` (every
-answer on every test set). Weights, logits, occlusion maps and the log lie beside them while they are kept; nothing that
-is scored depends on those.
+answer on every test set); a control that is evaluated along its training has `snapshots.npz`, too. Weights, logits,
+occlusion maps and the log lie beside them while they are kept; nothing that is scored depends on those.
 """
 
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 from zipfile import BadZipFile
@@ -23,9 +23,10 @@ from kdbench.errors import RecordError
 from kdbench.spec import Direction, Family, TeacherBias
 
 SCHEMA_VERSION: Final = 1
-RESULT, PREDICTIONS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
+RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
     "result.json",
     "predictions.npz",
+    "snapshots.npz",
     "weights.safetensors",
     "logits.npz",
     "occlusion.npz",
@@ -97,6 +98,13 @@ class SetResult(_Frozen):
     macro_accuracy: float
 
 
+class Snapshot(_Frozen):
+    """A student on its way: after `step` updates. What it answered is beside the predictions."""
+
+    step: int
+    test: dict[str, SetResult]
+
+
 class Record(_Frozen):
     """Everything that is kept of one run.
 
@@ -114,6 +122,7 @@ class Record(_Frozen):
         control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
             `teacher_bias` of a random teacher and of its students says whose place it takes.
         scalars: numbers of the whole run, by the names that `kdbench.similarity` documents.
+        snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -140,6 +149,7 @@ class Record(_Frozen):
     test: dict[str, SetResult] = {}
     control: bool = False
     scalars: dict[str, float] = {}
+    snapshots: tuple[Snapshot, ...] = ()
 
     @property
     def official(self) -> bool:
@@ -172,6 +182,7 @@ class SetPredictions:
 
 
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
+_DAMAGES = (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error)
 Predictions = dict[str, SetPredictions]
 
 
@@ -245,8 +256,36 @@ def read_predictions(folder: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as arrays:
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
             return {name: SetPredictions(**{key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
-    except (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except _DAMAGES as error:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
+
+
+def write_snapshots(folder: Path, labels: Mapping[str, NDArray[np.int16]]) -> None:
+    """Keeps what a student answered along its training: by test set, (snapshots, n) predicted classes."""
+    with atomic_file(folder / SNAPSHOTS) as file:
+        np.savez_compressed(file, **labels)  # type: ignore[arg-type]
+
+
+def read_snapshots(folder: Path) -> tuple[Predictions, ...]:
+    """What a student answered at each of its snapshots, in order; only predicted classes were kept, the rest is NaN.
+
+    Raises:
+        RecordError: the answers at the end, or those along the way, are missing or damaged.
+    """
+    end, path = read_predictions(folder), folder / SNAPSHOTS
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            labels = {name: arrays[name] for name in arrays.files}
+    except _DAMAGES as error:
+        raise RecordError(f"{path} cannot be read as snapshots: {error}; delete {folder} to run it again") from error
+    count = min((len(one) for one in labels.values()), default=0)
+    return tuple({name: _answered(end[name], labels[name][number]) for name in labels} for number in range(count))
+
+
+def _answered(end: SetPredictions, label: NDArray[np.int16]) -> SetPredictions:
+    """Answers on the same images of which only the classes are known."""
+    unknown = np.full(len(label), np.nan, np.float32)
+    return replace(end, label=label, confidence=unknown, nll=unknown, brier=unknown, kl=unknown)
 
 
 def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) -> Path:

@@ -13,12 +13,14 @@ The last three are diagnostics. All are in float32, whatever the track's precisi
 networks that learned the same task are alike, too.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.backbones import Backbone
@@ -100,6 +102,17 @@ def _unbiased_hsic(x: Floats, y: Floats) -> float:
     return float((trace + whole - 2 / (n - 2) * (rows_x @ rows_y)) / (n * (n - 3)))
 
 
+def _with_a_square_covered(batch: Tensor) -> Iterator[Tensor]:
+    """A normalised batch (B, 3, H, H) with each of the squares set to the mean colour, one at a time."""
+    size = batch.shape[-1]
+    side = OCCLUDER[size]
+    for top in range(0, size, side):
+        for left in range(0, size, side):
+            covered = batch.clone()
+            covered[:, :, top : top + side, left : left + side] = 0.0
+            yield covered
+
+
 def first_occlusion_maps(network: Backbone, clean: TestArrays, data: Data, device: torch.device) -> Floats:
     """`occlusion_maps` of the first 500 clean images, the same number of each class to within one."""
     rows = balanced_subset(clean.targets.astype(np.int64), min(OCCLUSION_IMAGES, len(clean)))
@@ -116,7 +129,7 @@ def occlusion_maps(
 
     Args:
         network: in evaluation mode.
-        images: (n, H, H, 3) uint8; H in `OCCLUDER`.
+        images: (n, H, H, 3) uint8; networks see them at a size in `OCCLUDER`.
         targets: (n,) the classes to watch.
         data: normalisation of the track, and the mean colour.
         device: where to compute.
@@ -124,18 +137,14 @@ def occlusion_maps(
     Returns:
         (n, K * K) nats, row by row, K squares a side.
     """
-    side, size = OCCLUDER[images.shape[1]], images.shape[1]
-    corners = [(top, left) for top in range(0, size, side) for left in range(0, size, side)]
     falls, start = [], 0
     for batch in image_batches(images, data, network, device):
         watched = torch.from_numpy(targets[start : start + len(batch)].astype(np.int64)).to(device)[:, None]
         start += len(batch)
-        log_p = []
-        for corner in [None, *corners]:
-            covered = batch.clone()
-            if corner is not None:
-                covered[:, :, corner[0] : corner[0] + side, corner[1] : corner[1] + side] = 0.0
-            log_p.append(F.log_softmax(network(covered).logits.double(), dim=1).gather(1, watched))
+        log_p = [
+            F.log_softmax(network(covered).logits.double(), dim=1).gather(1, watched)
+            for covered in (batch, *_with_a_square_covered(batch))
+        ]
         falls.append((log_p[0] - torch.cat(log_p[1:], dim=1)).cpu())
     return torch.cat(falls).numpy()
 

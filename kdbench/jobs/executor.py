@@ -11,7 +11,8 @@ from kdbench.errors import RecordError
 from kdbench.jobs.job import Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import Record, Status, read_record, record_folder
+from kdbench.records import WEIGHTS, Record, Status, read_record, record_folder
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import read_outcome
 
 _POLL_SECONDS = 0.05
@@ -56,6 +57,18 @@ def existing_record(setting: Setting, run: PlannedRun) -> Record | None:
     """The record of a run that is done; None if it has none. A damaged record raises RecordError."""
     folder = setting.folder(run)
     return read_record(folder) if (folder / "result.json").exists() else None
+
+
+def is_complete(setting: Setting, run: PlannedRun, record: Record) -> bool:
+    """Whether a record answers all that this invocation asks; one from before --diagnostics may not."""
+    asked = evaluated_sets(run.track, diagnostics=setting.diagnostics)
+    return record.status != "ok" or not setting.diagnostics or all(one.name in record.test for one in asked)
+
+
+def can_be_asked_again(run: PlannedRun, setting: Setting) -> bool:
+    """Whether a run has a record that only lacks answers, and the weights that give them."""
+    record = existing_record(setting, run)
+    return record is not None and record.status == "ok" and (setting.folder(run) / WEIGHTS).exists()
 
 
 class LocalExecutor:
@@ -124,11 +137,13 @@ class LocalExecutor:
         return replace(job, kind="evaluate", failure=_death(code))
 
     def _collect(self, job: Job, setting: Setting, watcher: Watcher) -> Record:
+        log = job.places.folder / "log.txt"
         try:
             record = read_record(setting.folder(job.run))
         except RecordError as error:
-            log = job.places.folder / "log.txt"
             raise RecordError(f"{job.run.title} left no record; {log} ends with: {_last_line(log)}") from error
+        if not is_complete(setting, job.run, record):
+            raise RecordError(f"{job.run.title} was not evaluated once more; {log} ends with: {_last_line(log)}")
         watcher.finished(job.run, record)
         return record
 
@@ -141,7 +156,8 @@ def _first_job(run: PlannedRun, setting: Setting) -> Job:
         if teacher is None or teacher.status != "ok":
             why = "has no record" if teacher is None else f"ended as {teacher.status}"
             return Job("evaluate", run, places, ("error", f"its teacher ({run.teacher.title}) {why}"))
-    return Job("train" if read_outcome(places.folder) is None else "evaluate", run, places)
+    trained = read_outcome(places.folder) is not None or can_be_asked_again(run, setting)
+    return Job("evaluate" if trained else "train", run, places)
 
 
 def _death(code: int) -> tuple[Status, str]:

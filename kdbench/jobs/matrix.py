@@ -1,7 +1,7 @@
 """Expands what was asked for into runs, teachers first, each with the id that decides whether it is done already."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +14,30 @@ TEACHER = "teacher"
 
 
 @dataclass(frozen=True)
+class Control:
+    """How the runs of a control arm differ from ordinary ones of its method.
+
+    Attributes:
+        teacher: makes random teachers, which are never trained, to take the place of the ordinary ones.
+        epochs_factor: by direction, how many times the track's epochs a student trains; once where it is silent.
+        snapshots: weights of the student that are kept along the way and evaluated.
+    """
+
+    teacher: "Submission | None" = None
+    epochs_factor: Mapping[Direction, float] = field(default_factory=dict)
+    snapshots: int = 0
+
+    def factor(self, direction: Direction | None) -> float:
+        """How many times the track's epochs a student of a direction trains."""
+        return self.epochs_factor.get(direction, 1.0) if direction else 1.0
+
+
+@dataclass(frozen=True)
 class Submission:
-    """A method as the matrix needs it: where its code lies, the code's digest, its config as JSON values."""
+    """A method as the matrix needs it: where its code lies, the code's digest, its config as JSON values.
+
+    `control` is None for whatever is scored.
+    """
 
     name: str
     path: Path | None
@@ -23,6 +45,7 @@ class Submission:
     config: Mapping[str, Any]
     uses_teacher: bool
     directions: tuple[Direction, ...]
+    control: Control | None = None
 
 
 @dataclass(frozen=True)
@@ -53,17 +76,31 @@ class PlannedRun:
     unofficial: tuple[str, ...] = ()
 
     @property
+    def untrained(self) -> bool:
+        """Whether this is a random teacher."""
+        return self.role == "teacher" and self.submission.control is not None
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training set."""
+        training, control = self.track.training, self.submission.control
+        if self.role == "teacher":
+            return 0 if self.untrained else training.teacher_epochs
+        factor = control.factor(self.direction) if control else 1.0
+        return max(1, round(factor * training.student_epochs))
+
+    @property
     def title(self) -> str:
         """A few words for a person."""
-        what = f"{self.family} teacher" if self.role == "teacher" else f"{self.submission.name} {self.direction}"
+        teacher = f"{self.submission.name} {self.family} teacher" if self.untrained else f"{self.family} teacher"
+        what = teacher if self.role == "teacher" else f"{self.submission.name} {self.direction}"
         bias = f", {self.teacher_bias}" if self.teacher_bias and self.teacher_bias != "natural" else ""
         return f"{what}{bias}, seed {self.seed}"
 
     @property
     def cost(self) -> float:
         """Rough relative cost, for the estimate of the end and for starting long runs first."""
-        epochs = self.track.training.teacher_epochs if self.role == "teacher" else self.track.training.student_epochs
-        images = epochs * (self.limit_train or self.track.data.num_train) / 1000
+        images = self.epochs * (self.limit_train or self.track.data.num_train) / 1000
         weight = {"cnn": 1.0, "vit": 2.0}
         forward = 0.0 if self.teacher is None else weight[self.teacher.family] / 3
         return images * (weight[self.family] + forward) + weight[self.family]
@@ -99,21 +136,31 @@ def expand(request: Request) -> list[PlannedRun]:
             )
     for seed in request.seeds:
         for direction in request.directions:
-            teacher_family, student_family = families(direction)
-            teachers = [_teacher(request, teacher_family, bias, seed) for bias in request.track.teacher_biases]
-            runs.update((teacher.run_id, teacher) for teacher in teachers)
-            for submission in request.submissions:
-                if direction in submission.directions:
-                    arms = teachers if submission.uses_teacher else [None]
-                    students = (_student(request, submission, direction, student_family, arm, seed) for arm in arms)
-                    runs.update((student.run_id, student) for student in students)
+            runs.update((run.run_id, run) for run in _one_direction(request, direction, seed))
     return sorted(runs.values(), key=lambda run: (run.seed, run.role != "teacher"))
 
 
-def _teacher(request: Request, family: Family, bias: TeacherBias, seed: int) -> PlannedRun:
-    return _planned(
-        request, "teacher", request.teacher_submission, family, seed, direction=None, bias=bias, teacher=None
-    )
+def _one_direction(request: Request, direction: Direction, seed: int) -> Iterator[PlannedRun]:
+    teacher_family, family = families(direction)
+    teachers = _teachers(request, request.teacher_submission, teacher_family, seed)
+    yield from teachers
+    for submission in request.submissions:
+        if direction not in submission.directions:
+            continue
+        arms: Sequence[PlannedRun | None] = teachers if submission.uses_teacher else [None]
+        if submission.control and submission.control.teacher:
+            arms = strangers = _teachers(request, submission.control.teacher, teacher_family, seed)
+            yield from strangers
+        for arm in arms:
+            yield _student(request, submission, direction, family, arm, seed)
+
+
+def _teachers(request: Request, submission: Submission, family: Family, seed: int) -> list[PlannedRun]:
+    """One for each of the track's teacher biases."""
+    return [
+        _planned(request, "teacher", submission, family, seed, direction=None, bias=bias, teacher=None)
+        for bias in request.track.teacher_biases
+    ]
 
 
 def _student(
@@ -139,7 +186,7 @@ def _planned(
     bias: TeacherBias | None,
     teacher: PlannedRun | None,
 ) -> PlannedRun:
-    decides = {
+    decides: dict[str, Any] = {
         "training": request.track.training_digest,
         "track": request.track_name,
         "role": role,
@@ -155,6 +202,8 @@ def _planned(
         "limit_train": request.limit_train,
         "numerics": NUMERICS_VERSION,
     }
+    if control := submission.control:
+        decides["control"] = {"epochs_factor": control.factor(direction), "snapshots": control.snapshots}
     return PlannedRun(
         run_id=digest(decides)[:ID_LENGTH],
         role=role,

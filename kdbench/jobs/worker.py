@@ -8,25 +8,33 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 
+import numpy as np
 import timm  # noqa: F401  (slow to import, so before the fork)
 import torch
 
+from kdbench.backbones import Backbone
 from kdbench.data.cifar10 import Cifar10, read_cifar10
-from kdbench.data.training_sets import training_set
+from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
-from kdbench.evaluation import evaluate, load_network, read_logits, summarise, write_logits
+from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
 from kdbench.jobs.job import Job
-from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, write_record
+from kdbench.jobs.matrix import PlannedRun
+from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record, write_snapshots
+from kdbench.similarity import feature_similarity, first_occlusion_maps, map_similarity, read_maps, write_maps
+from kdbench.spec import Track
 from kdbench.submissions import load_submission, parse_config
-from kdbench.testsets.arrays import array_digests
+from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_from_frozen
 from kdbench.training.loop import Assignment, train
-from kdbench.training.outcome import OUTCOME, TrainingOutcome, read_outcome, write_outcome
+from kdbench.training.outcome import OUTCOME, TrainingOutcome, outcome_of_record, read_outcome, write_outcome
+from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.teacher import Supervised
+from kdbench.training.untrained import keep_untrained
 
 _PR_SET_PDEATHSIG = 1
 Progress = Callable[[int, int], None]
@@ -59,20 +67,41 @@ def _source(job: Job) -> Cifar10 | None:
 
 def _train(job: Job, progress: Progress) -> None:
     try:
-        data = training_set(
-            job.run.track_name,
-            job.run.track,
-            role=job.run.role,
-            bias=job.run.teacher_bias if job.run.role == "teacher" else None,
-            seed=job.run.seed,
-            source=_source(job),
-            limit=job.run.limit_train,
-        )
-        train(_assignment(job), data, progress)
+        if job.run.untrained:
+            _keep_untrained(job)
+        else:
+            train(_assignment(job), _training_set(job), progress)
     except Exception as error:  # whatever a method raises is its result
         traceback.print_exc()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         write_outcome(job.places.folder, TrainingOutcome(status="error", reason=reason))
+
+
+def _keep_untrained(job: Job) -> None:
+    run = job.run
+    assert run.teacher_bias is not None
+    keep_untrained(
+        run.track_name,
+        run.track,
+        run.family,
+        stand_in_for=run.teacher_bias,
+        seed=run.seed,
+        folder=job.places.folder,
+        device=run.device,
+    )
+
+
+def _training_set(job: Job) -> TrainingSet:
+    run = job.run
+    return training_set(
+        run.track_name,
+        run.track,
+        role=run.role,
+        bias=run.teacher_bias if run.role == "teacher" else None,
+        seed=run.seed,
+        source=_source(job),
+        limit=run.limit_train,
+    )
 
 
 def _assignment(job: Job) -> Assignment:
@@ -80,7 +109,7 @@ def _assignment(job: Job) -> Assignment:
     method = Supervised if run.submission.path is None else load_submission(run.submission.path)
     return Assignment(
         track_name=run.track_name,
-        track=run.track,
+        track=_as_trained(run),
         role=run.role,
         family=run.family,
         bias=run.teacher_bias if run.role == "teacher" else None,
@@ -91,7 +120,14 @@ def _assignment(job: Job) -> Assignment:
         teacher_weights=job.places.teacher / WEIGHTS if job.places.teacher else None,
         folder=job.places.folder,
         device=run.device,
+        snapshots=run.submission.control.snapshots if run.submission.control else 0,
     )
+
+
+def _as_trained(run: PlannedRun) -> Track:
+    """The track with the run's own number of epochs, which is another than the track's for some controls."""
+    epochs = {"teacher_epochs": run.epochs} if run.role == "teacher" else {"student_epochs": run.epochs}
+    return run.track.model_copy(update={"training": run.track.training.model_copy(update=epochs)})
 
 
 def _evaluate(job: Job, progress: Progress) -> None:
@@ -105,7 +141,7 @@ def _evaluate(job: Job, progress: Progress) -> None:
 
 
 def _outcome(job: Job) -> TrainingOutcome:
-    outcome = None if job.failure else read_outcome(job.places.folder)
+    outcome = None if job.failure else read_outcome(job.places.folder) or outcome_of_record(job.places.folder)
     if outcome is None:
         status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
         outcome = TrainingOutcome(status=status, reason=reason)
@@ -113,10 +149,9 @@ def _outcome(job: Job) -> TrainingOutcome:
 
 
 def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[Record, Predictions]:
-    """Asks the trained network about every test image; keeps the logits and returns the rest."""
+    """Asks the trained network about every test image; keeps what lies beside the record and returns the rest."""
     run, places = job.run, job.places
-    device = torch.device(run.device)
-    source = _source(job)
+    device, source = torch.device(run.device), _source(job)
     test_sets = build_test_sets(
         run.track_name,
         run.track,
@@ -126,25 +161,75 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
         workers=1,
         diagnostics=places.diagnostics,
     )
-    training = run.track.training
-    precision = training.cuda_precision if device.type == "cuda" else training.cpu_precision
     started = time.perf_counter()
-    predictions, logits = evaluate(
-        load_network(run.track, run.family, places.folder / WEIGHTS, device),
-        test_sets,
-        run.track.data,
-        device=device,
-        bfloat16=precision == "bfloat16",
-        teacher_logits=read_logits(places.teacher),
-        progress=progress,
-    )
-    timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
+    network = load_network(run.track, run.family, places.folder / WEIGHTS, device)
+    predictions, logits = _ask(job, network, test_sets, read_logits(places.teacher), progress)
     write_logits(places.folder, logits)
+    scalars, snapshots = _scalars(job, network, test_sets), _snapshots(job, outcome, test_sets)
+    timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
     unverified = () if places.limit_test else differences_from_frozen(run.track_name, run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified[:1]))
-    summary = summarise(predictions, run.track.data.num_classes)
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
-    return record.model_copy(update={"timing": timing, "test": summary, "digests": digests}), predictions
+    measured = {"test": summarise(predictions, run.track.data.num_classes), "scalars": scalars, "snapshots": snapshots}
+    return record.model_copy(update={"timing": timing, "digests": digests, **measured}), predictions
+
+
+def _ask(
+    job: Job,
+    network: Backbone,
+    test_sets: Mapping[str, TestArrays],
+    teacher_logits: Mapping[str, Logits],
+    progress: Progress,
+) -> tuple[Predictions, dict[str, Logits]]:
+    training, device = job.run.track.training, torch.device(job.run.device)
+    precision = training.cuda_precision if device.type == "cuda" else training.cpu_precision
+    return evaluate(
+        network,
+        test_sets,
+        job.run.track.data,
+        device=device,
+        bfloat16=precision == "bfloat16",
+        teacher_logits=teacher_logits,
+        progress=progress,
+    )
+
+
+def _scalars(job: Job, network: Backbone, test_sets: Mapping[str, TestArrays]) -> dict[str, float]:
+    """How alike network and teacher are; under --diagnostics by their occlusion maps, too, which are kept."""
+    run, places, device = job.run, job.places, torch.device(job.run.device)
+    clean, data = test_sets[run.track.primary_sets("clean")[0].name], run.track.data
+    maps = first_occlusion_maps(network, clean, data, device) if places.diagnostics else None
+    if maps is not None:
+        write_maps(places.folder, maps)
+    if run.teacher is None or places.teacher is None:
+        return {}
+    teacher = load_network(run.track, run.teacher.family, places.teacher / WEIGHTS, device)
+    scalars = feature_similarity(network, teacher, clean, data, device)
+    if maps is not None:
+        kept = read_maps(places.teacher)
+        theirs = first_occlusion_maps(teacher, clean, data, device) if kept is None else kept
+        scalars.update(map_similarity(maps, theirs))
+    return scalars
+
+
+def _snapshots(job: Job, outcome: TrainingOutcome, test_sets: Mapping[str, TestArrays]) -> tuple[Snapshot, ...]:
+    """Asks a student as it was along its training about the primary sets, and keeps its answers."""
+    run, folder = job.run, job.places.folder
+    count = run.submission.control.snapshots if run.submission.control else 0
+    if not count:
+        return ()
+    primary = {one.name: test_sets[one.name] for one in evaluated_sets(run.track, diagnostics=False)}
+    answers = []
+    for number in range(1, count + 1):
+        weights = snapshot_path(folder, number)
+        network = load_network(run.track, run.family, weights, torch.device(run.device))
+        answers.append(_ask(job, network, primary, {}, lambda *_: None)[0])
+    write_snapshots(folder, {name: np.stack([one[name].label for one in answers]) for name in primary})
+    steps = snapshot_steps(outcome.budget.steps, count)
+    return tuple(
+        Snapshot(step=step, test=summarise(one, run.track.data.num_classes))
+        for step, one in zip(steps, answers, strict=True)
+    )
 
 
 def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> Record:
@@ -176,4 +261,5 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         peak_memory_bytes=outcome.peak_memory_bytes,
         parameters=outcome.parameters,
         curves=outcome.curves,
+        control=run.submission.control is not None,
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from kdbench.records import Budget, Environment, Status, Timing, atomic_file
+from kdbench.records import RESULT, Budget, Environment, Status, Timing, atomic_file, read_record
 
 OUTCOME = "training.json"
 
@@ -34,3 +34,12 @@ def read_outcome(folder: Path) -> TrainingOutcome | None:
     """The outcome in `folder`, or None if training has not ended there."""
     path = folder / OUTCOME
     return TrainingOutcome.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def outcome_of_record(folder: Path) -> TrainingOutcome | None:
+    """The outcome of a training whose record is in `folder`, to evaluate it once more; None if there is no record."""
+    if not (folder / RESULT).exists():
+        return None
+    record = read_record(folder)
+    shared = {name: getattr(record, name) for name in TrainingOutcome.model_fields if name != "weights"}
+    return TrainingOutcome(**shared, weights=record.digests.weights)

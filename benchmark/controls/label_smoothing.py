@@ -1,0 +1,37 @@
+"""Label smoothing: Szegedy et al. (2016), "Rethinking the Inception architecture", arXiv:1512.00567, section 7.
+
+    L = CE(z_s, (1 - e) onehot(y) + e / C)
+
+What a teacher's soft targets do by being soft, without a teacher. e = 0.1 is the paper's.
+"""
+
+from dataclasses import dataclass
+
+from torch.nn import functional as F
+
+from kdbench.api import Batch, Losses, Method, Output
+
+
+class LabelSmoothing(Method):
+    """The independent student on softened labels."""
+
+    name, paper = "label-smoothing", "arXiv:1512.00567"
+    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    summary = "independent on labels that are a tenth uniform"
+    uses_teacher = False
+    per_sample = True
+
+    @dataclass(frozen=True)
+    class Config:
+        smoothing: float = 0.1
+
+        def __post_init__(self) -> None:
+            if not 0 <= self.smoothing < 1:
+                raise ValueError(f"smoothing must lie in [0, 1), got {self.smoothing}")
+
+    config: Config
+
+    def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:  # noqa: ARG002
+        return {
+            "cross_entropy": F.cross_entropy(student.logits, batch.labels, label_smoothing=self.config.smoothing),
+        }

@@ -1,0 +1,95 @@
+"""The control arms that ship in `benchmark/controls`: runs that show what else than a teacher's bias could explain a
+score."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdbench.errors import SpecError
+from kdbench.jobs.matrix import Control, Submission, as_plain
+from kdbench.method_files import code_digest, submission_path
+from kdbench.resources import shipped
+from kdbench.spec import Direction, Track
+
+_FOLDER = ("benchmark", "controls")
+TABLE = "controls.toml"
+Source = Literal["synthetic", "cifar10"]
+
+
+class ControlArm(BaseModel):
+    """One entry of the table.
+
+    Attributes:
+        method: a file in the folder of controls (`NAME.py`), or a submission's name; with its default settings.
+        random_teacher: its teachers are never trained.
+        epochs_factor: by direction, times the track's student epochs; once where it is silent.
+        snapshots: weights kept along the training and evaluated.
+        sources: of the data of the tracks that it is run on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    random_teacher: bool = False
+    epochs_factor: dict[Direction, Annotated[float, Field(ge=1)]] = {}
+    snapshots: Annotated[int, Field(ge=0)] = 0
+    sources: tuple[Source, ...] = ("synthetic", "cifar10")
+
+    @property
+    def path(self) -> Path:
+        """The method file."""
+        return shipped(*_FOLDER, self.method) if self.method.endswith(".py") else submission_path(self.method)
+
+
+def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
+    """The table of control arms by name; without a path, the shipped one.
+
+    Raises:
+        SpecError: it cannot be read, or a key or value is not allowed.
+    """
+    path = path or shipped(*_FOLDER, TABLE)
+    try:
+        return {name: ControlArm.model_validate(raw) for name, raw in tomllib.loads(path.read_text()).items()}
+    except OSError as error:
+        raise SpecError(f"controls {path} cannot be read: {error.strerror}; restore the shipped file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SpecError(
+            f"controls {path}: {key}: {first['msg']}; allowed keys: {', '.join(ControlArm.model_fields)}"
+        ) from error
+
+
+def control_submissions(track: Track) -> list[Submission]:
+    """The control arms of a track, for the matrix."""
+    return [_submission(name, arm) for name, arm in read_controls().items() if track.data.source in arm.sources]
+
+
+def _submission(name: str, arm: ControlArm) -> Submission:
+    from kdbench.submissions import load_submission, parse_config
+
+    method = load_submission(arm.path)
+    return Submission(
+        name=name,
+        path=arm.path,
+        code=code_digest(arm.path),
+        config=as_plain(parse_config(method, {})),
+        uses_teacher=method.uses_teacher,
+        directions=tuple(method.directions),
+        control=Control(
+            teacher=_random_teacher(tuple(method.directions)) if arm.random_teacher else None,
+            epochs_factor=arm.epochs_factor,
+            snapshots=arm.snapshots,
+        ),
+    )
+
+
+def _random_teacher(directions: tuple[Direction, ...]) -> Submission:
+    from kdbench.training import untrained
+
+    code = code_digest(Path(untrained.__file__))
+    return Submission(untrained.NAME, None, code, {}, uses_teacher=False, directions=directions, control=Control())
