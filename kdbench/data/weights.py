@@ -17,6 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from kdbench.backbones import create_model
 from kdbench.errors import DataError
 from kdbench.resources import cache_folder
 from kdbench.spec import BackboneSpec, Track
@@ -108,14 +109,17 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
     """The file of a backbone whose weights are timm's; DataError if timm has none of that name."""
     import timm
 
-    config = timm.get_pretrained_cfg(spec.architecture) if timm.is_model(spec.architecture) else None
+    config = timm.get_pretrained_cfg(spec.architecture) if timm.is_model_pretrained(spec.architecture) else None
     if config is None or not config.hf_hub_id:
         raise DataError(
             f"timm has no pretrained weights called {spec.architecture!r}; "
             "the spec may name one of timm.list_pretrained()"
         )
     with torch.device("meta"):
-        parameters = sum(one.numel() for one in timm.create_model(spec.architecture).parameters())
+        model = create_model(
+            spec.architecture, spec.arguments, num_classes=config.num_classes, cifar_stem=spec.cifar_stem
+        )
+    parameters = sum(one.numel() for one in model.parameters())
     return WeightFile(
         name=f"{spec.architecture}.safetensors",
         purpose=f"the weights that {spec.architecture.partition('.')[0]} starts from",
