@@ -15,7 +15,7 @@ from kdbench.spec import BIAS_AXES, SPEC_PATH, Spec, digest, families, load_spec
 Edit = Callable[[dict[str, Any]], object]
 SHIPPED = shipped(*SPEC_PATH).read_text()
 PINNED = {
-    "synthetic": ("ecff272670bb38b1", "52b67082761b25ff"),
+    "synthetic": ("32ffa087007861bf", "52b67082761b25ff"),
     "cifar10-32": ("74ba5db054f7140b", "a1c64afab0d1894a"),
     "cifar10-224": ("098b49bf0fe92425", "563a19eb0045f914"),
 }  # training, test sets
