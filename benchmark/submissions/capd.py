@@ -12,7 +12,7 @@ features apart, and a student that also sees other views of the images, make the
     L_MVG   = mean softplus(-D(h'_S~))                        h'_S~: the same of a view x~ of the images
     L_MAD   = mean softplus(-D(h_T)) + softplus(D(h'_S~))     trains D, with an optimiser of its own
 
-No code was published. Probability p = 1/2, the tiles of 4 x 4 and the dropout are the paper's. Ours are:
+No code was published. p = 1/2, the tiles of 4 x 4 and a dropout of .1 are as others read the paper. Ours are:
 
 - CE, which the paper's sum lacks. Nothing else trains stage 4 and the classifier of a student whose stage 3 is matched.
 - ||.||^2 is the mean square divided by the teacher tensor's variance, so that every term of a zero student is about 1.
@@ -22,7 +22,8 @@ No code was published. Probability p = 1/2, the tiles of 4 x 4 and the dropout a
 - D reads the mean token (D -> 256 -> 64 -> 1); Adam at 1e-4 with betas (.5, .999), one step a step of the student.
 - lambda = .1, and 0 in the first tenth of the run, in which D learns; w1 = w2 = 1.
 - The views: one coin an image, and the strengths of the four transformations below.
-- `paired`: one view x~ for both networks and all terms, which saves the student's second pass.
+- `paired`: one view x~ for both networks and all terms, which saves the student's second pass. Without it, the
+  student's batch statistics are those of both views in turn.
 """
 
 import math
