@@ -25,7 +25,8 @@ which would make l3 = 10 too large by that factor, and its ratio belongs to L_ss
 Where this differs from the official code, and why:
 
 - Flip and crop are drawn once a sample, by the harness, and shared by its four views; there each view has its own crop.
-- Stage 1 is one pass over the training set, the benchmark's budget, not 60; the rate falls at the same shares of it.
+- Stage 1 sees each image once, the benchmark's budget, where there it is augmented anew in each of 60 epochs. The head
+  still gets its 60, on the teacher's features of that one pass: after one, it would be no better than no head at all.
 - The student has the benchmark's optimiser, schedule and clipped gradient. The weighted sum starts far above 1, so SGD
   at .05 would wreck a pretrained student; AdamW does not see the scale.
 - Rows of equal rank are kept in order, where there the sort decides; if no row is kept the term is 0.
@@ -152,7 +153,7 @@ class SelfSupervisedDistillation(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """Weights l1, l2, l3, l4; temperatures T, T, tau; shares of wrong rows kept; rate of stage 1."""
+        """Weights l1, l2, l3, l4; temperatures T, T, tau; shares of wrong rows kept; epochs and rate of stage 1."""
 
         cross_entropy_weight: float = 0.1
         distill_weight: float = 0.9
@@ -163,6 +164,7 @@ class SelfSupervisedDistillation(Method):
         similarity_temperature: float = 0.5
         rotated_ratio: float = 1.0
         similarity_ratio: float = 0.75
+        head_epochs: int = 60
         head_learning_rate: float = 0.05
 
         def __post_init__(self) -> None:
@@ -173,6 +175,8 @@ class SelfSupervisedDistillation(Method):
                     raise ValueError(f"{name} must be above 0, got {value}")
                 if name.endswith("_ratio") and not 0 <= value <= 1:
                     raise ValueError(f"{name} must lie in [0, 1], got {value}")
+            if not self.head_epochs >= 1:
+                raise ValueError(f"head_epochs must be 1 or more, got {self.head_epochs}")
 
     config: Config
 
@@ -193,19 +197,35 @@ class SelfSupervisedDistillation(Method):
         return {"teacher_head": self._head_optimizer}
 
     def prepare(self, run: Run) -> None:
-        """Stage 1: the teacher's head learns to find a rotated image's own sample; its last accuracy is logged."""
-        steps = self.task.total_steps // self.task.epochs
-        milestones = [int(share * steps) for share in HEAD_MILESTONES]
+        """Stage 1: the teacher's head learns to find a rotated image's own sample; its last epoch's accuracy is logged.
+
+        Holds (N, 4, F) features of the N images of one pass.
+        """
+        batches, epochs = self.task.total_steps // self.task.epochs, self.config.head_epochs
+        features = torch.cat([self._teacher_features(run, batch) for batch in run.batches(batches)])
+        milestones = [int(share * epochs * batches) for share in HEAD_MILESTONES]
         schedule = torch.optim.lr_scheduler.MultiStepLR(self._head_optimizer, milestones, HEAD_DECAY)
-        for number, batch in enumerate(run.batches(steps)):
-            teacher = run.teacher_forward(four_views(batch.images))
-            similarity = self._views(teacher, self.teacher_head).similarity
-            self._head_optimizer.zero_grad()
-            F.cross_entropy(similarity, own_samples(similarity)).backward()  # type: ignore[no-untyped-call]
-            self._head_optimizer.step()
-            schedule.step()
-            if number >= milestones[-1]:
-                run.log(stage1_head_accuracy=similarity_accuracy(similarity))
+        for epoch in range(epochs):
+            order = torch.randperm(len(features)).view(batches, -1).to(features.device)
+            for samples in order:
+                similarity = self._train_head(features[samples].flatten(0, 1))
+                schedule.step()
+                if epoch == epochs - 1:
+                    run.log(stage1_head_accuracy=similarity_accuracy(similarity))
+
+    def _teacher_features(self, run: Run, batch: Batch) -> Tensor:
+        """(B, 4, F) of a batch's four views."""
+        pooled = run.teacher_forward(four_views(batch.images)).pooled
+        assert pooled is not None
+        return pooled.view(len(batch.images), ROTATIONS + 1, -1)
+
+    def _train_head(self, features: Tensor) -> Tensor:
+        """One step of the teacher's head on (4B, F) features; gives the (3B, B) similarities before it."""
+        similarity = view_similarity(self.teacher_head(features))
+        self._head_optimizer.zero_grad()
+        F.cross_entropy(similarity, own_samples(similarity)).backward()  # type: ignore[no-untyped-call]
+        self._head_optimizer.step()
+        return similarity.detach()
 
     def step(self, run: Run, batch: Batch) -> None:
         images = four_views(batch.images)
