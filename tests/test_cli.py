@@ -96,3 +96,9 @@ def test_rendering_without_records_says_what_to_do(tmp_path: Path) -> None:
 def test_methods_are_listed() -> None:
     lines = kdbench("methods").stdout.splitlines()
     assert [line.split()[0] for line in lines][:2] == ["independent", "lm"]
+
+
+def test_the_help_of_run_says_what_controls_are() -> None:
+    text = " ".join(kdbench("run", "--help").stdout.split())
+    assert "--controls" in text
+    assert "never ranked" in text

@@ -13,12 +13,15 @@ from kdbench.errors import RecordError
 from kdbench.records import (
     PREDICTIONS,
     RESULT,
+    SNAPSHOTS,
     atomic_file,
     find_records,
     read_predictions,
     read_record,
+    read_snapshots,
     record_folder,
     write_record,
+    write_snapshots,
 )
 from tests.examples import a_record, some_predictions, store
 
@@ -140,7 +143,29 @@ def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_a_record_from_before_there_were_controls_is_of_an_ordinary_run(tmp_path: Path) -> None:
     folder = store(tmp_path, a_record())
     raw = json.loads((folder / RESULT).read_text())
-    for field in ("control", "scalars"):
+    for field in ("control", "scalars", "snapshots"):
         del raw[field]
     (folder / RESULT).write_text(json.dumps(raw))
-    assert read_record(folder) == a_record(control=False, scalars={})
+    assert read_record(folder) == a_record(control=False, scalars={}, snapshots=())
+
+
+def test_answers_along_a_training_are_read_in_order_with_nothing_made_up(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    labels = np.arange(60, dtype=np.int16).reshape(3, 20) % 10
+    write_snapshots(folder, {"clean": labels})
+    end, snapshots = read_predictions(folder)["clean"], read_snapshots(folder)
+    assert len(snapshots) == 3
+    for one, expected in zip(snapshots, labels, strict=True):
+        np.testing.assert_array_equal(one["clean"].label, expected)
+        np.testing.assert_array_equal(one["clean"].target, end.target)
+        np.testing.assert_array_equal(one["clean"].index, end.index)
+        assert np.isnan([one["clean"].confidence, one["clean"].nll, one["clean"].brier, one["clean"].kl]).all()
+
+
+def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    with pytest.raises(RecordError, match="snapshots"):
+        read_snapshots(folder)
+    (folder / SNAPSHOTS).write_bytes(b"no archive")
+    with pytest.raises(RecordError, match="delete"):
+        read_snapshots(folder)

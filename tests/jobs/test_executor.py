@@ -1,23 +1,30 @@
 """The executor against jobs that it only pretends to start."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kdbench.jobs.executor import LocalExecutor, Setting
+from kdbench.errors import RecordError
+from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import Job
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import Record, Status, write_record
+from kdbench.records import WEIGHTS, Record, SetResult, Status, write_record
+from kdbench.testsets.diagnostics import evaluated_sets
 from tests.examples import a_record
 from tests.jobs.test_matrix import plan
 
 
 def record_of(job: Job) -> Record:
+    """A record with answers on all sets that the job asks about."""
     run = job.run
     status, reason = job.failure or ("ok", "")
     teacher = run.teacher.run_id if run.teacher else None
     who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
-    return a_record(**who, status=status, reason=reason)
+    sets = evaluated_sets(run.track, diagnostics=job.places.diagnostics)
+    test = {one.name: SetResult(images=one.images, macro_accuracy=0.5) for one in sets}
+    return a_record(**who, status=status, reason=reason, test=test)
 
 
 class PretendHandle:
@@ -65,8 +72,9 @@ class Silent:
     def finished(self, run: PlannedRun, record: Record) -> None: ...
 
 
-def execute(launcher: PretendLauncher, results: Path, workers: int = 2) -> dict[str, Record]:
-    records = LocalExecutor(launcher, workers).execute(plan(), Setting(results, results / "cache"), Silent())
+def execute(launcher: PretendLauncher, results: Path, workers: int = 2, **setting: Any) -> dict[str, Record]:
+    settings = Setting(results, results / "cache", **setting)
+    records = LocalExecutor(launcher, workers).execute(plan(), settings, Silent())
     return {record.run_id: record for record in records}
 
 
@@ -120,3 +128,48 @@ def test_an_interruption_kills_what_runs(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         LocalExecutor(launcher, 2).execute(plan(), Setting(tmp_path, tmp_path), Interrupting())
     assert all(handle.killed for handle in launcher.handles)
+
+
+def test_records_without_diagnostics_are_evaluated_once_more_and_not_trained(tmp_path: Path) -> None:
+    first, again = PretendLauncher(), PretendLauncher()
+    before = execute(first, tmp_path)
+    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in plan():
+        (setting.folder(run) / WEIGHTS).touch()
+        assert can_be_asked_again(run, setting)
+        assert not is_complete(setting, run, before[run.run_id])
+    after = execute(again, tmp_path, diagnostics=True)
+    assert [job.kind for job in again.jobs] == ["evaluate"] * 10
+    assert all(is_complete(setting, run, after[run.run_id]) for run in plan())
+
+
+def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_path: Path) -> None:
+    again = PretendLauncher()
+    execute(PretendLauncher(), tmp_path)
+    execute(again, tmp_path, diagnostics=True)
+    assert sorted(job.kind for job in again.jobs) == ["evaluate"] * 10 + ["train"] * 10
+
+
+def test_a_record_is_complete_for_an_invocation_that_asks_less(tmp_path: Path) -> None:
+    run = plan()[0]
+    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    full = record_of(Job("evaluate", run, setting.places(run)))
+    assert is_complete(Setting(tmp_path, tmp_path / "cache"), run, full)
+    assert is_complete(setting, run, full)
+    assert is_complete(setting, run, full.model_copy(update={"status": "oom", "test": {}}))
+
+
+def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path)
+    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in plan():
+        (setting.folder(run) / WEIGHTS).touch()
+
+    class Dying(PretendLauncher):
+        def start(self, job: Job) -> PretendHandle:
+            handle = PretendHandle(replace(job, kind="train"), -9, None)  # a training writes no record
+            handle.job = job
+            return handle
+
+    with pytest.raises(RecordError, match="was not evaluated once more"):
+        LocalExecutor(Dying(), 2).execute(plan(), setting, Silent())
