@@ -1,9 +1,16 @@
-"""Makes the pretrained backbones of the synthetic track: `python benchmark/v1/weights/pretrain.py --family vit`.
+"""Makes the pretrained backbones of the synthetic track:
+
+    python benchmark/v1/weights/pretrain.py --family cnn
+    python benchmark/v1/weights/pretrain.py --family vit --out first.safetensors
+    python benchmark/v1/weights/pretrain.py --family vit --start first.safetensors
 
 The pretext task: name the shape and the texture of an image, drawn independently of each other from a vocabulary that
 shares neither a shape nor a texture with the benchmark's (`pretext_tables.npz`, made by
 `python datasets/synthetic/tables.py --pretext`); both losses weigh the same. Saliences vary from one chunk of images to
 the next, so that later choices of them do not matter here. The classifier is thrown away.
+
+With `--start` a second round goes on from the first one's trunk, with a fresh classifier, other images, the schedule
+again and more noise: little noise lets the ViT find shapes at all, more makes what it found hold on the track.
 
 A stopped run goes on from its last checkpoint (`OUT.state`); the weights are those of an unbroken run.
 """
@@ -16,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,6 +37,12 @@ BATCH = 128
 LEARNING_RATE = {"cnn": 4e-3, "vit": 1.5e-3}
 WEIGHT_DECAY = 0.05
 WARMUP = 0.05
+FIRST, SECOND = 0, 1  # the rounds; each is the seed of its images, too
+LOOKS = {  # contrast, texture gain and noise gain of a round: lowest, and one above the highest
+    FIRST: ((16, 60), (24, 60), (6, 16)),
+    SECOND: ((16, 60), (24, 60), (6, 30)),
+}
+IMAGES = {("cnn", FIRST): 200_000, ("vit", FIRST): 500_000, ("cnn", SECOND): 200_000, ("vit", SECOND): 450_000}
 
 
 def pretext_chunk(tables: Tables, seed: int, number: int, *, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,7 +51,7 @@ def pretext_chunk(tables: Tables, seed: int, number: int, *, held_out: bool = Fa
     split: Split = "test" if held_out else "train"
     draws = SceneDraws(tables, "pretext", split, seed, first=number * CHUNK, count=CHUNK)
     look_draws = np.random.default_rng(seed_of("pretext-look", seed, number))
-    look = Look(*(int(look_draws.integers(low, high)) for low, high in ((16, 60), (24, 60), (6, 16))))
+    look = Look(*(int(look_draws.integers(low, high)) for low, high in LOOKS[seed]))
     shape, texture = draws.choose(0, shapes), draws.choose(1, textures)
     scenes = draws.scenes(draws.shape_mask(shape), draws.texture_fill(texture, split))
     images = torch.from_numpy(render(tables, scenes, look)).permute(0, 3, 1, 2)
@@ -59,7 +72,9 @@ def accuracies(model: nn.Module, tables: Tables, seed: int) -> tuple[float, floa
     )
 
 
-def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) -> None:
+def pretrain(family: Family, images: int, start: Path | None, tables: Tables, out: Path) -> None:
+    """One round: the second if it has weights to start from."""
+    seed = SECOND if start else FIRST
     torch.set_num_threads(1)
     torch.manual_seed(seed_of("pretext-init", family, seed))
     count = len(tables.masks)
@@ -67,6 +82,8 @@ def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) 
     model = create_model(
         spec.architecture, spec.arguments, num_classes=count + len(tables.train_textures), cifar_stem=spec.cifar_stem
     )
+    if start:
+        model.load_state_dict(load_file(start), strict=False)
     memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
     model = model.to(memory_format=memory_format)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
@@ -79,15 +96,15 @@ def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) 
         return 0.5 * (1 + math.cos(math.pi * (step / total - WARMUP) / (1 - WARMUP)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    state_path, start = out.with_suffix(".state"), 0
+    state_path, begin = out.with_suffix(".state"), 0
     if state_path.exists():
         state: dict[str, Any] = torch.load(state_path, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        start = state["chunk"]
+        begin = state["chunk"]
     began = time.monotonic()
-    for number in range(start, chunks):
+    for number in range(begin, chunks):
         pixels, shape, texture = pretext_chunk(tables, seed, number)
         for part in range(0, CHUNK, BATCH):
             batch = slice(part, part + BATCH)
@@ -99,7 +116,7 @@ def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) 
             optimizer.step()
             schedule.step()
         if (number + 1) % 8 == 0 or number + 1 == chunks:
-            left = (time.monotonic() - began) / (number + 1 - start) * (chunks - number - 1)
+            left = (time.monotonic() - began) / (number + 1 - begin) * (chunks - number - 1)
             by_shape, by_texture = accuracies(model, tables, seed)
             print(
                 f"{family} {(number + 1) * CHUNK:7d} images: loss {loss.item():.3f}, held-out accuracy "
@@ -120,14 +137,14 @@ def pretrain(family: Family, images: int, seed: int, tables: Tables, out: Path) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--family", choices=("cnn", "vit"), required=True)
-    parser.add_argument("--images", type=int, help="pretext images (default: 500,000 for the ViT, 200,000 for the CNN)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="weights that a first round made")
+    parser.add_argument("--images", type=int, help="pretext images, instead of those that the shipped weights saw")
     parser.add_argument("--tables", type=Path, default=Path(__file__).with_name("pretext_tables.npz"))
     parser.add_argument("--out", type=Path, help="default: synthetic-FAMILY.safetensors beside this script")
     arguments = parser.parse_args()
-    images = arguments.images or {"vit": 500_000, "cnn": 200_000}[arguments.family]
+    images = arguments.images or IMAGES[arguments.family, SECOND if arguments.start else FIRST]
     out = arguments.out or Path(__file__).with_name(f"synthetic-{arguments.family}.safetensors")
-    pretrain(arguments.family, images, arguments.seed, read_tables(arguments.tables), out)
+    pretrain(arguments.family, images, arguments.start, read_tables(arguments.tables), out)
 
 
 if __name__ == "__main__":
