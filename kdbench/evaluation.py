@@ -10,9 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.backbones import Backbone
+from kdbench.data.pixels import normalisation, resized
 from kdbench.records import LOGITS, Predictions, SetPredictions, SetResult, atomic_file
 from kdbench.spec import Data, Family, Track
-from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.arrays import Manipulation, TestArrays
+from kdbench.testsets.on_device import manipulated
 from kdbench.training.networks import new_backbone, read_weights
 
 BATCH = 250
@@ -28,23 +30,41 @@ def load_network(track: Track, family: Family, weights: Path, device: torch.devi
     return backbone.to(device, memory_format=memory_format).eval()  # type: ignore[call-overload,no-any-return]
 
 
-def image_batches(images: NDArray[np.uint8], data: Data, network: Backbone, device: torch.device) -> Iterator[Tensor]:
-    """(n, H, W, 3) uint8 images as normalised batches (B, 3, H, W), in the memory format of the network."""
-    mean = torch.tensor(data.mean, device=device).view(3, 1, 1) * 255
-    scale = 1 / (torch.tensor(data.std, device=device).view(3, 1, 1) * 255)
+def image_batches(
+    images: NDArray[np.uint8],
+    data: Data,
+    network: Backbone,
+    device: torch.device,
+    manipulation: Manipulation | None = None,
+) -> Iterator[Tensor]:
+    """(n, h, h, 3) uint8 images, stored ones resized, manipulated if it is still to be done, and normalised.
+
+    Yields:
+        (B, 3, H, H) float at the track's size, in the memory format of the network.
+    """
+    mean, scale = normalisation(data, device)
     memory_format = torch.channels_last if network.family == "cnn" else torch.contiguous_format
     for start in range(0, len(images), BATCH):
-        pixels = torch.from_numpy(np.array(images[start : start + BATCH])).to(device).permute(0, 3, 1, 2).float()
+        stored = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
+        pixels = resized(stored.permute(0, 3, 1, 2).float(), data)
+        if manipulation is not None:
+            pixels = manipulated(pixels, manipulation, slice(start, start + BATCH))
         yield ((pixels - mean) * scale).contiguous(memory_format=memory_format)
 
 
 @torch.inference_mode()
 def logits_of(
-    network: Backbone, images: NDArray[np.uint8], data: Data, device: torch.device, *, bfloat16: bool = False
+    network: Backbone,
+    images: NDArray[np.uint8],
+    data: Data,
+    device: torch.device,
+    *,
+    bfloat16: bool = False,
+    manipulation: Manipulation | None = None,
 ) -> Logits:
-    """(n, C) float32 logits for (n, H, W, 3) uint8 images."""
+    """(n, C) float32 logits for (n, h, h, 3) uint8 images; see `image_batches`."""
     parts = []
-    for batch in image_batches(images, data, network, device):
+    for batch in image_batches(images, data, network, device, manipulation):
         with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
             output = network(batch)
         parts.append(output.logits.float().cpu())
@@ -88,7 +108,9 @@ def evaluate(
     predictions, logits = {}, {}
     for number, (name, arrays) in enumerate(test_sets.items()):
         progress(number, len(test_sets))
-        logits[name] = logits_of(network, arrays.images, data, device, bfloat16=bfloat16)
+        logits[name] = logits_of(
+            network, arrays.images, data, device, bfloat16=bfloat16, manipulation=arrays.manipulation
+        )
         predictions[name] = answers(arrays, logits[name], teacher_logits.get(name))
     return predictions, logits
 

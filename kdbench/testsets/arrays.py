@@ -13,14 +13,52 @@ Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
+class TileOrders:
+    """Tiles of a `grid` x `grid` partition to be moved about: place p of image i gets tile `order[i, p]`.
+
+    Attributes:
+        grid: tiles a side.
+        order: (n, grid * grid) uint8 or wider.
+    """
+
+    grid: int
+    order: NDArray[np.integer]
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.integer], ...]:
+        return (self.order,)
+
+
+@dataclass(frozen=True)
+class NoisePatch:
+    """Noise to be added, clipped to the range of a pixel.
+
+    Attributes:
+        tile: (s, s, 3) int16 grey levels.
+        corners: (n, 2) int16, pixels down and right to the patch's top-left corner.
+    """
+
+    tile: NDArray[np.int16]
+    corners: NDArray[np.int16]
+
+    @property
+    def arrays(self) -> tuple[NDArray[np.integer], ...]:
+        return (self.tile, self.corners)
+
+
+Manipulation = TileOrders | NoisePatch
+
+
+@dataclass(frozen=True)
 class TestArrays:
     """The images of one test set, with the right answers.
 
     Attributes:
-        images: (n, H, W, 3) uint8, possibly memory-mapped.
+        images: (n, h, h, 3) uint8, possibly memory-mapped, at the track's size or the one that it stores.
         targets: (n,) int16, the right class; the shape's on cue-conflict.
         textures: (n,) int16, the texture's class on cue-conflict, else equal to `targets`.
         index: (n,) int32, position in the clean set of the image that this one was made from; -1 for none.
+        manipulation: what the evaluation has yet to do to the resized images; None where `images` are the test images.
     """
 
     __test__ = False
@@ -29,14 +67,15 @@ class TestArrays:
     targets: NDArray[np.int16]
     textures: NDArray[np.int16]
     index: NDArray[np.int32]
+    manipulation: Manipulation | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the bytes of `images`, then `targets`: what a frozen manifest pins."""
-        return array_sha256(self.images, self.targets)
+        """SHA-256 of the bytes of `images`, `targets` and the manipulation's tables: what a frozen manifest pins."""
+        return array_sha256(self.images, self.targets, *(self.manipulation.arrays if self.manipulation else ()))
 
 
 Progress = Callable[[str, int, int], None]

@@ -21,9 +21,14 @@ def scrambled(images: Images, ids: Integers, *, grid: int, permutation: int = 0)
     count, height, width, channels = images.shape
     if grid < 2 or height % grid or width % grid:
         raise ValueError(f"{height}x{width} pixels cannot be cut into a grid of {grid}x{grid} tiles")
-    stream = ("scramble", grid, permutation) if permutation else ("scramble", grid)
-    order = derangements(image_words(ids, *stream, per_item=grid * grid))
+    order = tile_orders(ids, grid=grid, permutation=permutation)
     tiles = images.reshape(count, grid, height // grid, grid, width // grid, channels).swapaxes(2, 3)
     flat = tiles.reshape(count, grid * grid, height // grid, width // grid, channels)
     moved = flat[np.arange(count)[:, None], order].reshape(tiles.shape)
     return moved.swapaxes(2, 3).reshape(images.shape)
+
+
+def tile_orders(ids: Integers, *, grid: int, permutation: int = 0) -> Integers:
+    """(n, grid * grid) for each place of an image the tile that it gets, never its own; see `scrambled`."""
+    stream = ("scramble", grid, permutation) if permutation else ("scramble", grid)
+    return derangements(image_words(ids, *stream, per_item=grid * grid)[:, : grid * grid])

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.api import Batch
+from kdbench.data.pixels import normalisation, resized
 from kdbench.data.training_sets import TrainingSet
 from kdbench.randomness import seed_of
 from kdbench.spec import Augmentation, Data
@@ -19,12 +20,12 @@ class Batches:
     """A training set on the device, and the batches drawn from it.
 
     Args:
-        data: images (N, H, W, 3) uint8 and labels (N,).
-        settings: normalisation of the track.
+        data: images (N, h, h, 3) uint8, at the track's size or the one that it stores, and labels (N,).
+        settings: size and normalisation of the track.
         augmentation: shifts and flips of the track.
         batch_size: images a batch; an epoch drops the rest that does not fill one.
         stream: names the order and the augmentation; arms that share it see the same batches.
-        device: where the images live; they are moved once.
+        device: where the images live, as uint8; they are moved once, and resized batch by batch.
         channels_last: memory format of the batches.
     """
 
@@ -45,11 +46,12 @@ class Batches:
             )
         images = torch.from_numpy(data.images).permute(0, 3, 1, 2)
         shift = augmentation.shift
-        self._padded = F.pad(images.float(), (shift,) * 4, mode="replicate").to(torch.uint8).to(device)
+        self._enlarged = images.shape[-1] < settings.image_size
+        padding = 0 if self._enlarged else shift
+        self._stored = F.pad(images.float(), (padding,) * 4, mode="replicate").to(torch.uint8).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
-        self._mean = torch.tensor(settings.mean, device=device).view(3, 1, 1) * 255
-        self._scale = 1 / (torch.tensor(settings.std, device=device).view(3, 1, 1) * 255)
-        self._shift, self._flip, self._size = shift, augmentation.flip, settings.image_size
+        self._mean, self._scale = normalisation(settings, device)
+        self._shift, self._flip, self._settings = shift, augmentation.flip, settings
         self._batch_size, self._stream, self._device = batch_size, stream, device
         self._format = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -68,7 +70,7 @@ class Batches:
         return torch.Generator().manual_seed(seed_of(*self._stream, *name))
 
     def _batch(self, index: Tensor, generator: torch.Generator) -> Batch:
-        count, side = len(index), self._size
+        count, side = len(index), self._settings.image_size
         corner = torch.randint(2 * self._shift + 1, (2, count, 1), generator=generator)
         columns = torch.arange(side).expand(count, side)
         if self._flip:
@@ -77,6 +79,14 @@ class Batches:
         rows, columns = (corner[0] + torch.arange(side)).to(self._device), (corner[1] + columns).to(self._device)
         index = index.to(self._device)
         channels = torch.arange(3, device=self._device)[None, :, None, None]
-        pixels = self._padded[index[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
+        source, place = self._source(index)
+        pixels = source[place[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
         images = ((pixels.float() - self._mean) * self._scale).contiguous(memory_format=self._format)
         return Batch(images=images, labels=self.labels[index], index=index)
+
+    def _source(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Images at the track's size with a margin for shifts, and the places of the batch's images among them."""
+        if not self._enlarged:
+            return self._stored, index
+        larger = resized(self._stored[index].float(), self._settings)
+        return F.pad(larger, (self._shift,) * 4, mode="replicate"), torch.arange(len(index), device=self._device)

@@ -1,12 +1,14 @@
 import numpy as np
 import torch
 
+from kdbench.data.pixels import resized
 from kdbench.data.training_sets import TrainingSet
 from kdbench.spec import Augmentation, load_spec
 from kdbench.training.batches import Batches
 
 SETTINGS = load_spec().track("synthetic").data
 CPU = torch.device("cpu")
+PINNED_SUMS = [-161.357, -2.682, -22.886, 10.722]
 
 
 def batches(*, shift: int = 0, flip: bool = False, count: int = 10, batch_size: int = 4, seed: int = 0) -> Batches:
@@ -65,3 +67,37 @@ def test_flips_happen_about_half_of_the_time() -> None:
         for index, image in zip(batch.index, batch.images, strict=True)
     ]
     assert 0.35 < np.mean(flipped) < 0.65
+
+
+PAPER = load_spec().track("cifar10-224").data
+
+
+def enlarged(*, shift: int = 0, flip: bool = False, stored: int = 32) -> Batches:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    if stored != 32:
+        planes = resized(torch.from_numpy(pixels).permute(0, 3, 1, 2).float(), PAPER)
+        pixels = planes.round().byte().permute(0, 2, 3, 1).contiguous().numpy()
+    data = TrainingSet(images=pixels, labels=np.arange(4, dtype=np.int64))
+    augmentation = Augmentation(shift=shift, flip=flip)
+    return Batches(data, PAPER, augmentation, batch_size=4, stream=("s", 0), device=CPU, channels_last=True)
+
+
+def test_small_images_are_resized_batch_by_batch() -> None:
+    batch = next(enlarged().epoch(0))
+    raw = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+    planes = resized(torch.from_numpy(raw).permute(0, 3, 1, 2).float(), PAPER)[batch.index] / 255
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (PAPER.mean, PAPER.std))
+    torch.testing.assert_close(batch.images, (planes - mean) / std, atol=1e-4, rtol=1e-4)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_resized_images_are_augmented_as_stored_ones_are() -> None:
+    small, large = (next(enlarged(shift=28, flip=True, stored=size).epoch(0)) for size in (32, 224))
+    assert torch.equal(small.index, large.index)
+    torch.testing.assert_close(small.images, large.images, atol=0.02, rtol=0)  # large ones were rounded to grey levels
+
+
+def test_what_a_batch_is_is_pinned() -> None:
+    """These bytes decide weights: where they change, `NUMERICS_VERSION` must be raised."""
+    sums = [batch.images.double().sum().item() for batch in batches(shift=2, flip=True, count=16).epoch(3)]
+    assert [round(one, 3) for one in sums] == PINNED_SUMS
