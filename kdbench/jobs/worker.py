@@ -1,15 +1,15 @@
 """What a child process does: train one run, or evaluate one. Imported before the fork, so a run costs no import."""
 
 import contextlib
-import ctypes
 import faulthandler
 import os
+import select
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
+from threading import Thread
 
 import numpy as np
 import timm  # noqa: F401  (slow to import, so before the fork)
@@ -36,15 +36,13 @@ from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
-_PR_SET_PDEATHSIG = 1
 Progress = Callable[[int, int], None]
 
 
 def child(job: Job, progress: Connection) -> None:
-    """Runs a job: in its own process group, one log file, dead when its parent dies."""
+    """Runs a job: in its own process group, with a log file, dead when the invocation that waits for it is gone."""
     os.setsid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    Thread(target=_end_without_reader, args=(progress.fileno(),), daemon=True).start()
     job.places.folder.mkdir(parents=True, exist_ok=True)
     with (job.places.folder / LOG).open("a", buffering=1) as log:
         os.dup2(log.fileno(), 1)
@@ -57,6 +55,17 @@ def child(job: Job, progress: Connection) -> None:
                 progress.send((done, total))
 
         (_train if job.kind == "train" else _evaluate)(job, report)
+
+
+def _end_without_reader(pipe: int) -> None:
+    """Kills this process group as soon as nobody can read `pipe` any more.
+
+    The server process is no help: it stays while a job of it lives, whatever becomes of the invocation.
+    """
+    watched = select.poll()
+    watched.register(pipe, 0)
+    watched.poll()
+    os.killpg(0, signal.SIGKILL)
 
 
 def _source(job: Job) -> Cifar10 | None:
@@ -138,6 +147,8 @@ def _evaluate(job: Job, progress: Progress) -> None:
         record, predictions = _record(job, outcome, job.run.unofficial), {}
     write_record(job.places.folder, record, predictions)
     (job.places.folder / OUTCOME).unlink(missing_ok=True)
+    for number in range(1, len(record.snapshots) + 1):
+        snapshot_path(job.places.folder, number).unlink()
 
 
 def _outcome(job: Job) -> TrainingOutcome:

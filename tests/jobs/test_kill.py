@@ -1,55 +1,101 @@
 """The whole command killed at once loses nothing: the same command goes on and ends with the same weights."""
 
-import random
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from kdbench.records import find_records, read_record
+from kdbench.records import RESULT, find_records, read_record
+from kdbench.training.checkpoints import CHECKPOINT
 
-KILLS = 3
-SMALL = ("--limit-train", "64", "--limit-test", "20", "--epochs", "2", "--directions", "vit-to-cnn", "--methods", "lm")
-
-
-def command(results: Path) -> list[str]:
-    places = ("--out", str(results), "--site", str(results / "site"))
-    return [sys.executable, "-m", "kdbench", "run", *SMALL, *places, "--no-mlflow"]
+SMALL = ("--limit-train", "64", "--limit-test", "20", "--epochs", "4", "--directions", "vit-to-cnn", "--methods", "lm")
+TEACHERS, RUNS = 2, 5
+PATIENCE = 900  # seconds; nothing is timed here, so that a busy machine only takes longer
+POLL_SECONDS = 0.005
 
 
-def digests(results: Path) -> dict[str, str | None]:
-    records = [read_record(folder) for folder in find_records(results)]
-    assert all(record.status == "ok" for record in records)
-    return {record.run_id: record.digests.weights for record in records}
+class Place:
+    """A results folder with a cache of its own, and the command that fills it."""
 
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.results, self.cache = folder / "runs", folder / "cache"
+        places = ("--out", str(self.results), "--site", str(folder / "site"), "--workers", str(workers))
+        self.command = [sys.executable, "-m", "kdbench", "run", *SMALL, *places, "--no-mlflow"]
+        self.environment = {**os.environ, "KDBENCH_CACHE": str(self.cache)}
 
-def test_killing_the_command_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path / "cache"))
-    started = time.monotonic()
-    subprocess.run(command(tmp_path / "unbroken"), check=True, stdout=subprocess.DEVNULL, timeout=300)
-    whole = time.monotonic() - started
-    moments = random.Random(0)
-    for _ in range(KILLS):
-        process = subprocess.Popen(command(tmp_path / "broken"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(moments.uniform(0.2, 0.8) * whole)
+    def run(self) -> str:
+        """Runs the command to its end; returns what it says."""
+        done = subprocess.run(
+            self.command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def kill_when(self, seen: Callable[[], bool]) -> None:
+        """Starts the command and kills it as soon as something is seen on the disk. No process of it may survive."""
+        process = subprocess.Popen(
+            self.command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + PATIENCE
+        while not seen():
+            assert process.poll() is None, "the command ended before it was to be killed"
+            assert time.monotonic() < deadline
+            time.sleep(POLL_SECONDS)
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-        assert not psutil.wait_procs(family, timeout=20)[1], "a child survived the command"
-    subprocess.run(command(tmp_path / "broken"), check=True, stdout=subprocess.DEVNULL, timeout=300)
-    assert digests(tmp_path / "broken") == digests(tmp_path / "unbroken")
-    again = subprocess.run(command(tmp_path / "broken"), check=True, capture_output=True, text=True, timeout=300)
-    assert "0 to run" in again.stdout
-    assert (tmp_path / "broken" / "site" / "index.html").exists()
+        assert not psutil.wait_procs(family, timeout=PATIENCE)[1], "a child survived the command"
+
+    def some(self, name: str) -> int:
+        """How many files of a name there are."""
+        return sum(1 for _ in self.results.glob(f"*/*/{name}"))
+
+    def weights(self) -> dict[str, str | None]:
+        """Digest of the weights of every run, all of which went well."""
+        records = [read_record(folder) for folder in find_records(self.results)]
+        assert all(record.status == "ok" for record in records)
+        return {record.run_id: record.digests.weights for record in records}
 
 
-def test_the_number_of_workers_changes_no_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path / "cache"))
-    for workers in ("1", "3"):
-        subprocess.run(
-            [*command(tmp_path / workers), "--workers", workers], check=True, stdout=subprocess.DEVNULL, timeout=300
-        )
-    assert digests(tmp_path / "1") == digests(tmp_path / "3")
+@pytest.mark.slow
+def test_killing_the_command_changes_no_weight_and_nor_does_the_number_of_workers(tmp_path: Path) -> None:
+    unbroken, broken = Place(tmp_path / "unbroken", workers=1), Place(tmp_path / "broken", workers=3)
+    unbroken.run()
+    broken.kill_when(lambda: any(broken.cache.rglob("manifest.json")))  # test sets are being built
+    assert not broken.some(RESULT)
+    broken.kill_when(lambda: broken.some(CHECKPOINT) > 0)  # a teacher has been trained in part
+    broken.kill_when(lambda: broken.some(RESULT) > 0 and broken.some("log.txt") > TEACHERS)  # a student has begun
+    kept = broken.some(RESULT)
+    assert f"{kept} done already, {RUNS - kept} to run" in broken.run()
+    assert broken.weights() == unbroken.weights()
+    assert f"{RUNS} done already, 0 to run" in broken.run()
+
+
+SLEEPER = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from kdbench.api import BOTH, Method
+
+class Sleeper(Method):
+    name, paper, summary, directions, uses_teacher = "sleeper", "", "sleeps for an hour", BOTH, False
+    @dataclass(frozen=True)
+    class Config:
+        note: str = ""
+    def step(self, run, batch):
+        Path(self.config.note).touch()
+        time.sleep(3600)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_in_the_midst_of_a_long_step_dies_with_its_command(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    place, asleep = Place(tmp_path, workers=1), tmp_path / "asleep"
+    place.command += ["--methods", str(tmp_path / "sleeper.py"), "--config", f"sleeper.note={asleep}"]
+    place.kill_when(asleep.exists)
