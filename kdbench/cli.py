@@ -3,6 +3,7 @@ them."""
 
 import os
 import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -16,26 +17,30 @@ from kdbench.options import (
     LimitTestOption,
     MethodsOption,
     OutOption,
+    SiteOption,
     SpecOption,
     TrackOption,
     WeightsOption,
     WorkersOption,
     check_device,
     make_console,
+    takes,
     use_weights_of,
 )
 
+DEFAULT_OUT = Path("runs")
+SITE = Path("leaderboard") / "site"
+EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
+
 app = typer.Typer(
     help="Does a distilled student inherit its teacher's inductive biases, or only its accuracy?",
+    epilog=EXAMPLE,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(data_app, name="data")
-
-DEFAULT_OUT = Path("runs")
-SITE = Path("leaderboard") / "site"
 
 
 @app.callback()
@@ -44,28 +49,26 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show traceback
         os.environ["KDBENCH_DEBUG"] = "1"
 
 
-@app.command(epilog="Example: kdbench run --methods lm --seeds 0-4")
-def run(
-    track: TrackOption = "synthetic",
-    methods: MethodsOption = "",
-    directions: Annotated[str, typer.Option("--directions", help="cnn-to-vit, vit-to-cnn, or both with a comma.")] = "",
-    seeds: Annotated[str, typer.Option("--seeds", help="Random seeds: 0, or 0,1,2, or 0-4.")] = "0",
-    config: Annotated[list[str] | None, typer.Option("--config", help="METHOD.KEY=VALUE, as often as needed.")] = None,
-    out: OutOption = DEFAULT_OUT,
-    data_root: DataRootOption = None,
-    limit_train: Annotated[
-        int | None, typer.Option("--limit-train", min=10, help="Training images, at most (unofficial).")
-    ] = None,
-    limit_test: LimitTestOption = None,
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", min=1, help="Epochs of teachers and students (unofficial).")
-    ] = None,
-    device: DeviceOption = "auto",
-    weights_dir: WeightsOption = None,
-    workers: WorkersOption = None,
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `kdbench run`; what `kdbench.benchmark.Asked` has too goes by the same name there."""
+
+    track: TrackOption = "synthetic"
+    methods: MethodsOption = ""
+    directions: Annotated[str, typer.Option(help="cnn-to-vit, vit-to-cnn, or both with a comma.")] = ""
+    seeds: Annotated[str, typer.Option(help="Random seeds: 0, or 0,1,2, or 0-4.")] = "0"
+    configs: Annotated[list[str] | None, typer.Option("--config", help="METHOD.KEY=VALUE, as often as needed.")] = None
+    out: OutOption = DEFAULT_OUT
+    data_root: DataRootOption = None
+    limit_train: Annotated[int | None, typer.Option(min=10, help="Training images, at most (unofficial).")] = None
+    limit_test: LimitTestOption = None
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of teachers and students (unofficial).")] = None
+    device: DeviceOption = "auto"
+    weights_dir: WeightsOption = None
+    workers: WorkersOption = None
     diagnostics: Annotated[
         bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too, and by occlusion maps.")
-    ] = False,
+    ] = False
     controls: Annotated[
         bool,
         typer.Option(
@@ -73,47 +76,35 @@ def run(
             help="Run the control arms too (random teachers, label smoothing, views and epochs without a teacher; "
             "see benchmark/controls/README.md), with --diagnostics. They are shown, never ranked.",
         ),
-    ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
-    time_limit: Annotated[float, typer.Option("--time-limit", min=1, help="Seconds that one run may take.")] = 14400,
-    memory_limit: Annotated[
-        float, typer.Option("--memory-limit", min=0.1, help="GiB of memory that one run may take.")
-    ] = 16,
-    spec: SpecOption = None,
-    site: Annotated[Path, typer.Option("--site", help="Folder of the rendered page.")] = SITE,
-    track_runs: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Mirror the records into MLflow.")] = True,
-) -> None:
+    ] = False
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False
+    time_limit: Annotated[float, typer.Option(min=1, help="Seconds that one run may take.")] = 14400
+    memory_limit: Annotated[float, typer.Option(min=0.1, help="GiB of memory that one run may take.")] = 16
+    spec: SpecOption = None
+    site: SiteOption = SITE
+    mlflow: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True
+
+
+@app.command(epilog=EXAMPLE)
+@takes(RunOptions)
+def run(options: RunOptions) -> None:
     """Train and evaluate what has no record yet, score all records, and render the leaderboard."""
     from kdbench.benchmark import Asked
     from kdbench.benchmark import run as run_benchmark
 
-    check_device(device)
-    use_weights_of(weights_dir)
+    check_device(options.device)
+    use_weights_of(options.weights_dir)
     os.environ["KDBENCH_COMMAND"] = "kdbench " + " ".join(sys.argv[1:])
-    asked = Asked(
-        track=track,
-        methods=_listed(methods),
-        directions=_listed(directions),
-        seeds=seeds,
-        configs=config or (),
-        out=out,
-        data_root=data_root,
-        limit_train=limit_train,
-        limit_test=limit_test,
-        epochs=epochs,
-        device=device,
-        workers=workers,
-        diagnostics=diagnostics,
-        controls=controls,
-        retry_failed=retry_failed,
-        spec=spec,
-        time_limit=time_limit,
-        memory_limit=memory_limit,
-    )
-    records = run_benchmark(asked, make_console())
-    if track_runs:
-        _mirror(out)
-    _score_and_render(out, spec, site)
+    same = {one.name: getattr(options, one.name) for one in fields(Asked)}
+    lists = {
+        "methods": _listed(options.methods),
+        "directions": _listed(options.directions),
+        "configs": options.configs or (),
+    }
+    records = run_benchmark(Asked(**(same | lists)), make_console())
+    if options.mlflow:
+        _mirror(options.out)
+    _score_and_render(options.out, options.spec, options.site)
     failed = [record for record in records if record.status != "ok"]
     if failed:
         raise KdbenchError(
@@ -141,7 +132,7 @@ def score(
 @app.command(epilog="Example: kdbench leaderboard --out runs --site leaderboard/site")
 def leaderboard(
     out: OutOption = DEFAULT_OUT,
-    site: Annotated[Path, typer.Option("--site", help="Folder of the rendered page.")] = SITE,
+    site: SiteOption = SITE,
     spec: SpecOption = None,
 ) -> None:
     """Score the records and render the static page."""
@@ -157,7 +148,7 @@ def track(out: OutOption = DEFAULT_OUT) -> None:
 @app.command(epilog="Example: kdbench ui --port 5000")
 def ui(
     out: OutOption = DEFAULT_OUT,
-    port: Annotated[int, typer.Option("--port", help="Port on this machine.")] = 5000,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
 ) -> None:
     """Start MLflow's web page on the mirrored records."""
     from kdbench.tracking import serve
@@ -191,9 +182,9 @@ def spec(path: Annotated[Path | None, typer.Argument(help="A spec file; without 
 
 @app.command(epilog="Example: kdbench timing --out timing.json")
 def timing(
-    out: Annotated[Path, typer.Option("--out", help="Where the measurements go.")] = DEFAULT_OUT / "timing.json",
+    out: Annotated[Path, typer.Option(help="Where the measurements go.")] = DEFAULT_OUT / "timing.json",
     methods: MethodsOption = "",
-    tracks: Annotated[str, typer.Option("--tracks", help="Track names, with commas (default: all that fit).")] = "",
+    tracks: Annotated[str, typer.Option(help="Track names, with commas (default: all that fit).")] = "",
     device: DeviceOption = "auto",
 ) -> None:
     """Time a training step of every method, and print ratios to independent."""

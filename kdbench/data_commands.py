@@ -1,5 +1,6 @@
 """`kdbench data ...`: building, checking and looking at test sets, and the pretrained weights that they need."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,7 @@ from kdbench.options import (
     WeightsOption,
     WorkersOption,
     make_console,
+    takes,
 )
 
 if TYPE_CHECKING:
@@ -21,57 +23,64 @@ if TYPE_CHECKING:
     from kdbench.spec import Track
     from kdbench.testsets.arrays import TestArrays
 
-app = typer.Typer(help="Build, check and look at the test sets.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Build, check and look at the test sets.",
+    epilog="Example: kdbench data build --track synthetic",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@dataclass(frozen=True)
+class TestSetOptions:
+    """Which test sets, and what they are made from."""
+
+    track: TrackOption = "synthetic"
+    data_root: DataRootOption = None
+    limit_test: LimitTestOption = None
+    workers: WorkersOption = None
+    spec: SpecOption = None
+
+
+@dataclass(frozen=True)
+class ShowOptions(TestSetOptions):
+    """The same, and where the picture goes."""
+
+    to: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("contact-sheet.png")
 
 
 @app.command("build", epilog="Example: kdbench data build --track cifar10-32 --data-root ~/cifar10")
-def data_build(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    workers: WorkersOption = None,
-    spec: SpecOption = None,
-) -> None:
+@takes(TestSetOptions)
+def data_build(options: TestSetOptions) -> None:
     """Build a track's test sets into the cache, or verify them if they are there."""
-    _, _, arrays = _open(track, data_root, limit_test, workers, spec)
+    _, _, arrays = _open(options)
     for name, one in arrays.items():
         typer.echo(f"{name:16s} {len(one):6d} images  sha256 {one.sha256[:16]}")
 
 
 @app.command("verify", epilog="Example: kdbench data verify --track synthetic")
-def data_verify(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    workers: WorkersOption = None,
-    spec: SpecOption = None,
-) -> None:
+@takes(TestSetOptions)
+def data_verify(options: TestSetOptions) -> None:
     """Compare a track's test sets with the frozen manifest."""
     from kdbench.testsets.frozen import differences_from_frozen
 
-    chosen, source, arrays = _open(track, data_root, limit_test, workers, spec)
+    chosen, source, arrays = _open(options)
     for name, one in arrays.items():
         typer.echo(f"{name:16s} {one.sha256}")
-    reasons = differences_from_frozen(track, chosen, arrays, source)
+    reasons = differences_from_frozen(options.track, chosen, arrays, source)
     if reasons:
-        raise InputError(f"test sets of {track}: {'; '.join(reasons)}")
+        raise InputError(f"test sets of {options.track}: {'; '.join(reasons)}")
     typer.echo("all as in the frozen manifest")
 
 
 @app.command("show", epilog="Example: kdbench data show --track synthetic --to sheet.png")
-def data_show(
-    track: TrackOption = "synthetic",
-    to: Annotated[Path, typer.Option("--to", help="PNG file to write.")] = Path("contact-sheet.png"),
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    workers: WorkersOption = None,
-    spec: SpecOption = None,
-) -> None:
+@takes(ShowOptions)
+def data_show(options: ShowOptions) -> None:
     """Write a contact sheet: the same images under every manipulation."""
     from kdbench.testsets.contact_sheet import contact_sheet
 
-    contact_sheet(_open(track, data_root, limit_test, workers, spec)[2], to)
-    typer.echo(f"wrote {to}")
+    contact_sheet(_open(options)[2], options.to)
+    typer.echo(f"wrote {options.to}")
 
 
 @app.command("weights", epilog="Example: kdbench data weights --track cifar10-224")
@@ -97,15 +106,19 @@ def data_weights(
             typer.echo(f"    found  {file_sha256(fetch_file(file, folder))}")
 
 
-def _open(
-    track: str, data_root: Path | None, limit: int | None, workers: int | None, spec: Path | None
-) -> "tuple[Track, Cifar10 | None, dict[str, TestArrays]]":
+def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, TestArrays]]":
     from kdbench.benchmark import open_test_sets
     from kdbench.jobs.matrix import with_overrides
     from kdbench.spec import load_spec
 
-    chosen, _ = with_overrides(load_spec(spec).track(track), epochs=None, limit_test=limit, limit_train=None)
+    track = load_spec(options.spec).track(options.track)
+    chosen, _ = with_overrides(track, epochs=None, limit_test=options.limit_test, limit_train=None)
     source, arrays = open_test_sets(
-        track, chosen, data_root=data_root, limit_test=limit, workers=workers, console=make_console()
+        options.track,
+        chosen,
+        data_root=options.data_root,
+        limit_test=options.limit_test,
+        workers=options.workers,
+        console=make_console(),
     )
     return chosen, source, arrays

@@ -1,8 +1,11 @@
 """Command-line options that several commands share, and the console that they write to."""
 
 import os
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
@@ -11,26 +14,35 @@ from kdbench.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-TrackOption = Annotated[str, typer.Option("--track", help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder of the records.")]
-MethodsOption = Annotated[
-    str, typer.Option("--methods", help="Method names or files, with commas (default: all submissions).")
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-SpecOption = Annotated[Path | None, typer.Option("--spec", help="Another spec file than the shipped one (unofficial).")]
-DataRootOption = Annotated[
-    Path | None, typer.Option("--data-root", help="Folder that holds CIFAR-10; without it, it is downloaded.")
-]
-LimitTestOption = Annotated[
-    int | None, typer.Option("--limit-test", min=10, help="Images a test set, at most (unofficial).")
-]
+Options = TypeVar("Options")
+
+TrackOption = Annotated[str, typer.Option(help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
+OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
+SiteOption = Annotated[Path, typer.Option(help="Folder of the rendered page.")]
+MethodsOption = Annotated[str, typer.Option(help="Method names or files, with commas (default: all submissions).")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+SpecOption = Annotated[Path | None, typer.Option(help="Another spec file than the shipped one (unofficial).")]
+DataRootOption = Annotated[Path | None, typer.Option(help="Folder that holds CIFAR-10; without it, it is downloaded.")]
+LimitTestOption = Annotated[int | None, typer.Option(min=10, help="Images a test set, at most (unofficial).")]
 WeightsOption = Annotated[
-    Path | None,
-    typer.Option("--weights-dir", help="Folder of pretrained weights, as `kdbench data weights` names the files."),
+    Path | None, typer.Option(help="Folder of pretrained weights, as `kdbench data weights` names the files.")
 ]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Jobs at a time (default: one a core, or one a GPU).")
-]
+WorkersOption = Annotated[int | None, typer.Option(min=1, help="Jobs at a time (default: one a core, or one a GPU).")]
+
+
+def takes(kind: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
+    """Lets a command take a dataclass of options: typer sees a parameter for each of its fields."""
+
+    def spread(command: Callable[[Options], None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_parameters(**values: Any) -> None:
+            command(kind(**values))
+
+        with_parameters.__signature__ = signature(kind)  # type: ignore[attr-defined]
+        with_parameters.__annotations__ = get_type_hints(kind, include_extras=True)
+        return with_parameters
+
+    return spread
 
 
 def make_console() -> "Console":
