@@ -54,7 +54,7 @@ def earlier_seconds(results: Path, runs: Sequence[PlannedRun]) -> dict[Work, flo
     for run in {kind_of(run): run for run in runs}.values():
         if records := by_kind[kind_of(run)]:
             an_image = sum(one.timing.training for one in records) / sum(one.budget.examples for one in records)
-            seconds[kind_of(run), "train"] = an_image * _images(run)
+            seconds[kind_of(run), "train"] = an_image * run.epochs * run.track.data.num_train
             seconds[kind_of(run), "evaluate"] = fmean(one.timing.evaluation for one in records)
     return seconds
 
@@ -72,11 +72,6 @@ def _comparable_records(results: Path, run: PlannedRun) -> Iterable[Record]:
         same_device = record.environment.device_class == f"{run.device}-{precision}"
         if record.status == "ok" and record.budget.examples and same_device:
             yield record
-
-
-def _images(run: PlannedRun) -> int:
-    training = run.track.training
-    return (training.teacher_epochs if run.role == "teacher" else training.student_epochs) * run.track.data.num_train
 
 
 @dataclass
