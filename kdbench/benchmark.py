@@ -87,7 +87,7 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     device = choose_device(asked.device)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
     if asked.controls:
-        submissions += _controls(track, submissions)
+        submissions += _controls(asked.track, submissions)
     directions = _directions(asked.directions, track.directions)
     _check_methods(submissions, directions, track, asked.limit_train or track.data.num_train)
     request = Request(
@@ -263,11 +263,11 @@ def _submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, Any]])
     return submissions
 
 
-def _controls(track: Track, submissions: Sequence[Submission]) -> list[Submission]:
+def _controls(track_name: str, submissions: Sequence[Submission]) -> list[Submission]:
     """The track's control arms; InputError if one of the methods has the name of a control."""
     from kdbench.jobs.controls import control_submissions
 
-    controls = control_submissions(track)
+    controls = control_submissions(track_name)
     taken = {control.name for control in controls} & {submission.name for submission in submissions}
     if taken:
         raise InputError(f"method {taken.pop()!r} has the name of a control arm; rename it, or run without --controls")

@@ -3,7 +3,7 @@ score."""
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -11,11 +11,10 @@ from kdbench.errors import SpecError
 from kdbench.jobs.matrix import Control, Submission, as_plain
 from kdbench.method_files import code_digest, submission_path
 from kdbench.resources import shipped
-from kdbench.spec import Direction, Track
+from kdbench.spec import Direction
 
 _FOLDER = ("benchmark", "controls")
 TABLE = "controls.toml"
-Source = Literal["synthetic", "cifar10"]
 
 
 class ControlArm(BaseModel):
@@ -24,23 +23,28 @@ class ControlArm(BaseModel):
     Attributes:
         method: a file in the folder of controls (`NAME.py`), or a submission's name; with its default settings.
         random_teacher: its teachers are never trained.
-        epochs_factor: by direction, times the track's student epochs; once where it is silent.
+        epochs_factor: by track and direction, times the track's student epochs. A control that has any is run on these
+            tracks alone.
         snapshots: weights kept along the training and evaluated.
-        sources: of the data of the tracks that it is run on.
+        tracks: that it is run on; all if there are none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     random_teacher: bool = False
-    epochs_factor: dict[Direction, Annotated[float, Field(ge=1)]] = {}
+    epochs_factor: dict[str, dict[Direction, Annotated[float, Field(ge=1)]]] = {}
     snapshots: Annotated[int, Field(ge=0)] = 0
-    sources: tuple[Source, ...] = ("synthetic", "cifar10")
+    tracks: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
         """The method file."""
         return shipped(*_FOLDER, self.method) if self.method.endswith(".py") else submission_path(self.method)
+
+    def runs_on(self, track_name: str) -> bool:
+        """Whether the table has it for a track."""
+        return all(not named or track_name in named for named in (self.tracks, self.epochs_factor))
 
 
 def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
@@ -64,12 +68,12 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
         ) from error
 
 
-def control_submissions(track: Track) -> list[Submission]:
+def control_submissions(track_name: str) -> list[Submission]:
     """The control arms of a track, for the matrix."""
-    return [_submission(name, arm) for name, arm in read_controls().items() if track.data.source in arm.sources]
+    return [_submission(name, arm, track_name) for name, arm in read_controls().items() if arm.runs_on(track_name)]
 
 
-def _submission(name: str, arm: ControlArm) -> Submission:
+def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
     from kdbench.submissions import load_submission, parse_config
 
     method = load_submission(arm.path)
@@ -82,7 +86,7 @@ def _submission(name: str, arm: ControlArm) -> Submission:
         directions=tuple(method.directions),
         control=Control(
             teacher=_random_teacher(tuple(method.directions)) if arm.random_teacher else None,
-            epochs_factor=arm.epochs_factor,
+            epochs_factor=arm.epochs_factor.get(track_name, {}),
             snapshots=arm.snapshots,
         ),
     )

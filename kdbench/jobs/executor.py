@@ -68,7 +68,9 @@ def is_complete(setting: Setting, run: PlannedRun, record: Record) -> bool:
 def can_be_asked_again(run: PlannedRun, setting: Setting) -> bool:
     """Whether a run has a record that only lacks answers, and the weights that give them."""
     record = existing_record(setting, run)
-    return record is not None and record.status == "ok" and (setting.folder(run) / WEIGHTS).exists()
+    if record is None or record.status != "ok" or record.snapshots:  # weights along the way are not kept
+        return False
+    return (setting.folder(run) / WEIGHTS).exists()
 
 
 class LocalExecutor:

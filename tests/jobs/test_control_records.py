@@ -162,6 +162,7 @@ def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_w
     assert record.control
     assert record.digests.weights == of(records, "independent")[0].digests.weights
     assert tuple(one.step for one in record.snapshots) == snapshot_steps(record.budget.steps, 8)
+    assert not list(folder_of(out, record).glob("snapshot-*"))
     answers = read_snapshots(folder_of(out, record))
     assert len(answers) == 8
     final = read_predictions(folder_of(out, record))
