@@ -93,6 +93,8 @@ class Matrix:
     unofficial: tuple[str, ...]
     environment: Environment
     skip: Collection[str] = field(default=())
+    controls: Collection[str] = field(default=())
+    scalars: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def planted(self) -> bool:
@@ -114,6 +116,8 @@ def write_matrix(
     unofficial: tuple[str, ...] = (),
     device_class: str = "cpu-float32",
     skip: Collection[str] = (),
+    controls: Collection[str] = (),
+    scalars: Mapping[str, float] | None = None,
 ) -> list[Path]:
     """Writes teachers of every bias, independents and the students of all methods, in each direction, below `results`.
 
@@ -131,6 +135,9 @@ def write_matrix(
         unofficial: why the runs are not official.
         device_class: of the machine they pretend to have run on.
         skip: test sets that are left out of all predictions.
+        controls: control arms beside the methods: `random-teacher`, with untrained teachers of its own, or any name of
+            one without a teacher. Their students are like independent.
+        scalars: of every student that has a teacher.
 
     Returns:
         Folders of the records written, teachers first.
@@ -139,7 +146,20 @@ def write_matrix(
     every = transfer if isinstance(transfer, Mapping) else dict.fromkeys(methods, float(transfer))
     environment = _environment(device_class)
     matrix = Matrix(
-        results, shipped, track, seeds, images, every, spread, clean or {}, failed or {}, unofficial, environment, skip
+        results=results,
+        track=shipped,
+        track_name=track,
+        seeds=seeds,
+        images=images,
+        transfer=every,
+        spread=spread,
+        clean=clean or {},
+        failed=failed or {},
+        unofficial=unofficial,
+        environment=environment,
+        skip=skip,
+        controls=controls,
+        scalars=scalars or {},
     )
     folders = []
     for seed in seeds:
@@ -149,6 +169,8 @@ def write_matrix(
         for direction in wanted:
             folders.append(_write_student(matrix, "independent", direction, None, seed))
             folders += [_write_student(matrix, m, direction, b, seed) for m in methods for b in shipped.teacher_biases]
+            for control in controls:
+                folders += _write_control(matrix, control, direction, seed)
     return folders
 
 
@@ -157,13 +179,27 @@ def _write_teacher(matrix: Matrix, family: Family, bias: TeacherBias, seed: int)
     return _write(matrix, profile, method="teacher", family=family, direction=None, bias=bias, seed=seed)
 
 
+def _write_control(matrix: Matrix, control: str, direction: Direction, seed: int) -> list[Path]:
+    if control != "random-teacher":
+        return [_write_student(matrix, control, direction, None, seed)]
+    family, knows_nothing = families(direction)[0], FakeProfile.of(0.12, 0, 0, 0, 0, 0, conflict=(0.1, 0.1))
+    biases = matrix.track.teacher_biases
+    return [
+        *(
+            _write(matrix, knows_nothing, method="untrained", family=family, direction=None, bias=b, seed=seed)
+            for b in biases
+        ),
+        *(_write_student(matrix, control, direction, bias, seed) for bias in biases),
+    ]
+
+
 def _write_student(matrix: Matrix, method: str, direction: Direction, bias: TeacherBias | None, seed: int) -> Path:
     teacher, family = families(direction)
     alone = INDEPENDENTS[family, matrix.planted]
     profile = alone
     if bias is not None:
         origin = _middle(teacher) if matrix.planted else alone
-        profile = alone.moved(TEACHERS[teacher, bias], origin, matrix.transfer[method])
+        profile = alone.moved(TEACHERS[teacher, bias], origin, matrix.transfer.get(method, 0.0))
     if method in matrix.clean:
         profile = replace(profile, clean=matrix.clean[method])
     profile = _jittered(profile, matrix.spread, method, direction, bias or "alone", seed)
@@ -210,7 +246,7 @@ def _write(
         method=method,
         config=CONFIGS.get(method, {}),
         seed=seed,
-        teacher_run_id=_run_id(matrix, "teacher", families(direction)[0], bias, seed) if direction and bias else None,
+        teacher_run_id=_teacher_of(matrix, method, direction, bias, seed),
         status=status,
         reason=reason,
         unofficial=matrix.unofficial,
@@ -223,11 +259,22 @@ def _write(
         ),
         environment=matrix.environment,
         test={name: _result(one, matrix.track.data.num_classes) for name, one in predictions.items()},
+        control=method in (*matrix.controls, "untrained"),
+        scalars=dict(matrix.scalars) if direction and bias and status == "ok" else {},
         **_costs(matrix.track, family, method, distilled=bias is not None and direction is not None, seed=seed),
     )
     folder = record_folder(matrix.results, matrix.track_name, record.run_id, record.digests.testsets)
     write_record(folder, record, predictions)
     return folder
+
+
+def _teacher_of(
+    matrix: Matrix, method: str, direction: Direction | None, bias: TeacherBias | None, seed: int
+) -> str | None:
+    if direction is None or bias is None:
+        return None
+    teacher = "untrained" if method == "random-teacher" else "teacher"
+    return _run_id(matrix, teacher, families(direction)[0], bias, seed)
 
 
 def _run_id(matrix: Matrix, method: str, place: str, bias: TeacherBias | None, seed: int) -> str:

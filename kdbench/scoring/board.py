@@ -8,11 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kdbench.errors import InputError, RecordError
-from kdbench.records import Record, atomic_file, find_records, read_predictions, read_record
+from kdbench.records import Record, atomic_file, find_records, read_predictions, read_record, read_snapshots
+from kdbench.scoring.gates import axis_warnings
 from kdbench.scoring.intervals import DIGITS, Resampler
-from kdbench.scoring.measured import MeasuredRun, measure
-from kdbench.scoring.rows import Run, board_rows
+from kdbench.scoring.measured import measure
+from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Scores, Superseded
+from kdbench.scoring.setting import Run, Setting, belongs, kind_of
+from kdbench.scoring.standing import null_band
 from kdbench.spec import Direction, Spec, Track, families
 from kdbench.superseded import superseded
 
@@ -99,31 +102,42 @@ def _in_order(groups: Mapping[Group, list[tuple[Path, Record]]], spec: Spec) -> 
 def _boards(group: Group, records: Sequence[tuple[Path, Record]], spec: Spec) -> list[Board]:
     track = spec.tracks[group.track]
     resampler = Resampler(spec.scoring.bootstrap_samples)
-    runs = [Run(folder, record, _measured(folder, record, track, resampler)) for folder, record in records]
+    runs = [_run(folder, record, track, resampler) for folder, record in records]
     runs.sort(key=lambda run: (run.record.seed, run.record.run_id))
-    return [
-        Board(
-            track=group.track,
-            direction=direction,
-            training_digest=group.training,
-            testsets_digest=group.testsets,
-            device_class=group.device_class,
-            num_classes=track.data.num_classes,
-            seeds=tuple(sorted({run.record.seed for run in runs if _belongs(run.record, direction)})),
-            rows=board_rows(runs, direction, track, spec.scoring),
-        )
-        for direction in _directions(runs, track)
-    ]
+    settings = [Setting.of(runs, direction, track, spec.scoring) for direction in _directions(runs, track)]
+    return [_board(group, runs, setting) for setting in settings]
 
 
-def _measured(folder: Path, record: Record, track: Track, resampler: Resampler) -> MeasuredRun | None:
+def _board(group: Group, runs: Sequence[Run], setting: Setting) -> Board:
+    here = [run for run in runs if belongs(run.record, setting.direction)]
+    rows = board_rows(here, setting)
+    teachers = [run for run in here if kind_of(run.record) == "teacher"]
+    return Board(
+        track=group.track,
+        direction=setting.direction,
+        training_digest=group.training,
+        testsets_digest=group.testsets,
+        device_class=group.device_class,
+        num_classes=setting.num_classes,
+        seeds=tuple(sorted({run.record.seed for run in here})),
+        rows=rows,
+        primary=setting.track.primary,
+        axes=setting.axes,
+        tests=sum(row.p_value is not None for row in rows),
+        null_band=null_band(rows, setting.scoring),
+        warnings=tuple(axis_warnings(teachers, setting)),
+    )
+
+
+def _run(folder: Path, record: Record, track: Track, resampler: Resampler) -> Run:
     if record.status != "ok":
-        return None
-    predictions = read_predictions(folder)
+        return Run(folder, record, None)
+    answers = [read_predictions(folder), *(read_snapshots(folder) if record.snapshots else ())]
     try:
-        return measure(predictions, track, resampler)
+        end, *along = (measure(one, track, resampler) for one in answers)
     except RecordError as error:
         raise RecordError(f"{folder}: {error}; delete the folder to run it again") from error
+    return Run(folder, record, end, tuple(along))
 
 
 def _directions(runs: Sequence[Run], track: Track) -> list[Direction]:
@@ -134,10 +148,6 @@ def _directions(runs: Sequence[Run], track: Track) -> list[Direction]:
         found = {direction for direction in track.directions if families(direction)[0] in teachers}
     order = {direction: place for place, direction in enumerate(track.directions)}
     return sorted(found, key=lambda direction: (order.get(direction, len(order)), direction))
-
-
-def _belongs(record: Record, direction: Direction) -> bool:
-    return record.direction == direction or (record.direction is None and record.family == families(direction)[0])
 
 
 def write_scores(scores: Scores, path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.scoring.intervals import Errors, errors_of, jackknife_estimate, joint_spread, left_out
+from kdbench.scoring.intervals import DIGITS, Errors, errors_of, jackknife_estimate, joint_spread, left_out
 from kdbench.scoring.metrics import Floats
 from kdbench.scoring.scores import Estimate, Score, Undefined
 from kdbench.scoring.transfer import Contrast, debiased_dot, transfer, transfer_number, transfer_terms
@@ -175,7 +175,8 @@ def _shown(score: Score, increasing: Callable[[float], float]) -> Score:
     """A score on another scale; an increasing function carries its interval over."""
     if isinstance(score, Undefined):
         return score
-    return score.model_copy(update={key: increasing(getattr(score, key)) for key in ("value", "low", "high")})
+    moved = {key: round(increasing(getattr(score, key)), DIGITS) for key in ("value", "low", "high")}
+    return score.model_copy(update=moved)
 
 
 def _too_few(triangle: Triangle, scoring: Scoring) -> Undefined | None:

@@ -14,8 +14,10 @@ from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from kdbench.randomness import below, words
+from kdbench.scoring.answers import Asked
 from kdbench.scoring.metrics import Floats
 from kdbench.scoring.scores import Estimate
+from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import Scoring
 
 DIGITS = (
@@ -46,6 +48,12 @@ class Resampler:
 
     samples: int
     _drawn: dict[tuple[str, bytes], tuple[Stratum, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _asked: dict[tuple[bytes, bytes], Asked] = field(default_factory=dict, repr=False, compare=False)
+
+    def asked(self, target: NDArray[np.int16], index: NDArray[np.int32]) -> Asked:
+        """The images with these classes and origins, the same object for the same ones."""
+        key = target.astype("<i2").tobytes(), index.astype("<i4").tobytes()
+        return self._asked.setdefault(key, Asked(target, index))
 
     def strata(self, name: str, target: NDArray[np.int16]) -> tuple[Stratum, ...]:
         """The resamples of the set called `name`, drawn with replacement within each class.
@@ -92,11 +100,31 @@ def normal_quantile(confidence: float) -> float:
     return float(ndtri((1 + confidence) / 2))
 
 
+@dataclass(frozen=True)
+class Errors:
+    """Standard errors of a number, by where they come from.
+
+    Attributes:
+        seeds: over random seeds.
+        images: over test images; seeds share these, so this part does not shrink with more seeds.
+        count: K, the number of seeds.
+    """
+
+    seeds: float
+    images: float
+    count: int
+
+    def half_width(self, confidence: float) -> float:
+        """Of a two-sided interval: t over the seeds and normal over the images, in quadrature."""
+        over_images = normal_quantile(confidence) * self.images
+        return float(np.hypot(t_quantile(confidence, self.count - 1) * self.seeds, over_images))
+
+
 def estimate(samples: Floats, images: int, scoring: Scoring, *, share: bool = False) -> Estimate:
     """Mean over seeds with its interval.
 
-    From `interval_seeds` seeds on: t over the seeds, and the images' bootstrap variance of the mean in quadrature
-    (seeds share their test images, so that part does not shrink with more seeds). Below: percentiles over images.
+    From `interval_seeds` seeds on: t over the seeds, and the images' bootstrap variance of the mean in quadrature.
+    Below: percentiles over images.
 
     Args:
         samples: (K, 1 + S) finite; the data and the resamples of each seed.
@@ -108,7 +136,7 @@ def estimate(samples: Floats, images: int, scoring: Scoring, *, share: bool = Fa
     value, resamples = float(samples[:, 0].mean()), samples[:, 1:].mean(axis=0)
     over_seeds = len(samples) >= scoring.interval_seeds
     if over_seeds:
-        half = _half_width(samples[:, 0], resamples, scoring.confidence)
+        half = _errors(samples[:, 0], float(resamples.std(ddof=1))).half_width(scoring.confidence)
         low, high = value - half, value + half
     else:
         tail = (1 - scoring.confidence) / 2
@@ -118,9 +146,38 @@ def estimate(samples: Floats, images: int, scoring: Scoring, *, share: bool = Fa
     return rounded(value, low, high, images=images, seeds=len(samples), over_seeds=over_seeds)
 
 
-def _half_width(seeds: Floats, resamples: Floats, confidence: float) -> float:
-    over_seeds = t_quantile(confidence, len(seeds) - 1) * seeds.std(ddof=1) / np.sqrt(len(seeds))
-    return float(np.hypot(over_seeds, normal_quantile(confidence) * resamples.std(ddof=1)))
+def estimate_statistics(
+    statistics: Sequence[Statistic], strata: NDArray[np.intp], images: int, scoring: Scoring
+) -> Estimate:
+    """Mean over seeds of a number that knows its image error, with an interval like that of `estimate`.
+
+    Args:
+        statistics: one a seed, of the same units.
+        strata: (U,) of these units.
+        images: that the numbers rest on.
+        scoring: confidence and the number of seeds.
+    """
+    values = np.array([one.value for one in statistics])
+    over_images = average(statistics).error(strata)
+    over_seeds = len(values) >= scoring.interval_seeds
+    if over_seeds:
+        half = _errors(values, over_images).half_width(scoring.confidence)
+    else:
+        half = normal_quantile(scoring.confidence) * over_images
+    value = float(values.mean())
+    return rounded(value, value - half, value + half, images=images, seeds=len(values), over_seeds=over_seeds)
+
+
+def estimate_scalars(values: Sequence[float], images: int, scoring: Scoring) -> Estimate:
+    """Mean over at least two seeds of a number without an image error: its interval covers seeds alone."""
+    several = np.asarray(values)
+    half, value = _errors(several, 0.0).half_width(scoring.confidence), float(several.mean())
+    found = rounded(value, value - half, value + half, images=images, seeds=len(several), over_seeds=True)
+    return found.model_copy(update={"covers": "seeds"})
+
+
+def _errors(seeds: Floats, over_images: float) -> Errors:
+    return Errors(float(seeds.std(ddof=1) / np.sqrt(len(seeds))), over_images, len(seeds))
 
 
 def _within_share(value: float, low: float, high: float, images: int, confidence: float) -> tuple[float, float]:
@@ -167,26 +224,6 @@ def jackknife_covariance(left_out: Floats) -> Floats:
     centred = left_out - left_out.mean(axis=0)
     covariance: Floats = (seeds - 1) / seeds * centred.T @ centred
     return covariance
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Standard errors of a number, by where they come from.
-
-    Attributes:
-        seeds: jackknife's; 0 for one seed.
-        images: the bootstrap's.
-        count: K, the number of seeds.
-    """
-
-    seeds: float
-    images: float
-    count: int
-
-    def half_width(self, confidence: float) -> float:
-        """Of a two-sided interval: t over the seeds and normal over the images, in quadrature."""
-        over_images = normal_quantile(confidence) * self.images
-        return float(np.hypot(t_quantile(confidence, self.count - 1) * self.seeds, over_images))
 
 
 def errors_of(number: Callable[..., Floats], parts: Sequence[Floats]) -> Errors:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kdbench.errors import RecordError
 from kdbench.records import Predictions, SetPredictions
+from kdbench.scoring.answers import Answers
 from kdbench.scoring.intervals import Resampler, Stratum, class_sums
 from kdbench.scoring.metrics import Floats, bias_ratio, chance_corrected, macro_accuracy
 from kdbench.spec import BIAS_AXES, Axis, Track
@@ -34,6 +35,7 @@ class MeasuredRun:
         shape, texture: (1 + S,) shares of the cue-conflict images by either cue; None without that set.
         conflict_images: of the cue-conflict sets.
         missing: primary sets without predictions, by axis.
+        answers: by test set.
     """
 
     clean: Floats
@@ -43,6 +45,7 @@ class MeasuredRun:
     texture: Floats | None
     conflict_images: int
     missing: Mapping[Axis, tuple[str, ...]]
+    answers: Mapping[str, Answers]
 
 
 @dataclass
@@ -114,6 +117,10 @@ def measure(predictions: Predictions, track: Track, resampler: Resampler) -> Mea
         texture=shares[1],
         conflict_images=_images(conflict),
         missing={axis: tuple(n for n in names[axis] if n not in predictions) for axis in axes if axis not in tallies},
+        answers={
+            name: Answers.of(one, resampler.asked(one.target, one.index), clean=name == clean_name)
+            for name, one in predictions.items()
+        },
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdbench.scoring.intervals import left_out
 from kdbench.scoring.metrics import Floats
@@ -53,25 +54,37 @@ class RankInterval:
     high: int
 
 
-def common_seeds(entries: Mapping[str, Sequence[int]], least: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def common_seeds(entries: Mapping[int, Sequence[int]], least: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The seeds that rows are compared on, and the rows that have them all.
 
     Those `least` seeds that most rows have (the smaller seed where as many have either) decide which rows are compared;
     then all seeds count that these rows share.
 
     Args:
-        entries: seeds by row.
+        entries: seeds by the row's number.
         least: how many seeds a comparison needs.
     """
     counts = Counter(seed for seeds in entries.values() for seed in seeds)
     needed = set(sorted(counts, key=lambda seed: (-counts[seed], seed))[:least])
-    rows = tuple(name for name, seeds in entries.items() if needed <= set(seeds))
-    shared = set.intersection(*(set(entries[name]) for name in rows)) if rows else set()
+    rows = tuple(row for row, seeds in entries.items() if needed <= set(seeds))
+    shared = set.intersection(*(set(entries[row]) for row in rows)) if rows else set()
     return tuple(sorted(shared)), rows
 
 
 def rank_intervals(rows: Sequence[Primary], confidence: float) -> tuple[RankInterval, ...]:
-    """Simultaneous rank intervals: all pairs of rows at once, by Tukey's studentised range.
+    """Simultaneous rank intervals of M rows, from `surely_better`.
+
+    Args:
+        rows: with the same seeds; larger is better.
+        confidence: of all comparisons together.
+    """
+    better = surely_better(rows, confidence)
+    above, below = better.sum(axis=0), better.sum(axis=1)
+    return tuple(RankInterval(1 + int(a), len(rows) - int(b)) for a, b in zip(above, below, strict=True))
+
+
+def surely_better(rows: Sequence[Primary], confidence: float) -> NDArray[np.bool_]:
+    """(M, M) whether the row of the first index is better than that of the second; all pairs at once, by Tukey's range.
 
     Two rows differ if their mean pseudo-values are further apart than q(M, (M - 1)(K - 1)) sqrt(MS / K), with MS the
     residual mean square of the method x seed table, and the image error of their difference in quadrature.
@@ -83,13 +96,11 @@ def rank_intervals(rows: Sequence[Primary], confidence: float) -> tuple[RankInte
         confidence: of all comparisons together.
     """
     if len(rows) < 2:
-        return tuple(RankInterval(1, len(rows)) for _ in rows)
+        return np.zeros((len(rows), len(rows)), bool)
     table = np.stack([row.pseudo_values() for row in rows])
     means = table.mean(axis=1)
-    differs = np.abs(means[:, None] - means) > _least_differences(table, rows, confidence)
-    better = (differs & (means[None, :] > means[:, None])).sum(axis=1)
-    worse = (differs & (means[None, :] < means[:, None])).sum(axis=1)
-    return tuple(RankInterval(1 + int(b), len(rows) - int(w)) for b, w in zip(better, worse, strict=True))
+    better: NDArray[np.bool_] = means[:, None] - means > _least_differences(table, rows, confidence)
+    return better
 
 
 def residual_mean_square(table: Floats) -> float:

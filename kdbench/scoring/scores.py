@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kdbench.spec import Axis, Direction, Family, TeacherBias
+from kdbench.spec import BIAS_AXES, Axis, Direction, Family, Primary, TeacherBias
 
 
 class _Frozen(BaseModel):
@@ -18,8 +18,8 @@ class Estimate(_Frozen):
         value, low, high: the estimate and its confidence interval.
         images: test images it rests on; those made from the same clean image count once.
         seeds: random seeds it rests on.
-        covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), or "seeds
-            and images".
+        covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), "seeds" alone
+            (records keep one number of the whole run), or "seeds and images".
     """
 
     kind: Literal["estimate"] = "estimate"
@@ -28,7 +28,7 @@ class Estimate(_Frozen):
     high: float
     images: int
     seeds: int
-    covers: Literal["images", "seeds and images"]
+    covers: Literal["images", "seeds", "seeds and images"]
 
 
 class Undefined(_Frozen):
@@ -66,6 +66,72 @@ class Profile(_Frozen):
     conflict: ConflictScore | None = None
 
 
+class Likeness(_Frozen):
+    """A student's answers beside its teacher's: on the clean set, or averaged over the manipulated primary sets.
+
+    Attributes:
+        agreement: share of the same answer.
+        label_kappa, error_consistency: the same answer, and right on the same images, beyond chance.
+        label_kappa_gain, error_consistency_gain: the same less that of the independent student with this teacher.
+        wrong_label_agreement: share of the same answer where both are wrong.
+        divergence: KL(teacher || student), nats.
+    """
+
+    agreement: Score
+    label_kappa: Score
+    label_kappa_gain: Score
+    error_consistency: Score
+    error_consistency_gain: Score
+    wrong_label_agreement: Score
+    divergence: Score
+
+
+class Diagnostics(_Frozen):
+    """What explains a score and never enters one.
+
+    Attributes:
+        calibration_error, nll, brier: on the clean set.
+        permutation_consistency, permutation_kappa: the same answer to an image and to its scrambled tiles, averaged
+            over the grids; the kappa is beyond chance.
+        likeness: to the teacher, by "clean" and "manipulated"; empty without a teacher.
+        scalars: numbers of whole runs, such as `cka`, by the names in the records.
+        collapsed: manipulated sets on which the network gives nearly always the same few answers.
+    """
+
+    calibration_error: Score
+    nll: Score
+    brier: Score
+    permutation_consistency: Score
+    permutation_kappa: Score
+    likeness: dict[Literal["clean", "manipulated"], Likeness] = {}
+    scalars: dict[str, Score] = {}
+    collapsed: tuple[str, ...] = ()
+
+
+class Movement(_Frozen):
+    """Where the students of one teacher stand between the independent student and that teacher.
+
+    Attributes:
+        axes: that the numbers are taken over.
+        clean_gain: clean accuracy less the independent student's.
+        gap_closed: G; gap_by_axis: its summands.
+        gap_closed_matched: G with the independent student as it was when it had the student's clean accuracy; None
+            without that control.
+        transfer_index: TI; index_by_axis: of each axis alone.
+        drift, cosine: movement off the line to the teacher, and its direction.
+    """
+
+    axes: tuple[Axis, ...]
+    clean_gain: Score
+    gap_closed: Score
+    gap_by_axis: dict[Axis, Score]
+    gap_closed_matched: Score | None = None
+    transfer_index: Score
+    index_by_axis: dict[Axis, Score]
+    drift: Score
+    cosine: Score
+
+
 class Cost(_Frozen):
     """Medians over the runs of a row; `relative_time` is training seconds over independent's (None without it)."""
 
@@ -83,6 +149,8 @@ class Arm(_Frozen):
         seeds: of the runs that went well; the profile rests on them.
         failed: the others, in words: "seed 1 diverged: loss is not finite".
         run_ids: of all runs, failed ones included, by seed.
+        diagnostics: None where no run could be scored.
+        movement: of students that have a teacher, where independent and teacher were scored on a common seed.
     """
 
     teacher_bias: TeacherBias | None
@@ -91,35 +159,71 @@ class Arm(_Frozen):
     profile: Profile | None
     cost: Cost | None
     run_ids: tuple[str, ...]
+    diagnostics: Diagnostics | None = None
+    movement: Movement | None = None
+
+
+class Range(_Frozen):
+    """From `low` to `high`."""
+
+    low: float
+    high: float
+
+
+Badge = Literal["bias transfer shown", "G only", "one-axis"]
 
 
 class Row(_Frozen):
     """One line of a board.
 
     Attributes:
-        transfer: tau over the planted teachers; None where the track has no planted teachers or the row is no method.
+        transfer: tau over the planted teachers; None where the track has no planted teachers, or the row had none.
         transfer_by_axis: tau of the axes on which the teachers differ enough.
-        rank: None while unranked.
-        unranked: why there is no rank, in words; empty for a ranked row, and for teachers and independents.
+        gap_closed: G over the live axes; None but where it is the track's primary number and the row is no reference.
+        cross_check: the multi-bootstrap's interval of the primary number, from three seeds on.
+        rank: None while unranked. rank_high: the rank that the row may have at worst; it has `rank` at best.
+        p_value: that the primary number is not above 0, one-sided, adjusted for all tests of the board (Holm); None
+            while unranked.
+        badges: what is shown of the row: "bias transfer shown", or "G only" where no teachers are planted; "one-axis"
+            where one axis brings most of G.
+        unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
         unofficial: why the row's runs are not official; empty otherwise.
         code: digest of the method's code; runs of different code are different rows.
     """
 
-    kind: Literal["teacher", "independent", "method"]
+    kind: Literal["teacher", "independent", "method", "control"]
     method: str
     config: dict[str, bool | int | float | str | None] = {}
     family: Family
     arms: tuple[Arm, ...]
     transfer: Score | None = None
     transfer_by_axis: dict[Axis, Score] = {}
+    gap_closed: Score | None = None
+    cross_check: Range | None = None
     rank: int | None = None
+    rank_high: int | None = None
+    p_value: float | None = None
+    badges: tuple[Badge, ...] = ()
     unranked: str = ""
     unofficial: tuple[str, ...] = ()
     code: str = ""
 
+    @property
+    def primary(self) -> Score | None:
+        """tau where teachers are planted, else G."""
+        return self.transfer if self.transfer is not None else self.gap_closed
+
 
 class Board(_Frozen):
-    """All rows that may be compared: one track, direction, pair of digests and device class."""
+    """All rows that may be compared: one track, direction, pair of digests and device class.
+
+    Attributes:
+        primary: what rows are ranked by.
+        axes: that the gap closed is taken over.
+        tests: how many rows were tested against 0; their p-values are adjusted for that number.
+        null_band: what the controls that should score nothing reach, their intervals included; None without them.
+        warnings: what a reader has to know before believing a number.
+    """
 
     track: str
     direction: Direction
@@ -129,6 +233,11 @@ class Board(_Frozen):
     num_classes: int
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    primary: Primary = "transfer"
+    axes: tuple[Axis, ...] = BIAS_AXES
+    tests: int = 0
+    null_band: Range | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Superseded(_Frozen):
@@ -152,7 +261,7 @@ class Superseded(_Frozen):
 
 
 class Scores(_Frozen):
-    schema_version: int = 1
+    schema_version: int = 2
     spec_version: str
     scoring_digest: str
     boards: tuple[Board, ...]

@@ -114,9 +114,9 @@ def test_equal_methods_are_told_apart_as_rarely_as_said() -> None:
 
 def test_rows_are_compared_on_the_seeds_that_they_share() -> None:
     five, ten = tuple(range(5)), tuple(range(10))
-    assert common_seeds({"a": five, "b": ten}, 5) == (five, ("a", "b"))
-    assert common_seeds({"a": ten, "b": ten}, 5) == (ten, ("a", "b"))
-    assert common_seeds({"a": five, "b": ten, "c": (5, 6, 7, 8, 9)}, 5) == (five, ("a", "b"))
+    assert common_seeds({0: five, 1: ten}, 5) == (five, (0, 1))
+    assert common_seeds({0: ten, 1: ten}, 5) == (ten, (0, 1))
+    assert common_seeds({0: (5, 6, 7, 8, 9), 1: five, 2: ten}, 5) == (five, (1, 2))
     assert common_seeds({}, 5) == ((), ())
 
 

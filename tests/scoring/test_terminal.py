@@ -1,5 +1,6 @@
 """What the terminal says of the boards."""
 
+import re
 from io import StringIO
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def printed(results: Path) -> str:
 
 def line_of(text: str, start: str) -> list[str]:
     line = next(line for line in text.splitlines() if start in line)
-    return [cell.strip() for cell in line.strip("│ ").split("│")]
+    return [cell.strip() for cell in line.strip().strip("│").split("│")][1:]
 
 
 def test_a_board_shows_accuracy_biases_conflict_transfer_and_seeds(tmp_path: Path) -> None:
@@ -31,6 +32,32 @@ def test_a_board_shows_accuracy_biases_conflict_transfer_and_seeds(tmp_path: Pat
     assert lm[8].startswith("0.50 [")
     assert lm[8].endswith("]*")
     assert lm[9] == "1"
+
+
+def test_ranks_come_with_their_interval_and_tests_with_their_number(tmp_path: Path) -> None:
+    write_matrix(
+        tmp_path,
+        directions=("cnn-to-vit",),
+        methods=("lm", "crd", "none"),
+        transfer={"lm": 0.6, "crd": 0.6, "none": 0.0},
+        seeds=range(5),
+        spread=0.01,
+        controls=("random-teacher",),
+    )
+    text = printed(tmp_path)
+    assert re.search(r"│ 1-2 +│ lm, shape", text)
+    assert re.search(r"│ 3 +│ none, shape", text)
+    assert "lm: bias transfer shown, p < 0.001 (one-sided, Holm over 3 tests)" in text
+    assert "controls that should score nothing reach [-0." in text
+    assert line_of(text, "random-teacher (control), shape")[8].startswith(("0.0", "-0.0"))
+
+
+def test_a_gap_closed_is_shown_times_hundred(tmp_path: Path) -> None:
+    write_matrix(tmp_path, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3), spread=0.004, images=500)
+    text = printed(tmp_path)
+    assert "gap closed x 100" in text
+    assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural")[8])
+    assert "lm: unranked, the track's spec names no live axes for this direction yet" in text
 
 
 def test_every_board_says_why_a_method_is_not_ranked(tmp_path: Path) -> None:

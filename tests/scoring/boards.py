@@ -1,0 +1,46 @@
+"""Boards from fake records, for tests of what is said of their rows."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from kdbench.records import Predictions, Record, read_predictions, read_record, write_record
+from kdbench.scoring.board import score
+from kdbench.scoring.scores import Board, Estimate, Row, Score
+from kdbench.spec import Axis, Spec, Track, load_spec
+
+SPEC = load_spec()
+
+
+def board_of(results: Path, spec: Spec = SPEC) -> Board:
+    """The one board that these records make."""
+    (board,) = score(results, spec).boards
+    return board
+
+
+def rows_of(board: Board) -> Mapping[str, Row]:
+    """Rows by method."""
+    return {row.method: row for row in board.rows}
+
+
+def estimated(score: Score | None) -> Estimate:
+    assert isinstance(score, Estimate), score
+    return score
+
+
+def rewrite(folder: Path, change: Callable[[Predictions], Predictions] = lambda same: same, **fields: Any) -> None:
+    """Writes a record again in place, with other fields or other answers."""
+    record = read_record(folder).model_dump() | fields
+    write_record(folder, Record.model_validate(record), change(read_predictions(folder)))
+
+
+def with_track_scoring(name: str, **fields: Any) -> Spec:
+    """The shipped spec with other settings of one track's scoring."""
+    track: Track = SPEC.tracks[name]
+    changed = track.model_copy(update={"scoring": track.scoring.model_copy(update=fields)})
+    return SPEC.model_copy(update={"tracks": {**SPEC.tracks, name: changed}})
+
+
+def with_live_axes(*axes: Axis) -> Spec:
+    """The shipped spec with live axes for CNN to ViT on the compact CIFAR track."""
+    return with_track_scoring("cifar10-32", live_axes={"cnn-to-vit": axes})

@@ -1,0 +1,88 @@
+"""The independent student as it was when it had another's clean accuracy."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import ndtr, ndtri
+
+from kdbench.records import Predictions, Snapshot, read_predictions, read_record, write_record, write_snapshots
+from kdbench.scoring.comparisons import at_accuracy
+from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
+from kdbench.scoring.scores import Undefined
+from kdbench.scoring.setting import ACCURACY_MATCHED, Setting
+from kdbench.spec import BIAS_AXES
+from tests.record_factory import record_of, write_matrix
+from tests.scoring.boards import SPEC, board_of, estimated, rows_of, with_live_axes
+
+SETTING = Setting.of([], "cnn-to-vit", SPEC.tracks["cifar10-32"], SPEC.scoring)
+
+
+def a_network(clean: float, bias: float) -> MeasuredRun:
+    """A network with one bias on every axis, the same in every resample."""
+    axis = MeasuredAxis(*(np.full(4, value) for value in (0.0, bias, 0.0)), images=100)
+    return MeasuredRun(np.full(4, clean), 100, dict.fromkeys(BIAS_AXES, axis), None, None, 0, {}, {})
+
+
+ALONG = [a_network(0.2, 9.0), a_network(0.5, 0.1), a_network(0.8, 0.4), a_network(0.9, 0.6)]
+
+
+def test_between_two_snapshots_the_profile_is_interpolated_on_the_probit_scale() -> None:
+    halfway = float(ndtr((ndtri(0.8) + ndtri(0.9)) / 2))
+    found = at_accuracy(ALONG, halfway, SETTING)
+    assert isinstance(found, MeasuredRun)
+    assert found.axes["noise"].bias == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("clean", "bias"), [(0.5, 0.1), (0.8, 0.4), (0.9, 0.6)])
+def test_at_a_snapshot_the_profile_is_the_snapshot_s(clean: float, bias: float) -> None:
+    found = at_accuracy(ALONG, clean, SETTING)
+    assert isinstance(found, MeasuredRun)
+    assert found.axes["shape"].bias == pytest.approx(bias)
+
+
+@pytest.mark.parametrize("clean", [0.3, 0.95])
+def test_outside_of_the_competent_snapshots_there_is_none(clean: float) -> None:
+    """The first snapshot is at .20, too near chance for a bias of its own."""
+    found = at_accuracy(ALONG, clean, SETTING)
+    assert found == Undefined(
+        reason=f"clean accuracy {clean:.3f} is outside of the matched independent's (0.500 to 0.900)"
+    )
+    assert isinstance(at_accuracy([], 0.5, SETTING), Undefined)
+
+
+def worsened(share: float, predictions: Predictions) -> dict[str, np.ndarray]:
+    """Labels of a younger network: the last `share` of the images wrong, on every set."""
+    return {
+        name: np.where(
+            np.arange(len(one.label)) >= (1 - share) * len(one.label), (one.target + 1) % 10, one.label
+        ).astype(np.int16)
+        for name, one in predictions.items()
+    }
+
+
+def test_the_gap_is_also_measured_against_independent_of_the_same_accuracy(tmp_path: Path) -> None:
+    write = partial(write_matrix, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3), images=500)
+    folders = write(tmp_path, controls=(ACCURACY_MATCHED,), clean={ACCURACY_MATCHED: 0.85}, spread=0.004)
+    for folder in record_of(folders, method=ACCURACY_MATCHED):
+        predictions = read_predictions(folder)
+        along = [worsened(share, predictions) for share in (0.4, 0.2, 0.0)]
+        write_snapshots(folder, {name: np.stack([one[name] for one in along]) for name in predictions})
+        steps = tuple(Snapshot(step=step, test={}) for step in (10, 20, 30))
+        write_record(folder, read_record(folder).model_copy(update={"snapshots": steps}), predictions)
+    movement = (
+        rows_of(board_of(tmp_path, with_live_axes("texture", "shape", "scramble", "noise")))["lm"].arms[0].movement
+    )
+    assert movement is not None
+    assert movement.gap_closed_matched is not None
+    matched, plain = estimated(movement.gap_closed_matched), estimated(movement.gap_closed)
+    assert matched.seeds == 3
+    assert matched.value != plain.value
+
+
+def test_without_that_control_there_is_no_such_number(tmp_path: Path) -> None:
+    write_matrix(tmp_path, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3))
+    movement = rows_of(board_of(tmp_path))["lm"].arms[0].movement
+    assert movement is not None
+    assert movement.gap_closed_matched is None

@@ -1,0 +1,153 @@
+"""Ranks, tests and badges of a board, from records."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from kdbench.scoring.scores import Board, Range, Undefined
+from tests.record_factory import record_of, write_matrix
+from tests.scoring.boards import SPEC, board_of, estimated, rewrite, rows_of, with_live_axes
+
+write_planted = partial(write_matrix, directions=("cnn-to-vit",), seeds=range(5))
+write_natural = partial(write_planted, track="cifar10-32", images=500)
+LIVE = with_live_axes("texture", "shape", "scramble", "noise")
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Board:
+    """Two methods that differ clearly, one like the better one, one that transfers nothing; controls."""
+    results = tmp_path_factory.mktemp("planted")
+    write_planted(
+        results,
+        methods=("best", "equal", "weak", "none"),
+        transfer={"best": 0.6, "equal": 0.6, "weak": 0.3, "none": 0.0},
+        spread=0.01,
+        controls=("random-teacher", "label-smoothing"),
+    )
+    return board_of(results)
+
+
+def test_methods_that_seeds_do_not_tell_apart_share_a_rank(planted: Board) -> None:
+    rows = rows_of(planted)
+    ranks = {name: (rows[name].rank, rows[name].rank_high) for name in ("best", "equal", "weak", "none")}
+    assert ranks == {"best": (1, 2), "equal": (1, 2), "weak": (3, 3), "none": (4, 4)}
+
+
+def test_transfer_above_zero_has_the_badge_and_none_has_not(planted: Board) -> None:
+    rows = rows_of(planted)
+    assert {name: rows[name].badges for name in ("weak", "none")} == {"weak": ("bias transfer shown",), "none": ()}
+    assert planted.tests == 4
+    p_values = [row.p_value for row in planted.rows if row.p_value is not None]
+    assert len(p_values) == 4
+    assert all(0 <= p <= 1 for p in p_values)
+
+
+def test_controls_are_shown_beside_the_methods_but_neither_ranked_nor_tested(planted: Board) -> None:
+    controls = {row.method: row for row in planted.rows if row.kind == "control"}
+    assert set(controls) == {"random-teacher", "label-smoothing", "untrained"}
+    assert all((row.rank, row.p_value, row.badges, row.unranked) == (None, None, (), "") for row in controls.values())
+    assert [row.kind for row in planted.rows] == ["teacher", "independent", *["method"] * 4, *["control"] * 3]
+
+
+def test_a_random_teacher_s_students_are_measured_by_the_trained_teachers_difference(planted: Board) -> None:
+    """Their own teachers do not differ; tau would be undefined."""
+    tau = estimated(rows_of(planted)["random-teacher"].transfer)
+    assert tau.low < 0 < tau.high
+    assert planted.null_band == Range(low=tau.low, high=tau.high)
+
+
+def test_a_control_without_a_teacher_has_no_transfer(planted: Board) -> None:
+    row = rows_of(planted)["label-smoothing"]
+    assert (row.transfer, row.arms[0].movement) == (None, None)
+
+
+def test_random_teachers_are_not_among_the_pinned_ones(planted: Board) -> None:
+    teachers = [row for row in planted.rows if row.kind == "teacher"]
+    assert [row.method for row in teachers] == ["teacher"]
+    assert [arm.seeds for arm in teachers[0].arms] == [tuple(range(5))] * 2
+
+
+def test_the_multi_bootstrap_stands_beside_the_interval(planted: Board) -> None:
+    row = rows_of(planted)["best"]
+    assert row.cross_check is not None
+    assert row.cross_check.low < estimated(row.transfer).value < row.cross_check.high
+
+
+def test_ranked_rows_come_first_then_the_others_by_their_number(tmp_path: Path) -> None:
+    write_planted(
+        tmp_path,
+        methods=("far", "near", "weak"),
+        transfer={"far": 0.9, "near": 0.6, "weak": 0.2},
+        clean={"far": 0.7},
+        spread=0.01,
+    )
+    board = board_of(tmp_path)
+    assert [row.method for row in board.rows if row.kind == "method"] == ["near", "weak", "far"]
+    assert rows_of(board)["far"].unranked.startswith("not competent")
+    assert board.tests == 2
+
+
+def test_a_row_on_other_seeds_than_the_ranked_ones_says_so(tmp_path: Path) -> None:
+    write_planted(tmp_path, methods=("a", "b"), spread=0.01)
+    write_matrix(tmp_path, directions=("cnn-to-vit",), seeds=range(5, 10), methods=("late",), spread=0.01)
+    late = rows_of(board_of(tmp_path))["late"]
+    assert late.rank is None
+    assert late.unranked == "was not run on the seeds 0, 1, 2, 3, 4 that the ranked rows share"
+    assert {row.rank for row in board_of(tmp_path).rows if row.method in "ab"} == {1}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_gap_that_was_closed_comes_out(tmp_path: Path, share: float) -> None:
+    write_natural(tmp_path, transfer=share, spread=0.004)
+    row = rows_of(board_of(tmp_path, LIVE))["lm"]
+    closed = estimated(row.gap_closed)
+    assert closed.value == pytest.approx(1 - (1 - share) ** 2, abs=0.12)
+    assert closed.low < 1 - (1 - share) ** 2 < closed.high
+    assert (row.rank, row.badges) == (1, () if share == 0 else ("G only",))
+    movement = row.arms[0].movement
+    assert movement is not None
+    assert movement.gap_closed == closed
+    assert estimated(movement.transfer_index).value == pytest.approx(share, abs=0.12)
+    assert movement.axes == ("texture", "shape", "scramble", "noise")
+    assert sum(estimated(one).value for one in movement.gap_by_axis.values()) == pytest.approx(closed.value, abs=1e-4)
+
+
+def test_a_gap_that_one_axis_closes_alone_is_labelled(tmp_path: Path) -> None:
+    folders = write_natural(tmp_path, transfer=0.0, spread=0.002)
+    teachers = {seed: next(record_of(folders, role="teacher", seed=seed)) for seed in range(5)}
+    for seed, teacher in teachers.items():
+        from kdbench.records import read_predictions
+
+        student = next(record_of(folders, method="lm", seed=seed))
+        noise = read_predictions(teacher)["noise"]
+        rewrite(student, lambda answers, noise=noise: answers | {"noise": noise})
+    row = rows_of(board_of(tmp_path, LIVE))["lm"]
+    assert row.badges == ("G only", "one-axis")
+    assert estimated(row.gap_closed).value > 0.1
+
+
+def test_the_null_band_of_a_gap_is_that_of_random_teachers_and_label_smoothing(tmp_path: Path) -> None:
+    write_natural(tmp_path, spread=0.004, controls=("random-teacher", "label-smoothing", "independent-rotated"))
+    board = board_of(tmp_path, LIVE)
+    rows = rows_of(board)
+    bands = [estimated(rows[name].gap_closed) for name in SPEC.scoring.null_controls]
+    assert board.null_band == Range(low=min(one.low for one in bands), high=max(one.high for one in bands))
+    assert rows["independent-rotated"].gap_closed is not None
+
+
+def test_three_seeds_have_a_gap_but_no_rank_and_one_has_neither(tmp_path: Path) -> None:
+    write_natural(tmp_path / "three", seeds=range(3))
+    write_natural(tmp_path / "one", seeds=range(1))
+    three, one = (rows_of(board_of(tmp_path / name, LIVE))["lm"] for name in ("three", "one"))
+    assert (estimated(three.gap_closed).seeds, three.rank) == (3, None)
+    assert three.unranked == "needs 5 seeds to be ranked, has 3"
+    assert one.gap_closed == Undefined(reason="needs 3 seeds, has 1")
+    assert "needs 5 seeds to be ranked, has 1" in one.unranked
+
+
+def test_gap_against_each_planted_teacher_is_shown_beside_transfer(planted: Board) -> None:
+    for arm in rows_of(planted)["best"].arms:
+        assert arm.movement is not None
+        assert estimated(arm.movement.transfer_index).value > 0
+        assert estimated(arm.movement.clean_gain).value == pytest.approx(0, abs=0.02)
