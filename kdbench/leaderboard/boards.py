@@ -6,10 +6,11 @@ from typing import Literal, TypeVar, cast, get_args
 
 from kdbench.leaderboard import wording
 from kdbench.scoring.scores import Arm, Board, Estimate, Profile, Row, Score, Scores, Undefined
-from kdbench.spec import Spec
+from kdbench.scoring.setting import Kind
+from kdbench.spec import Axis, Spec
 
 Value = TypeVar("Value")
-Column = Literal["transfer", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]
+Column = Literal["primary", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]
 
 
 @dataclass(frozen=True)
@@ -47,26 +48,36 @@ class RowView:
     """A row with its lines and what has to be said about it.
 
     Attributes:
-        axes_basis: of the transfers by axis, where it is one and the same.
+        by_axis: the primary number's parts: tau of each axis, or what each axis contributes to G.
+        axes_basis: of these, where it is one and the same.
         failures: what failed, as far as the reason for no rank does not say it.
         undefined: why axes are undefined, where their cells do not say it.
+        collapsed: test sets on which a network gives nearly always the same few answers.
     """
 
     row: Row
     name: str
     config: str
     lines: tuple[Line, ...]
+    by_axis: Mapping[Axis, Score]
     axes_basis: Basis | None
     failures: tuple[str, ...]
     undefined: tuple[str, ...]
+    collapsed: tuple[str, ...]
 
     @property
     def failed(self) -> bool:
         return any(line.arm.failed for line in self.lines)
 
     @property
-    def rank_words(self) -> str:
-        return str(self.row.rank) if self.row.rank is not None and not self.row.unofficial else ""
+    def ranked(self) -> bool:
+        return self.row.rank is not None and not self.row.unofficial
+
+    @property
+    def rank_range(self) -> str:
+        """`1–3`, where the row shares its rank; else empty."""
+        low, high = self.row.rank, self.row.rank_high
+        return f"{low}–{high}" if self.ranked and high is not None and high != low else ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,8 @@ class BoardView:
     Attributes:
         anchor: of the section; made of letters and digits only.
         pinned: teachers, then independents.
-        methods: best primary number first, unofficial ones last.
+        methods: in the order of the scores: ranked ones first, unofficial ones last.
+        controls: in that order, too.
         images: how many test images all estimates of a column rest on, where that is one and the same number.
         unofficial: why no row of the board is official, if that is the same for all; else empty.
         notes: what a reader has to know before reading a number.
@@ -87,9 +99,9 @@ class BoardView:
     direction: str
     sentence: str
     summary: str
-    planted: bool
     pinned: tuple[RowView, ...]
     methods: tuple[RowView, ...]
+    controls: tuple[RowView, ...]
     images: Mapping[Column, int | None]
     unofficial: tuple[str, ...]
     notes: tuple[str, ...]
@@ -99,13 +111,23 @@ class BoardView:
         return f"{self.board.track}: {self.direction}"
 
     @property
+    def planted(self) -> bool:
+        """Whether rows are ranked by tau over planted teachers; else by G."""
+        return self.board.primary == "transfer"
+
+    @property
+    def scale(self) -> int:
+        """What the primary number is shown times."""
+        return 1 if self.planted else 100
+
+    @property
     def mixed(self) -> bool:
         """Whether some intervals cover seeds and others do not."""
         return len({estimate.covers for _, estimate in estimates(self.board)}) > 1
 
     @property
     def rows(self) -> tuple[RowView, ...]:
-        return self.pinned + self.methods
+        return self.pinned + self.methods + self.controls
 
 
 def board_views(scores: Scores, spec: Spec) -> tuple[BoardView, ...]:
@@ -115,21 +137,18 @@ def board_views(scores: Scores, spec: Spec) -> tuple[BoardView, ...]:
 
 def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
     track = spec.tracks.get(board.track)
-    rows = [_row_view(row) for row in board.rows]
-    pinned = [view for kind in ("teacher", "independent") for view in rows if view.row.kind == kind]
-    methods = sorted((view for view in rows if view.row.kind == "method"), key=_order)
-    planted = track.primary == "transfer" if track else any(row.transfer is not None for row in board.rows)
+    rows = {kind: tuple(_row_view(row) for row in board.rows if row.kind == kind) for kind in get_args(Kind)}
     return BoardView(
         anchor=f"board-{number}",
         board=board,
         direction=wording.direction_words(board.direction),
         sentence=wording.direction_sentence(board.direction),
         summary=track.summary if track else "",
-        planted=planted,
-        pinned=tuple(pinned),
-        methods=tuple(methods),
+        pinned=rows["teacher"] + rows["independent"],
+        methods=rows["method"],
+        controls=rows["control"],
         images=_images(board),
-        unofficial=_only(row.unofficial for row in board.rows) or (),
+        unofficial=only(row.unofficial for row in board.rows) or (),
         notes=tuple(_notes(board, spec)),
     )
 
@@ -140,18 +159,39 @@ def _row_view(row: Row) -> RowView:
     undefined = _once(
         (line, (line.axes_reason,) if line.axes_reason and not line.same_reason else ()) for line in lines
     )
-    news = tuple(reason for reason in failures if reason not in row.unranked)
-    axes_basis = _basis(row.transfer_by_axis.values())
-    return RowView(row, wording.row_words(row), wording.config_words(row.config), lines, axes_basis, news, undefined)
+    collapsed = _once((line, line.arm.diagnostics.collapsed if line.arm.diagnostics else ()) for line in lines)
+    by_axis = _by_axis(row)
+    return RowView(
+        row=row,
+        name=wording.row_words(row),
+        config=wording.config_words(row.config),
+        lines=lines,
+        by_axis=by_axis,
+        axes_basis=basis_of(by_axis.values()),
+        failures=tuple(reason for reason in failures if reason not in row.unranked),
+        undefined=undefined,
+        collapsed=collapsed if row.kind in ("method", "control") else (),
+    )
+
+
+def _by_axis(row: Row) -> Mapping[Axis, Score]:
+    if row.gap_closed is None:
+        return row.transfer_by_axis
+    movement = row.arms[0].movement
+    defined = movement is not None and isinstance(row.gap_closed, Estimate)
+    return movement.gap_by_axis if movement is not None and defined else {}
 
 
 def _line(row: Row, arm: Arm) -> Line:
     scores = [score for _, score in _scores_of(arm.profile)] if arm.profile is not None else []
-    return Line(wording.arm_words(row, arm.teacher_bias), arm, _basis(scores), _same_reason(scores), _axes_reason(arm))
+    return Line(
+        wording.arm_words(row, arm.teacher_bias), arm, basis_of(scores), _same_reason(scores), _axes_reason(arm)
+    )
 
 
-def _basis(scores: Iterable[Score]) -> Basis | None:
-    return _only(Basis(one.seeds, one.covers == "images") for one in scores if isinstance(one, Estimate))
+def basis_of(scores: Iterable[Score]) -> Basis | None:
+    """The seeds and what intervals cover, where all estimates among the scores have them in common."""
+    return only(Basis(one.seeds, one.covers == "images") for one in scores if isinstance(one, Estimate))
 
 
 def _once(reasons: Iterable[tuple[Line, Iterable[str]]]) -> tuple[str, ...]:
@@ -165,23 +205,16 @@ def _once(reasons: Iterable[tuple[Line, Iterable[str]]]) -> tuple[str, ...]:
     return tuple(one if len(who) == every else f"{', '.join(who)}: {one}" for one, who in owners.items())
 
 
-def _order(view: RowView) -> tuple[bool, bool, float, str]:
-    """Official before unofficial, defined before undefined, more transfer first, then by name."""
-    transfer = view.row.transfer
-    value = transfer.value if isinstance(transfer, Estimate) else None
-    return bool(view.row.unofficial), value is None, -(value or 0.0), view.row.method
-
-
 def _same_reason(scores: Sequence[Score]) -> str:
     if not scores:
         return "no run of this line could be scored"
-    return _only("" if isinstance(score, Estimate) else score.reason for score in scores) or ""
+    return only("" if isinstance(score, Estimate) else score.reason for score in scores) or ""
 
 
 def _axes_reason(arm: Arm) -> str:
     axes = arm.profile.axes.values() if arm.profile is not None else ()
     reasons = [axis.bias.reason for axis in axes if isinstance(axis.bias, Undefined)]
-    return (_only(reasons) or "") if len(reasons) > 1 else ""
+    return (only(reasons) or "") if len(reasons) > 1 else ""
 
 
 def _scores_of(profile: Profile) -> Iterator[tuple[Column, Score]]:
@@ -199,9 +232,9 @@ def _scores_of(profile: Profile) -> Iterator[tuple[Column, Score]]:
 def estimates(board: Board) -> Iterator[tuple[Column, Estimate]]:
     """Every estimate that a board's table shows, with its column."""
     for row in board.rows:
-        if isinstance(row.transfer, Estimate):
-            yield "transfer", row.transfer
-        for axis, score in row.transfer_by_axis.items():
+        if isinstance(row.primary, Estimate):
+            yield "primary", row.primary
+        for axis, score in _by_axis(row).items():
             if isinstance(score, Estimate) and axis in wording.SHOWN_AXES:
                 yield cast(Column, axis), score
         for profile in (arm.profile for arm in row.arms if arm.profile is not None):
@@ -212,10 +245,10 @@ def _images(board: Board) -> dict[Column, int | None]:
     found: dict[Column, set[int]] = {column: set() for column in get_args(Column)}
     for column, estimate in estimates(board):
         found[column].add(estimate.images)
-    return {column: _only(numbers) for column, numbers in found.items()}
+    return {column: only(numbers) for column, numbers in found.items()}
 
 
-def _only(values: Iterable[Value]) -> Value | None:
+def only(values: Iterable[Value]) -> Value | None:
     """The value, if they are all the same one."""
     several = set(values)
     return several.pop() if len(several) == 1 else None
@@ -224,7 +257,8 @@ def _only(values: Iterable[Value]) -> Value | None:
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
     """What a reader has to know before reading a number."""
     yield from _about_intervals(board, f"{spec.scoring.confidence:.0%}")
-    unofficial = _only(row.unofficial for row in board.rows)
+    yield from (f"{warning[:1].upper()}{warning[1:]}." for warning in board.warnings)
+    unofficial = only(row.unofficial for row in board.rows)
     if unofficial:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
     track = spec.tracks.get(board.track)

@@ -166,7 +166,7 @@ def _band(references: Sequence[Mark]) -> Band | None:
 
 @dataclass(frozen=True)
 class ForestRow:
-    """A method's transfer on the overview; percents of the width."""
+    """A method's primary number on the overview; percents of the width."""
 
     view: RowView
     anchor: str
@@ -177,40 +177,81 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestGroup:
+    """The methods of one board.
+
+    Attributes:
+        band: what the controls that should score nothing reach; None without them.
+    """
+
     view: BoardView
     rows: tuple[ForestRow, ...]
+    band: Band | None
 
     @property
     def images_only(self) -> bool:
         """Whether no interval of the group covers random seeds."""
-        scores = [row.view.row.transfer for row in self.rows]
+        scores = [row.view.row.primary for row in self.rows]
         return all(isinstance(score, Estimate) and score.covers == "images" for score in scores)
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The transfer of all methods on all boards, on one scale."""
+    """The primary number of all methods on all boards that have the same one, on one scale.
 
+    Attributes:
+        planted: the number is tau, else G.
+        zero, one: percents of the width.
+    """
+
+    planted: bool
     groups: tuple[ForestGroup, ...]
     ticks: tuple[Tick, ...]
     zero: float
     one: float
 
 
-def forest(views: Sequence[BoardView]) -> Forest | None:
-    """The overview chart, or None where no board has a defined transfer."""
-    defined = [(view, row, row.row.transfer) for view in views for row in view.methods]
-    drawn = [(view, row, score) for view, row, score in defined if isinstance(score, Estimate)]
+def forests(views: Sequence[BoardView]) -> tuple[Forest, ...]:
+    """The overview charts: of tau, then of G; none of a number that is nowhere defined."""
+    found = (_forest([view for view in views if view.planted is planted]) for planted in (True, False))
+    return tuple(one for one in found if one is not None)
+
+
+def _forest(views: Sequence[BoardView]) -> Forest | None:
+    drawn = [(view, rows) for view in views if (rows := _estimated(view))]
     if not drawn:
         return None
-    scale = Scale.around((end for *_, score in drawn for end in (score.low, score.high)), 0.0, 1.0)
-    groups = []
-    for view in views:
-        mine = [(row, score) for one, row, score in drawn if one is view]
-        rows = (ForestRow(row, view.anchor, *map(scale.percent, (s.value, s.low, s.high))) for row, s in mine)
-        groups += [ForestGroup(view, tuple(rows))] if mine else []
-    ticks = tuple(Tick(scale.percent(value), wording.number(value, 1)) for value in TICKS)
-    return Forest(tuple(groups), ticks, scale.percent(0), scale.percent(1))
+    scale = Scale.around((end for view, rows in drawn for end in _reach(view, rows)), 0.0, 1.0)
+    groups = (
+        ForestGroup(view, tuple(_forest_row(view, row, score, scale) for row, score in rows), _null_band(view, scale))
+        for view, rows in drawn
+    )
+    times, digits = (1, 1) if views[0].planted else (100, 0)
+    ticks = tuple(Tick(scale.percent(value), wording.number(times * value, digits)) for value in TICKS)
+    return Forest(views[0].planted, tuple(groups), ticks, scale.percent(0), scale.percent(1))
+
+
+def _estimated(view: BoardView) -> list[tuple[RowView, Estimate]]:
+    return [(row, score) for row in view.methods if isinstance(score := row.row.primary, Estimate)]
+
+
+def _reach(view: BoardView, rows: Sequence[tuple[RowView, Estimate]]) -> Iterator[float]:
+    """Whatever a group of the overview must have room for."""
+    for _, score in rows:
+        yield from (score.low, score.high)
+    if view.board.null_band is not None:
+        yield from (view.board.null_band.low, view.board.null_band.high)
+
+
+def _forest_row(view: BoardView, row: RowView, score: Estimate, scale: Scale) -> ForestRow:
+    return ForestRow(row, view.anchor, *(scale.percent(value) for value in (score.value, score.low, score.high)))
+
+
+def _null_band(view: BoardView, scale: Scale) -> Band | None:
+    band = view.board.null_band
+    if band is None:
+        return None
+    left = scale.percent(band.low)
+    return Band(left, round(scale.percent(band.high) - left, 2))
 
 
 @dataclass(frozen=True)

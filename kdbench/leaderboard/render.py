@@ -9,8 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kdbench.leaderboard import wording
+from kdbench.leaderboard.beside import Beside, beside
 from kdbench.leaderboard.boards import BoardView, board_views
-from kdbench.leaderboard.charts import CurveRow, ProfileChart, curve_rows, forest, profile_charts
+from kdbench.leaderboard.charts import CurveRow, ProfileChart, curve_rows, forests, profile_charts
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.provenance import Provenance, failed_runs, provenance_of
 from kdbench.leaderboard.published import read_published
@@ -30,6 +31,7 @@ class Section:
     """Everything that the page says about one board."""
 
     view: BoardView
+    beside: Beside
     charts: tuple[ProfileChart, ...]
     curves: tuple[CurveRow, ...]
     costs: tuple[CostLine, ...]
@@ -82,7 +84,7 @@ def render_page(
             scores=scores,
             spec=spec,
             sections=sections,
-            forest=forest([section.view for section in sections]),
+            forests=forests([section.view for section in sections]),
             stimuli=track_stimuli(gallery, spec),
             timings=read_timings(timing) if timing is not None else None,
             published=read_published(),
@@ -96,7 +98,12 @@ def render_page(
 def _section(view: BoardView, records: Sequence[Record]) -> Section:
     mine = [record for record in records if record.digests.testsets == view.board.testsets_digest]
     return Section(
-        view, profile_charts(view), curve_rows(view, mine), cost_lines(view, mine), provenance_of(view, mine)
+        view=view,
+        beside=beside(view),
+        charts=profile_charts(view),
+        curves=curve_rows(view, mine),
+        costs=cost_lines(view, mine),
+        provenance=provenance_of(view, mine),
     )
 
 
@@ -113,6 +120,7 @@ def template_environment() -> Environment:
     environment.filters.update(
         number=wording.number,
         count=wording.count,
+        p_value=wording.p_value,
         duration=wording.duration,
         memory=wording.memory,
         plural=wording.plural,

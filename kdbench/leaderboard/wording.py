@@ -37,6 +37,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def p_value(value: float) -> str:
+    """`p = 0.012`, `p < 0.001`."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
 def plural(value: int, noun: str) -> str:
     """`3 seeds`, `1 seed`."""
     return f"{count(value)} {noun}{'' if value == 1 else 's'}"
@@ -74,9 +79,11 @@ def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
 
 
 def arm_words(row: Row, bias: TeacherBias | None) -> str:
-    """What one arm of a row is: a teacher by its bias, a student by its teacher's."""
+    """What one arm of a row is: a teacher by its bias, a student by its teacher's, or whom a random one stands for."""
     if bias is None:
-        return "trained alone" if row.kind == "independent" else "all runs"
+        return {"independent": "trained alone", "control": "without a teacher"}.get(row.kind, "all runs")
+    if row.kind == "control":
+        return "random" if bias == "natural" else f"random, for {bias}"
     if row.kind == "teacher":
         return f"goes by {bias}" if bias != "natural" else "natural"
     return f"from {bias} teacher"

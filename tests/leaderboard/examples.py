@@ -14,8 +14,12 @@ from kdbench.scoring.scores import (
     Board,
     ConflictScore,
     Cost,
+    Diagnostics,
     Estimate,
+    Likeness,
+    Movement,
     Profile,
+    Range,
     Row,
     Score,
     Scores,
@@ -92,7 +96,13 @@ def method_row(
             seeds=seeds,
         ),
     }
-    arms: tuple[Arm, ...] = tuple(arm(name, bias, towards[bias], seeds=numbers) for bias in ("shape", "texture"))
+    beside: dict[str, Any] = {
+        "movement": movement(reason=None if seeds > 2 else f"needs 3 seeds, has {seeds}"),
+        "diagnostics": diagnostics(),
+    }
+    arms: tuple[Arm, ...] = tuple(
+        arm(name, bias, towards[bias], seeds=numbers, **beside) for bias in ("shape", "texture")
+    )
     by_axis: Mapping[Axis, Score] = {
         "shape": estimate(0.44, reach=0.05),
         "texture": estimate(0.4, reach=0.06),
@@ -105,6 +115,53 @@ def method_row(
         "arms": arms,
     }
     return Row(kind="method", method=name, family=family, transfer=transfer, **(values | more))
+
+
+def control_row(name: str, family: Family, transfer: Score | None) -> Row:
+    """A control whose students are like the independent one."""
+    return method_row(name, family, transfer, pull=0.0).model_copy(update={"kind": "control", "config": {}})
+
+
+def movement(gain: float = 0.01, gap: float = 0.4, reason: str | None = None) -> Movement:
+    """Where a student stands; undefined but for its clean accuracy if there is a reason."""
+    why = Undefined(reason=reason) if reason else None
+
+    def number(value: float) -> Score:
+        return why or estimate(value)
+
+    return Movement(
+        axes=AXES,
+        clean_gain=estimate(gain),
+        gap_closed=number(gap),
+        gap_by_axis={axis: number(gap / 5) for axis in AXES},
+        transfer_index=number(0.3),
+        index_by_axis={axis: number(0.3) for axis in AXES},
+        drift=number(0.1),
+        cosine=number(0.9),
+    )
+
+
+def diagnostics(*, taught: bool = True, collapsed: tuple[str, ...] = ()) -> Diagnostics:
+    """Calibration of any network, and likeness of one that has a teacher."""
+    alike = Likeness(
+        agreement=estimate(0.8),
+        label_kappa=estimate(0.7),
+        label_kappa_gain=estimate(0.08),
+        error_consistency=estimate(0.4),
+        error_consistency_gain=estimate(0.06),
+        wrong_label_agreement=estimate(0.3),
+        divergence=estimate(0.5),
+    )
+    return Diagnostics(
+        calibration_error=estimate(0.04),
+        nll=estimate(0.2),
+        brier=estimate(0.1),
+        permutation_consistency=estimate(0.5),
+        permutation_kappa=estimate(0.45),
+        likeness={"clean": alike, "manipulated": alike} if taught else {},
+        scalars={"cka": estimate(0.71).model_copy(update={"covers": "seeds"})} if taught else {},
+        collapsed=collapsed,
+    )
 
 
 def reference_rows(direction: Direction, seeds: int = 3) -> tuple[Row, Row]:
@@ -152,6 +209,25 @@ def board(direction: Direction, *methods: Row, seeds: int = 3, **more: Any) -> B
     return Board(**(values | more))
 
 
+def natural(**more: Any) -> Board:
+    """A board of the compact CIFAR track, ranked by the gap closed; `more` goes to its method's row."""
+    natural_profile = profile(0.9, 0.1, 0.5, 0.2, 0.2, 0.6, conflict=(0.2, 0.5))
+    bare = natural_profile.model_copy(update={"conflict": None})
+    closed: dict[str, Any] = {"gap_closed": estimate(0.4), "rank": 1, "rank_high": 1, "badges": ("G only", "one-axis")}
+    rows = (
+        Row(kind="teacher", method="teacher", family="cnn", arms=(arm("teacher", "natural", natural_profile),)),
+        Row(kind="independent", method="independent", family="vit", arms=(arm("independent", None, natural_profile),)),
+        Row(
+            kind="method",
+            method="lm",
+            family="vit",
+            arms=(arm("lm", "natural", bare, movement=movement(), diagnostics=diagnostics()),),
+            **(closed | more),
+        ),
+    )
+    return board("cnn-to-vit", track="cifar10-32", rows=rows, primary="gap-closed", tests=1)
+
+
 def scores_of(*boards: Board) -> Scores:
     return Scores(spec_version="1.0.0", scoring_digest=load_spec().scoring_digest, boards=boards)
 
@@ -164,17 +240,20 @@ def full_scores() -> Scores:
     )
     first = board(
         "cnn-to-vit",
-        method_row("lm", "vit", estimate(0.43, reach=0.06), unranked="3 of 5 seeds; 5 are needed for a rank"),
-        method_row("crd", "vit", estimate(0.61, reach=0.05), pull=0.7, rank=1, config={"temperature": 0.07}),
-        method_row("cskd", "vit", estimate(-0.02, reach=0.07), pull=0.0, rank=2, config={}),
         method_row(
-            "tuned",
+            "crd",
             "vit",
-            estimate(0.7, reach=0.05),
-            pull=0.8,
-            unranked="unofficial",
-            unofficial=("--epochs 9", "--limit-train 500"),
+            estimate(0.61, reach=0.05),
+            pull=0.7,
+            config={"temperature": 0.07},
+            rank=1,
+            rank_high=1,
+            p_value=0.0004,
+            badges=("bias transfer shown",),
+            cross_check=Range(low=0.57, high=0.65),
         ),
+        method_row("cskd", "vit", estimate(-0.02, reach=0.07), pull=0.0, rank=2, rank_high=3, p_value=0.61, config={}),
+        method_row("lm", "vit", estimate(0.43, reach=0.06), unranked="3 of 5 seeds; 5 are needed for a rank"),
         method_row(
             "sskd",
             "vit",
@@ -183,6 +262,17 @@ def full_scores() -> Scores:
             transfer_by_axis={},
             unranked="1 of 3 seeds failed",
         ),
+        method_row(
+            "tuned",
+            "vit",
+            estimate(0.7, reach=0.05),
+            pull=0.8,
+            unranked="unofficial",
+            unofficial=("--epochs 9", "--limit-train 500"),
+        ),
+        control_row("random-teacher", "vit", estimate(0.01, reach=0.04)),
+        tests=2,
+        null_band=Range(low=-0.03, high=0.05),
     )
     lonely = method_row(
         "lm", "cnn", estimate(0.5, reach=0.05, seeds=1), seeds=1, unranked="needs 3 seeds", transfer_by_axis={}

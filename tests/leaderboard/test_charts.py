@@ -7,7 +7,7 @@ import pytest
 from kdbench.errors import InputError
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import board_views
-from kdbench.leaderboard.charts import Scale, curve_rows, forest, profile_charts
+from kdbench.leaderboard.charts import Scale, curve_rows, forests, profile_charts
 from kdbench.leaderboard.published import read_published
 from kdbench.scoring.scores import Undefined
 from kdbench.spec import load_spec
@@ -47,19 +47,33 @@ def test_what_cannot_be_drawn_is_named_with_its_reason() -> None:
     assert failed.missing[0] == "from shape teacher: not scored (Shape, Texture, Locality, Scramble, Noise)"
 
 
-def test_overview_needs_a_defined_transfer() -> None:
+def test_overview_needs_a_defined_number() -> None:
     row = examples.method_row("lm", "vit", Undefined(reason="teachers do not differ"))
     views = board_views(examples.scores_of(examples.board("cnn-to-vit", row)), load_spec())
-    assert forest(views) is None
+    assert forests(views) == ()
 
 
 def test_overview_shares_one_scale_over_boards() -> None:
-    found = forest(board_views(examples.full_scores(), load_spec()))
-    assert found is not None
+    (found,) = forests(board_views(examples.full_scores(), load_spec()))
     positions = {row.view.name: row.x for row in found.groups[0].rows}
     half = found.groups[1].rows[0].x
     assert half == pytest.approx((found.zero + found.one) / 2, abs=0.02)
     assert positions["cskd"] < found.zero < positions["lm"] < half < positions["crd"] < found.one
+
+
+def test_overview_shades_what_null_controls_reach() -> None:
+    (found,) = forests(board_views(examples.full_scores(), load_spec()))
+    band = found.groups[0].band
+    assert band is not None
+    assert band.left < found.zero < band.left + band.width
+    assert found.groups[1].band is None
+
+
+def test_transfer_and_gap_closed_have_overviews_of_their_own() -> None:
+    tau, gap = forests(board_views(examples.scores_of(*examples.full_scores().boards, examples.natural()), load_spec()))
+    assert (tau.planted, gap.planted) == (True, False)
+    assert [tick.text for tick in gap.ticks] == ["0", "20", "40", "60", "80", "100"]
+    assert [group.view.board.track for group in gap.groups] == ["cifar10-32"]
 
 
 def test_curves_leave_out_what_is_no_number() -> None:

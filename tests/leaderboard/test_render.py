@@ -12,7 +12,7 @@ import pytest
 from kdbench.errors import InputError, RecordError
 from kdbench.leaderboard import Gallery, render_site
 from kdbench.records import Record
-from kdbench.scoring.scores import Profile, Row, Scores, Superseded, Undefined
+from kdbench.scoring.scores import Scores, Superseded, Undefined
 from kdbench.spec import load_spec
 from tests.leaderboard import examples
 
@@ -171,11 +171,16 @@ def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
     assert HOSTILE in page.text
 
 
-def test_teachers_and_independent_come_first_and_methods_by_transfer(full: Page) -> None:
+def test_teachers_and_independent_come_first_then_methods_then_controls(full: Page) -> None:
     board = full.source[full.source.index('id="board-1"') : full.source.index('id="board-2"')]
     table = board[: board.index("</table>")]
     names = re.findall(r'<span class="name">(.*?)</span>', table)
-    assert names == ["teacher (CNN)", "independent (ViT)", "crd", "lm", "cskd", "sskd", "tuned"]
+    assert names == [
+        "teacher (CNN)",
+        "independent (ViT)",
+        *("crd", "cskd", "lm", "sskd", "tuned"),
+        "random-teacher",
+    ]
 
 
 def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
@@ -183,7 +188,10 @@ def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
     assert "−0.02 [−0.09, 0.05]" in tbody_of(full, "cskd")
     assert "Clean accuracy 1,000 images" in full.text
     assert "Scramble 3,000 images" in full.text
-    assert "crd temperature 0.07 0.61 [0.56, 0.66] 3 seeds from shape teacher 3 seeds 0.96" in tbody_of(full, "crd")
+    said = (
+        "crd temperature 0.07 0.61 [0.56, 0.66] 3 seeds bias transfer shown p < 0.001 from shape teacher 3 seeds 0.96"
+    )
+    assert said in tbody_of(full, "crd")
 
 
 def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> None:
@@ -223,13 +231,61 @@ def test_unofficial_rows_are_marked_and_never_ranked(tmp_path: Path) -> None:
 
 def test_ranks_and_the_reason_for_none_are_shown(full: Page) -> None:
     assert tbody_of(full, "crd").startswith("1 crd")
+    assert tbody_of(full, "cskd").startswith("2 2–3 cskd")
+    assert "adjusted for 2 tests" in full.text
     assert "Unranked: 3 of 5 seeds; 5 are needed for a rank" in tbody_of(full, "lm")
+
+
+def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full: Page) -> None:
+    controls = re.findall(r'<tbody class="control">.*?</tbody>', full.source, re.DOTALL)
+    assert len(controls) == 1
+    assert "random, for shape" in controls[0]
+    assert "Those that should score nothing reach [−0.03, 0.05]" in full.text
+    assert "Shaded: [−0.03, 0.05]" in full.text
+
+
+def beside_of(page: Page, number: int) -> str:
+    """The text of the details of a board that stand beside the primary number."""
+    start = page.source.index(f'id="board-{number}-beside"')
+    return html.unescape(
+        " ".join(re.sub("<[^>]*>", " ", page.source[start : page.source.index("</details>", start)]).split())
+    )
+
+
+def test_what_stands_beside_the_primary_number_is_in_a_table_of_its_own(full: Page) -> None:
+    text = beside_of(full, 1)
+    assert "100 G to this teacher" in text
+    assert "Same answers, manipulated" in text
+    assert "crd temperature 0.07 from shape teacher 3 seeds [0.57, 0.65] 0.01 [−0.02, 0.04] 40 [37, 43]" in text
+    assert "accuracy matched" not in text
+
+
+def test_beside_the_primary_number_a_missing_one_is_explained_once(full: Page) -> None:
+    text = beside_of(full, 2)
+    assert text.count("needs 3 seeds, has 1") == 1
+    assert "Undefined: 100 G to this teacher, TI, Drift, Cosine: needs 3 seeds, has 1" in text
+
+
+def test_a_collapse_on_a_manipulated_set_is_said(tmp_path: Path) -> None:
+    row = examples.method_row("lm", "vit", examples.estimate(0.4))
+    arms = tuple(
+        arm.model_copy(update={"diagnostics": examples.diagnostics(collapsed=("noise",) if number == 0 else ())})
+        for number, arm in enumerate(row.arms)
+    )
+    scores = examples.scores_of(examples.board("cnn-to-vit", row.model_copy(update={"arms": arms})))
+    text = tbody_of(render(scores, tmp_path), "lm")
+    assert "Nearly always the same few answers on from shape teacher: noise" in text
+
+
+def test_a_board_s_warnings_are_said_at_its_head(tmp_path: Path) -> None:
+    board = examples.board("cnn-to-vit", warnings=("on these seeds noise is not live",))
+    assert "On these seeds noise is not live." in render(examples.scores_of(board), tmp_path).text
 
 
 def test_failed_runs_are_visible_with_their_reason(full: Page) -> None:
     text = tbody_of(full, "sskd")
     assert text.count("failed seed 1: diverged: loss is not a number at step 88") == 1
-    assert "2 of 44 runs did not end well" in full.text
+    assert "2 of 50 runs did not end well" in full.text
     assert "sskd synthetic CNN → ViT shape 1 diverged loss is not a number at step 88" in full.text
 
 
@@ -253,17 +309,22 @@ def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
     assert "There are no scored runs yet" in render(examples.scores_of(), tmp_path, records=[]).text
 
 
-def test_natural_teachers_have_a_board_without_transfer(tmp_path: Path) -> None:
-    natural = examples.profile(0.9, 0.1, 0.5, 0.2, 0.2, 0.6, conflict=(0.2, 0.5))
-    bare: Profile = natural.model_copy(update={"conflict": None})
-    rows = (
-        Row(kind="teacher", method="teacher", family="cnn", arms=(examples.arm("teacher", "natural", natural),)),
-        Row(kind="independent", method="independent", family="vit", arms=(examples.arm("independent", None, natural),)),
-        Row(kind="method", method="lm", family="vit", arms=(examples.arm("lm", "natural", bare),)),
-    )
-    page = render(examples.scores_of(examples.board("cnn-to-vit", track="cifar10-32", rows=rows)), tmp_path)
-    assert "this track’s teachers are natural, not planted" in tbody_of(page, "lm")
-    assert "not measured" in tbody_of(page, "lm")
+def test_natural_teachers_have_a_board_of_the_gap_closed(tmp_path: Path) -> None:
+    page = render(examples.scores_of(examples.natural()), tmp_path)
+    text = tbody_of(page, "lm")
+    assert "1 lm 40 [37, 43] 3 seeds G only one-axis" in text
+    assert "of these 100 G 3 seeds 8 [5, 11]" in text
+    assert "not measured" in text
+    assert "100 G gap closed" in page.text
+    assert "At a glance: the gap that every method closes" in page.text
+
+
+def test_a_gap_closed_that_is_undefined_says_why(tmp_path: Path) -> None:
+    why = Undefined(reason="needs 3 seeds, has 1")
+    row = {"gap_closed": why, "rank": None, "rank_high": None, "badges": (), "unranked": "needs 5 seeds"}
+    page = render(examples.scores_of(examples.natural(**row)), tmp_path)
+    assert tbody_of(page, "lm").startswith("– lm undefined needs 3 seeds, has 1")
+    assert "Unranked: needs 5 seeds" in tbody_of(page, "lm")
     assert "At a glance" not in page.text
 
 
