@@ -34,6 +34,7 @@ class Line:
         basis: of all numbers of the line, where it is one and the same.
         same_reason: the reason why every number of the line is undefined, if it is one and the same; else empty.
         axes_reason: the reason that several axes of the line share for being undefined; said once, not in each cell.
+        conflict_reason: why the shape decisions are undefined; said below the row, since a cell is narrow.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Line:
     basis: Basis | None
     same_reason: str
     axes_reason: str
+    conflict_reason: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class RowView:
         by_axis: the primary number's parts: tau of each axis, or what each axis contributes to G.
         axes_basis: of these, where it is one and the same.
         failures: what failed, as far as the reason for no rank does not say it.
-        undefined: why axes are undefined, where their cells do not say it.
+        undefined: what is undefined and why, where the cells do not say it.
         collapsed: test sets on which a network gives nearly always the same few answers.
     """
 
@@ -156,9 +158,8 @@ def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
 def _row_view(row: Row) -> RowView:
     lines = tuple(_line(row, arm) for arm in row.arms)
     failures = _once((line, line.arm.failed) for line in lines)
-    undefined = _once(
-        (line, (line.axes_reason,) if line.axes_reason and not line.same_reason else ()) for line in lines
-    )
+    axes = _once((line, _unless_all(line, line.axes_reason)) for line in lines)
+    conflict = _once((line, _unless_all(line, line.conflict_reason)) for line in lines)
     collapsed = _once((line, line.arm.diagnostics.collapsed if line.arm.diagnostics else ()) for line in lines)
     by_axis = _by_axis(row)
     return RowView(
@@ -169,7 +170,10 @@ def _row_view(row: Row) -> RowView:
         by_axis=by_axis,
         axes_basis=basis_of(by_axis.values()),
         failures=tuple(reason for reason in failures if reason not in row.unranked),
-        undefined=undefined,
+        undefined=(
+            *(f"Axes undefined: {reason}" for reason in axes),
+            *(f"Shape decisions undefined: {reason}" for reason in conflict),
+        ),
         collapsed=collapsed if row.kind in ("method", "control") else (),
     )
 
@@ -185,8 +189,18 @@ def _by_axis(row: Row) -> Mapping[Axis, Score]:
 def _line(row: Row, arm: Arm) -> Line:
     scores = [score for _, score in _scores_of(arm.profile)] if arm.profile is not None else []
     return Line(
-        wording.arm_words(row, arm.teacher_bias), arm, basis_of(scores), _same_reason(scores), _axes_reason(arm)
+        label=wording.arm_words(row, arm.teacher_bias),
+        arm=arm,
+        basis=basis_of(scores),
+        same_reason=_same_reason(scores),
+        axes_reason=_axes_reason(arm),
+        conflict_reason=_conflict_reason(arm),
     )
+
+
+def _unless_all(line: Line, reason: str) -> tuple[str, ...]:
+    """A reason, unless it is that of every number of the line."""
+    return (reason,) if reason and not line.same_reason else ()
 
 
 def basis_of(scores: Iterable[Score]) -> Basis | None:
@@ -215,6 +229,11 @@ def _axes_reason(arm: Arm) -> str:
     axes = arm.profile.axes.values() if arm.profile is not None else ()
     reasons = [axis.bias.reason for axis in axes if isinstance(axis.bias, Undefined)]
     return (only(reasons) or "") if len(reasons) > 1 else ""
+
+
+def _conflict_reason(arm: Arm) -> str:
+    conflict = arm.profile.conflict if arm.profile is not None else None
+    return conflict.shape_bias.reason if conflict and isinstance(conflict.shape_bias, Undefined) else ""
 
 
 def _scores_of(profile: Profile) -> Iterator[tuple[Column, Score]]:

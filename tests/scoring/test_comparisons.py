@@ -21,7 +21,7 @@ SETTING = Setting.of([], "cnn-to-vit", SPEC.tracks["cifar10-32"], SPEC.scoring)
 
 def a_network(clean: float, bias: float) -> MeasuredRun:
     """A network with one bias on every axis, the same in every resample."""
-    axis = MeasuredAxis(*(np.full(4, value) for value in (0.0, bias, 0.0)), images=100)
+    axis = MeasuredAxis(accuracy=np.zeros(4), bias=np.full(4, bias), ratio=np.zeros(4), images=100)
     return MeasuredRun(np.full(4, clean), 100, dict.fromkeys(BIAS_AXES, axis), None, None, 0, {}, {})
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kdbench.records import Predictions, SetPredictions, read_predictions
 from kdbench.scoring.scores import Board, Range, Undefined
 from tests.record_factory import record_of, write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rewrite, rows_of, with_live_axes
@@ -113,15 +114,15 @@ def test_the_gap_that_was_closed_comes_out(tmp_path: Path, share: float) -> None
     assert sum(estimated(one).value for one in movement.gap_by_axis.values()) == pytest.approx(closed.value, abs=1e-4)
 
 
+def with_set(name: str, of: SetPredictions, predictions: Predictions) -> Predictions:
+    return predictions | {name: of}
+
+
 def test_a_gap_that_one_axis_closes_alone_is_labelled(tmp_path: Path) -> None:
     folders = write_natural(tmp_path, transfer=0.0, spread=0.002)
-    teachers = {seed: next(record_of(folders, role="teacher", seed=seed)) for seed in range(5)}
-    for seed, teacher in teachers.items():
-        from kdbench.records import read_predictions
-
-        student = next(record_of(folders, method="lm", seed=seed))
-        noise = read_predictions(teacher)["noise"]
-        rewrite(student, lambda answers, noise=noise: answers | {"noise": noise})
+    for seed in range(5):
+        teacher, student = (next(record_of(folders, method=name, seed=seed)) for name in ("teacher", "lm"))
+        rewrite(student, partial(with_set, "noise", read_predictions(teacher)["noise"]))
     row = rows_of(board_of(tmp_path, LIVE))["lm"]
     assert row.badges == ("G only", "one-axis")
     assert estimated(row.gap_closed).value > 0.1
