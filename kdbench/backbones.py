@@ -152,3 +152,15 @@ class Backbone(nn.Module):
             attention=attention,
             prefix_tokens=int(getattr(self.model, "num_prefix_tokens", 0)),
         )
+
+
+def compile_parts(backbone: Backbone, backend: str = "inductor") -> None:
+    """Has the stages of a CNN, or the blocks of a ViT, run through torch.compile from now on.
+
+    Hooks stay outside of what is compiled, so a ViT's last block, which has one within, runs as it is. The state dict
+    keeps its names.
+    """
+    model = cast(Any, backbone.model)
+    stages = (getattr(model, f"layer{k + 1}") for k in range(NUM_STAGES))
+    for part in stages if backbone.family == "cnn" else model.blocks[:-1]:
+        part.forward = torch.compile(part.forward, backend=backend)

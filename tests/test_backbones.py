@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdbench.api import Output, Shapes
-from kdbench.backbones import ALL_FIELDS, Backbone, Family, create_model
+from kdbench.backbones import ALL_FIELDS, Backbone, Family, compile_parts, create_model
 from kdbench.spec import load_spec
 
 COMPACT: list[tuple[str, Family]] = [
@@ -180,3 +180,17 @@ def test_asking_for_shapes_leaves_the_mode_and_the_statistics_as_they_were() -> 
     backbone.shapes(32)
     assert backbone.training
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("family", ["cnn", "vit"])
+def test_a_compiled_backbone_says_the_same_under_the_same_names(family: Family) -> None:
+    backbone = a_backbone("synthetic", family).eval()
+    plain, names = backbone(images(), ALL_FIELDS), list(backbone.state_dict())
+    compile_parts(backbone, backend="eager")
+    backbone(images())  # a first call that keeps nothing must not decide what later ones keep
+    compiled = backbone(images(), ALL_FIELDS)
+    for field in ("logits", "pooled", "feature_map", "dense_logits"):
+        torch.testing.assert_close(getattr(compiled, field), getattr(plain, field))
+    torch.testing.assert_close(compiled.stages, plain.stages)
+    torch.testing.assert_close(compiled.attention, plain.attention)
+    assert list(backbone.state_dict()) == names

@@ -1,16 +1,15 @@
 """One training from start to end, resumable at its last checkpoint."""
 
-import resource
-import sys
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from kdbench.api import Method, Task
-from kdbench.backbones import Backbone
+from kdbench.backbones import Backbone, compile_parts
 from kdbench.data.training_sets import TrainingSet
 from kdbench.environment import describe_environment
 from kdbench.randomness import seed_of
@@ -18,6 +17,7 @@ from kdbench.records import WEIGHTS, Timing
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.batches import Batches
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
+from kdbench.training.memory import GIB, TooLittleMemory, forget_peak_memory, free_memory, peak_memory, plan_split
 from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest, write_weights
 from kdbench.training.outcome import TrainingOutcome, write_outcome
 from kdbench.training.run import BudgetExceeded, Diverged, MeteredRun
@@ -25,6 +25,8 @@ from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.stopwatch import Stopwatch
 
 CHECKPOINT_SECONDS = 30.0
+CHECKPOINT_SPACING = 20  # times as long as saving one takes, at least: those of big networks are big
+WARM_UP_STEPS = 3
 Progress = Callable[[int, int], None]
 
 
@@ -43,6 +45,7 @@ class Assignment:
         folder: where weights, checkpoint and outcome go.
         device: "cpu" or "cuda".
         snapshots: weights to keep along the way, at the steps of `snapshot_steps`.
+        compiled: the networks run through torch.compile.
     """
 
     track_name: str
@@ -58,6 +61,7 @@ class Assignment:
     folder: Path
     device: str
     snapshots: int = 0
+    compiled: bool = False
 
     @property
     def epochs(self) -> int:
@@ -79,14 +83,17 @@ class Assignment:
 def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
     """Trains, then writes the weights and the outcome into the assignment's folder.
 
-    A loss that is not finite, a budget overdrawn and memory that runs out are outcomes; any other error is raised.
+    A loss that is not finite, a budget overdrawn and memory that runs out are outcomes; any other error is raised. A
+    batch that does not fit the device is split where that is allowed.
     """
     try:
-        outcome = _Training(assignment, data).run(progress)
+        outcome = _within_memory(assignment, data, progress)
     except Diverged as error:
         outcome = TrainingOutcome(status="diverged", reason=str(error))
     except BudgetExceeded as error:
         outcome = TrainingOutcome(status="over_budget", reason=str(error))
+    except TooLittleMemory as error:
+        outcome = TrainingOutcome(status="oom", reason=str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
         outcome = TrainingOutcome(status="oom", reason=f"memory ran out: {error}")
     write_outcome(assignment.folder, outcome)
@@ -94,10 +101,40 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> Trai
     return outcome
 
 
+def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
+    """Trains on whole batches, or on their parts if the device has no room for the whole."""
+    with contextlib.suppress(torch.OutOfMemoryError):  # what is below runs after the first attempt's memory is freed
+        return _Training(assignment, data).run(progress)
+    device = torch.device(assignment.device)
+    student = new_backbone(assignment.track, assignment.family, seed=0, pretrained=False)
+    split = plan_split(
+        assignment.method_class,
+        student,
+        assignment.track.training.batch_size,
+        lambda images: step_memory(assignment, data, images),
+        free_memory(device),
+    )
+    print(f"a step takes about {split.needed_bytes / GIB:.1f} GiB: its batch is split into {split.micro_batches} parts")
+    return _Training(assignment, data, split.micro_batches).run(progress)
+
+
+def step_memory(assignment: Assignment, data: TrainingSet, images: int) -> int:
+    """Most bytes of the device that a step with so many images holds at once, measured on one that is thrown away."""
+    training = assignment.track.training.model_copy(update={"batch_size": images})
+    smaller = replace(assignment, track=assignment.track.model_copy(update={"training": training}))
+    device = torch.device(assignment.device)
+    forget_peak_memory(device)
+    trial = _Training(smaller, data)
+    trial.metered.train_on(next(trial.batches.epoch(0)))
+    return peak_memory(device)
+
+
 class _Training:
-    def __init__(self, assignment: Assignment, data: TrainingSet) -> None:
+    def __init__(self, assignment: Assignment, data: TrainingSet, micro_batches: int = 1) -> None:
         self.assignment = assignment
         self.device = torch.device(assignment.device)
+        if self.device.type == "cuda":
+            self._warm_up(assignment.track.training.batch_size // micro_batches)
         self.stopwatch = Stopwatch(self.device)
         self.batches = self._make_batches(data)
         student = self._network(assignment.family, assignment.role)
@@ -116,9 +153,26 @@ class _Training:
             total_steps=total_steps,
             stopwatch=self.stopwatch,
             device=self.device,
+            micro_batches=micro_batches,
         )
         self.curves: list[dict[str, float]] = []
         self.epoch_seconds: list[float] = []
+        self._checkpoint_interval = CHECKPOINT_SECONDS
+
+    def _warm_up(self, images: int) -> None:
+        """Makes the device load its libraries and choose its kernels, on networks that are thrown away, before the
+        clock runs."""
+        assignment, size = self.assignment, self.assignment.track.data.image_size
+        batch = torch.zeros(images, 3, size, size, device=self.device)
+        half = assignment.track.training.cuda_precision == "bfloat16"
+        for family in {assignment.family, assignment.teacher_family or assignment.family}:
+            network = self._placed(new_backbone(assignment.track, family, seed=0, pretrained=False))
+            for _ in range(WARM_UP_STEPS):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+                    logits = network(batch).logits
+                logits.float().sum().backward()
+            del network, logits
+        forget_peak_memory(self.device)
 
     def _make_batches(self, data: TrainingSet) -> Batches:
         track = self.assignment.track
@@ -146,6 +200,8 @@ class _Training:
 
     def _placed(self, backbone: Backbone) -> Backbone:
         memory_format = torch.channels_last if backbone.family == "cnn" else torch.contiguous_format
+        if self.assignment.compiled:
+            compile_parts(backbone)
         return backbone.to(self.device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
 
     def _task(self, student: Backbone, teacher: Backbone | None, total_steps: int) -> Task:
@@ -187,7 +243,7 @@ class _Training:
         """Trains what is left; `elapsed` are the seconds that an interrupted epoch took. Returns all seconds."""
         metered, per_epoch = self.metered, self.batches.per_epoch
         while metered.step < metered.total_steps:
-            last_saved, epoch_start = self.stopwatch.now(), self._worked()
+            last_saved, epoch_start = self.stopwatch.glance(), self._worked()
             batches = self.batches.epoch(metered.epoch, first=metered.step % per_epoch)
             while True:
                 with self.stopwatch.part("data"):
@@ -197,9 +253,9 @@ class _Training:
                 metered.train_on(batch)
                 self._keep_snapshots()
                 progress(metered.step, metered.total_steps)
-                if self.stopwatch.now() - last_saved > CHECKPOINT_SECONDS and metered.step % per_epoch:
-                    last_saved = self.stopwatch.now()
+                if self.stopwatch.glance() - last_saved > self._checkpoint_interval and metered.step % per_epoch:
                     self._checkpoint(elapsed + self._worked() - epoch_start)
+                    last_saved = self.stopwatch.glance()
             self.epoch_seconds.append(elapsed + self._worked() - epoch_start)
             elapsed = 0.0
             rate = self.metered.schedule.get_last_lr()[0]
@@ -216,12 +272,17 @@ class _Training:
                 write_weights(snapshot_path(self.assignment.folder, number), self.metered.student.model)
 
     def _worked(self) -> float:
-        """Seconds on the clock without those spent on diagnostics, which no method is charged for."""
-        return self.stopwatch.now() - self.stopwatch.read().get("diagnostics", 0.0)
+        """Seconds on the clock without those of diagnostics and checkpoints, which no method is charged for."""
+        now, seconds = self.stopwatch.now(), self.stopwatch.read()
+        return now - seconds.get("diagnostics", 0.0) - seconds.get("checkpoints", 0.0)
 
     def _checkpoint(self, epoch_elapsed: float) -> None:
+        started = self.stopwatch.now()
         progress = {"curves": self.curves, "epoch_seconds": self.epoch_seconds, "epoch_elapsed": epoch_elapsed}
         save_checkpoint(self.assignment.folder, {**self.metered.state(), **progress})
+        seconds = self.stopwatch.now() - started
+        self.stopwatch.add("checkpoints", seconds)
+        self._checkpoint_interval = max(CHECKPOINT_SECONDS, CHECKPOINT_SPACING * seconds)
 
     def _outcome(self, training_seconds: float) -> TrainingOutcome:
         seconds = self.stopwatch.read()
@@ -246,11 +307,3 @@ class _Training:
             curves=tuple(self.curves),
             environment=describe_environment(self.device, self.assignment.track.training),
         )
-
-
-def peak_memory(device: torch.device) -> int:
-    """Most bytes held at once: by the allocator on CUDA, by the process elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

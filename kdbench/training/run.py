@@ -35,6 +35,8 @@ class MeteredRun:
         training, backbone: recipe of the track and of the student's family.
         total_steps: updates that the budget allows.
         stopwatch: where time is added up.
+        micro_batches: equal parts of a batch that are worked on one after the other, their gradients added up; more
+            than 1 only where `kdbench.training.memory` allows it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class MeteredRun:
         total_steps: int,
         stopwatch: Stopwatch,
         device: torch.device,
+        micro_batches: int = 1,
     ) -> None:
         self.student, self.teacher, self.method = student, teacher, method
         self.stopwatch, self.total_steps = stopwatch, total_steps
@@ -65,6 +68,7 @@ class MeteredRun:
         self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
         self._logged: defaultdict[str, int] = defaultdict(int)
         self._graph_images = 0
+        self._micro_batches, self._part = micro_batches, 0
         self._preparing = False
         precision = training.cuda_precision if device.type == "cuda" else training.cpu_precision
         self._autocast = precision == "bfloat16"
@@ -145,10 +149,20 @@ class MeteredRun:
         """One step of the method, which must update the student exactly once."""
         before = self.step
         self.counts["examples"] += len(batch.index)
-        with self.autocast():
-            self.method.step(self, batch)
+        for number, part in enumerate(self._parts(batch)):
+            self._part = number
+            with self.autocast():
+                self.method.step(self, part)
         if self.step != before + 1:
             raise BudgetExceeded(f"a step must update the student once, it did {self.step - before} times")
+
+    def _parts(self, batch: Batch) -> Iterator[Batch]:
+        if self._micro_batches == 1:
+            yield batch
+            return
+        self.log(micro_batches=self._micro_batches)
+        for rows in torch.arange(len(batch.index), device=batch.index.device).chunk(self._micro_batches):
+            yield Batch(images=batch.images[rows], labels=batch.labels[rows], index=batch.index[rows])
 
     def backward_and_step(self, losses: Losses) -> None:
         if self._preparing:
@@ -157,18 +171,16 @@ class MeteredRun:
             raise BudgetExceeded(f"more than {self.total_steps} updates of the student")
         terms = losses if isinstance(losses, Mapping) else {"loss": losses}
         weighted = {name: t.value.float() * t.weight if isinstance(t, Term) else t.float() for name, t in terms.items()}
-        if self.step % self._batches.per_epoch == 0:
+        if self.step % self._batches.per_epoch == 0 and self._micro_batches == 1:
             self._log_gradient_norms(weighted)
         total = torch.stack(list(weighted.values())).sum()
         with self.stopwatch.part("student"):
-            self.optimizer.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            if self._training.gradient_clip:
-                nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
-            self.optimizer.step()
-            self.schedule.step()
+            if self._part == 0:
+                self.optimizer.zero_grad(set_to_none=True)
+            (total / self._micro_batches).backward()  # type: ignore[no-untyped-call]
+            if self._part == self._micro_batches - 1:
+                self._update()
         self.counts["student_backward_images"] += self._graph_images
-        self.counts["steps"] += 1
         self._graph_images = 0
         for name, term in terms.items():
             if isinstance(term, Term):
@@ -176,6 +188,14 @@ class MeteredRun:
             else:
                 self.log(**{name: term})
         self.log(loss=total)
+
+    def _update(self) -> None:
+        """Takes a step along the gradient that has been added up."""
+        if self._training.gradient_clip:
+            nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.counts["steps"] += 1
 
     def _log_gradient_norms(self, weighted: Mapping[str, Tensor]) -> None:
         """Records the norm of each term's gradient on the student's trunk; the graph stays for the update."""

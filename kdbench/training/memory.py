@@ -1,0 +1,103 @@
+"""What to do when a training step does not fit the device: split its batch where that changes nothing, else say how
+much memory it needs."""
+
+import gc
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from kdbench.api import Method
+
+PROBES = (8, 16)  # images of the two small steps that tell what a big one takes
+ROOM = 0.9  # share of the free memory that a step may be planned for
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a batch is to be worked on.
+
+    Attributes:
+        micro_batches: equal parts whose gradients are added up; 1 for the whole at once.
+        needed_bytes: that the step takes as a whole.
+    """
+
+    micro_batches: int
+    needed_bytes: int
+
+
+class TooLittleMemory(Exception):
+    """A step does not fit and may not be split; the message says what it needs and what can be changed."""
+
+
+def plan_split(
+    method: type[Method], student: nn.Module, batch_size: int, peak: Callable[[int], int], free_bytes: int
+) -> Split:
+    """The fewest micro-batches that fit.
+
+    Splitting a batch changes nothing but rounding where neither the student nor the method looks at other images of the
+    batch: then the gradient of the mean loss is the mean of the parts' gradients.
+
+    Args:
+        method: the submission.
+        student: the network that is trained.
+        batch_size: images a step.
+        peak: bytes that a step with so many images takes.
+        free_bytes: that the device has for them.
+
+    Raises:
+        TooLittleMemory: no allowed split fits.
+    """
+    small, large = (peak(images) for images in PROBES)
+    an_image = max(0.0, (large - small) / (PROBES[1] - PROBES[0]))
+    fixed = small - an_image * PROBES[0]
+    needed = int(fixed + an_image * batch_size)
+    obstacle = _obstacle(method, student)
+    if obstacle is None:
+        for parts in (count for count in range(2, batch_size + 1) if batch_size % count == 0):
+            if fixed + an_image * (batch_size // parts) <= ROOM * free_bytes:
+                return Split(parts, needed)
+        obstacle = "not even a single image fits"
+    raise TooLittleMemory(
+        f"a step of {batch_size} images takes about {needed / GIB:.1f} GiB, and the device has {free_bytes / GIB:.1f} "
+        f"free; its batch is not split, because {obstacle}. Take a device with more memory, or end what else runs on it"
+    )
+
+
+def _obstacle(method: type[Method], student: nn.Module) -> str | None:
+    """Why a batch may not be split; None if it may."""
+    if any(isinstance(module, _BatchNorm) for module in student.modules()):
+        return "the student normalises by statistics of the whole batch"
+    if not method.per_sample:
+        return f"the loss of {method.name} depends on the whole batch (it does not declare `per_sample`)"
+    return None
+
+
+def peak_memory(device: torch.device) -> int:
+    """Most bytes held at once: by the allocator on CUDA, by the process elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Gives back what nobody uses any more, and lets the allocator's peak begin anew."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that the device has free."""
+    forget_peak_memory(device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
