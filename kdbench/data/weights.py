@@ -90,19 +90,11 @@ def test_set_files(track: Track) -> tuple[WeightFile, ...]:
 test_set_files.__test__ = False  # type: ignore[attr-defined]
 
 
-def ready_for_runs(track: Track) -> tuple[str, ...]:
-    """Fetches what a track's runs start from, unless it is there; into a folder that was given, nothing is fetched.
-
-    Returns:
-        Why the runs are not official, in words: whose weights no digest is pinned in the spec.
-
-    Raises:
-        DataError: a file is missing and cannot be fetched, or is not the pinned one.
-    """
-    files = backbone_files(track)
-    for file in files:
-        (checked if FOLDER_VARIABLE in os.environ else fetch)(file, weights_folder())
-    return tuple(f"the spec pins no sha256 of the weights {file.name}" for file in files if file.sha256 is None)
+def unpinned(track: Track) -> tuple[str, ...]:
+    """Why the runs of a track are not official, in words: for which weights the spec pins no digest."""
+    return tuple(
+        f"the spec pins no sha256 of the weights {file.name}" for file in backbone_files(track) if file.sha256 is None
+    )
 
 
 def backbone_file(spec: BackboneSpec) -> WeightFile:
@@ -124,7 +116,7 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
         name=f"{spec.architecture}.safetensors",
         purpose=f"the weights that {spec.architecture.partition('.')[0]} starts from",
         origin=f"hub:{config.hf_hub_id}",
-        megabytes=round(parameters * BYTES_A_PARAMETER / 1e6, 1),
+        megabytes=parameters * BYTES_A_PARAMETER / 1e6,
         sha256=spec.weights_sha256,
     )
 
@@ -172,6 +164,15 @@ def fetch(file: WeightFile, folder: Path) -> Path:
     return checked(file, folder)
 
 
+def fetch_or_check(file: WeightFile) -> Path:
+    """The path of a file: fetched if need be, but into a folder that was given nothing is fetched.
+
+    Raises:
+        DataError: it is missing and cannot be fetched, or what lies there is not the file.
+    """
+    return (checked if FOLDER_VARIABLE in os.environ else fetch)(file, weights_folder())
+
+
 def _download(file: WeightFile, path: Path) -> None:
     """Fetches into a folder beside the file, so that no half of it ever lies under its name."""
     try:
@@ -197,18 +198,17 @@ def _fetched(file: WeightFile, place: Path) -> Path:
     return target
 
 
-def load_into(network: nn.Module, file: WeightFile, folder: Path, *, ignored: Callable[[str], bool]) -> None:
+def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool]) -> None:
     """Loads a `.pth` file into a network.
 
     Args:
         network: whose weights they are.
-        file: which lies in `folder`.
+        path: of the file.
         ignored: whether a tensor of this name may be in the file and not in the network.
 
     Raises:
-        DataError: the file is missing, damaged, or of another network.
+        DataError: the file is damaged, or of another network.
     """
-    path = checked(file, folder)
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({name: one for name, one in state.items() if not ignored(name)})

@@ -1,5 +1,6 @@
 """Shows how far an invocation is: live bars on a terminal, plain lines elsewhere."""
 
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import Record
 
 _SECONDS_BETWEEN_FORECASTS = 1.0
+_SECONDS_BETWEEN_LINES = 60.0  # of a log, about the same step
 
 
 class _Bars:
@@ -128,11 +130,27 @@ class TestSetProgress(_Bars):
         columns = (TextColumn("{task.completed:.0f} of {task.total:.0f}"), TimeRemainingColumn())
         super().__init__(console, *columns, transient=True)
         self._tasks: dict[str, TaskID] = {}
+        self._first: dict[str, tuple[float, int]] = {}
+        self._next_line = 0.0
 
     def advanced(self, name: str, done: int, total: int) -> None:
         """Shows that `done` of `total` images of a step are done."""
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(f"test set {name}", total=total)
+            self._first[name] = (monotonic(), done)
+            self._next_line = monotonic() + _SECONDS_BETWEEN_LINES
             if not self._live:
                 self._console.print(f"building test set {name}: {total} images", highlight=False)
         self._bars.update(self._tasks[name], completed=done)
+        if not self._live and monotonic() >= self._next_line and done < total:
+            self._next_line = monotonic() + _SECONDS_BETWEEN_LINES
+            self._console.print(
+                f"test set {name}: {done} of {total} images{self._left(name, done, total)}", highlight=False
+            )
+
+    def _left(self, name: str, done: int, total: int) -> str:
+        """How long the rest of a step will take at the pace since its first piece."""
+        began, before = self._first[name]
+        if done <= before:
+            return ""
+        return f", {_in_words((monotonic() - began) / (done - before) * (total - done))}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,3 +86,14 @@ Progress = Callable[[str, int, int], None]
 def array_digests(arrays: Mapping[str, TestArrays]) -> dict[str, str]:
     """SHA-256 of images and targets, by set."""
     return {name: one.sha256 for name, one in arrays.items()}
+
+
+def answer_arrays(
+    targets: NDArray[np.integer], textures: NDArray[np.integer], index: NDArray[np.integer]
+) -> dict[str, NDArray[Any]]:
+    """The right answers as they are stored; see `TestArrays`."""
+    return {
+        "targets": targets.astype("<i2"),
+        "textures": textures.astype("<i2"),
+        "index": index.astype("<i4"),
+    }

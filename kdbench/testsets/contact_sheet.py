@@ -8,17 +8,24 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from kdbench.records import atomic_file
+from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 
 Images = NDArray[np.uint8]
 SCALE, GAP, LABEL_WIDTH = 2, 4, 130  # pixels
+SHOWN = 96  # pixels a side of what is larger
 
 
-def gallery(arrays: Mapping[str, TestArrays], columns: int = 10) -> dict[str, Images]:
+def gallery(arrays: Mapping[str, TestArrays], columns: int = 10, data: Data | None = None) -> dict[str, Images]:
     """One image a class, the same under every manipulation.
 
     An image is chosen that as many sets as possible were made from. A set that has none of it shows another image of
     the same class instead (cue-conflict: of the same shape).
+
+    Args:
+        arrays: by set, "clean" among them.
+        columns: images a set, at most.
+        data: of a track that resizes its images: they are shown as networks see them, but smaller.
 
     Returns:
         By set, (columns, H, W, 3) uint8.
@@ -31,27 +38,37 @@ def gallery(arrays: Mapping[str, TestArrays], columns: int = 10) -> dict[str, Im
     chosen = [
         int(members[made_from[members].argmax()]) for members in (np.flatnonzero(clean.targets == c) for c in classes)
     ]
-    return {name: _row(one, chosen, clean) for name, one in arrays.items()}
+    return {name: _row(one, chosen, clean, data) for name, one in arrays.items()}
 
 
-def _row(arrays: TestArrays, chosen: list[int], clean: TestArrays) -> Images:
-    height, width = arrays.images.shape[1:3]
+def _row(arrays: TestArrays, chosen: list[int], clean: TestArrays, data: Data | None) -> Images:
+    height, width = pictures(arrays, [0], data).shape[1:3]
     row = np.full((len(chosen), height, width, 3), 255, np.uint8)
     for column, position in enumerate(chosen):
         same = np.flatnonzero(arrays.index == position)
         members = same if len(same) else np.flatnonzero(arrays.targets == clean.targets[position])
         if len(members):
-            row[column] = arrays.images[members[0 if len(same) else column // 2 % len(members)]]
+            member = int(members[0 if len(same) else column // 2 % len(members)])
+            row[column] = pictures(arrays, [member], data)[0]
     return row
 
 
-def contact_sheet(arrays: Mapping[str, TestArrays], path: Path) -> None:
-    """Writes a PNG: a row a set with its name, a column an image.
+def pictures(arrays: TestArrays, rows: list[int], data: Data | None) -> Images:
+    """(k, H, W, 3) uint8 some images of a set; resized and manipulated as networks see them, then made smaller."""
+    if data is None or data.resize is None:
+        return np.asarray(arrays.images[rows])
+    from kdbench.testsets.on_device import seen_small  # imports torch, which pages of other tracks do without
+
+    return seen_small(arrays, rows, data, SHOWN)
+
+
+def contact_sheet(arrays: Mapping[str, TestArrays], path: Path, data: Data | None = None) -> None:
+    """Writes a PNG: a row a set with its name, a column an image; `data` as in `gallery`.
 
     Raises:
         RecordError: the file cannot be written.
     """
-    rows = gallery(arrays)
+    rows = gallery(arrays, data=data)
     height, width = next(iter(rows.values())).shape[1:3]
     columns = max(len(row) for row in rows.values())
     step_down, step_right = height * SCALE + GAP, width * SCALE + GAP

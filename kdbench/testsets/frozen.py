@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdbench.data.cifar10 import Cifar10
-from kdbench.errors import DataError
+from kdbench.data.weights import FROM_TIMM, backbone_file, file_sha256, weights_folder
+from kdbench.errors import DataError, InputError
 from kdbench.records import atomic_file
 from kdbench.resources import shipped
 from kdbench.spec import Track
@@ -71,6 +72,43 @@ def write_manifest(path: Path, rows: tuple[FrozenArray, ...], *, heading: str) -
         blocks.append("\n".join(["[[array]]", *lines]) + "\n")
     with atomic_file(path) as file:
         file.write("\n".join(blocks).encode())
+
+
+def write_proposal(
+    path: Path, track_name: str, track: Track, arrays: Mapping[str, TestArrays], source: Cifar10 | None
+) -> tuple[FrozenArray, ...]:
+    """Writes what a manifest would say of a track's sets, and its spec of their weights, for a person to review.
+
+    Args:
+        path: of the proposal; not of the manifest itself.
+        track_name, track: of the spec.
+        arrays: the sets of the spec, whole.
+        source: the CIFAR-10 that they were made from.
+
+    Raises:
+        InputError: the path is the manifest's.
+        RecordError: the proposal cannot be written.
+    """
+    if path.resolve() == manifest_path(track).resolve():
+        raise InputError(f"{path} is the frozen manifest, which a person edits after a review; choose another --to")
+    named = {one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}
+    rows = manifest_rows(track_name, named, source)
+    write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track)]))
+    return rows
+
+
+def proposal_heading(rows: tuple[FrozenArray, ...]) -> str:
+    """What a proposal is worth, in a sentence."""
+    if any(row.source == "other" for row in rows):
+        return "Made from a copy of CIFAR-10 that matches no checksum: rows of source other make no run official."
+    return "A proposal: review it, then move its rows to the data set's manifest.toml."
+
+
+def _weight_lines(track: Track) -> list[str]:
+    """The digests of the pretrained weights that lie on this machine, for the track's spec."""
+    files = (backbone_file(spec) for spec in (track.backbones.cnn, track.backbones.vit) if spec.weights == FROM_TIMM)
+    paths = (weights_folder() / file.name for file in files)
+    return [f"weights_sha256 of {path.name}: {file_sha256(path)}" for path in paths if path.is_file()]
 
 
 def source_kind(source: Cifar10 | None) -> SourceKind:

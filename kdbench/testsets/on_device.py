@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
+from kdbench.data.pixels import resized
 from kdbench.data.store import array_sha256
 from kdbench.errors import DataError
 from kdbench.randomness import below
 from kdbench.resources import shipped
-from kdbench.testsets.arrays import Manipulation, NoisePatch, TileOrders
+from kdbench.spec import Data
+from kdbench.testsets.arrays import Manipulation, NoisePatch, TestArrays, TileOrders
 from kdbench.testsets.draws import Integers, image_words
 from kdbench.testsets.scramble import tile_orders
 
@@ -26,7 +29,7 @@ CENTRES = np.array([(7, 7), (4, 4), (4, 10), (10, 4), (10, 10)])  # of the noise
 PATCH = 16  # pixels a side of a patch of the ViT
 
 
-def manipulated(pixels: Tensor, manipulation: Manipulation, rows: slice) -> Tensor:
+def manipulated(pixels: Tensor, manipulation: Manipulation, rows: slice | Integers) -> Tensor:
     """(B, 3, H, H) images after the manipulation's rows `rows` were done to them.
 
     Args:
@@ -48,7 +51,7 @@ def _reordered(pixels: Tensor, order: Tensor, grid: int) -> Tensor:
     return square.permute(0, 3, 1, 4, 2, 5).reshape(pixels.shape)
 
 
-def _with_noise(pixels: Tensor, noise: NoisePatch, rows: slice) -> Tensor:
+def _with_noise(pixels: Tensor, noise: NoisePatch, rows: slice | Integers) -> Tensor:
     size = len(noise.tile)
     tile = torch.from_numpy(noise.tile.astype(np.float32)).to(pixels.device).permute(2, 0, 1)
     corners = noise.corners[rows]
@@ -58,6 +61,15 @@ def _with_noise(pixels: Tensor, noise: NoisePatch, rows: slice) -> Tensor:
         window = (there, slice(None), slice(top, top + size), slice(left, left + size))
         result[window] = (pixels[window] + tile).clamp_(0, 255)
     return result
+
+
+def seen_small(arrays: TestArrays, rows: list[int], data: Data, side: int) -> NDArray[np.uint8]:
+    """(k, side, side, 3) some images of a set as networks see them, made smaller for people."""
+    seen = resized(torch.from_numpy(np.array(arrays.images[rows])).permute(0, 3, 1, 2).float(), data)
+    if arrays.manipulation is not None:
+        seen = manipulated(seen, arrays.manipulation, np.array(rows))
+    small = F.interpolate(seen, (side, side), mode="bilinear", antialias=True, align_corners=False)
+    return np.asarray(small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
 
 
 def orders_of(

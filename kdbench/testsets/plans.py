@@ -22,7 +22,7 @@ from kdbench.testsets.shape import silhouettes
 from kdbench.testsets.texture import texture_fields
 
 Images = NDArray[np.uint8]
-SIZE = 32  # pixels; the recipes here are frozen for this size
+SIZE = 32  # pixels that images are stored at; the recipes here are frozen for this size
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ def base_of(track_name: str, track: Track, source: Cifar10 | None, limit: int | 
         DataError: CIFAR-10 is needed and missing, or the track's images are of a size without a recipe.
         InputError: the limit leaves a class without images.
     """
-    if track.data.image_size != SIZE:
+    if track.data.stored_size != SIZE:
         raise DataError(
-            f"the test sets of track {track_name} are {track.data.image_size} pixels wide; "
-            f"arrays are built at {SIZE} pixels only: choose another track"
+            f"the images of track {track_name} are stored {track.data.stored_size} pixels wide; "
+            f"arrays are built from {SIZE} pixels only: mend the spec"
         )
     clean = next(one for one in track.test_sets if one.axis == "clean")
     count = limited(clean.images, limit, track.data.num_classes)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from kdbench.backbones import Backbone, create_model
-from kdbench.data.weights import FROM_TIMM, backbone_file, checked, weights_folder
+from kdbench.data.weights import FROM_TIMM, backbone_file, backbone_files, checked, fetch_or_check, weights_folder
 from kdbench.errors import DataError
 from kdbench.randomness import seed_of
 from kdbench.records import atomic_file
@@ -35,8 +35,10 @@ def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = 
 
 
 def check_weights(track: Track) -> None:
-    """Compares the weights that a track starts from with the spec; DataError names the file that is missing or
-    differs."""
+    """Fetches the weights that a track starts from, unless they are there, and compares them with the spec; DataError
+    names the file that cannot be had or differs."""
+    for file in backbone_files(track):
+        fetch_or_check(file)
     for family in get_args(Family):
         if track.backbones[family].weights is not None:
             new_backbone(track, family, seed=0)

@@ -67,7 +67,7 @@ def test_noise_is_added_and_clipped_at_five_sites_on_the_lattice_of_patches() ->
     ids = np.arange(200)
     noise = noise_of(ids, SIZE, **PINNED["noise"])
     corners = {tuple(corner) for corner in noise.corners.tolist()}
-    assert corners == {(80, 80), (32, 32), (32, 128), (128, 32), (128, 128)}  # SCORING: token-aligned at 16 pixels
+    assert corners == {(80, 80), (32, 32), (32, 128), (128, 32), (128, 128)}  # multiples of a patch's 16 pixels
     pixels = images(4, SIZE)
     result = done(pixels, NoisePatch(noise.tile, noise.corners[:4]))
     for row, (top, left) in enumerate(noise.corners[:4].tolist()):

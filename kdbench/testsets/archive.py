@@ -1,0 +1,188 @@
+"""A track's built test sets as one file, so that one lab builds them and every other verifies them.
+
+A zip file: `archive.json` says what it holds, and each set is a folder as the store has it, manifest and arrays.
+"""
+
+import json
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdbench.data.store import MANIFEST, has_entry, read_entry, read_manifest
+from kdbench.errors import DataError
+from kdbench.records import atomic_file
+from kdbench.spec import TestSet, Track
+from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.testsets.entries import Arrays
+from kdbench.testsets.frozen import SourceKind, manifest_path
+from kdbench.testsets.frozen import read_manifest as read_frozen
+
+CONTENTS = "archive.json"
+FAST = 1  # level of compression: silhouettes shrink a hundredfold at any
+PIECE = 2**20  # bytes copied at once
+
+
+class Contents(BaseModel):
+    """What an archive says of itself.
+
+    Attributes:
+        track, testsets: name and test sets digest of the track that the sets are of.
+        source, source_sha256: of the images that they were made from; None for generated ones.
+        folders: by set, the folder in the archive.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    track: str
+    testsets: str
+    source: SourceKind
+    source_sha256: str | None
+    folders: Annotated[dict[str, str], Field(min_length=1)]
+
+
+def export_test_sets(arrays: Arrays, kind: SourceKind, path: Path, *, diagnostics: bool) -> Contents:
+    """Writes the built sets of a track into an archive, after verifying them.
+
+    Args:
+        arrays: the track, without a limit.
+        kind: of the images that the sets were made from.
+        path: of the archive.
+        diagnostics: with the diagnostic sets.
+
+    Raises:
+        DataError: a set is not built, or not the bytes that were written.
+        RecordError: the archive cannot be written.
+    """
+    entries = arrays.entries(diagnostics=diagnostics)
+    for entry in entries.values():
+        read_entry(entry.folder, entry.recipe)
+    contents = Contents(
+        track=arrays.track_name,
+        testsets=arrays.track.testsets_digest,
+        source=kind,
+        source_sha256=arrays.source_sha256,
+        folders={name: entry.folder.name for name, entry in entries.items()},
+    )
+    with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=FAST) as archive:
+        archive.writestr(CONTENTS, contents.model_dump_json(indent=1))
+        for entry in entries.values():
+            for name in _files(entry.folder):
+                archive.write(entry.folder / name, f"{entry.folder.name}/{name}")
+    return contents
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    """The files of an entry, its manifest last."""
+    return (*(f"{name}.npy" for name in read_manifest(folder)["arrays"]), MANIFEST)
+
+
+def import_test_sets(path: Path, tracks: Mapping[str, Track], cache: Path) -> tuple[Contents, dict[str, TestArrays]]:
+    """Puts the sets of an archive into the store; each appears there only when it has been verified.
+
+    Args:
+        path: of the archive.
+        tracks: of the spec.
+        cache: the store.
+
+    Returns:
+        What the archive says of itself, and its sets, opened.
+
+    Raises:
+        DataError: it is no archive, it is damaged, of another spec or recipe, or not what is frozen.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            contents = _contents(archive, path)
+            arrays = _expected(contents, tracks, path, cache)
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".importing-") as folder:
+                place = Path(folder) / contents.track
+                _unpack(archive, contents, place)
+                _verify(contents, replace(arrays, cache=Path(folder)), path)
+                _move(contents, place, cache / contents.track)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise DataError(f"{path} is no archive of test sets, or damaged: {error}; get it again") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be imported: {error.strerror or error}") from error
+    return contents, {one.name: arrays.open(arrays.entry(one)) for one in _sets(contents, arrays.track)}
+
+
+def _contents(archive: zipfile.ZipFile, path: Path) -> Contents:
+    try:
+        return Contents.model_validate(json.loads(archive.read(CONTENTS)))
+    except (KeyError, ValueError, ValidationError) as error:
+        raise DataError(f"{path} is no archive of test sets: it has no valid {CONTENTS}") from error
+
+
+def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache: Path) -> Arrays:
+    """What this installation would build from the same images; DataError if the archive is of another spec."""
+    track = tracks.get(contents.track)
+    if track is None:
+        raise DataError(f"{path} holds test sets of a track {contents.track!r}; this spec has {', '.join(tracks)}")
+    if track.testsets_digest != contents.testsets:
+        raise DataError(
+            f"{path} holds test sets of another spec (test sets digest {contents.testsets[:12]}..., "
+            f"here {track.testsets_digest[:12]}...); get one of this version"
+        )
+    arrays = Arrays(contents.track, track, cache, contents.source_sha256, None)
+    for test_set in _sets(contents, track):
+        if contents.folders[test_set.name] != arrays.entry(test_set).folder.name:
+            raise DataError(f"{path} holds the set {test_set.name} of another recipe than this version's; get another")
+    return arrays
+
+
+def _sets(contents: Contents, track: Track) -> list[TestSet]:
+    known = {one.name: one for one in evaluated_sets(track, diagnostics=True)}
+    unknown = contents.folders.keys() - known.keys()
+    if unknown:
+        raise DataError(f"the archive holds a set {min(unknown)!r} that track {contents.track} does not have")
+    return [known[name] for name in contents.folders]
+
+
+def _unpack(archive: zipfile.ZipFile, contents: Contents, place: Path) -> None:
+    """Copies the files of the named folders, and nothing that would lie elsewhere."""
+    folders = set(contents.folders.values())
+    for info in archive.infolist():
+        parts = PurePosixPath(info.filename).parts
+        if info.filename == CONTENTS:
+            continue
+        if len(parts) != 2 or parts[0] not in folders or Path(parts[1]).name != parts[1]:
+            raise DataError(f"the archive holds a file {info.filename!r} that belongs to no set; get it again")
+        target = place / parts[0] / parts[1]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with archive.open(info) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, PIECE)
+
+
+def _verify(contents: Contents, unpacked: Arrays, path: Path) -> None:
+    """Compares every array with its set's manifest, that with the recipe, and the set with what is frozen."""
+    frozen = {
+        row.set: row.sha256
+        for row in read_frozen(manifest_path(unpacked.track))
+        if row.track == contents.track and row.source == contents.source
+    }
+    for test_set in _sets(contents, unpacked.track):
+        found = unpacked.open(unpacked.entry(test_set)).sha256
+        expected = frozen.get(test_set.name, found)
+        if found != expected:
+            raise DataError(
+                f"{path} holds a set {test_set.name} with the sha256 {found[:12]}..., frozen is {expected[:12]}...; "
+                "get the frozen one"
+            )
+
+
+def _move(contents: Contents, place: Path, store: Path) -> None:
+    store.mkdir(parents=True, exist_ok=True)
+    for folder in contents.folders.values():
+        if not has_entry(store / folder):
+            shutil.rmtree(store / folder, ignore_errors=True)
+            (place / folder).replace(store / folder)

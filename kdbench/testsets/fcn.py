@@ -1,0 +1,160 @@
+"""Object masks from FCN-ResNet-101 (Long et al. 2015), with torchvision's weights for the labels of Pascal VOC.
+
+An image's mask is every pixel of a foreground class, whichever. VOC has no deer and no frog, and its vehicles are not
+CIFAR-10's: what the network calls an object is noted, but any object counts.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kdbench.data.cifar10 import CLASSES
+from kdbench.data.pixels import resized
+from kdbench.data.weights import FCN, fetch_or_check, load_into
+from kdbench.spec import Data
+from kdbench.testsets.segmentation import AREA
+
+BATCH = 16
+LEAST_COVERAGE = 0.5  # share of a class's images; a set in which a class has less is no measure of that class
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Images = NDArray[np.uint8]
+Masks = NDArray[np.bool_]
+
+VOC: Final = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)  # by channel
+RIGHT: Final[dict[str, frozenset[str]]] = {
+    "airplane": frozenset({"aeroplane"}),
+    "automobile": frozenset({"car"}),
+    "bird": frozenset({"bird"}),
+    "cat": frozenset({"cat"}),
+    "deer": frozenset(),
+    "dog": frozenset({"dog"}),
+    "frog": frozenset(),
+    "horse": frozenset({"horse"}),
+    "ship": frozenset({"boat"}),
+    "truck": frozenset({"bus", "car", "train"}),
+}  # VOC classes that are a right name, or the nearest, for each class of CIFAR-10
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What the network made of n images of H x H pixels.
+
+    Attributes:
+        masks: (n, H, H) bool, every foreground class; empty where the area is not accepted.
+        objects: (n,) int16, the foreground class of most pixels, 0 for none.
+    """
+
+    masks: Masks
+    objects: NDArray[np.int16]
+
+    @property
+    def covered(self) -> NDArray[np.bool_]:
+        """(n,) whether a mask was accepted."""
+        return non_empty(self.masks)
+
+
+class Segmenter(nn.Module):
+    """A segmentation network that takes pixels in [0, 255] and gives scores of VOC's classes.
+
+    Args:
+        network: returns {"out": (B, 21, H, H)} for normalised images, as torchvision's do.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        scores: Tensor = self.network((pixels - cast(Tensor, self.mean)) / cast(Tensor, self.std))["out"]
+        return scores
+
+
+def load_segmenter(device: torch.device) -> Segmenter:
+    """torchvision's network with its weights, fetched if need be; DataError if they cannot be had."""
+    network = new_fcn()
+    load_into(network, fetch_or_check(FCN), ignored=lambda name: name.startswith("aux_classifier."))
+    return Segmenter(network).to(device).eval()
+
+
+def new_fcn() -> nn.Module:
+    """FCN-ResNet-101 with random weights."""
+    from torchvision.models.segmentation import fcn_resnet101
+
+    network: nn.Module = fcn_resnet101(weights=None, weights_backbone=None, num_classes=len(VOC), aux_loss=False)
+    return network
+
+
+@torch.inference_mode()
+def segmented(segmenter: nn.Module, images: Images, data: Data, device: torch.device) -> Segmented:
+    """Masks of stored images at the track's size.
+
+    Args:
+        segmenter: scores (B, 21, H, H) of pixels (B, 3, H, H) in [0, 255].
+        images: (n, h, h, 3) uint8.
+        data: of the track.
+        device: where to compute.
+    """
+    parts = list(_labels(segmenter, images, data, device))
+    labels = np.concatenate(parts)
+    masks = accepted(labels > 0)
+    counts = np.stack([(labels == one).sum(axis=(1, 2)) for one in range(1, len(VOC))], axis=1)
+    objects = np.where(counts.any(axis=1), counts.argmax(axis=1) + 1, 0).astype(np.int16)
+    return Segmented(masks, objects)
+
+
+def _labels(segmenter: nn.Module, images: Images, data: Data, device: torch.device) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, len(images), BATCH):
+        stored = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
+        pixels = resized(stored.permute(0, 3, 1, 2).float(), data)
+        yield segmenter(pixels).argmax(dim=1).to(torch.uint8).cpu().numpy()
+
+
+def non_empty(masks: Masks) -> NDArray[np.bool_]:
+    """(n,) which of (n, H, H) masks hold anything."""
+    return np.asarray(masks.any(axis=(1, 2)), bool)
+
+
+def accepted(masks: Masks) -> Masks:
+    """The masks, emptied where they cover less than .05 or more than .90 of the image."""
+    area = masks.mean(axis=(1, 2))
+    good = (area >= AREA[0]) & (area <= AREA[1])
+    return np.asarray(masks & good[:, None, None], bool)
+
+
+def coverage_facts(
+    covered: NDArray[np.bool_], objects: NDArray[np.int16], labels: NDArray[np.int64]
+) -> dict[str, object]:
+    """What a manifest says of masks, a number a class each.
+
+    Returns:
+        coverage: share of the images whose mask is accepted.
+        right_object: share of the images whose mask is accepted and mostly of a class that RIGHT names.
+        uncovered_classes: names of the classes of which less than half is covered: the set measures nothing for them.
+    """
+    share, right = [], []
+    for number, name in enumerate(CLASSES):
+        mine = labels == number
+        names = [VOC[one] for one in objects[mine & covered]]
+        share.append(round(float(covered[mine].mean()), 4) if mine.any() else 0.0)
+        right.append(round(sum(one in RIGHT[name] for one in names) / max(1, int(mine.sum())), 4))
+    poor = [name for name, one in zip(CLASSES, share, strict=True) if one < LEAST_COVERAGE]
+    return {"coverage": share, "right_object": right, "uncovered_classes": poor}
+
+
+def disc(size: int) -> Masks:
+    """(size, size) the centred disc that stands in for a mask: its radius is 12 of 32 pixels."""
+    rows, columns = np.ogrid[:size, :size]
+    middle = (size - 1) / 2
+    return np.asarray(np.hypot(rows - middle, columns - middle) <= 12 / 32 * size)

@@ -1,0 +1,38 @@
+"""Pictures whose style images are rendered in: one that ships with scikit-image, or any that the user has."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from kdbench.errors import DataError
+
+Images = NDArray[np.uint8]
+
+
+def style_picture(name: str, size: int) -> Images:
+    """(size, size, 3) the central square of a picture.
+
+    Args:
+        name: of a picture of scikit-image, or a path.
+        size: pixels a side to resize it to.
+
+    Raises:
+        DataError: there is no such picture, or it cannot be read.
+    """
+    from skimage import data as pictures
+
+    try:
+        if "." in name or "/" in name:
+            picture = Image.open(Path(name)).convert("RGB")
+        else:
+            picture = Image.fromarray(getattr(pictures, name)()).convert("RGB")
+    except (AttributeError, OSError, UnidentifiedImageError, TypeError) as error:
+        raise DataError(
+            f"style picture {name!r} cannot be read ({error}); give a picture file, or the name of one in skimage.data"
+        ) from error
+    side = min(picture.size)
+    left, top = ((whole - side) // 2 for whole in picture.size)
+    square = picture.crop((left, top, left + side, top + side))
+    return np.array(square.resize((size, size), Image.Resampling.BICUBIC), np.uint8)

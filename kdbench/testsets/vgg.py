@@ -1,0 +1,249 @@
+"""Pictures from the features of VGG-19: texture synthesis and style transfer, by one optimiser.
+
+Sources: Gatys, Ecker & Bethge (2015), arXiv:1505.07376 (texture) and arXiv:1508.06576 (style). Features are those after
+the ReLU, on torchvision's weights. Every image's loss depends on that image alone, and Adam works pixel by pixel, so
+what an image becomes depends on who else is in its batch by rounding alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdbench.data.weights import VGG, fetch_or_check, load_into
+from kdbench.testsets.fcn import IMAGENET_MEAN, IMAGENET_STD
+
+BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each pooling
+TINY = 1e-12  # keeps a picture without any texture from dividing by zero
+
+Features = dict[str, Tensor]
+
+
+class VggFeatures(nn.Module):
+    """The convolutions of VGG-19 up to the last layer that is asked for.
+
+    Args:
+        convolutions: torchvision's `features`: convolutions, ReLUs and poolings in turn.
+        pooling: "max", as it was trained, or "average", as Gatys et al. recommend for synthesis.
+    """
+
+    def __init__(self, convolutions: nn.Sequential, pooling: Literal["max", "average"]) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(one for one in convolutions if isinstance(one, nn.Conv2d))
+        self.pool: nn.Module = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[pooling](2)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) standardised from pixels in [0, 255]."""
+        return (pixels / 255 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
+
+    def pixels(self, normalised: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 255], the inverse of `normalised`."""
+        return (normalised * cast(Tensor, self.std) + cast(Tensor, self.mean)) * 255
+
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Black and white, standardised; (3, 1, 1) each."""
+        black = torch.zeros_like(cast(Tensor, self.mean))
+        return self.normalised(black), self.normalised(black + 255)
+
+    def forward(self, images: Tensor, layers: Sequence[str]) -> Features:
+        """The layers' features of standardised images, by name: `conv3_2` after its ReLU, `pool3` after block 3."""
+        wanted, features, number = set(layers), Features(), 0
+        for block, depth in enumerate(BLOCKS, start=1):
+            for step in range(1, depth + 1):
+                images = F.relu(self.convolutions[number](images))
+                number += 1
+                if f"conv{block}_{step}" in wanted:
+                    features[f"conv{block}_{step}"] = images
+                if len(features) == len(wanted):
+                    return features
+            images = self.pool(images)
+            if f"pool{block}" in wanted:
+                features[f"pool{block}"] = images
+            if len(features) == len(wanted):
+                return features
+        raise ValueError(f"VGG-19 has no layer {', '.join(sorted(wanted - features.keys()))}")
+
+
+def load_vgg(device: torch.device) -> nn.Sequential:
+    """torchvision's convolutions with their weights, fetched if need be; DataError if they cannot be had."""
+    network = nn.ModuleDict({"features": new_vgg()})
+    load_into(network, fetch_or_check(VGG), ignored=lambda name: name.startswith("classifier."))
+    return cast(nn.Sequential, network["features"]).to(device).eval().requires_grad_(False)
+
+
+def new_vgg() -> nn.Sequential:
+    """The convolutions of VGG-19 with random weights."""
+    from torchvision.models.vgg import cfgs, make_layers
+
+    layers: nn.Sequential = make_layers(cfgs["E"])  # without the classifier, which is six times as big
+    return layers
+
+
+def gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
+    """(B, C, C) correlations of feature maps, the mean over their positions.
+
+    Args:
+        features: (B, C, h, w).
+        weight: (B, h, w) how much each position counts, at least one above 0 in each image; all alike if None.
+    """
+    flat = features.flatten(2)
+    if weight is None:
+        return flat @ flat.mT / flat.shape[2]
+    share = (weight / weight.sum(dim=(1, 2), keepdim=True)).flatten(1)
+    return (flat * share[:, None]) @ flat.mT
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Attributes: steps of Adam, and its learning rate in standard deviations of a channel."""
+
+    steps: int
+    learning_rate: float
+
+    def optimised(self, start: Tensor, loss: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+        """Images that lower a loss.
+
+        Args:
+            start: (B, 3, H, W).
+            loss: of such images, (B,) an image each.
+            low, high: (3, 1, 1) the range of each channel, in which the images are kept.
+        """
+        images = start.clone().requires_grad_()
+        optimizer = torch.optim.Adam([images], lr=self.learning_rate)
+        for _ in range(self.steps):
+            optimizer.zero_grad(set_to_none=True)
+            loss(images).sum().backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            with torch.no_grad():
+                images.clamp_(low, high)
+        return images.detach()
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Layers of VGG-19 with a weight each."""
+
+    names: tuple[str, ...]
+    weights: tuple[float, ...]
+
+    @classmethod
+    def parsed(cls, names: str, weights: str) -> Self:
+        """From the words of a spec; ValueError if they are not as many, or no numbers."""
+        layers = cls(tuple(names.split()), tuple(float(one) for one in weights.split()))
+        if len(layers.names) != len(layers.weights) or not layers.names:
+            raise ValueError(f"{len(layers.names)} layers have {len(layers.weights)} weights")
+        return layers
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Texture synthesis: a field of noise that takes on a source's Gram matrices.
+
+    The error of a layer is relative to the size of the source's matrix, so that layers count alike whatever the size of
+    their activations (Gatys et al. rescale the network to that end).
+    """
+
+    layers: Layers
+    adam: Adam
+
+    def synthesised(self, vgg: VggFeatures, sources: Tensor, weight: Tensor, start: Tensor) -> Tensor:
+        """(B, 3, H, H) textures in [0, 255].
+
+        Args:
+            vgg: features.
+            sources: (B, 3, H, H) pixels in [0, 255].
+            weight: (B, H, H) in [0, 1], where the source is.
+            start: (B, 3, H, H) pixels in [0, 255] to start from.
+        """
+        with torch.no_grad():
+            targets = {
+                name: gram(one, F.adaptive_avg_pool2d(weight[:, None], one.shape[-2:])[:, 0])
+                for name, one in vgg(vgg.normalised(sources), self.layers.names).items()
+            }
+            size = {name: one.square().sum(dim=(1, 2)) + TINY for name, one in targets.items()}
+
+        def loss(images: Tensor) -> Tensor:
+            found = vgg(images, self.layers.names)
+            terms = [
+                share * (gram(found[name]) - targets[name]).square().sum(dim=(1, 2)) / size[name]
+                for name, share in zip(self.layers.names, self.layers.weights, strict=True)
+            ]
+            return torch.stack(terms).sum(dim=0)
+
+        return vgg.pixels(self.adam.optimised(vgg.normalised(start), loss, *vgg.bounds()))
+
+
+@dataclass(frozen=True)
+class Style:
+    """Style transfer: an image that keeps its content and takes on the Gram matrices of a picture.
+
+    The content's term is the mean squared difference of features. A layer's style term is the mean squared difference
+    of unnormalised Gram matrices, over d h w (the layer's channels, height and width).
+    """
+
+    layers: Layers
+    style_weight: float
+    content: str
+    content_weight: float
+    adam: Adam
+
+    def transferred(self, vgg: VggFeatures, contents: Tensor, style: Tensor) -> Tensor:
+        """(B, 3, H, H) pixels in [0, 255] of contents (B, 3, H, H) in the style of (1, 3, H, H)."""
+        start = vgg.normalised(contents)
+        with torch.no_grad():
+            content = vgg(start, (self.content,))[self.content]
+            styles = {name: _sums(one) for name, one in vgg(vgg.normalised(style), self.layers.names).items()}
+
+        def loss(images: Tensor) -> Tensor:
+            found = vgg(images, (*self.layers.names, self.content))
+            total: Tensor = self.content_weight * (found[self.content] - content).square().mean(dim=(1, 2, 3))
+            for name, share in zip(self.layers.names, self.layers.weights, strict=True):
+                one = found[name]
+                difference = (_sums(one) - styles[name]).square().mean(dim=(1, 2))
+                total = total + self.style_weight * share * difference / one[0].numel()
+            return total
+
+        return vgg.pixels(self.adam.optimised(start, loss, *vgg.bounds()))
+
+
+def _sums(features: Tensor) -> Tensor:
+    """(B, C, C) Gram matrices, summed over positions."""
+    return gram(features) * features[0, 0].numel()
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """The same kernels each time, as far as the device has such."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+def texture_of(parameters: Mapping[str, Any]) -> Texture:
+    """Texture synthesis as the parameters of a test set say."""
+    return Texture(Layers.parsed(parameters["layers"], parameters["weights"]), _adam_of(parameters))
+
+
+def style_of(parameters: Mapping[str, Any]) -> Style:
+    """Style transfer as the parameters of a test set say."""
+    return Style(
+        layers=Layers.parsed(parameters["layers"], parameters["weights"]),
+        style_weight=parameters["style_weight"],
+        content=parameters["content"],
+        content_weight=parameters["content_weight"],
+        adam=_adam_of(parameters),
+    )
+
+
+def _adam_of(parameters: Mapping[str, Any]) -> Adam:
+    return Adam(steps=parameters["steps"], learning_rate=parameters["learning_rate"])

@@ -1,0 +1,192 @@
+"""Gram matrices, textures and styles, against slow references and on a network small enough for a processor."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kdbench.spec import load_spec
+from kdbench.testsets.vgg import (
+    BLOCKS,
+    Adam,
+    Layers,
+    Style,
+    Texture,
+    VggFeatures,
+    gram,
+    new_vgg,
+    style_of,
+    texture_of,
+)
+
+SETS = {one.name: one.parameters for one in load_spec().track("cifar10-224").test_sets}
+LAYERS = Layers(("conv1_1", "pool1", "conv3_1"), (1.0, 1.0, 0.5))
+
+
+def narrow_vgg(width: int = 6) -> nn.Sequential:
+    """VGG-19's convolutions, each of a few channels."""
+    torch.manual_seed(0)
+    parts: list[nn.Module] = []
+    channels = 3
+    for depth in BLOCKS:
+        for _ in range(depth):
+            parts += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
+        parts.append(nn.MaxPool2d(2))
+    return nn.Sequential(*parts)
+
+
+def features(pooling: str = "average") -> VggFeatures:
+    return VggFeatures(narrow_vgg(), pooling).requires_grad_(False)  # type: ignore[arg-type]
+
+
+def noise(count: int, size: int = 32, seed: int = 0) -> Tensor:
+    """(count, 3, size, size) random pixels in [0, 255]."""
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 255
+
+
+def stripes(count: int, size: int = 32) -> Tensor:
+    """(count, 3, size, size) horizontal stripes, of another period each."""
+    rows = torch.arange(size)
+    waves = torch.stack([torch.sin(rows * 2 * torch.pi / (3 + k)) for k in range(count)])
+    return (127 + 100 * waves)[:, None, :, None].expand(count, 3, size, size).clone()
+
+
+def slow_gram(one: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The Gram matrix of (C, h, w) in loops."""
+    channels, height, width = one.shape
+    result = np.zeros((channels, channels))
+    for a in range(channels):
+        for b in range(channels):
+            for row in range(height):
+                for column in range(width):
+                    result[a, b] += weight[row, column] * float(one[a, row, column]) * float(one[b, row, column])
+    return np.asarray(result / weight.sum())
+
+
+def test_gram_matrices_are_those_of_a_slow_reference() -> None:
+    maps, weight = torch.randn(2, 3, 4, 5), torch.rand(2, 4, 5)
+    for row in range(2):
+        expected = slow_gram(maps[row].numpy(), np.ones((4, 5), np.float32))
+        np.testing.assert_allclose(gram(maps)[row].numpy(), expected, rtol=1e-4, atol=1e-5)
+        expected = slow_gram(maps[row].numpy(), weight[row].numpy())
+        np.testing.assert_allclose(gram(maps, weight)[row].numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_layers_are_those_of_the_plain_network(pooling: str) -> None:
+    network, images = narrow_vgg(), torch.randn(1, 3, 32, 32)
+    found = VggFeatures(network, pooling)(images, ("conv1_1", "conv2_2", "pool2", "conv4_2"))  # type: ignore[arg-type]
+    places = {"conv1_1": 2, "conv2_2": 9, "pool2": 10, "conv4_2": 23}  # modules of torchvision's list up to the layer
+    plain = nn.Sequential(
+        *(nn.AvgPool2d(2) if isinstance(one, nn.MaxPool2d) and pooling == "average" else one for one in network)
+    )
+    for name, count in places.items():
+        torch.testing.assert_close(found[name], plain[:count](images.clone()))
+
+
+def test_a_layer_that_vgg19_does_not_have_is_named() -> None:
+    with pytest.raises(ValueError, match="no layer conv6_1"):
+        features()(torch.zeros(1, 3, 32, 32), ("conv6_1",))
+
+
+def texture_error(vgg: VggFeatures, images: Tensor, sources: Tensor) -> Tensor:
+    """(B,) the loss that synthesis lowers, of pixels, for sources that fill the field."""
+    names = LAYERS.names
+    found, wanted = (vgg(vgg.normalised(one), names) for one in (images, sources))
+    total = torch.zeros(len(images))
+    for name, share in zip(names, LAYERS.weights, strict=True):
+        target = gram(wanted[name])
+        total += share * (gram(found[name]) - target).square().sum(dim=(1, 2)) / target.square().sum(dim=(1, 2))
+    return total
+
+
+def test_synthesis_takes_on_the_textures_gram_matrices() -> None:
+    vgg, sources, start = features(), stripes(2), noise(2)
+    made = Texture(LAYERS, Adam(40, 0.1)).synthesised(vgg, sources, torch.ones(2, 32, 32), start)
+    assert (texture_error(vgg, made, sources) < 0.2 * texture_error(vgg, start, sources)).all()
+    assert made.min() >= -1e-3
+    assert made.max() <= 255 + 1e-3
+
+
+def test_texture_comes_from_the_weighted_region_alone() -> None:
+    """What lies outside changes nothing beyond the reach of the layers' windows; here it is one pixel."""
+    vgg, layers = features(), Layers(("conv1_1",), (1.0,))
+    region = torch.zeros(1, 32, 32)
+    region[:, 8:24, 8:24] = 1
+    one = stripes(1)
+    other = one.clone()
+    outside = torch.ones(32, 32, dtype=torch.bool)
+    outside[7:25, 7:25] = False
+    other[:, :, outside] = noise(1)[:, :, outside]
+    recipe = Texture(layers, Adam(5, 0.1))
+    torch.testing.assert_close(
+        recipe.synthesised(vgg, one, region, noise(1, seed=2)), recipe.synthesised(vgg, other, region, noise(1, seed=2))
+    )
+
+
+def test_an_image_does_not_depend_on_its_batch() -> None:
+    vgg, sources, start = features(), stripes(3), noise(3)
+    recipe = Texture(LAYERS, Adam(10, 0.05))
+    together = recipe.synthesised(vgg, sources, torch.ones(3, 32, 32), start)
+    alone = recipe.synthesised(vgg, sources[1:2], torch.ones(1, 32, 32), start[1:2])
+    torch.testing.assert_close(together[1:2], alone, atol=0.05, rtol=0)
+
+
+def slow_style_loss(vgg: VggFeatures, recipe: Style, image: Tensor, content: Tensor, style: Tensor) -> float:
+    """The loss as it is defined: the content's weight x mean squared difference, plus the style's weight x the sum over
+    layers of weight x mean squared difference of unnormalised Gram matrices / (d h w)."""
+    mine, theirs, picture = (vgg(one, (*recipe.layers.names, recipe.content)) for one in (image, content, style))
+    total: float = recipe.content_weight * ((mine[recipe.content] - theirs[recipe.content]) ** 2).mean().item()
+    for name, share in zip(recipe.layers.names, recipe.layers.weights, strict=True):
+        _, depth, height, width = mine[name].shape
+        flat, other = (one[name][0].reshape(depth, height * width) for one in (mine, picture))
+        difference = ((flat @ flat.T - other @ other.T) ** 2).mean().item()
+        total += recipe.style_weight * share * difference / (depth * height * width)
+    return total
+
+
+def test_style_transfer_follows_the_stated_loss() -> None:
+    """One step of Adam moves every pixel by the learning rate against the sign of the gradient of the stated loss."""
+    vgg = features("max")
+    recipe = Style(Layers(("conv1_1", "conv2_1"), (1.0, 0.8)), 0.2, "conv2_2", 0.8, Adam(1, 0.01))
+    content, style = noise(1, 16), stripes(1, 16)
+    made = vgg.normalised(recipe.transferred(vgg, content, style))
+    start, picture = vgg.normalised(content), vgg.normalised(style)
+    generator, epsilon, checked = np.random.default_rng(0), 1e-2, 0
+    for _ in range(20):
+        place = (0, *(int(generator.integers(limit)) for limit in (3, 16, 16)))
+        up, down = start.clone(), start.clone()
+        up[place] += epsilon
+        down[place] -= epsilon
+        slope = slow_style_loss(vgg, recipe, up, start, picture) - slow_style_loss(vgg, recipe, down, start, picture)
+        moved = (made - start)[place].item()
+        if abs(slope) > 1e-6 and abs(moved) > 0.005:
+            assert np.sign(moved) == -np.sign(slope)
+            checked += 1
+    assert checked > 10
+
+
+def test_the_specs_recipes_are_read_as_written() -> None:
+    texture = texture_of(SETS["texture"])
+    assert texture.layers == Layers(("conv1_1", "pool1", "pool2", "pool3", "pool4"), (1.0,) * 5)
+    assert texture.adam == Adam(400, 0.1)
+    style = style_of(SETS["stylized"])
+    assert style.layers.weights == (1.0, 0.8, 0.5, 0.3, 0.1)
+    assert (style.content, style.content_weight, style.style_weight) == ("conv4_2", 0.8, 0.2)
+    assert style.adam == Adam(85, 0.2)
+
+
+def test_layers_without_as_many_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 layers have 1 weights"):
+        Layers.parsed("conv1_1 conv2_1", "1")
+
+
+@pytest.mark.slow
+def test_the_real_network_makes_textures_and_styles() -> None:
+    vgg = VggFeatures(new_vgg(), "average").requires_grad_(False)
+    texture = Texture(texture_of(SETS["texture"]).layers, Adam(2, 0.1))
+    made = texture.synthesised(vgg, stripes(1, 64), torch.ones(1, 64, 64), noise(1, 64))
+    assert made.shape == (1, 3, 64, 64)
+    assert torch.isfinite(made).all()
