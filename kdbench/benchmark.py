@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
@@ -31,9 +31,10 @@ from kdbench.spec import Direction, Track, load_spec
 if TYPE_CHECKING:
     from kdbench.data.cifar10 import Cifar10
     from kdbench.testsets.arrays import TestArrays
+    from kdbench.testsets.entries import Arrays
+    from kdbench.testsets.network_sets import Networks
 
 INDEPENDENT = "independent"
-LARGEST_IMAGE = 32  # pixels; what this version builds test sets for
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,14 @@ class Asked:
     spec: Path | None = None
     time_limit: float = 4 * 3600
     memory_limit: float = 16.0
+    compile: bool = False
+    style: Path | None = None
+    yes: bool = False
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether a processor was asked for by name, and for as long as it takes."""
+        return self.device == "cpu" and self.yes
 
     @property
     def all_sets(self) -> bool:
@@ -67,28 +76,26 @@ class Asked:
 
 def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     """Checks what was asked for and expands it; InputError in one sentence if something is wrong. Trains nothing."""
-    from kdbench.data.weights import ready_for_runs
+    from kdbench.data.weights import unpinned
     from kdbench.environment import choose_device
     from kdbench.training.networks import check_weights
 
     spec = load_spec(asked.spec)
     track, reasons = with_overrides(
-        spec.track(asked.track), epochs=asked.epochs, limit_test=asked.limit_test, limit_train=asked.limit_train
+        spec.track(asked.track),
+        epochs=asked.epochs,
+        limit_test=asked.limit_test,
+        limit_train=asked.limit_train,
+        style=asked.style,
     )
     if asked.spec is not None:
         reasons = (*reasons, f"--spec {asked.spec.name}")
-    if track.data.image_size > LARGEST_IMAGE:
-        raise InputError(
-            f"track {asked.track!r} has images of {track.data.image_size} pixels, "
-            f"and this version runs tracks of {LARGEST_IMAGE}"
-        )
-    reasons = (*reasons, *ready_for_runs(track))
-    check_weights(track)
+    reasons = (*reasons, *unpinned(track))
     device = choose_device(asked.device)
+    directions = _directions(asked.directions, track.directions)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
     if asked.controls:
         submissions += _controls(asked.track, submissions)
-    directions = _directions(asked.directions, track.directions)
     _check_methods(submissions, directions, track, asked.limit_train or track.data.num_train)
     request = Request(
         track_name=asked.track,
@@ -101,7 +108,12 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
         limit_train=asked.limit_train,
         unofficial=reasons,
     )
-    return expand(request), Setting(
+    runs = expand(request)
+    if track.data.resize is not None and device == "cpu" and not asked.confirmed:
+        _refuse_cpu(asked, runs)
+    check_weights(track)
+    return runs, Setting(
+        compiled=asked.compile,
         results=asked.out.resolve(),
         cache=cache_folder(),
         data_root=asked.data_root.resolve() if asked.data_root else None,
@@ -112,6 +124,19 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
 
 def run(asked: Asked, console: Console) -> list[Record]:
     """Does all runs that have no record yet. Returns every record of the plan, old and new."""
+def _refuse_cpu(asked: Asked, runs: Sequence[PlannedRun]) -> NoReturn:
+    """Says what runs that want a GPU would take without one."""
+    from kdbench.expected import expected_on_cpu
+
+    workers = asked.workers or default_workers("cpu")
+    expected = expected_on_cpu(runs, diagnostics=asked.all_sets)
+    raise InputError(
+        f"track {asked.track!r} needs a GPU: its {len(runs)} runs would take this processor about "
+        f"{roughly(expected.runs / workers)}, {workers} at a time, and building its test sets up to "
+        f"{roughly(expected.test_sets)}; to do it all the same, give --device cpu --yes"
+    )
+
+
     runs, setting = plan(asked)
     check_writable(setting.results)
     done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
@@ -134,11 +159,13 @@ def run(asked: Asked, console: Console) -> list[Record]:
             diagnostics=setting.diagnostics,
         )
         write_gallery(setting.results, asked.track, runs[0].track, arrays)
+            networks=make_networks(runs[0].device, confirmed=asked.confirmed),
     if missing:
         launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
         os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
         with RunProgress(console, forecast) as progress:
-            for record in LocalExecutor(launcher, workers).execute(missing, setting, progress):
+            executor = LocalExecutor(launcher, workers, _gpus(runs[0].device))
+            for record in executor.execute(missing, setting, progress):
                 done[record.run_id] = record
     return [done[run.run_id] for run in runs]
 
@@ -178,14 +205,26 @@ def _asked_again(missing: Sequence[PlannedRun], setting: Setting) -> str:
 
 
 def default_workers(device: str) -> int:
-    """Jobs at a time: one a core that this process may use, one on CUDA."""
-    return (
-        1
-        if device == "cuda"
-        else len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    """Jobs at a time: one a core that this process may use, or one a GPU."""
+    if device == "cuda":
+        return max(1, len(_gpus(device)))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus(device: str) -> tuple[str, ...]:
+    """The GPUs to spread runs over."""
+    from kdbench.jobs.devices import visible_gpus
+
+    return visible_gpus() if device == "cuda" else ()
+
+
+def make_networks(device: str, *, confirmed: bool) -> "Networks | None":
+    """What test sets are made with that networks make: on a GPU, or on a processor that was asked for by name."""
+    import torch
+
+    from kdbench.testsets.network_sets import Networks
+
+    return Networks(torch.device(device)) if device == "cuda" or confirmed else None
 
 
 def open_test_sets(
@@ -199,12 +238,15 @@ def open_test_sets(
     diagnostics: bool = False,
 ) -> "tuple[Cifar10 | None, dict[str, TestArrays]]":
     """The source of a track's images and its test sets, built now unless they are in the cache, with a progress bar."""
+    networks: "Networks | None" = None,
     from kdbench.data.cifar10 import read_cifar10
-    from kdbench.testsets.build import build_test_sets
+    from kdbench.testsets.build import arrays_of, build_test_sets
 
     source = read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
     with TestSetProgress(console) as progress:
         arrays = build_test_sets(
+    if networks is None:
+        _refuse_building(arrays_of(track_name, track, cache_folder(), source=source, limit=limit_test), diagnostics)
             track_name,
             track,
             cache_folder(),
@@ -215,10 +257,45 @@ def open_test_sets(
             progress=progress.advanced,
         )
     return source, arrays
+            networks=networks,
 
+    if networks is not None:
+        networks.release()  # runs need the room
 
 def _directions(wanted: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
     unknown = sorted(set(wanted) - set(allowed))
+def built_arrays(track_name: str, track: Track, source: "Cifar10 | None") -> "Arrays":
+    """A track's whole arrays in the cache."""
+    from kdbench.testsets.build import arrays_of
+
+    return arrays_of(track_name, track, cache_folder(), source=source, limit=None)
+
+
+def facts_of(
+    track_name: str, track: Track, source: "Cifar10 | None", *, limit_test: int | None, diagnostics: bool
+) -> dict[str, dict[str, Any]]:
+    """What was noted of each test set when it was built."""
+    from kdbench.testsets.build import facts_of_test_sets
+
+    return facts_of_test_sets(
+        track_name, track, cache_folder(), source=source, limit=limit_test, diagnostics=diagnostics
+    )
+
+
+def _refuse_building(arrays: "Arrays", diagnostics: bool) -> None:
+    """Says what test sets would take that want a GPU and are not built; nothing if there are none."""
+    from kdbench.expected import expected_building
+
+    unmade = arrays.made_by_networks(diagnostics=diagnostics)
+    if unmade:
+        seconds = expected_building(unmade, arrays.track)
+        raise InputError(
+            f"test sets {', '.join(one.name for one in unmade)} of track {arrays.track_name!r} are not built, and "
+            f"networks make them: on a GPU, or in about {roughly(seconds)} on this processor with --device cpu --yes; "
+            "or import them with `kdbench data import`"
+        )
+
+
     if unknown:
         raise InputError(f"unknown direction {unknown[0]!r}; this track has: {', '.join(allowed)}")
     return [direction for direction in allowed if not wanted or direction in wanted]

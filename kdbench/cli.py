@@ -19,9 +19,11 @@ from kdbench.options import (
     OutOption,
     SiteOption,
     SpecOption,
+    StyleOption,
     TrackOption,
     WeightsOption,
     WorkersOption,
+    YesOption,
     check_device,
     make_console,
     takes,
@@ -65,6 +67,9 @@ class RunOptions:
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of teachers and students (unofficial).")] = None
     device: DeviceOption = "auto"
     weights_dir: WeightsOption = None
+    compile: Annotated[bool, typer.Option("--compile", help="Train through torch.compile.")] = False
+    style: StyleOption = None
+    yes: YesOption = False
     workers: WorkersOption = None
     diagnostics: Annotated[
         bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too, and by occlusion maps.")

@@ -9,13 +9,18 @@ import typer
 from kdbench.errors import InputError
 from kdbench.options import (
     DataRootOption,
+    DeviceOption,
     LimitTestOption,
     SpecOption,
+    StyleOption,
     TrackOption,
     WeightsOption,
     WorkersOption,
+    YesOption,
+    check_device,
     make_console,
     takes,
+    use_weights_of,
 )
 
 if TYPE_CHECKING:
@@ -40,6 +45,11 @@ class TestSetOptions:
     limit_test: LimitTestOption = None
     workers: WorkersOption = None
     spec: SpecOption = None
+    diagnostics: Annotated[bool, typer.Option("--diagnostics", help="With the diagnostic sets.")] = False
+    device: DeviceOption = "auto"
+    weights_dir: WeightsOption = None
+    style: StyleOption = None
+    yes: YesOption = False
 
 
 @dataclass(frozen=True)
@@ -53,9 +63,14 @@ class ShowOptions(TestSetOptions):
 @takes(TestSetOptions)
 def data_build(options: TestSetOptions) -> None:
     """Build a track's test sets into the cache, or verify them if they are there."""
-    _, _, arrays = _open(options)
+    from kdbench.benchmark import facts_of
+
+    chosen, source, arrays = _open(options)
+    facts = facts_of(options.track, chosen, source, limit_test=options.limit_test, diagnostics=options.diagnostics)
     for name, one in arrays.items():
         typer.echo(f"{name:16s} {len(one):6d} images  sha256 {one.sha256[:16]}")
+        if poor := facts[name].get("uncovered_classes"):
+            typer.echo(f"    says nothing of {', '.join(poor)}: an object was found in less than half of their images")
 
 
 @app.command("verify", epilog="Example: kdbench data verify --track synthetic")
@@ -79,7 +94,8 @@ def data_show(options: ShowOptions) -> None:
     """Write a contact sheet: the same images under every manipulation."""
     from kdbench.testsets.contact_sheet import contact_sheet
 
-    contact_sheet(_open(options)[2], options.to)
+    track, _, arrays = _open(options)
+    contact_sheet(arrays, options.to, track.data)
     typer.echo(f"wrote {options.to}")
 
 
@@ -106,13 +122,82 @@ def data_weights(
             typer.echo(f"    found  {file_sha256(fetch_file(file, folder))}")
 
 
-def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, TestArrays]]":
-    from kdbench.benchmark import open_test_sets
-    from kdbench.jobs.matrix import with_overrides
-    from kdbench.spec import load_spec
+@dataclass(frozen=True)
+class ExportOptions(TestSetOptions):
+    """The same, and where the archive goes."""
 
-    track = load_spec(options.spec).track(options.track)
-    chosen, _ = with_overrides(track, epochs=None, limit_test=options.limit_test, limit_train=None)
+    to: Annotated[Path, typer.Option(help="Archive to write.")] = Path("test-sets.zip")
+
+
+@app.command("export", epilog="Example: kdbench data export --track cifar10-224 --to cifar10-224.zip")
+@takes(ExportOptions)
+def data_export(options: ExportOptions) -> None:
+    """Write a track's built test sets into one archive, for others to import."""
+    from kdbench.benchmark import built_arrays
+    from kdbench.testsets.archive import export_test_sets
+    from kdbench.testsets.frozen import source_kind
+
+    _refuse_limits(options)
+    track, source, _ = _open(options)
+    arrays = built_arrays(options.track, track, source)
+    contents = export_test_sets(arrays, source_kind(source), options.to, diagnostics=options.diagnostics)
+    typer.echo(f"wrote {options.to}: {len(contents.folders)} sets, made from {contents.source} images")
+
+
+@app.command("import", epilog="Example: kdbench data import cifar10-224.zip")
+def data_import(
+    archive: Annotated[Path, typer.Argument(help="Archive that `kdbench data export` wrote.")],
+    spec: SpecOption = None,
+) -> None:
+    """Put the test sets of an archive into the cache, after verifying every byte."""
+    from kdbench.resources import cache_folder
+    from kdbench.spec import load_spec
+    from kdbench.testsets.archive import import_test_sets
+
+    contents, arrays = import_test_sets(archive, load_spec(spec).tracks, cache_folder())
+    for name, one in arrays.items():
+        typer.echo(f"{name:16s} {len(one):6d} images  sha256 {one.sha256[:16]}")
+    typer.echo(
+        f"{len(arrays)} sets of {contents.track}, made from {contents.source} images; `kdbench data verify` "
+        "compares them with the frozen manifest"
+    )
+
+
+@dataclass(frozen=True)
+class FreezeOptions(TestSetOptions):
+    """The same, and where the proposal goes."""
+
+    to: Annotated[Path, typer.Option(help="Proposal to write.")] = Path("manifest-proposal.toml")
+
+
+@app.command("freeze", epilog="Example: kdbench data freeze --track cifar10-224 --to proposal.toml")
+@takes(FreezeOptions)
+def data_freeze(options: FreezeOptions) -> None:
+    """Write the digests of a track's test sets and weights as a proposal; a person reviews and freezes them."""
+    from kdbench.testsets.frozen import proposal_heading, write_proposal
+
+    _refuse_limits(options)
+    track, source, arrays = _open(options)
+    rows = write_proposal(options.to, options.track, track, arrays, source)
+    typer.echo(proposal_heading(rows))
+    typer.echo(f"wrote {options.to}: {len(rows)} digests")
+
+
+def _refuse_limits(options: TestSetOptions) -> None:
+    if options.limit_test is not None or options.style is not None:
+        raise InputError(
+            "what is exported or frozen are the whole sets of the spec; leave out --limit-test and --style"
+        )
+
+
+def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, TestArrays]]":
+    from kdbench.benchmark import make_networks, open_test_sets
+    from kdbench.environment import choose_device
+
+    check_device(options.device)
+    use_weights_of(options.weights_dir)
+    device, confirmed = choose_device(options.device), options.device == "cpu" and options.yes
+    chosen = _track(options)
     source, arrays = open_test_sets(
         options.track,
         chosen,
@@ -120,5 +205,16 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
         limit_test=options.limit_test,
         workers=options.workers,
         console=make_console(),
+        diagnostics=options.diagnostics,
+        networks=make_networks(device, confirmed=confirmed),
     )
     return chosen, source, arrays
+
+
+def _track(options: TestSetOptions) -> "Track":
+    """The track as it is asked for."""
+    from kdbench.jobs.matrix import with_overrides
+    from kdbench.spec import load_spec
+
+    track = load_spec(options.spec).track(options.track)
+    return with_overrides(track, epochs=None, limit_test=options.limit_test, limit_train=None, style=options.style)[0]

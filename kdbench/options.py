@@ -27,6 +27,12 @@ LimitTestOption = Annotated[int | None, typer.Option(min=10, help="Images a test
 WeightsOption = Annotated[
     Path | None, typer.Option(help="Folder of pretrained weights, as `kdbench data weights` names the files.")
 ]
+StyleOption = Annotated[
+    Path | None, typer.Option(help="Picture in whose style the diagnostic stylised set is rendered (unofficial).")
+]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="With --device cpu: do on a processor what wants a GPU, however long it takes.")
+]
 WorkersOption = Annotated[int | None, typer.Option(min=1, help="Jobs at a time (default: one a core, or one a GPU).")]
 
 

@@ -53,7 +53,7 @@ def test_every_help_has_an_example(command: str) -> None:
     ("arguments", "words"),
     [
         (["--track", "imagenet"], ["'imagenet'", "synthetic, cifar10-32"]),
-        (["--track", "cifar10-224"], ["224 pixels"]),
+        (["--weights-dir", "nowhere"], ["nowhere", "kdbench data weights"]),
         (["--methods", "lmm"], ["lmm", "independent", "lm"]),
         (["--directions", "cnn-to-rnn"], ["'cnn-to-rnn'", "cnn-to-vit, vit-to-cnn"]),
         (["--device", "tpu"], ["'tpu'", "auto, cpu, cuda"]),

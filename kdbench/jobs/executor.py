@@ -2,6 +2,7 @@
 students."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,14 +75,14 @@ def can_be_asked_again(run: PlannedRun, setting: Setting) -> bool:
 
 
 class LocalExecutor:
-    """Runs jobs on `workers` slots of this machine.
+    """Runs jobs on `workers` slots of this machine, spread over its GPUs if they are to use any.
 
     The result of a run does not depend on how many run beside it: each has its own process and a fixed number of
     threads.
     """
 
-    def __init__(self, launcher: Launcher, workers: int) -> None:
-        self._launcher, self._workers = launcher, workers
+    def __init__(self, launcher: Launcher, workers: int, gpus: Sequence[str] = ()) -> None:
+        self._launcher, self._workers, self._gpus = launcher, workers, gpus
         self._active: dict[str, Handle] = {}
 
     def execute(self, runs: Sequence[PlannedRun], setting: Setting, watcher: Watcher) -> list[Record]:
@@ -121,7 +122,12 @@ class LocalExecutor:
             if run.teacher and (run.teacher.run_id in waiting or run.teacher.run_id in self._active):
                 continue
             del waiting[run.run_id]
-            self._start(_first_job(run, setting), watcher)
+            self._start(replace(_first_job(run, setting), gpu=self._idlest_gpu()), watcher)
+
+    def _idlest_gpu(self) -> str | None:
+        """The GPU with the fewest jobs, the first of equals; a run stays on it from training to evaluation."""
+        jobs = Counter(handle.job.gpu for handle in self._active.values())
+        return min(self._gpus, key=lambda gpu: jobs[gpu], default=None)
 
     def _next_job(self, handle: Handle, check_limits: bool) -> Job | bool:
         """What follows: another job, True if the run has ended, False if it goes on."""

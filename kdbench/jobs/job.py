@@ -31,12 +31,18 @@ class Places:
 
 @dataclass(frozen=True)
 class Job:
-    """Work for one child process. `failure` tells an evaluation that there is nothing to evaluate, and why."""
+    """Work for one child process.
+
+    Attributes:
+        failure: tells an evaluation that there is nothing to evaluate, and why.
+        gpu: the one GPU that the process may see, as `kdbench.jobs.devices` names it; None on a processor.
+    """
 
     kind: Literal["train", "evaluate"]
     run: PlannedRun
     places: Places
     failure: tuple[Status, str] | None = None
+    gpu: str | None = None
 
 
 def enter(job: Job, progress: Connection) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdbench.errors import InputError
-from kdbench.spec import Direction, Family, TeacherBias, Track, digest, families
+from kdbench.spec import Direction, Family, TeacherBias, TestSet, Track, digest, families
 
 NUMERICS_VERSION = 1  # raise it whenever a change of the code can change a weight
 ID_LENGTH = 16
@@ -59,6 +59,7 @@ class PlannedRun:
         device: "cpu" or "cuda".
         limit_train: images of the training set, None for all.
         unofficial: reasons why the record will not be official.
+        compiled: whether networks are trained through torch.compile, which rounds otherwise.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class PlannedRun:
     device: str
     limit_train: int | None = None
     unofficial: tuple[str, ...] = ()
+    compiled: bool = False
 
     @property
     def untrained(self) -> bool:
@@ -119,6 +121,7 @@ class Request:
     device: str
     limit_train: int | None = None
     unofficial: tuple[str, ...] = ()
+    compiled: bool = False
 
 
 def expand(request: Request) -> list[PlannedRun]:
@@ -204,6 +207,8 @@ def _planned(
     }
     if control := submission.control:
         decides["control"] = {"epochs_factor": control.factor(direction), "snapshots": control.snapshots}
+    if request.compiled:
+        decides["compiled"] = True
     return PlannedRun(
         run_id=digest(decides)[:ID_LENGTH],
         role=role,
@@ -218,6 +223,7 @@ def _planned(
         device=request.device,
         limit_train=request.limit_train,
         unofficial=request.unofficial,
+        compiled=request.compiled,
     )
 
 
@@ -236,11 +242,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def with_overrides(
-    track: Track, *, epochs: int | None, limit_test: int | None, limit_train: int | None
+    track: Track, *, epochs: int | None, limit_test: int | None, limit_train: int | None, style: Path | None = None
 ) -> tuple[Track, tuple[str, ...]]:
     """The track as it is run, and why that is not official.
 
-    `limit_test` keeps at most that many images a set; `epochs` replaces the epochs of teachers and students.
+    `limit_test` keeps at most that many images a set; `epochs` replaces the epochs of teachers and students; `style` is
+    a picture in whose style the stylised set is rendered.
     """
     reasons = []
     changes: dict[str, Any] = {}
@@ -252,10 +259,19 @@ def with_overrides(
             s.model_copy(update={"images": min(s.images, limit_test)}) for s in track.test_sets
         )
         reasons.append(f"--limit-test {limit_test}")
+    if style is not None:
+        changes["test_sets"] = tuple(_in_style(s, style) for s in changes.get("test_sets", track.test_sets))
+        reasons.append(f"--style {style.name}")
     if limit_train is not None:
         changes["data"] = track.data.model_copy(update={"num_train": min(track.data.num_train, limit_train)})
         reasons.append(f"--limit-train {limit_train}")
     return track.model_copy(update=changes), tuple(reasons)
+
+
+def _in_style(test_set: TestSet, picture: Path) -> TestSet:
+    if "style" not in test_set.parameters:
+        return test_set
+    return test_set.model_copy(update={"parameters": {**test_set.parameters, "style": str(picture.resolve())}})
 
 
 def described(runs: Iterable[PlannedRun]) -> str:

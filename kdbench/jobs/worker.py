@@ -20,6 +20,7 @@ from kdbench.data.cifar10 import Cifar10, read_cifar10
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
 from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
+from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import Job
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record, write_snapshots
@@ -42,6 +43,8 @@ Progress = Callable[[int, int], None]
 def child(job: Job, progress: Connection) -> None:
     """Runs a job: in its own process group, with a log file, dead when the invocation that waits for it is gone."""
     os.setsid()
+    if job.gpu is not None:
+        see_only(job.gpu)
     Thread(target=_end_without_reader, args=(progress.fileno(),), daemon=True).start()
     job.places.folder.mkdir(parents=True, exist_ok=True)
     with (job.places.folder / LOG).open("a", buffering=1) as log:
@@ -130,6 +133,7 @@ def _assignment(job: Job) -> Assignment:
         folder=job.places.folder,
         device=run.device,
         snapshots=run.submission.control.snapshots if run.submission.control else 0,
+        compiled=run.compiled,
     )
 
 

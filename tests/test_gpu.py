@@ -1,0 +1,95 @@
+"""What holds on a processor holds on a GPU; skipped where there is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kdbench.data.pixels import resized
+from kdbench.data.training_sets import TrainingSet, training_set
+from kdbench.jobs.devices import visible_gpus
+from kdbench.spec import Track, load_spec
+from kdbench.submissions import load_submission
+from kdbench.testsets.on_device import manipulated, noise_of, orders_of
+from kdbench.training import loop
+from kdbench.training.loop import Assignment, train
+from kdbench.training.memory import free_memory, peak_memory
+
+pytestmark = pytest.mark.gpu
+
+PAPER = load_spec().track("cifar10-224")
+GPU = torch.device("cuda")
+
+
+@pytest.fixture
+def track() -> Track:
+    whole = load_spec().track("synthetic")
+    training = whole.training.model_copy(update={"batch_size": 16, "teacher_epochs": 2, "student_epochs": 2})
+    return whole.model_copy(update={"training": training, "data": whole.data.model_copy(update={"num_train": 64})})
+
+
+@pytest.fixture
+def data(track: Track) -> TrainingSet:
+    return training_set("synthetic", track, role="student", bias=None, seed=0, source=None)
+
+
+def assignment(track: Track, folder: object) -> Assignment:
+    method = load_submission("independent")
+    return Assignment(
+        track_name="synthetic",
+        track=track,
+        role="student",
+        family="vit",
+        bias=None,
+        seed=0,
+        method_class=method,
+        config=method.Config(),
+        teacher_family=None,
+        teacher_weights=None,
+        folder=folder,  # type: ignore[arg-type]
+        device="cuda",
+    )
+
+
+def test_a_run_trains_in_half_precision_and_tells_its_memory(
+    track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outcome = train(assignment(track, tmp_path_factory.mktemp("run")), data, lambda *_: None)
+    assert outcome.status == "ok"
+    assert outcome.environment is not None
+    assert outcome.environment.device_class == "cuda-bfloat16"
+    assert 0 < outcome.peak_memory_bytes < 2**30
+    assert len(outcome.timing.epochs) == 2
+
+
+def test_a_step_on_more_images_takes_more_memory(
+    track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    one = assignment(track, tmp_path_factory.mktemp("run"))
+    assert loop.step_memory(one, data, 32) > loop.step_memory(one, data, 8) > 0
+    assert free_memory(GPU) > peak_memory(GPU)
+
+
+def test_a_compiled_run_ends_near_the_plain_one(
+    track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    plain, compiled = (
+        train(replace(assignment(track, tmp_path_factory.mktemp("run")), compiled=one), data, lambda *_: None)
+        for one in (False, True)
+    )
+    assert compiled.status == "ok"
+    assert abs(plain.curves[-1]["loss"] - compiled.curves[-1]["loss"]) < 0.1
+
+
+def test_pixels_are_those_of_the_processor() -> None:
+    stored = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), np.uint8)).float()
+    here = resized(stored, PAPER.data)
+    torch.testing.assert_close(resized(stored.to(GPU), PAPER.data).cpu(), here, atol=0.01, rtol=0)
+    for manipulation in (orders_of(np.arange(8), 224, grid=7), noise_of(np.arange(8), 224, size=64)):
+        there = manipulated(here.to(GPU), manipulation, slice(0, 8)).cpu()
+        assert torch.equal(there, manipulated(here, manipulation, slice(0, 8)))
+
+
+def test_every_visible_gpu_is_named() -> None:
+    assert len(visible_gpus()) == torch.cuda.device_count()

@@ -1,0 +1,172 @@
+"""The paper's track from weights to answers: every method at 224 pixels, on small networks and on the real ones."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kdbench.api import Direction
+from kdbench.backbones import create_model
+from kdbench.data.training_sets import TrainingSet
+from kdbench.data.weights import FOLDER_VARIABLE, backbone_file
+from kdbench.evaluation import evaluate, load_network, summarise
+from kdbench.method_files import list_submissions
+from kdbench.records import WEIGHTS, read_predictions, read_record, write_record
+from kdbench.spec import Backbones, BackboneSpec, Family, Track, families, load_spec
+from kdbench.submissions import load_submission
+from kdbench.testsets.arrays import array_digests
+from kdbench.testsets.build import build_test_sets
+from kdbench.training.loop import Assignment, train
+from kdbench.training.teacher import Supervised
+from tests.examples import a_record
+from tests.testsets.pictures import small_cifar10
+from tests.testsets.test_network_build import NAME, networks, paper_track
+
+CPU = torch.device("cpu")
+IMAGES, BATCH = 6, 2
+PAPER = load_spec().track(NAME)
+SMALL = Backbones(
+    cnn=BackboneSpec(
+        architecture="resnet18.a1_in1k",
+        arguments={"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]},
+        weights="timm",
+        learning_rate=1e-3,
+        weight_decay=0.05,
+    ),
+    vit=BackboneSpec(
+        architecture="vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        arguments={"embed_dim": 24, "depth": 4, "num_heads": 3},
+        weights="timm",
+        learning_rate=1e-3,
+        weight_decay=0.05,
+    ),
+)
+CASES = [(name, direction) for name in list_submissions() for direction in load_submission(name).directions]
+CROSSED = [case for case in CASES if case[1] in PAPER.directions]
+
+
+def track_with(backbones: Backbones) -> Track:
+    """The paper's track on six training images and ten test images, in batches of two."""
+    training = PAPER.training.model_copy(update={"batch_size": BATCH, "student_epochs": 1})
+    data = PAPER.data.model_copy(update={"num_train": IMAGES})
+    return paper_track(10).model_copy(update={"backbones": backbones, "training": training, "data": data})
+
+
+def pretrained(folder: Path, backbones: Backbones) -> None:
+    """Random weights in the places of timm's."""
+    for spec in (backbones.cnn, backbones.vit):
+        torch.manual_seed(1)
+        model = create_model(spec.architecture, spec.arguments, num_classes=1000)
+        save_file(model.state_dict(), folder / backbone_file(spec).name)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingSet:
+    source = small_cifar10(1)
+    return TrainingSet(source.train_images[:IMAGES], source.train_labels[:IMAGES])
+
+
+def assignment(track: Track, family: Family, folder: Path, **more: Any) -> Assignment:
+    folder.mkdir()
+    given: dict[str, Any] = {
+        "track_name": NAME,
+        "track": track,
+        "role": "student",
+        "family": family,
+        "bias": None,
+        "seed": 0,
+        "method_class": Supervised,
+        "config": Supervised.Config(),
+        "teacher_family": None,
+        "teacher_weights": None,
+        "folder": folder,
+        "device": "cpu",
+    }
+    return Assignment(**(given | more))
+
+
+def taught(track: Track, name: str, direction: Direction, data: TrainingSet, folder: Path) -> Assignment:
+    """A student of a method after its training, with a teacher that was trained before."""
+    teacher_family, student_family = families(direction)
+    method = load_submission(name)
+    student = assignment(
+        track, student_family, folder / "student", method_class=method, config=method.Config(), bias=None
+    )
+    if method.uses_teacher:
+        teacher = assignment(track, teacher_family, folder / "teacher", role="teacher", bias="natural")
+        assert train(teacher, data, lambda *_: None).status == "ok"
+        student = replace(student, teacher_family=teacher_family, teacher_weights=teacher.folder / WEIGHTS)
+    outcome = train(student, data, lambda *_: None)
+    assert (outcome.status, outcome.reason) == ("ok", "")
+    assert outcome.budget.steps == IMAGES // BATCH
+    return student
+
+
+@pytest.mark.parametrize(("name", "direction"), CROSSED)
+def test_every_method_trains_on_resized_images(
+    name: str, direction: Direction, data: TrainingSet, weights: Path, tmp_path: Path
+) -> None:
+    pretrained(weights, SMALL)
+    student = taught(track_with(SMALL), name, direction, data, tmp_path)
+    trained = load_file(student.folder / WEIGHTS)
+    spec = SMALL[student.family]
+    before = load_file(weights / backbone_file(spec).name)
+    changed = [key for key in before if key in trained and not torch.equal(before[key], trained[key])]
+    assert len(changed) > len(before) // 2
+    assert all(torch.isfinite(one.float()).all() for one in trained.values())
+
+
+def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
+    data: TrainingSet, weights: Path, tmp_path: Path
+) -> None:
+    pretrained(weights, SMALL)
+    track, source = track_with(SMALL), small_cifar10(1)
+    student = taught(track, "lm", "cnn-to-vit", data, tmp_path)
+    arrays = build_test_sets(NAME, track, tmp_path, source=source, networks=networks())
+    network = load_network(track, "vit", student.folder / WEIGHTS, CPU)
+    predictions, logits = evaluate(
+        network, arrays, track.data, device=CPU, bfloat16=False, teacher_logits={}, progress=lambda *_: None
+    )
+    assert set(predictions) == {one.name for one in track.test_sets if not one.diagnostic}
+    assert all(np.isfinite(one).all() for one in logits.values())
+    assert not np.allclose(logits["scramble-14"], logits["clean"], atol=1e-3)
+    record = a_record(track=NAME, test=summarise(predictions, 10))
+    record = record.model_copy(update={"digests": record.digests.model_copy(update={"arrays": array_digests(arrays)})})
+    write_record(tmp_path / "record", record, predictions)
+    assert read_record(tmp_path / "record") == record
+    kept = read_predictions(tmp_path / "record")
+    np.testing.assert_array_equal(kept["noise"].label, logits["noise"].argmax(axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "direction"), CROSSED)
+def test_every_method_trains_the_real_networks(
+    name: str, direction: Direction, data: TrainingSet, weights: Path, tmp_path: Path
+) -> None:
+    track = track_with(PAPER.backbones)
+    pretrained(weights, PAPER.backbones)
+    few = TrainingSet(data.images[: 2 * BATCH], data.labels[: 2 * BATCH])
+    short = track.model_copy(update={"data": track.data.model_copy(update={"num_train": 2 * BATCH})})
+    teacher_family, student_family = families(direction)
+    method = load_submission(name)
+    student = assignment(short, student_family, tmp_path / "student", method_class=method, config=method.Config())
+    if method.uses_teacher:
+        file = backbone_file(PAPER.backbones[teacher_family])
+        head = create_model(PAPER.backbones[teacher_family].architecture, {}, num_classes=10).state_dict()
+        trunk = {key: one for key, one in load_file(weights / file.name).items() if one.shape == head[key].shape}
+        save_file({**head, **trunk}, tmp_path / "teacher.safetensors")
+        student = replace(student, teacher_family=teacher_family, teacher_weights=tmp_path / "teacher.safetensors")
+    outcome = train(student, few, lambda *_: None)
+    assert (outcome.status, outcome.reason, outcome.budget.steps) == ("ok", "", 2)
