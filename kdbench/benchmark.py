@@ -1,7 +1,9 @@
 """One invocation from what was asked for to the page: plan, run, mirror, score, render."""
 
+import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -94,6 +96,8 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     device = choose_device(asked.device)
     directions = _directions(asked.directions, track.directions)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
+    if not asked.methods:  # all that there are means all that fit; one that is named and does not is refused
+        submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
     if asked.controls:
         submissions += _controls(asked.track, submissions)
     _check_methods(submissions, directions, track, asked.limit_train or track.data.num_train)
@@ -107,13 +111,13 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
         device=device,
         limit_train=asked.limit_train,
         unofficial=reasons,
+        compiled=asked.compile,
     )
     runs = expand(request)
     if track.data.resize is not None and device == "cpu" and not asked.confirmed:
         _refuse_cpu(asked, runs)
     check_weights(track)
     return runs, Setting(
-        compiled=asked.compile,
         results=asked.out.resolve(),
         cache=cache_folder(),
         data_root=asked.data_root.resolve() if asked.data_root else None,
@@ -122,8 +126,6 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     )
 
 
-def run(asked: Asked, console: Console) -> list[Record]:
-    """Does all runs that have no record yet. Returns every record of the plan, old and new."""
 def _refuse_cpu(asked: Asked, runs: Sequence[PlannedRun]) -> NoReturn:
     """Says what runs that want a GPU would take without one."""
     from kdbench.expected import expected_on_cpu
@@ -137,8 +139,14 @@ def _refuse_cpu(asked: Asked, runs: Sequence[PlannedRun]) -> NoReturn:
     )
 
 
+def run(asked: Asked, console: Console) -> list[Record]:
+    """Does all runs that have no record yet. Returns every record of the plan, old and new."""
     runs, setting = plan(asked)
-    check_writable(setting.results)
+    with sole_user(setting.results):
+        return _completed(asked, runs, setting, console)
+
+
+def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, console: Console) -> list[Record]:
     done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
     missing = [run for run in runs if run.run_id not in done]
     workers = asked.workers or default_workers(runs[0].device)
@@ -157,9 +165,9 @@ def _refuse_cpu(asked: Asked, runs: Sequence[PlannedRun]) -> NoReturn:
             workers=asked.workers,
             console=console,
             diagnostics=setting.diagnostics,
+            networks=make_networks(runs[0].device, confirmed=asked.confirmed),
         )
         write_gallery(setting.results, asked.track, runs[0].track, arrays)
-            networks=make_networks(runs[0].device, confirmed=asked.confirmed),
     if missing:
         launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
         os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
@@ -177,17 +185,28 @@ def _told(forecast: Forecast) -> str:
     return f": about {roughly(left)}, {forecast.workers} at a time, judging by earlier runs"
 
 
-def check_writable(folder: Path) -> None:
-    """Makes a results folder; InputError if it cannot be written."""
+@contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """Makes a results folder and holds it: two commands in one would train the same runs over each other.
+
+    Raises:
+        InputError: the folder cannot be written, or another process holds it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        lock = (folder / ".lock").open("a")
     except OSError as error:
         raise InputError(
             f"results folder {folder} cannot be written: {error.strerror}; choose another one with --out"
         ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"another kdbench run is writing to {folder}; wait for its end, or choose another folder with --out"
+            ) from error
+        yield
 
 
 def _kept(setting: Setting, planned: PlannedRun, retry_failed: bool) -> Record | None:
@@ -236,17 +255,17 @@ def open_test_sets(
     workers: int | None,
     console: Console,
     diagnostics: bool = False,
+    networks: "Networks | None" = None,
 ) -> "tuple[Cifar10 | None, dict[str, TestArrays]]":
     """The source of a track's images and its test sets, built now unless they are in the cache, with a progress bar."""
-    networks: "Networks | None" = None,
     from kdbench.data.cifar10 import read_cifar10
     from kdbench.testsets.build import arrays_of, build_test_sets
 
     source = read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
-    with TestSetProgress(console) as progress:
-        arrays = build_test_sets(
     if networks is None:
         _refuse_building(arrays_of(track_name, track, cache_folder(), source=source, limit=limit_test), diagnostics)
+    with TestSetProgress(console) as progress:
+        arrays = build_test_sets(
             track_name,
             track,
             cache_folder(),
@@ -255,15 +274,13 @@ def open_test_sets(
             workers=workers or default_workers("cpu"),
             diagnostics=diagnostics,
             progress=progress.advanced,
-        )
-    return source, arrays
             networks=networks,
-
+        )
     if networks is not None:
         networks.release()  # runs need the room
+    return source, arrays
 
-def _directions(wanted: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
-    unknown = sorted(set(wanted) - set(allowed))
+
 def built_arrays(track_name: str, track: Track, source: "Cifar10 | None") -> "Arrays":
     """A track's whole arrays in the cache."""
     from kdbench.testsets.build import arrays_of
@@ -296,6 +313,8 @@ def _refuse_building(arrays: "Arrays", diagnostics: bool) -> None:
         )
 
 
+def _directions(wanted: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
+    unknown = sorted(set(wanted) - set(allowed))
     if unknown:
         raise InputError(f"unknown direction {unknown[0]!r}; this track has: {', '.join(allowed)}")
     return [direction for direction in allowed if not wanted or direction in wanted]

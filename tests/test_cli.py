@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from kdbench.benchmark import sole_user
 from kdbench.cli import app
 from kdbench.data_commands import app as data_app
 from kdbench.resources import shipped
@@ -90,6 +91,13 @@ def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(t
 def test_a_results_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert_refused(kdbench("run", "--out", str(tmp_path / "file" / "runs")), "cannot be written", "--out")
+
+
+def test_a_second_command_in_one_results_folder_is_refused(tmp_path: Path) -> None:
+    with sole_user(tmp_path):
+        assert_refused(kdbench("run", "--out", str(tmp_path)), "another kdbench run", "--out")
+    with sole_user(tmp_path):  # free again
+        pass
 
 
 def test_rendering_without_records_says_what_to_do(tmp_path: Path) -> None:
