@@ -1,0 +1,45 @@
+"""A long build says where it is and how long it will take, also where there is no terminal."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from kdbench.jobs import progress
+from kdbench.jobs.progress import TestSetProgress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the progress is told; a test sets them."""
+    now = [0.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    return now
+
+
+def lines(console: Console) -> list[str]:
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue().splitlines()
+
+
+def test_a_log_gets_a_line_a_minute_with_the_time_left(clock: list[float]) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with TestSetProgress(console) as shown:
+        for done, seconds in ((100, 0), (200, 30), (300, 60), (400, 90), (500, 120), (1000, 240)):
+            clock[0] = seconds
+            shown.advanced("texture", done, 1000)
+    assert lines(console) == [
+        "building test set texture: 1000 images",
+        "test set texture: 300 of 1000 images, about 4 min left",  # 200 a minute, 700 to go
+        "test set texture: 500 of 1000 images, about 2 min left",
+    ]
+
+
+def test_what_an_earlier_attempt_did_does_not_flatter_the_pace(clock: list[float]) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    with TestSetProgress(console) as shown:
+        for done, seconds in ((900, 0), (910, 60)):
+            clock[0] = seconds
+            shown.advanced("texture", done, 1000)
+    assert lines(console)[-1] == "test set texture: 910 of 1000 images, about 9 min left"
