@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kdbench.errors import RecordError
-from kdbench.jobs.job import Job, Places
+from kdbench.jobs.job import CANNOT_WRITE, Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import WEIGHTS, Record, Status, read_record, record_folder
@@ -138,6 +138,11 @@ class LocalExecutor:
                 return False
             handle.kill()
             return replace(job, kind="evaluate", failure=over) if job.kind == "train" else True
+        if code == CANNOT_WRITE:
+            raise RecordError(
+                f"{job.run.title} cannot write into {job.places.folder}: its disk is full or cannot be written; "
+                "free space and give the same command again, which goes on, or choose another folder with --out"
+            )
         if job.kind == "evaluate":
             return True
         if code == 0:

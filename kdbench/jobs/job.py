@@ -8,6 +8,8 @@ from typing import Literal
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import Status
 
+CANNOT_WRITE = 74  # exit code of a job whose folder cannot be written (EX_IOERR); says nothing about the run itself
+
 
 @dataclass(frozen=True)
 class Places:

@@ -1,10 +1,12 @@
 """What a child process does: train one run, or evaluate one. Imported before the fork, so a run costs no import."""
 
 import contextlib
+import errno
 import faulthandler
 import os
 import select
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -21,7 +23,7 @@ from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
 from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
 from kdbench.jobs.devices import see_only
-from kdbench.jobs.job import Job
+from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record, write_snapshots
 from kdbench.similarity import feature_similarity, first_occlusion_maps, map_similarity, read_maps, write_maps
@@ -37,6 +39,7 @@ from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 Progress = Callable[[int, int], None]
 
 
@@ -57,7 +60,18 @@ def child(job: Job, progress: Connection) -> None:
             with contextlib.suppress(BrokenPipeError):
                 progress.send((done, total))
 
-        (_train if job.kind == "train" else _evaluate)(job, report)
+        try:
+            (_train if job.kind == "train" else _evaluate)(job, report)
+        except Exception as error:
+            if not _is_of_the_disk(error):
+                raise
+            _print_traceback()
+            sys.exit(CANNOT_WRITE)
+
+
+def _print_traceback() -> None:
+    with contextlib.suppress(OSError):  # the log may lie on the disk that is full
+        traceback.print_exc()
 
 
 def _end_without_reader(pipe: int) -> None:
@@ -84,9 +98,20 @@ def _train(job: Job, progress: Progress) -> None:
         else:
             train(_assignment(job), _training_set(job), progress)
     except Exception as error:  # whatever a method raises is its result
-        traceback.print_exc()
+        if _is_of_the_disk(error):
+            raise
+        _print_traceback()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         write_outcome(job.places.folder, TrainingOutcome(status="error", reason=reason))
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    """Whether a disk that cannot be written is behind an error; torch hides that behind errors of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _keep_untrained(job: Job) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from kdbench.errors import RecordError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
-from kdbench.jobs.job import Job
+from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import WEIGHTS, Record, SetResult, Status, write_record
+from kdbench.records import WEIGHTS, Record, SetResult, Status, find_records, read_record, write_record
 from kdbench.testsets.diagnostics import evaluated_sets
 from tests.examples import a_record
 from tests.jobs.test_matrix import plan
@@ -98,6 +98,13 @@ def test_a_process_that_dies_is_a_record(tmp_path: Path) -> None:
         ("error", "the training process ended by signal 11")
     }
     assert all(record.status == "ok" for record in records.values() if record.method != "lm")
+
+
+def test_a_disk_that_is_full_stops_the_command_and_is_no_result_of_a_run(tmp_path: Path) -> None:
+    launcher = PretendLauncher(codes={"lm": CANNOT_WRITE})
+    with pytest.raises(RecordError, match=r"lm .* cannot write into .*: its disk is full .* --out"):
+        execute(launcher, tmp_path)
+    assert not any(record.method == "lm" for record in map(read_record, find_records(tmp_path)))
 
 
 def test_a_run_over_its_limit_is_killed_and_recorded(tmp_path: Path) -> None:
