@@ -8,7 +8,8 @@ Trains, on tuning seeds (1000 and up), what the validity gates ask for, and writ
 - V10: students of random teachers must show none (an interval that covers 0).
 
 V1, the single-cue oracles, is in `look.csv`, with the choice of the saliences. No method is scored here: the positive
-control is no submission.
+control is no submission. V10's students learn from labels too: on a random teacher's answers alone they would stay at
+chance, where c is not defined. Networks that lie in `--work` already are not trained again.
 """
 
 import argparse
@@ -95,18 +96,20 @@ def manipulated_set(track: Track, seed: int) -> TrainingSet:
 
 
 def random_teacher(study: Study, family: Family, seed: int, name: str) -> Network:
-    """A network with random weights, never trained."""
+    """The pretrained trunk with a random classifier, never trained on the track: it answers at chance."""
     folder = study.work / f"random-{family}-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    backbone = new_backbone(study.track, family, seed=seed * 10 + len(name), pretrained=False)
+    backbone = new_backbone(study.track, family, seed=seed * 10 + len(name))
     save_file({key: value.contiguous() for key, value in backbone.model.state_dict().items()}, folder / WEIGHTS)
     return Network(family, folder)
 
 
-def distilled(study: Study, teacher: Network, family: Family, data: TrainingSet, seed: int, name: str) -> Network:
-    """A student that sees its teacher's soft answers alone."""
+def distilled(
+    study: Study, teacher: Network, family: Family, data: TrainingSet, seed: int, name: str, *, labels: bool
+) -> Network:
+    """A student by logit matching: with its usual share of the labels, or on its teacher's soft answers alone."""
     method = load_submission("lm")
-    config = method.Config(distill_weight=1.0)
+    config = method.Config() if labels else method.Config(distill_weight=1.0)
     folder = study.work / f"{name}-{family}-{seed}"
     return fit(study.track, family, data, seed=seed, method=method, config=config, teacher=teacher, folder=folder)
 
@@ -195,9 +198,11 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
         for seed, pair in zip(seeds, planted, strict=True):
             data = manipulated_set(study.track, seed)
             neutral = law_set(study.track, "neutral", "student", seed)
-            taught.append({b: distilled(study, pair[b], family, data, seed, f"V9-{b}") for b in BIASES})
+            taught.append({b: distilled(study, pair[b], family, data, seed, f"V9-{b}", labels=False) for b in BIASES})
             strangers = {b: random_teacher(study, teacher_family, seed, b) for b in BIASES}
-            random.append({b: distilled(study, strangers[b], family, neutral, seed, f"V10-{b}") for b in BIASES})
+            random.append(
+                {b: distilled(study, strangers[b], family, neutral, seed, f"V10-{b}", labels=True) for b in BIASES}
+            )
         results[f"V9 {direction}"] = contrast(study, taught, planted).model_dump()
         results[f"V10 {direction}"] = contrast(study, random, planted).model_dump()
     return results
