@@ -119,6 +119,7 @@ def test_a_change_of_the_data_moves_training_and_test_sets() -> None:
         ('axis = "noise"', 'axis = "texture"', ("no set for the axis noise",)),
         ('source = "synthetic"', 'source = "cifar10"', ("look",)),
         ("live_axes = {}", 'live_axes = { "cnn-to-vit" = ["clean"] }', ("live_axes", "cnn-to-vit", "texture, shape")),
+        ("ranked_seeds = 5", "ranked_seeds = 2", ("scoring.ranked_seeds", "2")),
         ("live_axes = {}", 'live_axes = { "cnn-to-rnn" = ["shape"] }', ("live_axes", "cnn-to-rnn")),
         ("[scoring]", "[scoring", ("not TOML",)),
     ],

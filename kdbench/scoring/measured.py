@@ -117,11 +117,15 @@ def measure(predictions: Predictions, track: Track, resampler: Resampler) -> Mea
         texture=shares[1],
         conflict_images=_images(conflict),
         missing={axis: tuple(n for n in names[axis] if n not in predictions) for axis in axes if axis not in tallies},
-        answers={
-            name: Answers.of(one, resampler.asked(one.target, one.index), clean=name == clean_name)
-            for name, one in predictions.items()
-        },
+        answers=_answers(predictions, clean_name, resampler),
     )
+
+
+def _answers(predictions: Predictions, clean_name: str, resampler: Resampler) -> dict[str, Answers]:
+    return {
+        name: Answers.of(one, resampler.asked(one.target, one.index), clean=name == clean_name)
+        for name, one in predictions.items()
+    }
 
 
 @dataclass
