@@ -159,8 +159,9 @@ def test_bad_requests_are_one_sentence(tmp_path: Path) -> None:
         build_test_sets("cifar10-32", cifar_track(30), tmp_path, source=None)
     with pytest.raises(InputError, match="leaves a class without any"):
         build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=3)
-    with pytest.raises(DataError, match="224 pixels wide"):
-        build_test_sets("cifar10-224", load_spec().track("cifar10-224"), tmp_path, source=small_cifar10())
+    larger = SYNTHETIC.model_copy(update={"data": SYNTHETIC.data.model_copy(update={"image_size": 64})})
+    with pytest.raises(DataError, match="are stored 64 pixels wide; arrays are built from 32"):
+        build_test_sets("synthetic", larger, tmp_path, source=None)
 
 
 @pytest.mark.parametrize(
