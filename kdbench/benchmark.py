@@ -281,24 +281,6 @@ def open_test_sets(
     return source, arrays
 
 
-def built_arrays(track_name: str, track: Track, source: "Cifar10 | None") -> "Arrays":
-    """A track's whole arrays in the cache."""
-    from kdbench.testsets.build import arrays_of
-
-    return arrays_of(track_name, track, cache_folder(), source=source, limit=None)
-
-
-def facts_of(
-    track_name: str, track: Track, source: "Cifar10 | None", *, limit_test: int | None, diagnostics: bool
-) -> dict[str, dict[str, Any]]:
-    """What was noted of each test set when it was built."""
-    from kdbench.testsets.build import facts_of_test_sets
-
-    return facts_of_test_sets(
-        track_name, track, cache_folder(), source=source, limit=limit_test, diagnostics=diagnostics
-    )
-
-
 def _refuse_building(arrays: "Arrays", diagnostics: bool) -> None:
     """Says what test sets would take that want a GPU and are not built; nothing if there are none."""
     from kdbench.expected import expected_building

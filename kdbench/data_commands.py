@@ -63,10 +63,18 @@ class ShowOptions(TestSetOptions):
 @takes(TestSetOptions)
 def data_build(options: TestSetOptions) -> None:
     """Build a track's test sets into the cache, or verify them if they are there."""
-    from kdbench.benchmark import facts_of
+    from kdbench.resources import cache_folder
+    from kdbench.testsets.build import facts_of_test_sets
 
     chosen, source, arrays = _open(options)
-    facts = facts_of(options.track, chosen, source, limit_test=options.limit_test, diagnostics=options.diagnostics)
+    facts = facts_of_test_sets(
+        options.track,
+        chosen,
+        cache_folder(),
+        source=source,
+        limit=options.limit_test,
+        diagnostics=options.diagnostics,
+    )
     for name, one in arrays.items():
         typer.echo(f"{name:16s} {len(one):6d} images  sha256 {one.sha256[:16]}")
         if poor := facts[name].get("uncovered_classes"):
@@ -133,13 +141,14 @@ class ExportOptions(TestSetOptions):
 @takes(ExportOptions)
 def data_export(options: ExportOptions) -> None:
     """Write a track's built test sets into one archive, for others to import."""
-    from kdbench.benchmark import built_arrays
+    from kdbench.resources import cache_folder
     from kdbench.testsets.archive import export_test_sets
     from kdbench.testsets.frozen import source_kind
 
+    from kdbench.testsets.build import arrays_of
     _refuse_limits(options)
     track, source, _ = _open(options)
-    arrays = built_arrays(options.track, track, source)
+    arrays = arrays_of(options.track, track, cache_folder(), source=source, limit=None)
     contents = export_test_sets(arrays, source_kind(source), options.to, diagnostics=options.diagnostics)
     typer.echo(f"wrote {options.to}: {len(contents.folders)} sets, made from {contents.source} images")
 
