@@ -59,7 +59,7 @@ def training_step(track: Track, direction: Direction, method_name: str, device: 
         train_labels=batches.labels,
         teacher=teacher.shapes(size) if teacher else None,
         student=student.shapes(size),
-        total_steps=PLENTY_OF_STEPS,
+        total_steps=batches.per_epoch * track.training.student_epochs,
         epochs=track.training.student_epochs,
         seed=0,
         device=device,
