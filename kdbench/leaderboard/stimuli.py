@@ -110,14 +110,28 @@ def caption_of(test_set: TestSet, natural: bool) -> str:
     )
 
 
+BY_NETWORKS = {
+    ("fcn-cut-out", None): "The object as it is, on plain grey: its surroundings are gone.",
+    ("vgg19-texture", "field"): "Only the surface is left: texture like the object's own, over the whole frame.",
+    ("vgg19-texture", "object"): "Texture like the object's own, laid over the object: its outline stays.",
+    ("vgg19-style", None): "The whole image in the style of one picture: shapes stay, surfaces are replaced.",
+}  # by rendering and place; silhouettes are silhouettes, whoever found the object
+
+
 def _captions(test_set: TestSet, natural: bool) -> Iterator[str]:
     parameters = test_set.parameters
+    made = (parameters.get("rendering"), parameters.get("place"))
+    if made in BY_NETWORKS:
+        yield BY_NETWORKS[made]
+        return
     match test_set.axis:
         case "clean":
             yield "The images as they are: shape and texture agree."
         case "shape" if natural:
             colours = "white on black" if parameters.get("foreground") == 255 else "black on white"
             yield f"Only the outline is left: the object as a silhouette, {colours}."
+            if parameters.get("fallback") == "disc":
+                yield "A disc stands in where no object was found."
         case "shape":
             yield "The same outline, filled with noise instead of its texture. Only the shape tells the class."
         case "texture" if natural:

@@ -1,0 +1,17 @@
+"""What the gallery says of a test set is what was done to it."""
+
+from kdbench.leaderboard.stimuli import caption_of
+from kdbench.spec import load_spec
+
+
+def test_sets_that_networks_make_are_told_from_those_that_are_quilted() -> None:
+    captions = {one.name: caption_of(one, natural=True) for one in load_spec().track("cifar10-224").test_sets}
+    assert "silhouette, black on white" in captions["shape-black"]
+    assert "disc stands in" in captions["shape-white-all"]
+    assert "grey" in captions["shape-cut-out"]
+    assert "whole frame" in captions["texture"]
+    assert "outline stays" in captions["texture-object"]
+    assert "style of one picture" in captions["stylized"]
+    assert "stitched" not in " ".join(captions.values())
+    quilted = next(one for one in load_spec().track("cifar10-32").test_sets if one.axis == "texture")
+    assert "stitched" in caption_of(quilted, natural=True)
