@@ -1,0 +1,250 @@
+"""Do the intervals, ranks and tests keep what they promise? `python benchmark/v1/validity/simulation.py`.
+
+Boards with known answers, scored by the functions that score real ones. Their seeds are correlated as those of runs
+are: a seed fixes training images and initial weights of all students and the independent one, teachers have streams of
+their own; and all networks answer the same test images, so that what is hard for one is hard for the others.
+
+Writes `simulation.csv` and the tables in `SIMULATION.md`. Minutes on one core, and the same numbers on every run.
+"""
+
+import argparse
+import csv
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kdbench.scoring.bootstrap import multi_bootstrap
+from kdbench.scoring.gap import Triangle, gap_closed, gap_number, transfer_index
+from kdbench.scoring.intervals import p_above_zero
+from kdbench.scoring.metrics import Floats
+from kdbench.scoring.ranking import Primary, holm, surely_better
+from kdbench.scoring.scores import Estimate, Score
+from kdbench.scoring.transfer import Contrast, transfer, transfer_errors, transfer_number
+from kdbench.spec import Scoring, load_spec
+
+HERE = Path(__file__).parent
+MARK = "<!-- What follows is written by simulation.py. -->"
+SEEDS = (3, 5, 10)
+TRUTHS = (0.0, 0.3, 0.8)
+EQUAL, SPREAD = (0.4,) * 7, (0.0, 0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
+RESAMPLES = 100
+
+PLANTED = np.array([-0.70, 0.75, 0.15, -0.50, 0.55])  # from one planted teacher to the other: 1.28
+NATURAL = np.array([0.14, -0.20, 0.08, -0.18, 0.12])  # from independent to a natural teacher: 0.34
+SEED_SHARED, SEED_OWN = 0.02, 0.02  # standard deviations of c over seeds: what students share, what they do not
+IMAGES_SHARED, IMAGES_OWN = 0.006, 0.006  # errors of c from the finite test sets, likewise
+
+Cell = str | int | float
+Table = list[dict[str, Cell]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One simulated number: what is shown of it, and what it is computed from."""
+
+    score: Score
+    number: Callable[..., Floats]
+    parts: tuple[Floats, ...]
+
+
+def networks(means: Sequence[Floats], teachers: int, seeds: int, random: np.random.Generator) -> list[Floats]:
+    """(K, axes, 1 + S) of the networks of one board, the last ones teachers: the data, then resamples of the images."""
+    axes = len(means[0])
+    shared = random.normal(0, SEED_SHARED, (seeds, axes, 1))
+    images = random.normal(0, IMAGES_SHARED, (axes, 1 + RESAMPLES))
+    found = []
+    for place, mean in enumerate(means):
+        own = random.normal(0, SEED_OWN, (seeds, axes, 1))
+        common = random.normal(0, SEED_SHARED, (seeds, axes, 1)) if place >= len(means) - teachers else shared
+        errors = images + random.normal(0, IMAGES_OWN, (axes, 1 + RESAMPLES))
+        errors[:, 1:] += errors[:, :1]  # resamples vary about the data, the data about the truth
+        found.append(mean[:, None] + common + own + errors)
+    return found
+
+
+def board(taus: Sequence[float], seeds: int, random: np.random.Generator) -> list[Contrast]:
+    """Methods that inherit these shares of their teachers' difference: the same seeds, images and teachers."""
+    means = [half * tau * PLANTED for tau in (*taus, 1.0) for half in (0.5, -0.5)]
+    profiles = networks(means, 2, seeds, random)
+    *students, teachers = (a - b for a, b in zip(profiles[::2], profiles[1::2], strict=True))
+    return [Contrast(one, teachers, images=1000) for one in students]
+
+
+def triangle(share: float, seeds: int, random: np.random.Generator) -> Triangle:
+    """A student that went `share` of the way from independent to a natural teacher."""
+    student, alone, teacher = networks((share * NATURAL, 0 * NATURAL, NATURAL), 1, seeds, random)
+    return Triangle(student, alone, teacher, images=10_000)
+
+
+def sample_tau(truth: float, seeds: int, random: np.random.Generator, scoring: Scoring) -> Sample:
+    (contrast,) = board((truth,), seeds, random)
+    return Sample(transfer(contrast, scoring), transfer_number, (contrast.students, contrast.teachers))
+
+
+def sample_index(truth: float, seeds: int, random: np.random.Generator, scoring: Scoring) -> Sample:
+    one = triangle(truth, seeds, random)
+    return Sample(transfer_index(one, scoring), transfer_number, (one.movement.students, one.movement.teachers))
+
+
+def sample_gap(truth: float, seeds: int, random: np.random.Generator, scoring: Scoring) -> Sample:
+    one = triangle(truth, seeds, random)
+    return Sample(gap_closed(one, scoring), gap_number, one.parts)
+
+
+SAMPLERS: Mapping[str, Callable[[float, int, np.random.Generator, Scoring], Sample]] = {
+    "tau": sample_tau,
+    "TI": sample_index,
+    "G": sample_gap,
+}
+
+
+def true_value(name: str, share: float) -> float:
+    """What a number is for a student that went `share` of the way."""
+    return 1 - (1 - share) ** 2 if name == "G" else share
+
+
+def random_of(*name: object) -> np.random.Generator:
+    """The random numbers of one case, whatever else is run."""
+    return np.random.default_rng([ord(letter) for letter in "/".join(map(str, name))])
+
+
+def coverage(name: str, share: float, seeds: int, repetitions: int, scoring: Scoring) -> dict[str, Cell]:
+    """How often the interval that is shown holds the truth; a tenth of the boards for the multi-bootstrap's."""
+    random, truth = random_of("coverage", name, share, seeds), true_value(name, share)
+    samples = [SAMPLERS[name](share, seeds, random, scoring) for _ in range(repetitions)]
+    shown = [one.score for one in samples if isinstance(one.score, Estimate)]
+    checks = [multi_bootstrap(one.number, one.parts, scoring.confidence) for one in samples[::10]]
+    return {
+        "number": name,
+        "truth": round(truth, 4),
+        "seeds": seeds,
+        "coverage": float(np.mean([one.low <= truth <= one.high for one in shown])),
+        "multi-bootstrap": float(np.mean([check[0] <= truth <= check[1] for check in checks if check])),
+        "bias": float(np.mean([one.value for one in shown]) - truth),
+        "half-width": float(np.mean([one.high - one.low for one in shown]) / 2),
+        "undefined": 1 - len(shown) / repetitions,
+    }
+
+
+def null_bias(name: str, seeds: int, repetitions: int) -> dict[str, Cell]:
+    """Mean of a number that should be 0, corrected for noise over seeds and not, with noisy seeds and a close teacher.
+
+    The student of a natural teacher is a second independent one; students of planted teachers are alike.
+    """
+    random, gap = random_of("null", name, seeds), NATURAL[:, None] / 2
+    student, alone, teacher = random.normal(0, 0.03, (3, seeds, len(gap), repetitions))
+    parts: tuple[Floats, ...] = (student, alone, teacher + gap)
+    number: Callable[..., Floats] = gap_number
+    if name != "G":
+        number = transfer_number
+        parts = (student - alone, teacher + gap - alone) if name == "TI" else (student - alone, teacher + gap)
+    corrected, plain = number(*parts), number(*(part.mean(axis=0, keepdims=True) for part in parts))
+    return {
+        "number": name,
+        "seeds": seeds,
+        "mean": float(np.nanmean(corrected)) if seeds > 1 else float("nan"),
+        "mean uncorrected": float(np.nanmean(plain)),
+    }
+
+
+def ranks(taus: Sequence[float], seeds: int, repetitions: int, scoring: Scoring) -> dict[str, Cell]:
+    """How often equal methods are told apart, unequal ones are, and a method without transfer gets the badge."""
+    random = random_of("ranks", *taus, seeds)
+    shares = np.array(taus)
+    equal = (shares[:, None] == shares) & ~np.eye(len(taus), dtype=bool)
+    wrong, wrong_bare, right, badges = [], [], [], []
+    for _ in range(repetitions):
+        contrasts = board(taus, seeds, random)
+        better = surely_better([_primary(one, seeds) for one in contrasts], scoring.confidence)
+        bare = surely_better([_primary(_without_images(one), seeds) for one in contrasts], scoring.confidence)
+        wrong.append(bool(better[equal].any()))
+        wrong_bare.append(bool(bare[equal].any()))
+        right.append(float(better[shares[:, None] > shares].mean()) if len(set(taus)) > 1 else float("nan"))
+        p_values = np.array(holm([p_above_zero(*transfer_errors(one)) for one in contrasts]))
+        badges.append(bool((p_values[shares == 0] <= 1 - scoring.confidence).any()))
+    return {
+        "true tau": " ".join(f"{tau:g}" for tau in taus),
+        "seeds": seeds,
+        "equals told apart": float(np.mean(wrong)),
+        "the same, image error left out": float(np.mean(wrong_bare)),
+        "unequal pairs told apart": float(np.mean(right)),
+        "wrong badge": float(np.mean(badges)) if 0 in taus else float("nan"),
+    }
+
+
+def _primary(contrast: Contrast, seeds: int) -> Primary:
+    return Primary(tuple(range(seeds)), (contrast.students, contrast.teachers), transfer_number)
+
+
+def _without_images(contrast: Contrast) -> Contrast:
+    students, teachers = (np.repeat(part[..., :1], 3, axis=-1) for part in (contrast.students, contrast.teachers))
+    return Contrast(students, teachers, contrast.images)
+
+
+def simulate(repetitions: int, scoring: Scoring) -> dict[str, Table]:
+    """All tables."""
+    return {
+        "coverage": [
+            coverage(name, share, seeds, repetitions, scoring)
+            for name in SAMPLERS
+            for share in TRUTHS
+            for seeds in SEEDS
+        ],
+        "null": [null_bias(name, seeds, 20 * repetitions) for name in SAMPLERS for seeds in (1, *SEEDS)],
+        "ranks": [ranks(taus, seeds, repetitions, scoring) for taus in (EQUAL, SPREAD) for seeds in (5, 10)],
+    }
+
+
+HEADINGS = {
+    "coverage": "How often a 95 % interval holds the truth",
+    "null": "Numbers that should be 0, with noisy seeds (.03) and a teacher at a distance of .17",
+    "ranks": "Seven methods: who is told apart, and who gets the badge",
+}
+
+
+def as_text(tables: Mapping[str, Table]) -> str:
+    """The tables as Markdown."""
+    parts = []
+    for name, rows in tables.items():
+        columns = list(rows[0])
+        lines = [" | ".join(_cell(row[column]) for column in columns) for row in rows]
+        head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
+        parts.append(f"## {HEADINGS[name]}\n\n{head}\n" + "\n".join(f"| {line} |" for line in lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(value: Cell) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.3f}"
+    return str(value)
+
+
+def write(tables: Mapping[str, Table]) -> None:
+    """`simulation.csv`, a line a number; and what stands below the mark in `SIMULATION.md`."""
+    with (HERE / "simulation.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("table", "case", "quantity", "value"))
+        for name, rows in tables.items():
+            for row in rows:
+                keys = [key for key in row if not isinstance(row[key], float) or key == "truth"]
+                case = ", ".join(f"{key} {row[key]}" for key in keys)
+                writer.writerows((name, case, key, _cell(row[key])) for key in row if key not in keys)
+    page = HERE / "SIMULATION.md"
+    text = page.read_text().split(MARK)[0] if page.exists() else "# Simulation of the scoring protocol\n\n"
+    page.write_text(f"{text}{MARK}\n\n{as_text(tables)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=int, default=2000)
+    arguments = parser.parse_args()
+    started = time.process_time()
+    write(simulate(arguments.repetitions, load_spec().scoring))
+    print(f"done in {time.process_time() - started:.0f} s of one core")
+
+
+if __name__ == "__main__":
+    main()
