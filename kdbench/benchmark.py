@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
+from kdbench.checks import check_backbones, check_names
 from kdbench.errors import InputError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, existing_record, is_complete
 from kdbench.jobs.forecast import Forecast, earlier_seconds, roughly
@@ -96,6 +97,8 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     device = choose_device(asked.device)
     directions = _directions(asked.directions, track.directions)
     submissions = _submissions(asked.methods, _parse_configs(asked.configs))
+    check_names(submissions)
+    check_backbones(track)
     if not asked.methods:  # all that there are means all that fit; one that is named and does not is refused
         submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
     if asked.controls:

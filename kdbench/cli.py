@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from kdbench.data_commands import app as data_app
-from kdbench.errors import KdbenchError
+from kdbench.errors import KdbenchError, in_a_sentence
 from kdbench.options import (
     DataRootOption,
     DeviceOption,
@@ -24,6 +24,7 @@ from kdbench.options import (
     WeightsOption,
     WorkersOption,
     YesOption,
+    check_can_write,
     check_device,
     make_console,
     takes,
@@ -99,6 +100,7 @@ def run(options: RunOptions) -> None:
 
     check_device(options.device)
     use_weights_of(options.weights_dir)
+    check_can_write(options.site, "--site")
     os.environ["KDBENCH_COMMAND"] = "kdbench " + " ".join(sys.argv[1:])
     same = {one.name: getattr(options, one.name) for one in fields(Asked)}
     lists = {
@@ -124,11 +126,13 @@ def score(
     spec: SpecOption = None,
 ) -> None:
     """Compute scores.json from the records, and print the boards."""
+    from kdbench.publish import recorded
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
     from kdbench.scoring.terminal import print_boards
     from kdbench.spec import load_spec
 
+    recorded(results)
     scores = score_records(results, load_spec(spec))
     write_scores(scores, results / "scores.json")
     print_boards(scores, make_console())
@@ -141,6 +145,7 @@ def leaderboard(
     spec: SpecOption = None,
 ) -> None:
     """Score the records and render the static page."""
+    check_can_write(site, "--site")
     _score_and_render(out, spec, site)
 
 
@@ -196,6 +201,7 @@ def timing(
     from kdbench.timing import run_timing
 
     check_device(device)
+    check_can_write(out.parent, "--out")
     run_timing(out, methods=_listed(methods), tracks=_listed(tracks), device=device)
 
 
@@ -228,8 +234,13 @@ def main() -> None:
     mend."""
     try:
         app()
-    except KdbenchError as error:
+    except Exception as error:
         if os.environ.get("KDBENCH_DEBUG"):
             raise
-        typer.echo(f"kdbench: error: {error}", err=True)
-        sys.exit(error.exit_code)
+        if isinstance(error, KdbenchError):
+            typer.echo(f"kdbench: error: {error}", err=True)
+            sys.exit(error.exit_code)
+        typer.echo(
+            f"kdbench: error: unexpected {in_a_sentence(error)}; with `kdbench --debug ...` it says where", err=True
+        )
+        sys.exit(1)

@@ -17,6 +17,7 @@ from kdbench.options import (
     WeightsOption,
     WorkersOption,
     YesOption,
+    check_can_write,
     check_device,
     make_console,
     takes,
@@ -102,6 +103,7 @@ def data_show(options: ShowOptions) -> None:
     """Write a contact sheet: the same images under every manipulation."""
     from kdbench.testsets.contact_sheet import contact_sheet
 
+    check_can_write(options.to.parent, "--to")
     track, _, arrays = _open(options)
     contact_sheet(arrays, options.to, track.data)
     typer.echo(f"wrote {options.to}")
@@ -143,10 +145,11 @@ def data_export(options: ExportOptions) -> None:
     """Write a track's built test sets into one archive, for others to import."""
     from kdbench.resources import cache_folder
     from kdbench.testsets.archive import export_test_sets
+    from kdbench.testsets.build import arrays_of
     from kdbench.testsets.frozen import source_kind
 
-    from kdbench.testsets.build import arrays_of
     _refuse_limits(options)
+    check_can_write(options.to.parent, "--to")
     track, source, _ = _open(options)
     arrays = arrays_of(options.track, track, cache_folder(), source=source, limit=None)
     contents = export_test_sets(arrays, source_kind(source), options.to, diagnostics=options.diagnostics)
@@ -186,6 +189,7 @@ def data_freeze(options: FreezeOptions) -> None:
     from kdbench.testsets.frozen import proposal_heading, write_proposal
 
     _refuse_limits(options)
+    check_can_write(options.to.parent, "--to")
     track, source, arrays = _open(options)
     rows = write_proposal(options.to, options.track, track, arrays, source)
     typer.echo(proposal_heading(rows))

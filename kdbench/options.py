@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import signature
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
@@ -56,6 +57,16 @@ def make_console() -> "Console":
     from rich.console import Console
 
     return Console(soft_wrap=True)
+
+
+def check_can_write(folder: Path, option: str) -> None:
+    """Makes a folder for what a command writes at its end; InputError if nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".writable."):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}; choose another with {option}") from error
 
 
 def check_device(device: str) -> None:

@@ -19,6 +19,14 @@ from kdbench.testsets.contact_sheet import gallery
 SCORES, GALLERY, TIMING = "scores.json", "gallery.npz", "timing.json"
 
 
+def recorded(results: Path) -> list[Path]:
+    """Folders of the records below `results`; InputError if there are none."""
+    folders = find_records(results)
+    if not folders:
+        raise InputError(f"there are no records in {results}; `kdbench run` makes some, or name another folder")
+    return folders
+
+
 def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[Path, Scores]:
     """Scores all records below `results`, writes `scores.json` there, and renders the page.
 
@@ -29,9 +37,7 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
         InputError: there are no records.
         RecordError: a record cannot be read, or a file cannot be written.
     """
-    folders = find_records(results)
-    if not folders:
-        raise InputError(f"there are no records in {results}; 'kdbench run' makes some, --out names another folder")
+    folders = recorded(results)
     spec = load_spec(spec_path)
     scores = score(results, spec)
     write_scores(scores, results / SCORES)

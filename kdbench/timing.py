@@ -14,6 +14,7 @@ from typing import Any
 from kdbench.errors import InputError, KdbenchError
 from kdbench.records import atomic_file
 from kdbench.resources import shipped
+from kdbench.spec import load_spec
 
 SUITE = ("benchmark", "timing")
 INDEPENDENT = "independent"
@@ -78,6 +79,7 @@ def run_timing(
 
     if find_spec("pytest_benchmark") is None:
         raise InputError("kdbench timing needs pytest-benchmark; install it with: pip install 'kdbench[dev]'")
+    _check(methods, tracks)
     say("Timing a training step of each method (a minute or two; best on an idle machine)")
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder) / "timing.json"
@@ -94,6 +96,16 @@ def run_timing(
     if failed:
         raise KdbenchError(f"{len(failed)} steps failed; first: {failed[0].split('::')[-1]}")
     return times
+
+
+def _check(methods: Sequence[str], tracks: Sequence[str]) -> None:
+    """InputError for a method or a track that there is not."""
+    from kdbench.submissions import load_submission
+
+    for method in methods:
+        load_submission(method)
+    for track in tracks:
+        load_spec().track(track)
 
 
 def _without_host_name(measured: bytes) -> bytes:

@@ -174,7 +174,8 @@ def _read_parquet(root: Path, split: Split) -> Part:
             labels.append(np.asarray(table.column("label").to_pylist(), dtype=np.int64))
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
-                f"{path} cannot be read as CIFAR-10 parquet (columns img.bytes and label): {error}; fetch it again"
+                f"{path} cannot be read as CIFAR-10 parquet (columns img.bytes and label): "
+                f"{str(error).splitlines()[0]}; fetch it again"
             ) from error
         if names is not None and names != CLASSES:
             raise DataError(f"{path} names its classes {', '.join(names)}; expected {', '.join(CLASSES)} in this order")

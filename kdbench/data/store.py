@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdbench.errors import DataError
+from kdbench.errors import DataError, RecordError
 from kdbench.records import atomic_file
 
 MANIFEST = "manifest.json"
@@ -38,11 +38,8 @@ def write_entry(folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, Ar
         facts: what is worth knowing about them (counts, coverage), as JSON values.
 
     Raises:
-        RecordError: the folder cannot be written or the disk is full; nothing that loads is left.
+        DataError: the folder cannot be written or the disk is full; nothing that loads is left.
     """
-    for name, array in arrays.items():
-        with atomic_file(folder / f"{name}.npy") as file:
-            np.save(file, array, allow_pickle=False)
     manifest = {
         "recipe": dict(recipe),
         "facts": dict(facts),
@@ -51,8 +48,18 @@ def write_entry(folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, Ar
             for name, array in arrays.items()
         },
     }
-    with atomic_file(folder / MANIFEST) as file:
-        file.write(json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+    try:
+        for name, array in arrays.items():
+            with atomic_file(folder / f"{name}.npy") as file:
+                np.save(file, array, allow_pickle=False)
+        with atomic_file(folder / MANIFEST) as file:
+            file.write(json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
+    except RecordError as error:
+        reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
+        raise DataError(
+            f"built arrays cannot be written into {folder}: {reason}; free space, or set the environment variable "
+            "KDBENCH_CACHE to another folder"
+        ) from error
 
 
 def has_entry(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from kdbench.data.cifar10 import CLASSES, read_cifar10
 from kdbench.errors import DataError
@@ -103,6 +104,15 @@ def test_too_few_rows_are_called_truncated(tmp_path: Path) -> None:
     images = [copies.png(one) for one in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", images[:7], list(range(7)))
     assert "7 test images, expected 10" in refused(tmp_path)
+
+
+def test_parquet_files_with_other_columns_are_refused_in_one_line(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    path = tmp_path / "test-00000-of-00001.parquet"
+    parquet.write_table(parquet.read_table(path).rename_columns(["image", "label"]), path)
+    message = refused(tmp_path)
+    assert "columns img.bytes and label" in message
+    assert "\n" not in message
 
 
 def test_a_cut_parquet_file_is_refused(tmp_path: Path) -> None:

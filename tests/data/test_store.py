@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kdbench.data.store import array_sha256, has_entry, read_entry, write_entry
-from kdbench.errors import DataError, RecordError
+from kdbench.errors import DataError
 
 ARRAYS: dict[str, NDArray[Any]] = {
     "images": np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3),
@@ -99,7 +99,7 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(RecordError, match="No space left on device"):
+    with pytest.raises(DataError, match=r"No space left on device; free space, or set .* KDBENCH_CACHE"):
         write_entry(tmp_path, RECIPE, ARRAYS, {})
     assert list(tmp_path.iterdir()) == []
 
