@@ -2,6 +2,7 @@
 them."""
 
 import os
+import signal
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -163,6 +164,7 @@ def ui(
     """Start MLflow's web page on the mirrored records."""
     from kdbench.tracking import serve
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server too, as Ctrl-C does
     serve(out, port)
 
 
