@@ -1,6 +1,6 @@
 """The project's commands. `nox -s benchmark` and `nox -s tests` are the two to know; `nox --list` shows all.
 
-PyTorch is big, so every session uses one environment, `.venv`, that is built on the first call and again only when
+PyTorch is big, so every session but `numpy` uses one environment, `.venv`, built on the first call and again only when
 pyproject.toml changes. Its stamp, the digest of that file, is written last; an install that was interrupted is redone.
 """
 

@@ -153,6 +153,9 @@ def leaderboard(
 @app.command(epilog="Example: kdbench track --out runs")
 def track(out: OutOption = DEFAULT_OUT) -> None:
     """Mirror the records into MLflow; twice is the same as once."""
+    from kdbench.publish import recorded
+
+    recorded(out)
     _mirror(out)
 
 

@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.command_line import Command, command_in_process
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
 settings.load_profile("repeatable")
 torch.set_num_threads(1)
@@ -13,6 +15,12 @@ torch.set_num_threads(1)
 def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_URI", "KDBENCH_DEBUG", "KDBENCH_COMMAND"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def kdbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command line in this process."""
+    return command_in_process(monkeypatch, capsys)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,8 +4,6 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,49 +13,10 @@ from kdbench.benchmark import sole_user
 from kdbench.cli import app, main
 from kdbench.data_commands import app as data_app
 from kdbench.resources import shipped
+from tests.command_line import Command, assert_refused
 
 COMMANDS = ["", *(one.name or one.callback.__name__ for one in app.registered_commands if one.callback)]
 DATA_COMMANDS = ["data", *(f"data {one.name}" for one in data_app.registered_commands)]
-
-
-@dataclass(frozen=True)
-class Said:
-    """How a command ended, and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Command = Callable[..., Said]
-
-
-@pytest.fixture
-def kdbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command line in this process, which has imported everything already."""
-    monkeypatch.setenv("KDBENCH_COMMAND", "kdbench")
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str, cwd: Path | None = None) -> Said:
-        monkeypatch.setattr(sys, "argv", ["kdbench", *arguments])
-        monkeypatch.chdir(cwd or Path.cwd())
-        code: object = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code
-        said = capsys.readouterr()
-        return Said(int(str(code or 0)), said.out, said.err)
-
-    return run
-
-
-def assert_refused(result: Said, *words: str) -> None:
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    assert len(result.stderr.strip().splitlines()) <= 4
-    for word in words:
-        assert word in result.stderr
 
 
 def test_help_takes_less_than_a_second_of_a_processor() -> None:
@@ -197,8 +156,12 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_scoring_a_folder_without_records_says_what_to_do(kdbench: Command, tmp_path: Path) -> None:
-    assert_refused(kdbench("score", str(tmp_path / "nothing")), "no records", "kdbench run")
+@pytest.mark.parametrize("command", [("score",), ("track", "--out"), ("leaderboard", "--out")])
+def test_a_folder_without_records_is_refused_and_not_made(
+    command: tuple[str, ...], kdbench: Command, tmp_path: Path
+) -> None:
+    said = kdbench(*command, str(tmp_path / "nothing"), cwd=tmp_path)
+    assert_refused(said, "no records", "kdbench run")
     assert not (tmp_path / "nothing").exists()
 
 
@@ -239,10 +202,6 @@ def test_a_second_command_in_one_results_folder_is_refused(kdbench: Command, tmp
         assert_refused(kdbench("run", "--out", str(tmp_path)), "another kdbench run", "--out")
     with sole_user(tmp_path):  # free again
         pass
-
-
-def test_rendering_without_records_says_what_to_do(kdbench: Command, tmp_path: Path) -> None:
-    assert_refused(kdbench("leaderboard", "--out", str(tmp_path)), "no records", "kdbench run")
 
 
 def test_methods_are_listed(kdbench: Command) -> None:

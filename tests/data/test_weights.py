@@ -26,7 +26,7 @@ from kdbench.data.weights import (
 from kdbench.errors import DataError
 from kdbench.spec import BackboneSpec, Track, load_spec
 from kdbench.training.networks import check_weights, new_backbone
-from tests.test_cli import assert_refused, kdbench
+from tests.command_line import Command, assert_refused
 
 PAPER = load_spec().track("cifar10-224")
 SMALL_CNN = BackboneSpec(
@@ -211,7 +211,7 @@ def test_an_architecture_without_pretrained_weights_is_refused() -> None:
             backbone_file(SMALL_CNN.model_copy(update={"architecture": name}))
 
 
-def test_what_a_track_needs_is_listed_with_sizes_and_digests(tmp_path: Path) -> None:
+def test_what_a_track_needs_is_listed_with_sizes_and_digests(kdbench: Command, tmp_path: Path) -> None:
     result = kdbench("data", "weights", "--no-fetch", "--weights-dir", str(tmp_path))
     assert result.returncode == 0
     for file in needed_weights(PAPER):
@@ -221,7 +221,7 @@ def test_what_a_track_needs_is_listed_with_sizes_and_digests(tmp_path: Path) -> 
     assert "dcbb9e9d..." in result.stdout
 
 
-def test_a_file_in_the_folder_that_is_not_the_weights_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_the_folder_that_is_not_the_weights_is_refused(kdbench: Command, tmp_path: Path) -> None:
     path = tmp_path / backbone_file(PAPER.backbones.cnn).name
     path.write_bytes(b"half")
     result = kdbench("data", "weights", "--weights-dir", str(tmp_path))
