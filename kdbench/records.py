@@ -105,6 +105,14 @@ class Snapshot(_Frozen):
     test: dict[str, SetResult]
 
 
+LIKENESS = ("cka", "occlusion_correlation", "occlusion_correlation_off_centre", "occlusion_undefined")
+
+
+def beside(name: str, bias: TeacherBias) -> str:
+    """What `Record.scalars` calls a number of a student beside the teacher of a bias: `cka_to_shape`."""
+    return f"{name}_to_{bias}"
+
+
 class Record(_Frozen):
     """Everything that is kept of one run.
 
@@ -121,7 +129,8 @@ class Record(_Frozen):
             `seconds`, ...).
         control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
             `teacher_bias` of a random teacher and of its students says whose place it takes.
-        scalars: numbers of the whole run, by the names that `kdbench.similarity` documents.
+        scalars: numbers of a student beside each teacher of its seed, by `beside` of the names that
+            `kdbench.similarity` documents.
         snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
     """
 

@@ -1,6 +1,8 @@
-"""How alike a student and its teacher are beyond their answers. Only trusted code runs here.
+"""How alike a student and a teacher are beyond their answers. Only trusted code runs here.
 
-The numbers in `Record.scalars`, of students that have a teacher; one that cannot be computed is left out:
+The numbers in `Record.scalars`, of every student beside each teacher of its seed, whichever taught it, so that those of
+an independent student can be subtracted. Their names there end in the teacher's bias (`kdbench.records.beside`); one
+that cannot be computed is left out:
 
 - `cka`: debiased linear CKA of the pooled features on all clean images; about 0 if unrelated, 1 if equal up to a
   rotation and a scale.
@@ -116,36 +118,35 @@ def _with_a_square_covered(batch: Tensor) -> Iterator[Tensor]:
 def first_occlusion_maps(network: Backbone, clean: TestArrays, data: Data, device: torch.device) -> Floats:
     """`occlusion_maps` of the first 500 clean images, the same number of each class to within one."""
     rows = balanced_subset(clean.targets.astype(np.int64), min(OCCLUSION_IMAGES, len(clean)))
-    return occlusion_maps(network, clean.images[rows], clean.targets[rows], data, device)
+    return occlusion_maps(network, clean.images[rows], data, device)
 
 
 @torch.inference_mode()
-def occlusion_maps(
-    network: Backbone, images: NDArray[np.uint8], targets: NDArray[np.int16], data: Data, device: torch.device
-) -> Floats:
-    """How much each square of an image matters: the fall of log p(target) when the mean colour covers the square.
+def occlusion_maps(network: Backbone, images: NDArray[np.uint8], data: Data, device: torch.device) -> Floats:
+    """How much each square of an image matters to the network's answer, right or wrong.
+
+    The fall of log p, when the mean colour covers the square, of the class that is predicted without it.
 
     Source: Zeiler & Fergus (2014), arXiv:1311.2901, section 4.2; squares on the ViT's lattice, side by side.
 
     Args:
         network: in evaluation mode.
         images: (n, H, H, 3) uint8; networks see them at a size in `OCCLUDER`.
-        targets: (n,) the classes to watch.
         data: normalisation of the track, and the mean colour.
         device: where to compute.
 
     Returns:
         (n, K * K) nats, row by row, K squares a side.
     """
-    falls, start = [], 0
+    falls = []
     for batch in image_batches(images, data, network, device):
-        watched = torch.from_numpy(targets[start : start + len(batch)].astype(np.int64)).to(device)[:, None]
-        start += len(batch)
-        log_p = [
-            F.log_softmax(network(covered).logits.double(), dim=1).gather(1, watched)
-            for covered in (batch, *_with_a_square_covered(batch))
+        whole = F.log_softmax(network(batch).logits.double(), dim=1)
+        log_p, predicted = whole.max(dim=1, keepdim=True)
+        covered = [
+            F.log_softmax(network(one).logits.double(), dim=1).gather(1, predicted)
+            for one in _with_a_square_covered(batch)
         ]
-        falls.append((log_p[0] - torch.cat(log_p[1:], dim=1)).cpu())
+        falls.append((log_p - torch.cat(covered, dim=1)).cpu())
     return torch.cat(falls).numpy()
 
 

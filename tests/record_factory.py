@@ -137,7 +137,7 @@ def write_matrix(
         skip: test sets that are left out of all predictions.
         controls: control arms beside the methods: `random-teacher`, with untrained teachers of its own, or any name of
             one without a teacher. Their students are like independent.
-        scalars: of every student that has a teacher.
+        scalars: of every student.
 
     Returns:
         Folders of the records written, teachers first.
@@ -260,7 +260,7 @@ def _write(
         environment=matrix.environment,
         test={name: _result(one, matrix.track.data.num_classes) for name, one in predictions.items()},
         control=method in (*matrix.controls, "untrained"),
-        scalars=dict(matrix.scalars) if direction and bias and status == "ok" else {},
+        scalars=dict(matrix.scalars) if direction and status == "ok" else {},
         **_costs(matrix.track, family, method, distilled=bias is not None and direction is not None, seed=seed),
     )
     folder = record_folder(matrix.results, matrix.track_name, record.run_id, record.digests.testsets)

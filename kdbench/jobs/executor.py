@@ -37,6 +37,7 @@ class Setting:
         return Places(
             folder=self.folder(run),
             teacher=self.folder(run.teacher) if run.teacher else None,
+            beside={one.teacher_bias: self.folder(one) for one in run.beside if one.teacher_bias},
             cache=self.cache,
             data_root=self.data_root,
             limit_test=self.limit_test,
@@ -119,7 +120,8 @@ class LocalExecutor:
         for run in list(waiting.values()):
             if len(self._active) >= self._workers:
                 return
-            if run.teacher and (run.teacher.run_id in waiting or run.teacher.run_id in self._active):
+            needed = run.beside if run.teacher is None else (run.teacher, *run.beside)
+            if any(one.run_id in waiting or one.run_id in self._active for one in needed):
                 continue
             del waiting[run.run_id]
             self._start(replace(_first_job(run, setting), gpu=self._idlest_gpu()), watcher)

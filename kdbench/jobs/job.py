@@ -1,5 +1,6 @@
 """A job: what one child process is asked to do. Light to import, so that the launching process stays light."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Literal
 
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import Status
+from kdbench.spec import TeacherBias
 
 CANNOT_WRITE = 74  # exit code of a job whose folder cannot be written (EX_IOERR); says nothing about the run itself
 
@@ -18,6 +20,7 @@ class Places:
     Attributes:
         folder: of this run's record.
         teacher: of the teacher's record; None for runs without one.
+        beside: of the records of the teachers that the network is compared with, by their bias.
         cache: of built test arrays.
         data_root: of CIFAR-10; None downloads it.
         limit_test, diagnostics: which test sets were built.
@@ -25,6 +28,7 @@ class Places:
 
     folder: Path
     teacher: Path | None
+    beside: Mapping[TeacherBias, Path]
     cache: Path
     data_root: Path | None = None
     limit_test: int | None = None

@@ -56,6 +56,7 @@ class PlannedRun:
         run_id: digest of all that decides the weights.
         track: as it is run, overrides included.
         teacher: the run whose network teaches; None for teachers and for methods that use none.
+        beside: the trained teachers of the seed, which every student is compared with, whoever taught it.
         device: "cpu" or "cuda".
         limit_train: images of the training set, None for all.
         unofficial: reasons why the record will not be official.
@@ -72,6 +73,7 @@ class PlannedRun:
     submission: Submission
     seed: int
     teacher: "PlannedRun | None"
+    beside: "tuple[PlannedRun, ...]"
     device: str
     limit_train: int | None = None
     unofficial: tuple[str, ...] = ()
@@ -155,13 +157,13 @@ def _one_direction(request: Request, direction: Direction, seed: int) -> Iterato
             arms = strangers = _teachers(request, submission.control.teacher, teacher_family, seed)
             yield from strangers
         for arm in arms:
-            yield _student(request, submission, direction, family, arm, seed)
+            yield _student(request, submission, direction, family, arm, teachers, seed)
 
 
 def _teachers(request: Request, submission: Submission, family: Family, seed: int) -> list[PlannedRun]:
     """One for each of the track's teacher biases."""
     return [
-        _planned(request, "teacher", submission, family, seed, direction=None, bias=bias, teacher=None)
+        _planned(request, "teacher", submission, family, seed, direction=None, bias=bias, teacher=None, beside=())
         for bias in request.track.teacher_biases
     ]
 
@@ -172,10 +174,20 @@ def _student(
     direction: Direction,
     family: Family,
     teacher: PlannedRun | None,
+    beside: Sequence[PlannedRun],
     seed: int,
 ) -> PlannedRun:
-    bias = teacher.teacher_bias if teacher else None
-    return _planned(request, "student", submission, family, seed, direction=direction, bias=bias, teacher=teacher)
+    return _planned(
+        request,
+        "student",
+        submission,
+        family,
+        seed,
+        direction=direction,
+        bias=teacher.teacher_bias if teacher else None,
+        teacher=teacher,
+        beside=tuple(beside),
+    )
 
 
 def _planned(
@@ -188,6 +200,7 @@ def _planned(
     direction: Direction | None,
     bias: TeacherBias | None,
     teacher: PlannedRun | None,
+    beside: tuple[PlannedRun, ...],
 ) -> PlannedRun:
     decides: dict[str, Any] = {
         "training": request.track.training_digest,
@@ -220,6 +233,7 @@ def _planned(
         submission=submission,
         seed=seed,
         teacher=teacher,
+        beside=beside,
         device=request.device,
         limit_train=request.limit_train,
         unofficial=request.unofficial,

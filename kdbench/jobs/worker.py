@@ -25,9 +25,9 @@ from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summ
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record, write_snapshots
+from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
 from kdbench.similarity import feature_similarity, first_occlusion_maps, map_similarity, read_maps, write_maps
-from kdbench.spec import Track
+from kdbench.spec import Track, families
 from kdbench.submissions import load_submission, parse_config
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
@@ -235,20 +235,25 @@ def _ask(
 
 
 def _scalars(job: Job, network: Backbone, test_sets: Mapping[str, TestArrays]) -> dict[str, float]:
-    """How alike network and teacher are; under --diagnostics by their occlusion maps, too, which are kept."""
+    """How alike the network and each teacher of its seed are, whichever taught it; a failed teacher is left out.
+
+    Under --diagnostics by their occlusion maps, too, which are kept.
+    """
     run, places, device = job.run, job.places, torch.device(job.run.device)
     clean, data = test_sets[run.track.primary_sets("clean")[0].name], run.track.data
     maps = first_occlusion_maps(network, clean, data, device) if places.diagnostics else None
     if maps is not None:
         write_maps(places.folder, maps)
-    if run.teacher is None or places.teacher is None:
-        return {}
-    teacher = load_network(run.track, run.teacher.family, places.teacher / WEIGHTS, device)
-    scalars = feature_similarity(network, teacher, clean, data, device)
-    if maps is not None:
-        kept = read_maps(places.teacher)
-        theirs = first_occlusion_maps(teacher, clean, data, device) if kept is None else kept
-        scalars.update(map_similarity(maps, theirs))
+    scalars: dict[str, float] = {}
+    for bias, folder in places.beside.items():
+        if run.direction is None or not (folder / WEIGHTS).exists():
+            continue
+        teacher = load_network(run.track, families(run.direction)[0], folder / WEIGHTS, device)
+        found = feature_similarity(network, teacher, clean, data, device)
+        if maps is not None:
+            kept = read_maps(folder)
+            found |= map_similarity(maps, first_occlusion_maps(teacher, clean, data, device) if kept is None else kept)
+        scalars |= {beside(name, bias): value for name, value in found.items()}
     return scalars
 
 

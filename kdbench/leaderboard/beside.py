@@ -77,12 +77,12 @@ def _columns(view: BoardView) -> Iterator[tuple[str, str, int, Pick]]:
         yield f"Same errors, {name}", "kappa with the teacher’s errors over independent’s", 1, _alike(name, "error")
     yield "Permutation κ", "same answer when tiles move", 1, _diagnosed(lambda d: d.permutation_kappa)
     yield "Calibration error", "15 bins, clean images", 1, _diagnosed(lambda d: d.calibration_error)
-    yield "CKA", "likeness of features to the teacher’s", 1, _diagnosed(lambda d: d.scalars.get("cka"))
+    yield "CKA", "likeness of features to the teacher’s over independent’s", 1, _gained("cka")
     yield (
         "Occlusion maps",
-        "rank correlation with the teacher’s, the centre partialled out",
+        "rank correlation with the teacher’s over independent’s, the centre partialled out",
         1,
-        _diagnosed(lambda d: d.scalars.get("occlusion_correlation_off_centre")),
+        _gained("occlusion_correlation_off_centre"),
     )
 
 
@@ -92,6 +92,10 @@ def _moved(pick: Callable[[Movement], Score | None]) -> Pick:
 
 def _diagnosed(pick: Callable[[Diagnostics], Score | None]) -> Pick:
     return lambda arm: pick(arm.diagnostics) if arm.diagnostics else None
+
+
+def _gained(name: str) -> Pick:
+    return _diagnosed(lambda diagnostics: diagnostics.scalar_gains.get(name))
 
 
 def _alike(name: str, kind: str) -> Pick:

@@ -1,7 +1,7 @@
 """Diagnostics of an arm: calibration, consistency under permutation, likeness to the teacher. None is ever ranked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -31,17 +31,20 @@ OfPair = Callable[[Answers, Answers], Found]
 
 @dataclass(frozen=True)
 class Party:
-    """The runs of one seed that a student is compared with, and the numbers that its record holds of the whole run.
+    """A network and the runs of its seed that it is compared with.
 
     Attributes:
         student: the network itself, whatever its role.
         alone, teacher: None where there is none.
+        likeness: numbers of features and occlusion maps beside the teacher's, by the names of `kdbench.similarity`.
+        likeness_alone: the same of the independent student beside the same teacher.
     """
 
     student: MeasuredRun
     alone: MeasuredRun | None = None
     teacher: MeasuredRun | None = None
-    scalars: Mapping[str, float] | None = None
+    likeness: Mapping[str, float] = field(default_factory=dict)
+    likeness_alone: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ class Diagnosis:
             **self._calibration(runs),
             **self._permutation(runs),
             likeness=self._likeness(parties),
-            scalars=self._scalars(parties),
+            scalars=self._scalars([party.likeness for party in parties], parties[0]),
+            scalar_gains=self._scalars([_gains(party) for party in parties], parties[0]),
             collapsed=tuple(name for name in self.manipulated_sets if self._collapsed(runs, name)),
         )
 
@@ -149,11 +153,10 @@ class Diagnosis:
         score = estimate_statistics(averages, layout.strata, layout.images, self.scoring)
         return score.model_copy(update={"low": max(score.low, least), "high": min(score.high, most)})
 
-    def _scalars(self, parties: Sequence[Party]) -> dict[str, Score]:
-        """Numbers of whole runs that every seed's record has."""
-        records = [party.scalars or {} for party in parties]
-        names = sorted(set.intersection(*(set(record) for record in records)))
-        return {name: self._scalar([record[name] for record in records], parties[0]) for name in names}
+    def _scalars(self, numbers: Sequence[Mapping[str, float]], party: Party) -> dict[str, Score]:
+        """Numbers of whole runs that every seed has."""
+        names = sorted(set.intersection(*(set(one) for one in numbers)))
+        return {name: self._scalar([one[name] for one in numbers], party) for name in names}
 
     def _scalar(self, values: Sequence[float], party: Party) -> Score:
         if len(values) < self.scoring.interval_seeds:
@@ -163,6 +166,12 @@ class Diagnosis:
     def _collapsed(self, runs: Sequence[MeasuredRun], name: str) -> bool:
         answers = [run.answers[name] for run in runs if name in run.answers]
         return any(has_collapsed(one, self.track.data.num_classes, self.scoring) for one in answers)
+
+
+def _gains(party: Party) -> dict[str, float]:
+    """The student's likeness less the independent's, where both are known; what counts images is no likeness."""
+    own, alone = party.likeness, party.likeness_alone
+    return {name: own[name] - alone[name] for name in own.keys() & alone.keys() if not name.endswith("_undefined")}
 
 
 def has_collapsed(answers: Answers, num_classes: int, scoring: Scoring) -> bool:

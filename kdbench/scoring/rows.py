@@ -143,9 +143,18 @@ def _arm(kind: Kind, bias: TeacherBias | None, runs: Sequence[Run], setting: Set
 
 def _parties(runs: Sequence[Run], setting: Setting, taught: bool) -> list[Party]:
     """The runs that went well, each with the networks it is compared with."""
-    alone, teachers = (good(setting.alone), setting.teachers_of(runs)) if taught else ({}, {})
+    if not taught:
+        return [Party(run.measured) for run in runs if run.measured is not None]
+    alone, teachers = good(setting.alone), setting.teachers_of(runs)
+    likeness_alone = {run.record.seed: setting.likeness(run.record, runs[0].record) for run in setting.alone}
     return [
-        Party(run.measured, alone.get(run.record.seed), teachers.get(run.record.seed), run.record.scalars)
+        Party(
+            run.measured,
+            alone.get(run.record.seed),
+            teachers.get(run.record.seed),
+            setting.likeness(run.record, runs[0].record),
+            likeness_alone.get(run.record.seed, {}),
+        )
         for run in runs
         if run.measured is not None
     ]

@@ -94,7 +94,8 @@ class Diagnostics(_Frozen):
         permutation_consistency, permutation_kappa: the same answer to an image and to its scrambled tiles, averaged
             over the grids; the kappa is beyond chance.
         likeness: to the teacher, by "clean" and "manipulated"; empty without a teacher.
-        scalars: numbers of whole runs, such as `cka`, by the names in the records.
+        scalars: likeness to the teacher of whole runs, such as `cka`, by the names of `kdbench.similarity`.
+        scalar_gains: the same less that of the independent student with this teacher.
         collapsed: manipulated sets on which the network gives nearly always the same few answers.
     """
 
@@ -105,6 +106,7 @@ class Diagnostics(_Frozen):
     permutation_kappa: Score
     likeness: dict[Literal["clean", "manipulated"], Likeness] = {}
     scalars: dict[str, Score] = {}
+    scalar_gains: dict[str, Score] = {}
     collapsed: tuple[str, ...] = ()
 
 

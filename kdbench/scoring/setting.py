@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from kdbench.records import Record
+from kdbench.records import LIKENESS, Record, beside
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.spec import BIAS_AXES, Axis, Direction, Scoring, TeacherBias, Track, families
 
@@ -77,12 +77,22 @@ class Setting:
         pairs = ((run.record.seed, self._teacher_of(run.record)) for run in students)
         return {seed: run.measured for seed, run in pairs if run is not None and run.measured is not None}
 
+    def likeness(self, record: Record, student: Record) -> dict[str, float]:
+        """A run's numbers beside the teacher that `student` is compared with, by their plain names."""
+        bias = self._bias_of(student)
+        names = {name: beside(name, bias) for name in LIKENESS} if bias else {}
+        return {name: record.scalars[key] for name, key in names.items() if key in record.scalars}
+
+    def _bias_of(self, student: Record) -> TeacherBias | None:
+        """Of the teacher that a student is compared with; None for one without a teacher where there are several."""
+        biases = self.track.teacher_biases
+        return student.teacher_bias or (biases[0] if len(biases) == 1 else None)
+
     def _teacher_of(self, record: Record) -> Run | None:
         """The teacher that a student had; of a control the one of its seed, which it did without."""
         if not record.control:
             return self.teachers.get(record.teacher_run_id or "")
-        biases = self.track.teacher_biases
-        bias = record.teacher_bias or (biases[0] if len(biases) == 1 else None)
+        bias = self._bias_of(record)
         return next((run for run in self.teachers.values() if self._stands(run.record, bias, record.seed)), None)
 
     def _stands(self, teacher: Record, bias: TeacherBias | None, seed: int) -> bool:

@@ -96,11 +96,12 @@ def test_logits_and_occlusion_maps_lie_beside_the_record(records: list[Record], 
             assert maps["maps"].shape == (TEST, 64)
 
 
-def test_students_alone_are_compared_with_their_teachers(records: list[Record]) -> None:
+def test_every_student_is_compared_with_both_trained_teachers_and_no_other_network_is(records: list[Record]) -> None:
     for record in records:
-        taught = record.teacher_run_id is not None
-        assert taught == (record.method in ("lm", "random-teacher"))
-        assert ("cka" in record.scalars) == ("occlusion_correlation" in record.scalars) == taught
+        compared = {name for name in record.scalars if name.startswith(("cka", "occlusion_correlation_to"))}
+        both = {f"{name}_to_{bias}" for name in ("cka", "occlusion_correlation") for bias in ("shape", "texture")}
+        assert compared == (both if record.role == "student" else set())
+        assert (record.teacher_run_id is not None) == (record.method in ("lm", "random-teacher"))
 
 
 def test_random_teachers_were_never_trained(records: list[Record], out: Path) -> None:

@@ -13,7 +13,7 @@ from tests.examples import a_record, store
 from tests.jobs.test_matrix import plan, submission
 
 STEPS = 100
-NOWHERE = Places(Path("folder"), None, Path("cache"))
+NOWHERE = Places(Path("folder"), None, {}, Path("cache"))
 
 
 def seconds_of(run: PlannedRun, *, slowness: float = 1.0) -> dict[str, float]:

@@ -159,7 +159,7 @@ def diagnostics(*, taught: bool = True, collapsed: tuple[str, ...] = ()) -> Diag
         permutation_consistency=estimate(0.5),
         permutation_kappa=estimate(0.45),
         likeness={"clean": alike, "manipulated": alike} if taught else {},
-        scalars={"cka": estimate(0.71).model_copy(update={"covers": "seeds"})} if taught else {},
+        scalar_gains={"cka": estimate(0.71).model_copy(update={"covers": "seeds"})} if taught else {},
         collapsed=collapsed,
     )
 

@@ -68,6 +68,18 @@ def test_a_board_has_its_teachers_its_independent_and_its_methods(tmp_path: Path
         ]
 
 
+def test_features_are_compared_with_the_students_own_teacher_less_what_independent_has_in_common(
+    tmp_path: Path,
+) -> None:
+    write_one_direction(tmp_path, seeds=range(3), scalars={"cka_to_shape": 0.6, "cka_to_texture": 0.4})
+    for arm, likeness in zip(lm(tmp_path).arms, (0.6, 0.4), strict=True):
+        assert arm.diagnostics is not None
+        found, gain = arm.diagnostics.scalars["cka"], arm.diagnostics.scalar_gains["cka"]
+        assert isinstance(found, Estimate)
+        assert isinstance(gain, Estimate)
+        assert (found.value, gain.value) == (likeness, 0.0)
+
+
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])
 def test_the_transfer_that_was_put_in_comes_out(tmp_path: Path, seeds: int) -> None:
     write_matrix(tmp_path, seeds=range(seeds), images=None, transfer=0.45, spread=0.005)

@@ -44,8 +44,8 @@ def diagnosed(*parties: Party) -> Diagnostics:
     return DIAGNOSIS.of(parties)
 
 
-def party(student: Predictions, alone: Predictions, teacher: Predictions, **scalars: float) -> Party:
-    return Party(measured(student), measured(alone), measured(teacher), scalars)
+def party(student: Predictions, alone: Predictions, teacher: Predictions, **likeness: float) -> Party:
+    return Party(measured(student), measured(alone), measured(teacher), likeness, {"cka": 0.2})
 
 
 def trio(seed: int) -> Party:
@@ -123,8 +123,14 @@ def test_numbers_of_whole_runs_need_three_seeds_and_are_there_only_if_every_reco
     assert estimated(three).value == pytest.approx(0.6)
     assert estimated(three).covers == "seeds"
     assert diagnosed(trio(0)).scalars["cka"] == Undefined(reason="needs 3 seeds, has 1")
-    bare = replace(trio(2), scalars={})
+    bare = replace(trio(2), likeness={})
     assert diagnosed(trio(0), trio(1), bare).scalars == {}
+
+
+def test_likeness_of_features_counts_over_that_of_the_independent_student() -> None:
+    found = diagnosed(trio(0), trio(1), trio(2))
+    assert estimated(found.scalar_gains["cka"]).value == pytest.approx(0.4)
+    assert diagnosed(*(replace(trio(seed), likeness_alone={}) for seed in range(3))).scalar_gains == {}
 
 
 def test_shares_stay_shares() -> None:
