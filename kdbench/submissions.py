@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import importlib.util
 import json
+import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -128,7 +129,7 @@ def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
         values: by field; strings from a command line, or JSON values from a record.
 
     Raises:
-        SubmissionError: a field that is unknown, of a wrong type, or refused by the `Config` itself.
+        SubmissionError: a field that is unknown, of a wrong type, not finite, or refused by the `Config` itself.
     """
     fields = [field.name for field in dataclasses.fields(method.Config)]
     unknown = [key for key in values if key not in fields]
@@ -137,9 +138,14 @@ def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
         raise SubmissionError(f"method {method.name!r} has no setting {unknown[0]!r}; allowed: {allowed}")
     adapter: TypeAdapter[Any] = TypeAdapter(method.Config)
     try:
-        return adapter.validate_python(dict(values))
+        config = adapter.validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
+    else:
+        for key, value in vars(config).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SubmissionError(f"setting {method.name}.{key} = {value}: must be a finite number")
+        return config
     setting = ".".join([method.name, *(str(part) for part in first["loc"])])
     seen = f" = {first['input']!r}" if first["loc"] else ""
     raise SubmissionError(f"setting {setting}{seen}: {first['msg'].removeprefix('Value error, ')}")

@@ -50,6 +50,7 @@ Pdd = Literal["mixed", "dkd", "binary", "literal_mse"]
 
 CLIP_HEAD_WIDTH = 64
 CLIP_POOL_WIDTH = 512
+SMALL_POOL_WIDTH = 128  # of teachers with fewer channels than that
 
 
 def softmax_divergence(student: Tensor, teacher: Tensor) -> Tensor:
@@ -188,7 +189,7 @@ class VisualLinguistic(Method):
     class Config:
         """The weights are the lg, lp, ll, ld and the PDD's alpha and beta of the equations above.
 
-        `pool_width` None is the number of the teacher's channels, at most CLIP's 512.
+        `pool_width` None is CLIP's 512 where the teacher has as many channels, else 128.
         """
 
         global_weight: float = 0.5
@@ -226,7 +227,7 @@ class VisualLinguistic(Method):
                 " averaged to it; choose a student with smaller patches"
             )
         self.grid = teacher[1:]
-        width = config.pool_width or min(teacher[0], CLIP_POOL_WIDTH)
+        width = config.pool_width or (CLIP_POOL_WIDTH if teacher[0] >= CLIP_POOL_WIDTH else SMALL_POOL_WIDTH)
         self.projection = nn.Conv2d(student[0], teacher[0], kernel_size=1, bias=False)
         self.student_pool = AttentionPool(teacher, width)
         self.teacher_pool = AttentionPool(teacher, width)

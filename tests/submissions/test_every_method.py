@@ -362,7 +362,7 @@ def settings() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "key"), settings())
-@pytest.mark.parametrize("value", ["nonsense", -1, float("nan")])
+@pytest.mark.parametrize("value", ["nonsense", -1, float("nan"), float("inf")])
 def test_a_setting_without_meaning_is_refused_in_a_sentence(name: str, key: str, value: Any) -> None:
     sentence = refusal(load_submission(name), {key: value})
     assert name in sentence

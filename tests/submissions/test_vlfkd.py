@@ -225,13 +225,15 @@ def shapes(family: Any, channels: int, side: int) -> Shapes:
     return Shapes(family, channels, feature_map, (feature_map,) * 4, None, 0)
 
 
-def a_method(student_grid: int = 4, teacher_grid: int = 2, steps: int = 40, **settings: Any) -> VisualLinguistic:
+def a_method(
+    student_grid: int = 4, teacher_grid: int = 2, teacher_channels: int = CHANNELS, steps: int = 40, **settings: Any
+) -> VisualLinguistic:
     torch.manual_seed(0)
     task = Task(
         num_classes=CLASSES,
         num_train=100,
         train_labels=torch.arange(100) % CLASSES,
-        teacher=shapes("cnn", CHANNELS, teacher_grid),
+        teacher=shapes("cnn", teacher_channels, teacher_grid),
         student=shapes("vit", WIDTH, student_grid),
         total_steps=3 * steps,
         epochs=3,
@@ -323,8 +325,9 @@ def test_the_projection_is_one_linear_map_of_the_student_without_bias() -> None:
     assert method.projection.bias is None
 
 
-def test_the_pool_is_as_wide_as_the_teacher_and_at_most_as_clips() -> None:
-    assert a_method().pool_classifier.in_features == CHANNELS
+def test_the_pool_is_as_wide_as_clips_where_the_teacher_has_the_channels_for_it() -> None:
+    assert a_method().pool_classifier.in_features == 128
+    assert a_method(teacher_channels=600).pool_classifier.in_features == 512
     assert a_method(pool_width=9).pool_classifier.in_features == 9
 
 
