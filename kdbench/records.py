@@ -105,7 +105,14 @@ class Snapshot(_Frozen):
     test: dict[str, SetResult]
 
 
-LIKENESS = ("cka", "occlusion_correlation", "occlusion_correlation_off_centre", "occlusion_undefined")
+OCCLUSION_UNDEFINED = "occlusion_undefined"
+LIKENESS = (
+    "cka",
+    "occlusion_correlation",
+    "occlusion_correlation_off_centre",
+    "occlusion_overlap",
+    OCCLUSION_UNDEFINED,
+)
 
 
 def beside(name: str, bias: TeacherBias) -> str:
@@ -132,6 +139,8 @@ class Record(_Frozen):
         scalars: numbers of a student beside each teacher of its seed, by `beside` of the names that
             `kdbench.similarity` documents.
         snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
+        numerics: `NUMERICS_VERSION` of the harness that trained it.
+        finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later counts.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -159,6 +168,8 @@ class Record(_Frozen):
     control: bool = False
     scalars: dict[str, float] = {}
     snapshots: tuple[Snapshot, ...] = ()
+    numerics: int
+    finished: str
 
     @property
     def official(self) -> bool:

@@ -9,10 +9,12 @@ that cannot be computed is left out:
 - `occlusion_correlation`: mean over images of the rank correlation of both networks' occlusion maps, -1 to 1.
 - `occlusion_correlation_off_centre`: the same, given how close each square is to the image's centre. Objects lie there,
   so that maps of unrelated networks agree as well.
+- `occlusion_overlap`: mean over images of the overlap (intersection over union) of the fifth of the squares that matter
+  most to each network.
 - `occlusion_undefined`: share of the images for which a map is constant, so that these have no correlation.
 
-The last three are diagnostics. All are in float32, whatever the track's precision. None is ever ranked: unrelated
-networks that learned the same task are alike, too.
+Those of the occlusion maps are diagnostics. All are in float32, whatever the track's precision. None is ever ranked:
+unrelated networks that learned the same task are alike, too.
 """
 
 from collections.abc import Iterator
@@ -28,13 +30,14 @@ from torch.nn import functional as F
 from kdbench.backbones import Backbone
 from kdbench.data.training_sets import balanced_subset
 from kdbench.evaluation import image_batches
-from kdbench.records import OCCLUSION, atomic_file
+from kdbench.records import OCCLUSION, OCCLUSION_UNDEFINED, atomic_file
 from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 
 Floats = NDArray[np.float64]
 
 OCCLUSION_IMAGES = 500
+TOP_SHARE = 0.2  # of a map's squares
 OCCLUDER = {32: 4, 224: 32}  # pixels a side, by image size: whole patches of the ViT
 
 
@@ -54,7 +57,8 @@ def map_similarity(student: Floats, teacher: Floats) -> dict[str, float]:
         {
             "occlusion_correlation": _mean(plain),
             "occlusion_correlation_off_centre": _mean(off_centre),
-            "occlusion_undefined": 1.0 - float(defined.mean()),
+            "occlusion_overlap": _mean(np.where(defined, top_overlaps(student, teacher), np.nan)),
+            OCCLUSION_UNDEFINED: 1.0 - float(defined.mean()),
         }
     )
 
@@ -179,6 +183,15 @@ def map_correlations(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     free = (1 - a**2) * (1 - b**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         return pair, np.where(free > 1e-12, (pair - a * b) / np.sqrt(free), np.nan)
+
+
+def top_overlaps(first: Floats, second: Floats) -> Floats:
+    """(n,) intersection over union of the fifth of the squares that each of two maps (n, K * K) puts highest."""
+    count = round(TOP_SHARE * first.shape[1])
+    tops = [np.argsort(-one, axis=1, kind="stable")[:, :count] for one in (first, second)]
+    shared = np.array([len(np.intersect1d(*rows)) for rows in zip(*tops, strict=True)])
+    overlaps: Floats = shared / (2 * count - shared)
+    return overlaps
 
 
 def closeness_to_centre(squares: int) -> Floats:

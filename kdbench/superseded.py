@@ -14,7 +14,7 @@ from pathlib import Path
 from kdbench.errors import SubmissionError
 from kdbench.jobs.matrix import Request, Submission, expand
 from kdbench.method_files import code_digest, list_submissions, submission_path
-from kdbench.records import RESULT, Record
+from kdbench.records import Record
 from kdbench.spec import Track
 
 Found = tuple[Path, Record]  # a record and its folder
@@ -106,11 +106,11 @@ def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[S
 
 def _earlier_of_a_seed(records: Iterable[Found]) -> list[Path]:
     """All but the latest written of the runs of the same row, code, teacher's bias and seed."""
-    same: dict[tuple[object, ...], list[Path]] = defaultdict(list)
+    same: dict[tuple[object, ...], list[Found]] = defaultdict(list)
     for folder, record in records:
-        same[*_row(record), record.digests.code, record.teacher_bias, record.seed].append(folder)
-    return [folder for folders in same.values() for folder in sorted(folders, key=_written)[:-1]]
+        same[*_row(record), record.digests.code, record.teacher_bias, record.seed].append((folder, record))
+    return [folder for found in same.values() for folder, _ in sorted(found, key=_written)[:-1]]
 
 
-def _written(folder: Path) -> tuple[int, str]:
-    return (folder / RESULT).stat().st_mtime_ns, folder.name
+def _written(found: Found) -> tuple[str, str]:
+    return found[1].finished, found[1].run_id

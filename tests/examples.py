@@ -50,6 +50,8 @@ def a_record(**changes: Any) -> Record:
         "environment": ENVIRONMENT,
         "peak_memory_bytes": 10**9,
         "curves": ({"train_accuracy": 0.4, "cross_entropy": 1.5}, {"train_accuracy": 0.8, "cross_entropy": 0.5}),
+        "numerics": 1,
+        "finished": "2026-01-01T00:00:00+00:00",
         "test": {name: SetResult(images=1000, macro_accuracy=value) for name, value in ACCURACIES.items()},
     }
     return Record(**(values | changes))

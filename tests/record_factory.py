@@ -261,6 +261,8 @@ def _write(
         test={name: _result(one, matrix.track.data.num_classes) for name, one in predictions.items()},
         control=method in (*matrix.controls, "untrained"),
         scalars=dict(matrix.scalars) if direction and status == "ok" else {},
+        numerics=1,
+        finished="2026-01-01T00:00:00+00:00",
         **_costs(matrix.track, family, method, distilled=bias is not None and direction is not None, seed=seed),
     )
     folder = record_folder(matrix.results, matrix.track_name, record.run_id, record.digests.testsets)

@@ -24,6 +24,7 @@ from kdbench.similarity import (
     occlusion_maps,
     pooled_features,
     read_maps,
+    top_overlaps,
     write_maps,
 )
 from kdbench.spec import load_spec
@@ -138,8 +139,20 @@ def test_a_network_is_like_itself_in_every_respect() -> None:
     maps = first_occlusion_maps(one, clean, TRACK.data, CPU)
     numbers = feature_similarity(one, one, clean, TRACK.data, CPU) | map_similarity(maps, maps)
     assert numbers == pytest.approx(
-        {"cka": 1, "occlusion_correlation": 1, "occlusion_correlation_off_centre": 1, "occlusion_undefined": 0}
+        {
+            "cka": 1,
+            "occlusion_correlation": 1,
+            "occlusion_correlation_off_centre": 1,
+            "occlusion_overlap": 1,
+            "occlusion_undefined": 0,
+        }
     )
+
+
+def test_maps_overlap_where_both_put_their_highest_fifth() -> None:
+    first, second = np.zeros((1, 10)), np.zeros((1, 10))
+    first[0, [0, 1]], second[0, [1, 2]] = 1, 1
+    assert top_overlaps(first, second).tolist() == [1 / 3]
 
 
 def test_numbers_that_cannot_be_computed_are_left_out() -> None:

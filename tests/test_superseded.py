@@ -1,6 +1,5 @@
 """Old records in a results folder: what the present code would make is scored, and nothing is mixed with it."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from kdbench.jobs import matrix
 from kdbench.jobs.matrix import PlannedRun, Request, Submission, expand
 from kdbench.method_files import code_digest, submission_path
-from kdbench.records import RESULT, Record
+from kdbench.records import Record
 from kdbench.spec import Direction, load_spec
 from kdbench.superseded import _TEACHER_CODE, OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
 from tests.examples import DIGESTS, a_record, store
@@ -49,11 +48,9 @@ def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **chan
     """Records of these runs, written `age` hours ago."""
     found = []
     for run in planned:
-        record = record_of(run).model_copy(update=changes)
-        folder = store(results, record)
-        moment = 1_700_000_000 - 3600 * age
-        os.utime(folder / RESULT, (moment, moment))
-        found.append((folder, record))
+        finished = f"2026-01-01T{12 - age:02}:00:00+00:00"
+        record = record_of(run).model_copy(update={"finished": finished, **changes})
+        found.append((store(results, record), record))
     return found
 
 

@@ -12,7 +12,7 @@ from kdbench.errors import RecordError
 from kdbench.jobs.job import CANNOT_WRITE, Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import WEIGHTS, Record, Status, read_record, record_folder
+from kdbench.records import OCCLUSION_UNDEFINED, WEIGHTS, Record, Status, beside, read_record, record_folder
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import read_outcome
 
@@ -63,8 +63,18 @@ def existing_record(setting: Setting, run: PlannedRun) -> Record | None:
 
 def is_complete(setting: Setting, run: PlannedRun, record: Record) -> bool:
     """Whether a record answers all that this invocation asks; one from before --diagnostics may not."""
-    asked = evaluated_sets(run.track, diagnostics=setting.diagnostics)
-    return record.status != "ok" or not setting.diagnostics or all(one.name in record.test for one in asked)
+    if record.status != "ok" or not setting.diagnostics:
+        return True
+    asked = evaluated_sets(run.track, diagnostics=True)
+    return all(one.name in record.test for one in asked) and _compared(run, setting) <= set(record.scalars)
+
+
+def _compared(run: PlannedRun, setting: Setting) -> set[str]:
+    """A number of the record for each teacher that a run is set beside, unless that teacher failed."""
+    found = {one.teacher_bias: existing_record(setting, one) for one in run.beside}
+    return {
+        beside(OCCLUSION_UNDEFINED, bias) for bias, record in found.items() if bias and record and record.status == "ok"
+    }
 
 
 def can_be_asked_again(run: PlannedRun, setting: Setting) -> bool:

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from threading import Thread
 
@@ -24,7 +25,7 @@ from kdbench.environment import describe_environment
 from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import CANNOT_WRITE, Job
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.jobs.matrix import NUMERICS_VERSION, PlannedRun
 from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
 from kdbench.similarity import feature_similarity, first_occlusion_maps, map_similarity, read_maps, write_maps
 from kdbench.spec import Track, families
@@ -203,7 +204,7 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     )
     started = time.perf_counter()
     network = load_network(run.track, run.family, places.folder / WEIGHTS, device)
-    predictions, logits = _ask(job, network, test_sets, read_logits(places.teacher), progress)
+    predictions, logits = _ask(job, network, test_sets, _teacher_logits(job, test_sets), progress)
     write_logits(places.folder, logits)
     scalars, snapshots = _scalars(job, network, test_sets), _snapshots(job, outcome, test_sets)
     timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
@@ -212,6 +213,19 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
     measured = {"test": summarise(predictions, run.track.data.num_classes), "scalars": scalars, "snapshots": snapshots}
     return record.model_copy(update={"timing": timing, "digests": digests, **measured}), predictions
+
+
+def _teacher_logits(job: Job, test_sets: Mapping[str, TestArrays]) -> dict[str, Logits]:
+    """What the teacher answers on every set: as kept, or asked anew where that is not there; empty without one."""
+    run, folder = job.run, job.places.teacher
+    if run.teacher is None or folder is None:
+        return {}
+    kept = read_logits(folder)
+    missing = {name: arrays for name, arrays in test_sets.items() if name not in kept}
+    if missing:
+        teacher = load_network(run.track, run.teacher.family, folder / WEIGHTS, torch.device(run.device))
+        kept |= _ask(job, teacher, missing, {}, lambda *_: None)[1]
+    return kept
 
 
 def _ask(
@@ -307,4 +321,6 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         parameters=outcome.parameters,
         curves=outcome.curves,
         control=run.submission.control is not None,
+        numerics=NUMERICS_VERSION,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from kdbench.records import OCCLUSION_UNDEFINED
 from kdbench.scoring.answers import Answers, Layout, shared_sets
 from kdbench.scoring.calibration import expected_calibration_error, mean_score
 from kdbench.scoring.gap import needs_seeds
@@ -171,7 +172,7 @@ class Diagnosis:
 def _gains(party: Party) -> dict[str, float]:
     """The student's likeness less the independent's, where both are known; what counts images is no likeness."""
     own, alone = party.likeness, party.likeness_alone
-    return {name: own[name] - alone[name] for name in own.keys() & alone.keys() if not name.endswith("_undefined")}
+    return {name: own[name] - alone[name] for name in (own.keys() & alone.keys()) - {OCCLUSION_UNDEFINED}}
 
 
 def has_collapsed(answers: Answers, num_classes: int, scoring: Scoring) -> bool:

@@ -10,21 +10,32 @@ from kdbench.errors import RecordError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import WEIGHTS, Record, SetResult, Status, find_records, read_record, write_record
+from kdbench.records import (
+    OCCLUSION_UNDEFINED,
+    WEIGHTS,
+    Record,
+    SetResult,
+    Status,
+    beside,
+    find_records,
+    read_record,
+    write_record,
+)
 from kdbench.testsets.diagnostics import evaluated_sets
 from tests.examples import a_record
 from tests.jobs.test_matrix import plan
 
 
 def record_of(job: Job) -> Record:
-    """A record with answers on all sets that the job asks about."""
+    """A record with answers on all sets that the job asks about, and its likeness to the teachers it is set beside."""
     run = job.run
     status, reason = job.failure or ("ok", "")
     teacher = run.teacher.run_id if run.teacher else None
     who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
     sets = evaluated_sets(run.track, diagnostics=job.places.diagnostics)
     test = {one.name: SetResult(images=one.images, macro_accuracy=0.5) for one in sets}
-    return a_record(**who, status=status, reason=reason, test=test)
+    beside_teachers = {beside(OCCLUSION_UNDEFINED, bias): 0.0 for bias in job.places.beside if job.places.diagnostics}
+    return a_record(**who, status=status, reason=reason, test=test, scalars=beside_teachers)
 
 
 class PretendHandle:
@@ -164,6 +175,15 @@ def test_a_record_is_complete_for_an_invocation_that_asks_less(tmp_path: Path) -
     assert is_complete(Setting(tmp_path, tmp_path / "cache"), run, full)
     assert is_complete(setting, run, full)
     assert is_complete(setting, run, full.model_copy(update={"status": "oom", "test": {}}))
+
+
+def test_a_student_that_was_never_set_beside_its_teachers_is_asked_once_more(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path, diagnostics=True)
+    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in plan():
+        record = read_record(setting.folder(run))
+        assert is_complete(setting, run, record)
+        assert is_complete(setting, run, record.model_copy(update={"scalars": {}})) == (run.role == "teacher")
 
 
 def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path) -> None:

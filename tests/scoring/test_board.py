@@ -205,7 +205,7 @@ def rewrite(folder: Path, *, to: Path, digests: Mapping[str, str] | None = None,
 def test_of_two_runs_of_the_same_seed_the_later_counts_and_the_other_is_told(tmp_path: Path) -> None:
     folders = write_one_direction(tmp_path)
     folder = next(record_of(folders, method="lm"))
-    rewrite(folder, run_id="other", to=tmp_path / "synthetic" / "other")
+    rewrite(folder, run_id="other", finished="2026-01-02T00:00:00+00:00", to=tmp_path / "synthetic" / "other")
     scores = score(tmp_path, SPEC)
     assert "other" in lm(tmp_path).arms[0].run_ids
     (old,) = scores.superseded
