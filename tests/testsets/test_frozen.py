@@ -74,6 +74,18 @@ def test_a_missing_set_is_a_difference_unless_it_is_diagnostic(arrays: dict[str,
     assert differences_from_frozen("synthetic", SYNTHETIC, without, None) == ("test set noise was not built",)
 
 
+def test_a_diagnostic_set_is_compared_where_the_manifest_names_it_alone(
+    arrays: dict[str, TestArrays], tmp_path: Path
+) -> None:
+    other = arrays | {"texture-field": arrays["noise"]}
+    assert differences_from_frozen("synthetic", SYNTHETIC, other, None) == (
+        "test set texture-field (1000 images) is not the frozen one (1000 images)",
+    )
+    unnamed = tuple(row for row in manifest_rows("synthetic", arrays, None) if row.set != "texture-field")
+    write_manifest(tmp_path / "manifest.toml", unnamed, heading="All but the diagnostic set.")
+    assert differences_from_frozen("synthetic", SYNTHETIC, other, None, manifest=tmp_path / "manifest.toml") == ()
+
+
 def test_a_copy_of_cifar10_without_checksums_is_never_frozen(arrays: dict[str, TestArrays]) -> None:
     reasons = differences_from_frozen("cifar10-32", load_spec().track("cifar10-32"), arrays, small_cifar10())
     assert len(reasons) == 1
@@ -82,7 +94,7 @@ def test_a_copy_of_cifar10_without_checksums_is_never_frozen(arrays: dict[str, T
 
 def test_a_track_without_a_manifest_has_no_frozen_digest(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
     reasons = differences_from_frozen("synthetic", SYNTHETIC, arrays, None, manifest=tmp_path / "x" / "manifest.toml")
-    assert len(reasons) == len(SYNTHETIC.test_sets)
+    assert len(reasons) == sum(not one.diagnostic for one in SYNTHETIC.test_sets)
     assert reasons[0] == "no digest of test set clean is frozen in x/manifest.toml"
 
 
