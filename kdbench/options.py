@@ -70,9 +70,14 @@ def check_can_write(folder: Path, option: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """InputError if it is no device."""
+    """InputError if it is no device, or one that is not here."""
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
+    if device == "cuda":
+        from kdbench.environment import choose_device  # PyTorch takes seconds to import
+
+        if choose_device("auto") != "cuda":
+            raise InputError("--device cuda: PyTorch finds no GPU here; take --device cpu, or see `nvidia-smi`")
 
 
 def use_weights_of(folder: Path | None) -> None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from kdbench.benchmark import sole_user
@@ -63,6 +64,17 @@ def test_every_help_has_an_example(command: str) -> None:
 def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: list[str], tmp_path: Path) -> None:
     assert_refused(kdbench("run", "--out", str(tmp_path / "runs"), *arguments), *words)
     assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize("command", ["run --out runs", "data build --track synthetic", "timing --out timing.json"])
+def test_cuda_is_refused_where_there_is_no_gpu(
+    kdbench: Command, monkeypatch: pytest.MonkeyPatch, command: str, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refused = kdbench(*command.split(), "--device", "cuda", cwd=tmp_path)
+    assert_refused(refused, "--device cuda", "no GPU", "--device cpu")
+    assert len(refused.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_spec_with_an_unknown_key_is_refused_with_the_allowed_ones(kdbench: Command, tmp_path: Path) -> None:

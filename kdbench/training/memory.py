@@ -88,9 +88,9 @@ def peak_memory(device: torch.device) -> int:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Gives back what nobody uses any more, and lets the allocator's peak begin anew."""
+    """Gives back what nobody uses any more, and lets the allocator's peak begin anew. Does not start CUDA."""
     gc.collect()
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 

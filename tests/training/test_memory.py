@@ -15,7 +15,7 @@ from kdbench.records import WEIGHTS
 from kdbench.spec import Family, Track
 from kdbench.training import loop
 from kdbench.training.loop import Assignment, train
-from kdbench.training.memory import GIB, Split, TooLittleMemory, plan_split
+from kdbench.training.memory import GIB, Split, TooLittleMemory, forget_peak_memory, plan_split
 from kdbench.training.networks import new_backbone
 from kdbench.training.run import MeteredRun
 from kdbench.training.teacher import Supervised
@@ -119,3 +119,9 @@ def test_a_step_on_fewer_images_is_measured_and_leaves_no_trace(make: Make, data
     assignment = make(PerSample)
     assert loop.step_memory(assignment, data, 8) > 0
     assert list(assignment.folder.iterdir()) == []
+
+
+def test_forgetting_the_peak_of_a_gpu_starts_no_cuda() -> None:
+    before = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    forget_peak_memory(torch.device("cuda"))
+    assert torch.cuda.is_initialized() == before  # type: ignore[no-untyped-call]
