@@ -4,7 +4,7 @@ A `Backbone` computes nothing of its own: features are read with hooks from the 
 parameters and logits are those of plain timm.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast, get_args
 
 import torch
@@ -15,6 +15,7 @@ from kdbench.api import Output, OutputField, Shapes
 
 Family = Literal["cnn", "vit"]
 NUM_STAGES = 4
+RECOMPILE_LIMIT = 64  # PyTorch's 8 is for one function, and the parts of all networks of a process count as one
 ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField))
 
 
@@ -154,12 +155,22 @@ class Backbone(nn.Module):
         )
 
 
-def compile_parts(backbone: Backbone, backend: str = "inductor") -> None:
+def compile_parts(backbone: Backbone, backend: str | Callable[..., Any] = "inductor") -> None:
     """Has the stages of a CNN, or the blocks of a ViT, run through torch.compile from now on.
 
     Hooks stay outside of what is compiled, so a ViT's last block, which has one within, runs as it is. The state dict
-    keeps its names.
+    keeps its names. Past PyTorch's limit of compilations parts would silently run uncompiled, so it is raised; and
+    graphs are kept after a backward pass, since the harness takes the norms of gradients from them.
+
+    Args:
+        backbone: asked for its shapes before: a batch of one image would be compiled for itself.
+        backend: of torch.compile.
     """
+    from torch._dynamo import config as compiler
+    from torch._functorch import config as graphs
+
+    compiler.recompile_limit = RECOMPILE_LIMIT
+    graphs.donated_buffer = False
     model = cast(Any, backbone.model)
     stages = (getattr(model, f"layer{k + 1}") for k in range(NUM_STAGES))
     for part in stages if backbone.family == "cnn" else model.blocks[:-1]:

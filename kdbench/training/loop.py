@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kdbench.api import Method, Task
 from kdbench.backbones import Backbone, compile_parts
@@ -133,7 +134,7 @@ class _Training:
     def __init__(self, assignment: Assignment, data: TrainingSet, micro_batches: int = 1) -> None:
         self.assignment = assignment
         self.device = torch.device(assignment.device)
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" or assignment.compiled:
             self._warm_up(assignment.track.training.batch_size // micro_batches)
         self.stopwatch = Stopwatch(self.device)
         self.batches = self._make_batches(data)
@@ -141,6 +142,7 @@ class _Training:
         teacher = self._teacher()
         total_steps = assignment.epochs * self.batches.per_epoch
         task = self._task(student, teacher, total_steps)
+        self._compile(student, teacher)
         torch.manual_seed(seed_of("method", assignment.track_name, assignment.method_class.name, assignment.seed))
         method = assignment.method_class(task, assignment.config).to(self.device)
         self.metered = MeteredRun(
@@ -160,19 +162,29 @@ class _Training:
         self._checkpoint_interval = CHECKPOINT_SECONDS
 
     def _warm_up(self, images: int) -> None:
-        """Makes the device load its libraries and choose its kernels, on networks that are thrown away, before the
-        clock runs."""
+        """Makes the device load its libraries and choose its kernels, and the compiler compile, on networks that are
+        thrown away, before the clock runs."""
         assignment, size = self.assignment, self.assignment.track.data.image_size
-        batch = torch.zeros(images, 3, size, size, device=self.device)
-        half = assignment.track.training.cuda_precision == "bfloat16"
-        for family in {assignment.family, assignment.teacher_family or assignment.family}:
-            network = self._placed(new_backbone(assignment.track, family, seed=0, pretrained=False))
-            for _ in range(WARM_UP_STEPS):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-                    logits = network(batch).logits
-                logits.float().sum().backward()
-            del network, logits
+        memory_format = torch.channels_last if assignment.family == "cnn" else torch.contiguous_format
+        batch = torch.zeros(images, 3, size, size, device=self.device).contiguous(memory_format=memory_format)
+        self._exercise(assignment.family, batch, learns=True)
+        if assignment.teacher_family is not None:
+            self._exercise(assignment.teacher_family, batch, learns=False)
         forget_peak_memory(self.device)
+
+    def _exercise(self, family: Family, images: Tensor, *, learns: bool) -> None:
+        """Some steps of a student on images (B, 3, H, H), or of a teacher, which does not learn."""
+        training = self.assignment.track.training
+        precision = training.cuda_precision if self.device.type == "cuda" else training.cpu_precision
+        half = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
+        network = self._placed(new_backbone(self.assignment.track, family, seed=0, pretrained=False))
+        network.train(learns).requires_grad_(learns)
+        self._compile(network)
+        for _ in range(WARM_UP_STEPS):
+            with half, torch.set_grad_enabled(learns):
+                logits = network(images).logits
+            if learns:
+                logits.float().sum().backward()
 
     def _make_batches(self, data: TrainingSet) -> Batches:
         track = self.assignment.track
@@ -200,9 +212,13 @@ class _Training:
 
     def _placed(self, backbone: Backbone) -> Backbone:
         memory_format = torch.channels_last if backbone.family == "cnn" else torch.contiguous_format
-        if self.assignment.compiled:
-            compile_parts(backbone)
         return backbone.to(self.device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
+
+    def _compile(self, *networks: Backbone | None) -> None:
+        """Compiles networks in a run that is to be compiled."""
+        for network in networks:
+            if network is not None and self.assignment.compiled:
+                compile_parts(network)
 
     def _task(self, student: Backbone, teacher: Backbone | None, total_steps: int) -> Task:
         data = self.assignment.track.data

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional as F
 
 from kdbench.api import Batch, Losses, Output, Run, Term
+from kdbench.backbones import compile_parts
 from kdbench.data.training_sets import TrainingSet
 from kdbench.records import WEIGHTS
 from kdbench.submissions import load_submission
@@ -18,6 +21,7 @@ from kdbench.training import loop
 from kdbench.training.checkpoints import CHECKPOINT
 from kdbench.training.loop import Assignment, train
 from kdbench.training.outcome import TrainingOutcome, read_outcome
+from kdbench.training.run import MeteredRun
 from kdbench.training.teacher import Supervised
 from tests.training.conftest import BATCH, EPOCHS, IMAGES, Make
 
@@ -253,3 +257,21 @@ def test_a_method_that_changes_the_teacher_is_found_out(make: Make, data: Traini
 def test_outcome_round_trips(make: Make, data: TrainingSet) -> None:
     outcome = train(make(), data, silent)
     assert TrainingOutcome.model_validate_json(outcome.model_dump_json()) == outcome
+
+
+def test_a_compiled_run_compiles_nothing_while_its_clock_runs(
+    make: Make, data: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = make(place="teacher")
+    train(teacher, data, silent)
+    compiler = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(loop, "compile_parts", partial(compile_parts, backend=compiler))
+    compiled = replace(make(load_submission("lm"), teacher=teacher.folder / WEIGHTS), compiled=True)
+    seen: list[int] = []
+    monkeypatch.setattr(MeteredRun, "prepare", lambda run: seen.append(compiler.frame_count))
+    outcome = train(compiled, data, lambda *_: seen.append(compiler.frame_count))
+    assert outcome.status == "ok"
+    norms = [value for name, value in outcome.curves[0].items() if name.startswith("gradient_norm_")]
+    assert min(norms) > 0
+    assert seen[0] > 0
+    assert set(seen) == {seen[0]}
