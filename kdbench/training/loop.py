@@ -18,7 +18,15 @@ from kdbench.records import WEIGHTS, Timing
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.batches import Batches
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kdbench.training.memory import GIB, TooLittleMemory, forget_peak_memory, free_memory, peak_memory, plan_split
+from kdbench.training.memory import (
+    GIB,
+    TooLittleMemory,
+    forget_peak_memory,
+    free_memory,
+    peak_memory,
+    plan_split,
+    shortage_by_one_name,
+)
 from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest, write_weights
 from kdbench.training.outcome import TrainingOutcome, write_outcome
 from kdbench.training.run import BudgetExceeded, Diverged, MeteredRun
@@ -88,7 +96,8 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> Trai
     batch that does not fit the device is split where that is allowed.
     """
     try:
-        outcome = _within_memory(assignment, data, progress)
+        with shortage_by_one_name():
+            outcome = _within_memory(assignment, data, progress)
     except Diverged as error:
         outcome = TrainingOutcome(status="diverged", reason=str(error))
     except BudgetExceeded as error:
@@ -104,7 +113,10 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> Trai
 
 def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
     """Trains on whole batches, or on their parts if the device has no room for the whole."""
-    with contextlib.suppress(torch.OutOfMemoryError):  # what is below runs after the first attempt's memory is freed
+    with (
+        contextlib.suppress(torch.OutOfMemoryError),
+        shortage_by_one_name(),
+    ):  # what is below runs after the first attempt's memory is freed
         return _Training(assignment, data).run(progress)
     device = torch.device(assignment.device)
     student = new_backbone(assignment.track, assignment.family, seed=0, pretrained=False)

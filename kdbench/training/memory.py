@@ -4,7 +4,8 @@ much memory it needs."""
 import gc
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psutil
@@ -17,6 +18,7 @@ from kdbench.api import Method
 PROBES = (8, 16)  # images of the two small steps that tell what a big one takes
 ROOM = 0.9  # share of the free memory that a step may be planned for
 GIB = 2**30
+ALLOC_FAILED = ("_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")  # of cuBLAS and cuDNN 8, of cuDNN 9
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,21 @@ def _obstacle(method: type[Method], student: nn.Module) -> str | None:
     if not method.per_sample:
         return f"the loss of {method.name} depends on the whole batch (it does not declare `per_sample`)"
     return None
+
+
+@contextmanager
+def shortage_by_one_name() -> Iterator[None]:
+    """Raises as OutOfMemoryError what cuBLAS and cuDNN raise as RuntimeError where they find no memory for themselves.
+
+    Raises:
+        torch.OutOfMemoryError: with the message of the library.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if any(text in str(error) for text in ALLOC_FAILED):
+            raise torch.OutOfMemoryError(str(error)) from error
+        raise
 
 
 def peak_memory(device: torch.device) -> int:

@@ -67,14 +67,21 @@ def test_what_may_not_be_split_is_refused_with_the_memory_it_needs(
         plan_split(method, student(track, family), 128, peak, free * GIB)
 
 
-@pytest.fixture
-def short_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device on which no more than four images fit a step."""
+SHORTAGES = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+]
+
+
+def make_short_of_memory(monkeypatch: pytest.MonkeyPatch, shortage: RuntimeError) -> None:
+    """A device on which no more than four images fit a step; how it says so."""
     forward = MeteredRun.student_forward
 
     def limited(self: Any, images: torch.Tensor) -> Output:
         if len(images) > 4:
-            raise torch.OutOfMemoryError("tried to allocate 1.00 GiB")
+            raise shortage
         return forward(self, images)
 
     monkeypatch.setattr(MeteredRun, "student_forward", limited)
@@ -87,10 +94,10 @@ def of_vit(assignment: Assignment) -> Assignment:
     return replace(assignment, family="vit")
 
 
-def test_a_split_batch_trains_the_same_student(make: Make, data: TrainingSet, request: pytest.FixtureRequest) -> None:
+def test_a_split_batch_trains_the_same_student(make: Make, data: TrainingSet, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = of_vit(make(PerSample, place="whole"))
     assert train(whole, data, lambda *_: None).status == "ok"
-    request.getfixturevalue("short_of_memory")
+    make_short_of_memory(monkeypatch, SHORTAGES[0])
     split = of_vit(make(PerSample, place="split"))
     outcome = train(split, data, lambda *_: None)
     assert outcome.status == "ok"
@@ -102,8 +109,11 @@ def test_a_split_batch_trains_the_same_student(make: Make, data: TrainingSet, re
         torch.testing.assert_close(other[name], expected, atol=2e-4, rtol=1e-3, msg=name)
 
 
-@pytest.mark.usefixtures("short_of_memory")
-def test_a_run_that_may_not_be_split_ends_with_the_memory_it_needs(make: Make, data: TrainingSet) -> None:
+@pytest.mark.parametrize("shortage", SHORTAGES, ids=["allocator", "cublas", "cudnn-8", "cudnn-9"])
+def test_a_run_that_may_not_be_split_ends_with_the_memory_it_needs(
+    make: Make, data: TrainingSet, monkeypatch: pytest.MonkeyPatch, shortage: RuntimeError
+) -> None:
+    make_short_of_memory(monkeypatch, shortage)
     outcome = train(make(PerSample), data, lambda *_: None)
     assert outcome.status == "oom"
     assert "takes about 16.0 GiB" in outcome.reason
