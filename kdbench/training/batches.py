@@ -76,13 +76,19 @@ class Batches:
         if self._flip:
             flipped = torch.randint(2, (count, 1), generator=generator).bool()
             columns = torch.where(flipped, columns.flip(1), columns)
-        rows, columns = (corner[0] + torch.arange(side)).to(self._device), (corner[1] + columns).to(self._device)
-        index = index.to(self._device)
+        rows, columns = self._moved(corner[0] + torch.arange(side)), self._moved(corner[1] + columns)
+        index = self._moved(index)
         channels = torch.arange(3, device=self._device)[None, :, None, None]
         source, place = self._source(index)
         pixels = source[place[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
         images = ((pixels.float() - self._mean) * self._scale).contiguous(memory_format=self._format)
         return Batch(images=images, labels=self.labels[index], index=index)
+
+    def _moved(self, drawn: Tensor) -> Tensor:
+        """What was drawn, on the device; a GPU copies it while it still works on the step before."""
+        if self._device.type != "cuda":
+            return drawn.to(self._device)
+        return drawn.pin_memory().to(self._device, non_blocking=True)
 
     def _source(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Images at the track's size with a margin for shifts, and the places of the batch's images among them."""
