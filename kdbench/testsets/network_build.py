@@ -58,7 +58,13 @@ class NetworkBuild:
             raise DataError(f"test set {test_set.name} with {test_set.parameters}: {error}; mend the spec") from error
         if not len(making.rows):
             raise DataError(f"test set {test_set.name} would be empty: no image has a mask; raise the limit")
-        images = in_pieces(entry.folder, len(making.rows), making.piece, self._told(test_set.name))
+        images = in_pieces(
+            entry.folder,
+            len(making.rows),
+            making.piece,
+            self._told(test_set.name),
+            device_class=workshop.networks.device.type,
+        )
         labels = self.base.labels[making.rows]
         write_entry(
             entry.folder, entry.recipe, {"images": images, **answer_arrays(labels, labels, making.rows)}, making.facts
@@ -99,7 +105,13 @@ class NetworkBuild:
             named = np.repeat(found.objects.astype(np.uint8)[:, None, None], packed.shape[2], axis=2)
             return np.concatenate([packed, named], axis=1)
 
-        both = in_pieces(entry.folder, len(self.base.labels), piece, self._told("object masks"))
+        both = in_pieces(
+            entry.folder,
+            len(self.base.labels),
+            piece,
+            self._told("object masks"),
+            device_class=networks.device.type,
+        )
         masks, objects = both[:, :-1], both[:, -1, 0].astype(np.int16)
         facts = coverage_facts(non_empty(masks), objects, self.base.labels)
         write_entry(entry.folder, entry.recipe, {"masks": masks, "objects": objects}, facts)

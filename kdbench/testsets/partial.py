@@ -1,4 +1,7 @@
-"""Long work in pieces: what is done is kept on disk, so that a build that was killed goes on where it stopped."""
+"""Long work in pieces: what is done is kept on disk, so that a build that was killed goes on where it stopped.
+
+A processor and a GPU round otherwise, so the pieces that each has made lie apart and never become one array.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -16,19 +19,27 @@ Array = NDArray[Any]
 PARTIAL = "partial"
 
 
-def in_pieces(folder: Path, total: int, make: Callable[[slice], Array], progress: Callable[[int, int], None]) -> Array:
-    """All pieces of a long array, those of an earlier attempt taken from disk.
+def in_pieces(
+    folder: Path,
+    total: int,
+    make: Callable[[slice], Array],
+    progress: Callable[[int, int], None],
+    *,
+    device_class: str,
+) -> Array:
+    """All pieces of a long array, those of an earlier attempt on the same class of device taken from disk.
 
     Args:
         folder: of the entry that the array is for; named after its recipe, so that pieces of two recipes never meet.
         total: rows of the array.
         make: makes the rows of a slice.
         progress: told after each piece how many rows are done, and how many there are.
+        device_class: of what `make` computes on, "cpu" or "cuda".
     """
     pieces = []
     for start in range(0, total, CHUNK):
         rows = slice(start, min(start + CHUNK, total))
-        path = folder / PARTIAL / f"{start:06d}.npy"
+        path = folder / PARTIAL / device_class / f"{start:06d}.npy"
         piece = _kept(path, rows)
         if piece is None:
             piece = make(rows)
@@ -40,7 +51,7 @@ def in_pieces(folder: Path, total: int, make: Callable[[slice], Array], progress
 
 
 def forget_pieces(folder: Path) -> None:
-    """Removes what is kept of an entry that is complete."""
+    """Removes what is kept of an entry that is complete, whatever it was made on."""
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 

@@ -219,14 +219,15 @@ def _sums(features: Tensor) -> Tensor:
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """The same kernels each time, as far as the device has such."""
+    """The same kernels each time, as far as the device has such, and full single precision, which GPUs of all kinds
+    have, in place of TF32."""
     cudnn = torch.backends.cudnn
-    before = cudnn.deterministic, cudnn.benchmark
-    cudnn.deterministic, cudnn.benchmark = True, False
+    before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
+    cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = True, False, False
     try:
         yield
     finally:
-        cudnn.deterministic, cudnn.benchmark = before
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = before
 
 
 def texture_of(parameters: Mapping[str, Any]) -> Texture:

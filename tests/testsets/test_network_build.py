@@ -195,7 +195,7 @@ def test_a_killed_build_goes_on_with_the_pieces_that_it_has(
     with pytest.raises(KeyboardInterrupt):
         build_test_sets(NAME, track, tmp_path, source=source, networks=networks(), progress=dies)
     assert made == [8, 8]
-    damaged = next(tmp_path.glob("cifar10-224/texture-*/partial/000008.npy"))
+    damaged = next(tmp_path.glob("cifar10-224/texture-*/partial/cpu/000008.npy"))
     damaged.write_bytes(damaged.read_bytes()[:-10])
     again = build_test_sets(NAME, track, tmp_path, source=source, networks=networks())
     assert made == [8, 8, 8, 4]

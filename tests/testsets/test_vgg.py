@@ -16,6 +16,7 @@ from kdbench.testsets.vgg import (
     VggFeatures,
     gram,
     new_vgg,
+    repeatable,
     style_of,
     texture_of,
 )
@@ -176,6 +177,14 @@ def test_the_specs_recipes_are_read_as_written() -> None:
     assert style.layers.weights == (1.0, 0.8, 0.5, 0.3, 0.1)
     assert (style.content, style.content_weight, style.style_weight) == ("conv4_2", 0.8, 0.2)
     assert style.adam == Adam(85, 0.2)
+
+
+def test_while_pictures_are_made_no_kernel_is_chosen_by_its_speed_or_rounds_to_tf32() -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
+    with repeatable():
+        assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == (True, False, False)
+    assert (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32) == before
 
 
 def test_layers_without_as_many_weights_are_refused() -> None:
