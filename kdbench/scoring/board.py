@@ -15,7 +15,7 @@ from kdbench.scoring.measured import measure
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Scores, Superseded
 from kdbench.scoring.setting import Run, Setting, belongs, kind_of
-from kdbench.scoring.standing import null_band
+from kdbench.scoring.standing import null_band, tests_of
 from kdbench.spec import Direction, Spec, Track, families
 from kdbench.superseded import superseded
 
@@ -123,7 +123,7 @@ def _board(group: Group, runs: Sequence[Run], setting: Setting) -> Board:
         rows=rows,
         primary=setting.track.primary,
         axes=setting.axes,
-        tests=sum(row.p_value is not None for row in rows),
+        tests=tests_of(rows) if any(row.p_value is not None for row in rows) else 0,
         null_band=null_band(rows, setting.scoring),
         warnings=tuple(axis_warnings(teachers, setting)),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from kdbench.scoring.gap import (
     Triangle,
@@ -90,7 +90,7 @@ def triangle_of(runs: Sequence[Run], setting: Setting, alone: Networks) -> Paire
 
 def movement_of(runs: Sequence[Run], setting: Setting) -> Movement | None:
     """Where students stand between independent and teacher; None where no seed has all three."""
-    students, alone = good(runs), good(setting.alone)
+    students, alone = good(runs), good(setting.references)
     seeds = _common(students, alone, setting.teachers_of(runs))
     if not seeds:
         return None
@@ -156,7 +156,7 @@ def at_accuracy(along: Sequence[MeasuredRun], clean: float, setting: Setting) ->
     for before, after in reversed(list(pairwise(competent))):
         first, last = float(before.clean[0]), float(after.clean[0])
         if min(first, last) <= clean <= max(first, last) and first != last:
-            return _between(before, after, _probit_share(first, clean, last))
+            return _between(before, after, _probit_share(first, clean, last), 1 / setting.num_classes)
     accuracies = [float(one.clean[0]) for one in competent]
     reach = f"{min(accuracies):.3f} to {max(accuracies):.3f}" if accuracies else "none"
     return Undefined(reason=f"clean accuracy {clean:.3f} is outside of the matched independent's ({reach})")
@@ -167,14 +167,28 @@ def _probit_share(first: float, between: float, last: float) -> float:
     return float((middle - low) / (high - low))
 
 
-def _between(before: MeasuredRun, after: MeasuredRun, share: float) -> MeasuredRun:
-    """The profile `share` of the way from one snapshot to the other; all that is not interpolated is the latter's."""
+def _between(before: MeasuredRun, after: MeasuredRun, share: float, chance: float) -> MeasuredRun:
+    """The profile `share` of the way from one snapshot to the other, every accuracy on the probit scale.
+
+    An axis's accuracy is the one that its c stands for beside the clean accuracy. All that is not interpolated is the
+    latter snapshot's.
+    """
+
+    def on_the_way(first: Floats, last: Floats) -> Floats:
+        low, high = (ndtri(np.clip(one, 1e-6, 1 - 1e-6)) for one in (first, last))
+        accuracy: Floats = ndtr(low + share * (high - low))
+        return accuracy
+
+    def accuracy(run: MeasuredRun, axis: Axis) -> Floats:
+        return chance + run.axes[axis].bias * (run.clean - chance)
+
+    clean = on_the_way(before.clean, after.clean)
     axes = {
-        axis: replace(one, bias=before.axes[axis].bias + share * (one.bias - before.axes[axis].bias))
+        axis: replace(one, bias=(on_the_way(accuracy(before, axis), accuracy(after, axis)) - chance) / (clean - chance))
         for axis, one in after.axes.items()
         if axis in before.axes
     }
-    return replace(after, axes=axes, clean=before.clean + share * (after.clean - before.clean))
+    return replace(after, axes=axes, clean=clean)
 
 
 def _common(*networks: Iterable[int]) -> tuple[int, ...]:

@@ -39,6 +39,7 @@ class Party:
         alone, teacher: None where there is none.
         likeness: numbers of features and occlusion maps beside the teacher's, by the names of `kdbench.similarity`.
         likeness_alone: the same of the independent student beside the same teacher.
+        own_teacher: whether `teacher` is the one that taught it, which the KL of its answers was taken from.
     """
 
     student: MeasuredRun
@@ -46,6 +47,7 @@ class Party:
     teacher: MeasuredRun | None = None
     likeness: Mapping[str, float] = field(default_factory=dict)
     likeness_alone: Mapping[str, float] = field(default_factory=dict)
+    own_teacher: bool = True
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,13 @@ class Diagnosis:
             error_consistency=self._beside_teacher(parties, names, _consistency),
             error_consistency_gain=self._gain(parties, names, _consistency),
             wrong_label_agreement=self._beside_teacher(parties, names, _same_mistakes, least=0.0),
-            divergence=self._beside_teacher(parties, names, _divergence, least=0.0, most=np.inf),
+            divergence=self._divergence(parties, names),
         )
+
+    def _divergence(self, parties: Sequence[Party], names: Sequence[str]) -> Score:
+        if not all(party.own_teacher for party in parties):
+            return Undefined(reason="another teacher taught it")
+        return self._beside_teacher(parties, names, _divergence, least=0.0, most=np.inf)
 
     def _kappa(self, first: Answers, second: Answers) -> Found:
         return label_kappa(first.label, second.label, self.track.data.num_classes)

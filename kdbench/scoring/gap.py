@@ -68,16 +68,16 @@ def gap_by_axis(triangle: Triangle, axes: Sequence[Axis], scoring: Scoring) -> d
         axes: names, in the triangle's order.
         scoring: confidence and the number of seeds.
     """
+    return {axis: _scored(_part_of_axis(number), triangle, scoring) for number, axis in enumerate(axes)}
 
-    def contribution(number: int) -> Callable[..., Floats]:
-        def of_axis(students: Floats, alone: Floats, teachers: Floats) -> Floats:
-            one = slice(number, number + 1)
-            distance, gap = gap_terms(students[:, one], alone[:, one], teachers[:, one])
-            return _quotient(gap - distance, gap_terms(students, alone, teachers)[1])
 
-        return of_axis
+def _part_of_axis(number: int) -> Callable[..., Floats]:
+    def part(students: Floats, alone: Floats, teachers: Floats) -> Floats:
+        one = slice(number, number + 1)
+        distance, gap = gap_terms(students[:, one], alone[:, one], teachers[:, one])
+        return _quotient(gap - distance, gap_terms(students, alone, teachers)[1])
 
-    return {axis: _scored(contribution(number), triangle, scoring) for number, axis in enumerate(axes)}
+    return part
 
 
 def one_axis(closed: Score, by_axis: dict[Axis, Score], scoring: Scoring) -> Axis | None:
@@ -117,12 +117,19 @@ def cosine(triangle: Triangle, scoring: Scoring) -> Score:
         return few
     if not _is_apart(triangle.students - triangle.alone, scoring):
         return Undefined(reason=NO_MOVEMENT)
-    return _shown(_scored(_cosine_number, triangle, scoring), lambda value: min(max(value, -1.0), 1.0))
+    found = _scored(_cosine_number, triangle, scoring, not_finite=NO_MOVEMENT)
+    return _shown(found, lambda value: min(max(value, -1.0), 1.0))
 
 
 def gap_errors(triangle: Triangle) -> tuple[float, Errors]:
     """G with its errors over seeds and images: what a test of G > 0 rests on."""
     return float(gap_number(*triangle.parts)[0]), errors_of(gap_number, triangle.parts)
+
+
+def gap_part_errors(triangle: Triangle, number: int) -> tuple[float, Errors]:
+    """The same of what one axis, by its number, contributes to G."""
+    part = _part_of_axis(number)
+    return float(part(*triangle.parts)[0]), errors_of(part, triangle.parts)
 
 
 def gap_terms(students: Floats, alone: Floats, teachers: Floats) -> Floats:
@@ -160,15 +167,14 @@ def _quotient(numerator: Floats, denominator: Floats) -> Floats:
     return quotient
 
 
-def _scored(number: Callable[..., Floats], triangle: Triangle, scoring: Scoring) -> Score:
+def _scored(number: Callable[..., Floats], triangle: Triangle, scoring: Scoring, *, not_finite: str = NO_GAP) -> Score:
     """A number of three seeds or more with its interval."""
     few = _too_few(triangle, scoring)
     if few:
         return few
-    found = jackknife_estimate(number, triangle.parts, triangle.images, scoring)
-    if found is None or not _is_apart(triangle.teachers - triangle.alone, scoring):
+    if not _is_apart(triangle.teachers - triangle.alone, scoring):
         return Undefined(reason=NO_GAP)
-    return found
+    return jackknife_estimate(number, triangle.parts, triangle.images, scoring) or Undefined(reason=not_finite)
 
 
 def _shown(score: Score, increasing: Callable[[float], float]) -> Score:

@@ -22,12 +22,19 @@ STATUS_WORDS = {
 }
 
 
-def why_unranked(row: Row, arms: Arms, setting: Setting) -> str:
-    """Why a method has no rank, in words; empty for a row that meets every condition."""
-    return "; ".join(_reasons(row, arms, setting))
+def why_unranked(row: Row, arms: Arms, setting: Setting, seeds: Sequence[int] | None) -> str:
+    """Why a method has no rank, in words; empty for a row that meets every condition.
+
+    Args:
+        row: with its primary number.
+        arms: its runs by teacher bias.
+        setting: of the board.
+        seeds: that the primary number rests on; None where it is undefined.
+    """
+    return "; ".join(_reasons(row, arms, setting, seeds))
 
 
-def _reasons(row: Row, arms: Arms, setting: Setting) -> Iterator[str]:
+def _reasons(row: Row, arms: Arms, setting: Setting, seeds: Sequence[int] | None) -> Iterator[str]:
     runs = [run for arm in arms.values() for run in arm]
     yield from _failures(runs)
     if row.unofficial:
@@ -41,7 +48,7 @@ def _reasons(row: Row, arms: Arms, setting: Setting) -> Iterator[str]:
     yield from _coverage(runs, setting)
     if isinstance(row.primary, Undefined) and not incompetent:
         yield f"{'transfer' if row.transfer else 'the gap closed'} is undefined: {row.primary.reason}"
-    yield from _too_few_seeds(arms, setting)
+    yield from _too_few_seeds(arms, setting, seeds)
 
 
 def failure_words(record: Record) -> str:
@@ -75,7 +82,7 @@ def not_measurable(setting: Setting) -> Iterator[str]:
 def _incompetence(row: Row, setting: Setting) -> Iterator[str]:
     """Students whose clean accuracy is not well above chance, or far below independent's."""
     chance, scoring = 1 / setting.num_classes, setting.scoring
-    base = clean_of(good(setting.alone).values())
+    base = clean_of(good(setting.references).values())
     if base is None:
         yield "there is no independent student to compare with"
         return
@@ -101,7 +108,7 @@ def _of(arm: Arm) -> str:
 def _other_budget(runs: Sequence[Run], setting: Setting) -> Iterator[str]:
     """Another number of updates or of examples than the independent student had."""
     budgets = {_budget(run.record) for run in runs if run.measured is not None}
-    alone = {_budget(run.record) for run in setting.alone if run.measured is not None}
+    alone = {_budget(run.record) for run in setting.references if run.measured is not None}
     if alone and budgets - alone:
         yield f"another budget than independent: {_budget_words(budgets - alone)}, independent {_budget_words(alone)}"
 
@@ -125,7 +132,7 @@ def _collapse(arms: Arms, setting: Setting) -> Iterator[str]:
 
 
 def _teachers_incompetence(arms: Arms, setting: Setting) -> Iterator[str]:
-    base, margin = clean_of(good(setting.alone).values()), setting.track.scoring.teacher_margin
+    base, margin = clean_of(good(setting.references).values()), setting.track.scoring.teacher_margin
     for bias, runs in arms.items():
         clean = clean_of(setting.teachers_of(runs).values())
         if base is not None and clean is not None and base - clean > margin:
@@ -158,11 +165,15 @@ def _least_coverage(answers: Answers, clean: Answers) -> float:
     return min(float(covered[clean.asked.target == one].mean()) for one in np.unique(clean.asked.target))
 
 
-def _too_few_seeds(arms: Arms, setting: Setting) -> Iterator[str]:
-    complete = set.intersection(*(set(good(runs)) for runs in arms.values()))
+def _too_few_seeds(arms: Arms, setting: Setting, seeds: Sequence[int] | None) -> Iterator[str]:
+    students = set.intersection(*(set(good(runs)) for runs in arms.values()))
+    compared = students if seeds is None else students & set(seeds)
     needed = setting.scoring.ranked_seeds
-    if len(complete) < needed:
-        yield f"needs {needed} seeds to be ranked, has {len(complete)}"
+    if len(compared) >= needed:
+        return
+    alone = ", ".join(map(str, sorted(students - compared)))
+    why = f": what the students of seed {alone} are compared with was not scored" if alone else ""
+    yield f"needs {needed} seeds to be ranked, has {len(compared)}{why}"
 
 
 def axis_warnings(teachers: Sequence[Run], setting: Setting) -> Iterator[str]:
@@ -175,7 +186,7 @@ def axis_warnings(teachers: Sequence[Run], setting: Setting) -> Iterator[str]:
     frozen = setting.track.scoring.live_axes.get(setting.direction)
     if frozen is None or setting.track.primary != "gap-closed":
         return
-    seen = measured_live_axes(good(teachers), good(setting.alone), setting)
+    seen = measured_live_axes(good(teachers), good(setting.references), setting)
     if seen is None:
         return
     for axis in BIAS_AXES:

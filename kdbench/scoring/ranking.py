@@ -130,14 +130,35 @@ def _least_differences(table: Floats, rows: Sequence[Primary], confidence: float
     return least
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+def holm(p_values: Sequence[float], tests: int | None = None) -> tuple[float, ...]:
     """p-values adjusted for their number: reject those not above the level, and no more than the level is ever wrong.
 
     Source: Holm (1979), Scandinavian Journal of Statistics 6.
+
+    Args:
+        p_values: of the tests that were made.
+        tests: of the whole family, with those that could not be made and count as 1; None for no more than were made.
     """
+    made, family = len(p_values), max(len(p_values), tests or 0)
+    return _holm([*p_values, *[1.0] * (family - made)])[:made]
+
+
+def _holm(p_values: Sequence[float]) -> tuple[float, ...]:
     order = np.argsort(p_values, kind="stable")
     steps = len(order) - np.arange(len(order))
     adjusted = np.minimum(np.maximum.accumulate(steps * np.asarray(p_values)[order]), 1.0)
     result = np.empty(len(order))
     result[order] = adjusted
+    return tuple(float(one) for one in result)
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
+    """p-values adjusted so that, of those not above the level, no more than the level is wrong on average.
+
+    Source: Benjamini & Hochberg (1995), Journal of the Royal Statistical Society B 57.
+    """
+    order = np.argsort(p_values, kind="stable")[::-1]
+    scaled = np.asarray(p_values)[order] * len(order) / np.arange(len(order), 0, -1)
+    result = np.empty(len(order))
+    result[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
     return tuple(float(one) for one in result)

@@ -78,7 +78,8 @@ def _entry(kind: Kind, runs: Sequence[Run], setting: Setting) -> Entry:
     entry = _with_primary(row, arms, setting)
     row = entry.row.model_copy(update={"cross_check": cross_check(entry, setting.scoring)})
     if kind == "method":
-        row = row.model_copy(update={"unranked": why_unranked(row, arms, setting)})
+        seeds = entry.paired.seeds if entry.paired else None
+        row = row.model_copy(update={"unranked": why_unranked(row, arms, setting, seeds)})
     return Entry(row, entry.paired)
 
 
@@ -119,7 +120,7 @@ def _with_primary(row: Row, arms: Arms, setting: Setting) -> Entry:
 
 def _with_gap_closed(row: Row, arms: Arms, setting: Setting) -> Entry:
     movement = row.arms[0].movement
-    found = triangle_of(next(iter(arms.values())), setting, good(setting.alone))
+    found = triangle_of(next(iter(arms.values())), setting, good(setting.references))
     if isinstance(found, Undefined) or movement is None:
         why: Score = found if isinstance(found, Undefined) else Undefined(reason="nothing to compare with")
         return Entry(row.model_copy(update={"gap_closed": why}), None)
@@ -145,8 +146,9 @@ def _parties(runs: Sequence[Run], setting: Setting, taught: bool) -> list[Party]
     """The runs that went well, each with the networks it is compared with."""
     if not taught:
         return [Party(run.measured) for run in runs if run.measured is not None]
-    alone, teachers = good(setting.alone), setting.teachers_of(runs)
-    likeness_alone = {run.record.seed: setting.likeness(run.record, runs[0].record) for run in setting.alone}
+    references = [run for run in setting.references if run.measured is not None]
+    alone, teachers = good(references), setting.teachers_of(runs)
+    likeness_alone = {run.record.seed: setting.likeness(run.record, runs[0].record) for run in references}
     return [
         Party(
             run.measured,
@@ -154,6 +156,7 @@ def _parties(runs: Sequence[Run], setting: Setting, taught: bool) -> list[Party]
             teachers.get(run.record.seed),
             setting.likeness(run.record, runs[0].record),
             likeness_alone.get(run.record.seed, {}),
+            own_teacher=not run.record.control,
         )
         for run in runs
         if run.measured is not None
@@ -164,7 +167,7 @@ def _cost(records: Sequence[Record], setting: Setting) -> Cost | None:
     if not records:
         return None
     training = median(record.timing.training for record in records)
-    alone = [run.record.timing.training for run in setting.alone if run.measured is not None]
+    alone = [run.record.timing.training for run in setting.references if run.measured is not None]
     base = median(alone) if alone and records[0].role == "student" else 0.0
     return Cost(
         training_seconds=training,

@@ -186,6 +186,8 @@ class Row(_Frozen):
         rank: None while unranked. rank_high: the rank that the row may have at worst; it has `rank` at best.
         p_value: that the primary number is not above 0, one-sided, adjusted for all tests of the board (Holm); None
             while unranked.
+        p_by_axis: the same of the number of each axis alone, adjusted for all rows and axes of the board (Benjamini and
+            Hochberg): a secondary question.
         badges: what is shown of the row: "bias transfer shown", or "G only" where no teachers are planted; "one-axis"
             where one axis brings most of G.
         unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
@@ -205,6 +207,7 @@ class Row(_Frozen):
     rank: int | None = None
     rank_high: int | None = None
     p_value: float | None = None
+    p_by_axis: dict[Axis, float] = {}
     badges: tuple[Badge, ...] = ()
     unranked: str = ""
     unofficial: tuple[str, ...] = ()
@@ -222,7 +225,7 @@ class Board(_Frozen):
     Attributes:
         primary: what rows are ranked by.
         axes: that the gap closed is taken over.
-        tests: how many rows were tested against 0; their p-values are adjusted for that number.
+        tests: the official rows of methods, which could be tested against 0; p-values are adjusted for that number.
         null_band: what the controls that should score nothing reach, their intervals included; None without them.
         warnings: what a reader has to know before believing a number.
     """
@@ -263,7 +266,7 @@ class Superseded(_Frozen):
 
 
 class Scores(_Frozen):
-    schema_version: int = 2
+    schema_version: Literal[2] = 2
     spec_version: str
     scoring_digest: str
     boards: tuple[Board, ...]

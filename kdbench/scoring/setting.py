@@ -33,7 +33,7 @@ class Setting:
 
     Attributes:
         teachers: trained teacher runs of the board's group, by run id.
-        alone: independents of the board, which a method's clean accuracy and cost are compared with.
+        alone: independents of the board.
         matched: runs of the control that keeps snapshots of an independent student, by seed.
     """
 
@@ -59,8 +59,16 @@ class Setting:
             scoring,
             teachers={run.record.run_id: run for run in runs if kind_of(run.record) == "teacher"},
             alone=tuple(alone),
-            matched={run.record.seed: run for run in runs if run.snapshots and run.record.direction == direction},
+            matched={
+                run.record.seed: run
+                for run in _official_if_any([run for run in runs if run.snapshots and belongs(run.record, direction)])
+            },
         )
+
+    @property
+    def references(self) -> tuple[Run, ...]:
+        """The independents that students are compared with: the official ones, where there are any."""
+        return _official_if_any(self.alone)
 
     @property
     def num_classes(self) -> int:
@@ -93,11 +101,17 @@ class Setting:
         if not record.control:
             return self.teachers.get(record.teacher_run_id or "")
         bias = self._bias_of(record)
-        return next((run for run in self.teachers.values() if self._stands(run.record, bias, record.seed)), None)
+        standing = [run for run in self.teachers.values() if self._stands(run.record, bias, record.seed)]
+        return next(iter(_official_if_any(standing)), None)
 
     def _stands(self, teacher: Record, bias: TeacherBias | None, seed: int) -> bool:
         family = families(self.direction)[0]
         return (teacher.family, teacher.teacher_bias, teacher.seed) == (family, bias, seed)
+
+
+def _official_if_any(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The official ones of some runs, all of them if none is."""
+    return tuple(run for run in runs if run.record.official) or tuple(runs)
 
 
 def belongs(record: Record, direction: Direction) -> bool:

@@ -28,11 +28,17 @@ def a_network(clean: float, bias: float) -> MeasuredRun:
 ALONG = [a_network(0.2, 9.0), a_network(0.5, 0.1), a_network(0.8, 0.4), a_network(0.9, 0.6)]
 
 
-def test_between_two_snapshots_the_profile_is_interpolated_on_the_probit_scale() -> None:
-    halfway = float(ndtr((ndtri(0.8) + ndtri(0.9)) / 2))
-    found = at_accuracy(ALONG, halfway, SETTING)
+def on_a_line(clean: float) -> MeasuredRun:
+    """A network whose accuracies lie on a straight line over its clean accuracy, both on the probit scale."""
+    accuracy = ndtr(0.5 * ndtri(clean) - 0.3)
+    return a_network(clean, (accuracy - 0.1) / (clean - 0.1))
+
+
+def test_between_two_snapshots_a_network_stays_on_its_line_on_the_probit_scale() -> None:
+    found = at_accuracy([on_a_line(0.6), on_a_line(0.9)], 0.8, SETTING)
     assert isinstance(found, MeasuredRun)
-    assert found.axes["noise"].bias == pytest.approx(0.5)
+    assert found.clean == pytest.approx(0.8)
+    assert found.axes["noise"].bias == pytest.approx(on_a_line(0.8).axes["noise"].bias)
 
 
 @pytest.mark.parametrize(("clean", "bias"), [(0.5, 0.1), (0.8, 0.4), (0.9, 0.6)])

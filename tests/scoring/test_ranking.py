@@ -11,6 +11,7 @@ from kdbench.scoring.metrics import Floats
 from kdbench.scoring.ranking import (
     Primary,
     RankInterval,
+    benjamini_hochberg,
     common_seeds,
     holm,
     rank_intervals,
@@ -128,6 +129,17 @@ def test_holm_of_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == pytest.approx([1, 1])
     assert holm([]) == ()
+
+
+def test_tests_that_could_not_be_made_count_in_holms_family() -> None:
+    assert holm([0.01, 0.03], tests=4) == pytest.approx([0.04, 0.09])
+    assert holm([0.01, 0.03], tests=1) == holm([0.01, 0.03])
+
+
+def test_benjamini_and_hochberg_of_a_worked_example() -> None:
+    assert benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert benjamini_hochberg([0.9, 0.001, 0.6]) == pytest.approx([0.9, 0.003, 0.9])
+    assert benjamini_hochberg([]) == ()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

@@ -1,11 +1,13 @@
 """Ranks, tests and badges of a board, from records."""
 
+import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from kdbench.records import Predictions, SetPredictions, read_predictions
+from kdbench.records import Predictions, SetPredictions, read_predictions, read_record, write_record
 from kdbench.scoring.scores import Board, Range, Undefined
 from tests.record_factory import record_of, write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rewrite, rows_of, with_live_axes
@@ -86,7 +88,37 @@ def test_ranked_rows_come_first_then_the_others_by_their_number(tmp_path: Path) 
     board = board_of(tmp_path)
     assert [row.method for row in board.rows if row.kind == "method"] == ["near", "weak", "far"]
     assert rows_of(board)["far"].unranked.startswith("not competent")
-    assert board.tests == 2
+    assert board.tests == 3  # a row that cannot be tested is no gift to the others
+
+
+def test_axes_are_tested_one_by_one_for_all_ranked_rows_together(planted: Board) -> None:
+    best = rows_of(planted)["best"]
+    assert set(best.p_by_axis) == set(best.transfer_by_axis)
+    assert all(p < 0.05 for p in best.p_by_axis.values())
+    assert rows_of(planted)["random-teacher"].p_by_axis == {}
+
+
+def test_a_seed_whose_teacher_is_gone_does_not_count_for_a_rank(tmp_path: Path) -> None:
+    folders = write_planted(tmp_path, methods=("lm",), spread=0.01)
+    shutil.rmtree(next(record_of(folders, method="teacher", seed=3)))
+    row = rows_of(board_of(tmp_path))["lm"]
+    assert (row.rank, estimated(row.transfer).seeds) == (None, 4)
+    assert row.unranked == (
+        "needs 5 seeds to be ranked, has 4: what the students of seed 3 are compared with was not scored"
+    )
+
+
+def test_unofficial_independents_are_no_reference_where_there_are_official_ones(tmp_path: Path) -> None:
+    folders = write_planted(tmp_path, methods=("lm",), spread=0.01)
+    before = rows_of(board_of(tmp_path))["lm"]
+    for seed in range(5):
+        folder = next(record_of(folders, method="independent", seed=seed))
+        record = read_record(folder).model_copy(update={"run_id": f"zzz{seed}", "unofficial": ("other arrays",)})
+        wrong = {name: replace(one, label=(one.target + 1) % 10) for name, one in read_predictions(folder).items()}
+        write_record(folder.parent / record.run_id, record, wrong)
+    board = board_of(tmp_path)
+    assert rows_of(board)["lm"] == before
+    assert [bool(row.unofficial) for row in board.rows if row.kind == "independent"].count(True) == 1
 
 
 def test_a_row_on_other_seeds_than_the_ranked_ones_says_so(tmp_path: Path) -> None:
