@@ -1,6 +1,7 @@
 """The tables of the paper that this benchmark follows, shown as they were printed."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +11,10 @@ from kdbench.errors import InputError
 from kdbench.leaderboard import wording
 from kdbench.resources import shipped
 from kdbench.spec import Direction
+
+TRACK = "cifar10-224"  # the setting of the paper
+TIMES = "seconds per epoch"
+SUBMISSIONS = {"Logit Matching": "lm"}  # where the paper's name is not the submission's in capitals
 
 
 class _Frozen(BaseModel):
@@ -55,6 +60,16 @@ def read_published(folder: Path | None = None) -> tuple[PublishedTable, ...]:
     """
     folder = folder or shipped("leaderboard", "published")
     return tuple(sorted((_read(path) for path in folder.glob("*.toml")), key=lambda one: (one.source, one.table)))
+
+
+def published_seconds(tables: Sequence[PublishedTable], direction: Direction) -> dict[str, str]:
+    """Seconds an epoch as they were printed for a direction, by submission."""
+    return {
+        SUBMISSIONS.get(row.method, row.method.lower()): row.values[0]
+        for table in tables
+        if (table.quantity, table.direction) == (TIMES, direction)
+        for row in table.rows
+    }
 
 
 def _read(path: Path) -> PublishedTable:

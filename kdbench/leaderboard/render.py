@@ -14,7 +14,8 @@ from kdbench.leaderboard.boards import BoardView, board_views
 from kdbench.leaderboard.charts import CurveRow, ProfileChart, curve_rows, forests, profile_charts
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.provenance import Provenance, failed_runs, provenance_of
-from kdbench.leaderboard.published import read_published
+from kdbench.leaderboard.published import TRACK as PUBLISHED_TRACK
+from kdbench.leaderboard.published import PublishedTable, published_seconds, read_published
 from kdbench.leaderboard.stimuli import Gallery, track_stimuli
 from kdbench.records import Record, atomic_file
 from kdbench.resources import shipped
@@ -28,13 +29,18 @@ TEMPLATES = ("leaderboard", "templates")
 
 @dataclass(frozen=True)
 class Section:
-    """Everything that the page says about one board."""
+    """Everything that the page says about one board.
+
+    Attributes:
+        paper_seconds: an epoch's as the paper printed them, by submission; empty on tracks that are not its own.
+    """
 
     view: BoardView
     beside: Beside
     charts: tuple[ProfileChart, ...]
     curves: tuple[CurveRow, ...]
     costs: tuple[CostLine, ...]
+    paper_seconds: Mapping[str, str]
     provenance: Provenance
 
 
@@ -76,7 +82,8 @@ def render_page(
 ) -> str:
     """The page as text; see `render_site`."""
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
-    sections = [_section(view, ordered) for view in board_views(scores, spec)]
+    published = read_published()
+    sections = [_section(view, ordered, published) for view in board_views(scores, spec)]
     return (
         template_environment()
         .get_template("page.html")
@@ -87,7 +94,7 @@ def render_page(
             forests=forests([section.view for section in sections]),
             stimuli=track_stimuli(gallery, spec),
             timings=read_timings(timing) if timing is not None else None,
-            published=read_published(),
+            published=published,
             failed=failed_runs(ordered),
             record_count=len(ordered),
             device_classes=sorted({board.device_class for board in scores.boards}),
@@ -95,14 +102,16 @@ def render_page(
     )
 
 
-def _section(view: BoardView, records: Sequence[Record]) -> Section:
-    mine = [record for record in records if record.digests.testsets == view.board.testsets_digest]
+def _section(view: BoardView, records: Sequence[Record], published: Sequence[PublishedTable]) -> Section:
+    board = view.board
+    mine = [record for record in records if record.digests.testsets == board.testsets_digest]
     return Section(
         view=view,
         beside=beside(view),
         charts=profile_charts(view),
         curves=curve_rows(view, mine),
         costs=cost_lines(view, mine),
+        paper_seconds=published_seconds(published, board.direction) if board.track == PUBLISHED_TRACK else {},
         provenance=provenance_of(view, mine),
     )
 

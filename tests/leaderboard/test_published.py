@@ -1,0 +1,44 @@
+"""What the paper printed, beside what was measured here."""
+
+from pathlib import Path
+
+import pytest
+
+from kdbench.leaderboard import render_site
+from kdbench.leaderboard.published import published_seconds, read_published
+from kdbench.method_files import list_submissions
+from kdbench.scoring.scores import Board
+from kdbench.spec import load_spec
+from tests.leaderboard import examples
+from tests.leaderboard.test_render import Page
+
+TABLES = read_published()
+
+
+def page_of(board: Board, folder: Path) -> str:
+    scores = examples.scores_of(board)
+    path = render_site(scores, examples.records_of(scores), folder, spec=load_spec(), gallery=None)
+    return Page(path.read_text(encoding="utf-8")).text
+
+
+def test_the_papers_times_are_those_of_its_tables() -> None:
+    to_vit, to_cnn = published_seconds(TABLES, "cnn-to-vit"), published_seconds(TABLES, "vit-to-cnn")
+    assert to_vit == {"lm": "815.8", "crd": "1748", "vlfkd": "1604.2", "cskd": "756"}
+    assert to_cnn == {"lm": "604.2", "crd": "919.3", "capd": "2513.5", "sskd": "3595.2"}
+
+
+def test_every_method_that_the_paper_timed_is_a_submission() -> None:
+    timed = {*published_seconds(TABLES, "cnn-to-vit"), *published_seconds(TABLES, "vit-to-cnn")}
+    assert timed <= set(list_submissions())
+
+
+def test_costs_stand_beside_the_papers_on_its_own_track(tmp_path: Path) -> None:
+    text = page_of(examples.natural().model_copy(update={"track": "cifar10-224"}), tmp_path)
+    assert "Seconds per epoch Paper Fastest" in text
+    assert "lm from natural teacher 12.2 815.8 8.4 to 9.2" in text
+    assert "8.7 – 8.4 to 9.2" in text  # of the independent student
+
+
+@pytest.mark.parametrize("board", [examples.natural(), examples.full_scores().boards[0]])
+def test_no_other_track_is_set_beside_the_paper(board: Board, tmp_path: Path) -> None:
+    assert "Seconds per epoch Fastest" in page_of(board, tmp_path)
