@@ -75,6 +75,12 @@ def _columns(view: BoardView) -> Iterator[tuple[str, str, int, Pick]]:
         yield f"Same answers, {name}", "kappa with the teacher’s answers over independent’s", 1, _alike(name, "label")
     for name in ("clean", "manipulated"):
         yield f"Same errors, {name}", "kappa with the teacher’s errors over independent’s", 1, _alike(name, "error")
+    yield (
+        "Same errors of those possible",
+        "manipulated: kappa with the teacher’s errors over the largest that both accuracies allow",
+        1,
+        _diagnosed(lambda d: d.likeness["manipulated"].error_consistency_relative if d.likeness else None),
+    )
     yield "Permutation κ", "same answer when tiles move", 1, _diagnosed(lambda d: d.permutation_kappa)
     yield "Calibration error", "15 bins, clean images", 1, _diagnosed(lambda d: d.calibration_error)
     yield "CKA", "likeness of features to the teacher’s over independent’s", 1, _gained("cka")

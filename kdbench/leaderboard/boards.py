@@ -128,6 +128,11 @@ class BoardView:
         return len({estimate.covers for _, estimate in estimates(self.board)}) > 1
 
     @property
+    def axis_tests(self) -> int:
+        """How many tests of single axes the board's stars are adjusted for."""
+        return sum(len(row.row.p_by_axis) for row in self.methods)
+
+    @property
     def rows(self) -> tuple[RowView, ...]:
         return self.pinned + self.methods + self.controls
 

@@ -117,6 +117,7 @@ class Diagnosis:
             label_kappa_gain=self._gain(parties, names, self._kappa),
             error_consistency=self._beside_teacher(parties, names, _consistency),
             error_consistency_gain=self._gain(parties, names, _consistency),
+            error_consistency_relative=self._beside_teacher(parties, names, _relative_consistency),
             wrong_label_agreement=self._beside_teacher(parties, names, _same_mistakes, least=0.0),
             divergence=self._divergence(parties, names),
         )
@@ -195,6 +196,11 @@ def _same(first: Answers, second: Answers) -> Found:
 def _consistency(first: Answers, second: Answers) -> Found:
     found = error_consistency(first.right, second.right)
     return found.kappa if isinstance(found, ErrorConsistency) else found
+
+
+def _relative_consistency(first: Answers, second: Answers) -> Found:
+    found = error_consistency(first.right, second.right)
+    return found.relative if isinstance(found, ErrorConsistency) else found
 
 
 def _same_mistakes(first: Answers, second: Answers) -> Found:

@@ -73,6 +73,7 @@ class Likeness(_Frozen):
         agreement: share of the same answer.
         label_kappa, error_consistency: the same answer, and right on the same images, beyond chance.
         label_kappa_gain, error_consistency_gain: the same less that of the independent student with this teacher.
+        error_consistency_relative: of the largest that two networks of these accuracies can have.
         wrong_label_agreement: share of the same answer where both are wrong.
         divergence: KL(teacher || student), nats.
     """
@@ -82,6 +83,7 @@ class Likeness(_Frozen):
     label_kappa_gain: Score
     error_consistency: Score
     error_consistency_gain: Score
+    error_consistency_relative: Score
     wrong_label_agreement: Score
     divergence: Score
 

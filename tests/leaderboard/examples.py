@@ -149,6 +149,7 @@ def diagnostics(*, taught: bool = True, collapsed: tuple[str, ...] = ()) -> Diag
         label_kappa_gain=estimate(0.08),
         error_consistency=estimate(0.4),
         error_consistency_gain=estimate(0.06),
+        error_consistency_relative=estimate(0.21),
         wrong_label_agreement=estimate(0.3),
         divergence=estimate(0.5),
     )
