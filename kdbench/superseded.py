@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kdbench.errors import SubmissionError
-from kdbench.jobs.matrix import Request, Submission, expand
+from kdbench.jobs.controls import UNTRAINED, read_controls, untrained_code
+from kdbench.jobs.matrix import TEACHER, Request, Submission, expand
 from kdbench.method_files import code_digest, list_submissions, submission_path
 from kdbench.records import Record
 from kdbench.spec import Track
@@ -56,11 +57,15 @@ def _row(record: Record) -> Row:
 
 
 def _present_codes(methods: Iterable[str]) -> dict[str, str]:
-    """Digests of the code of teachers and of the shipped methods among `methods`."""
-    codes = {"teacher": code_digest(_TEACHER_CODE)}
-    for method in set(methods) & set(list_submissions()):
+    """Digests of the code of teachers and of the shipped methods and controls among `methods`."""
+    codes = {TEACHER: code_digest(_TEACHER_CODE), UNTRAINED: untrained_code()}
+    controls = read_controls()
+    for method in set(methods):
         try:
-            codes[method] = code_digest(submission_path(method))
+            if method in controls:
+                codes[method] = controls[method].code
+            elif method in list_submissions():
+                codes[method] = code_digest(submission_path(method))
         except SubmissionError:  # said when it is to be run; its records are as good as before
             continue
     return codes
@@ -77,7 +82,7 @@ def _present_ids(records: Sequence[Record], track: Track, codes: Mapping[str, st
         track_name=official[0].track,
         track=track,
         submissions=_submissions(students, codes),
-        teacher_submission=Submission("teacher", None, codes["teacher"], {}, False, tuple(track.directions)),
+        teacher_submission=Submission(TEACHER, None, codes[TEACHER], {}, False, tuple(track.directions)),
         directions=tuple(dict.fromkeys(directions)),
         seeds=tuple({record.seed for record in official}),
         device=official[0].environment.device_class.split("-")[0],
@@ -91,17 +96,22 @@ def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[S
     for record in students:
         code = codes.get(record.method, record.digests.code)
         runs[record.method, code, json.dumps(record.config, sort_keys=True)].append(record)
-    return [
-        Submission(
-            method,
-            None,
-            code,
-            json.loads(config),
-            uses_teacher=any(record.teacher_run_id for record in same),
-            directions=tuple(dict.fromkeys(record.direction for record in same if record.direction)),
-        )
-        for (method, code, config), same in runs.items()
-    ]
+    return [_submission(code, same) for (_, code, _), same in runs.items()]
+
+
+def _submission(code: str, same: Sequence[Record]) -> Submission:
+    """What runs of one method and config come from; a control differs from its method as the table says now."""
+    first, arm = same[0], read_controls().get(same[0].method)
+    directions = tuple(dict.fromkeys(record.direction for record in same if record.direction))
+    return Submission(
+        first.method,
+        None,
+        code,
+        first.config,
+        uses_teacher=any(record.teacher_run_id for record in same),
+        directions=directions,
+        control=arm.control(first.track, directions) if arm and first.control else None,
+    )
 
 
 def _earlier_of_a_seed(records: Iterable[Found]) -> list[Path]:

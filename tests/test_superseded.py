@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from kdbench.benchmark import Asked, plan
 from kdbench.jobs import matrix
+from kdbench.jobs.controls import UNTRAINED
 from kdbench.jobs.matrix import PlannedRun, Request, Submission, expand
 from kdbench.method_files import code_digest, submission_path
 from kdbench.records import Record
 from kdbench.spec import Direction, load_spec
 from kdbench.superseded import _TEACHER_CODE, OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
+from kdbench.training import untrained
 from tests.examples import DIGESTS, a_record, store
 
 TRACK = load_spec().track("synthetic")
@@ -65,6 +68,7 @@ def record_of(run: PlannedRun) -> Record:
         config=dict(run.submission.config),
         seed=run.seed,
         teacher_run_id=run.teacher.run_id if run.teacher else None,
+        control=run.submission.control is not None,
         digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
     )
 
@@ -109,3 +113,22 @@ def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) ->
     older = [one for one in found if one[1].method == "lm"]
     newer = stored(tmp_path, runs(), unofficial=("--epochs 3",))
     assert superseded([*newer, *older], TRACK) == dict.fromkeys([folder for folder, _ in older], SAME_SEED)
+
+
+def controls() -> list[PlannedRun]:
+    """One seed of independents with all controls, as the present code plans them."""
+    return plan(Asked("synthetic", methods=("independent",), device="cpu", controls=True))[0]
+
+
+def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = controls()
+    new = stored(tmp_path, planned, age=1)
+    assert superseded(new, TRACK) == {}
+    monkeypatch.setattr(matrix, "NUMERICS_VERSION", matrix.NUMERICS_VERSION - 1)
+    old = stored(tmp_path, controls())  # written later, and older all the same
+    monkeypatch.undo()
+    assert superseded([*new, *old], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
+
+
+def test_random_teachers_are_named_alike_where_they_are_planned_and_where_they_are_made() -> None:
+    assert untrained.NAME == UNTRAINED

@@ -15,6 +15,8 @@ from kdbench.spec import Direction
 
 _FOLDER = ("benchmark", "controls")
 TABLE = "controls.toml"
+UNTRAINED = "untrained"  # the method of random teachers, as their module calls it, which imports torch
+_UNTRAINED_CODE = Path(__file__).parent.parent / "training" / "untrained.py"
 
 
 class ControlArm(BaseModel):
@@ -41,6 +43,19 @@ class ControlArm(BaseModel):
     def path(self) -> Path:
         """The method file."""
         return shipped(*_FOLDER, self.method) if self.method.endswith(".py") else submission_path(self.method)
+
+    @property
+    def code(self) -> str:
+        """Digest of the method file."""
+        return code_digest(self.path)
+
+    def control(self, track_name: str, directions: tuple[Direction, ...]) -> Control:
+        """How its runs on a track, in some directions, differ from ordinary ones."""
+        return Control(
+            teacher=_random_teacher(directions) if self.random_teacher else None,
+            epochs_factor=self.epochs_factor.get(track_name, {}),
+            snapshots=self.snapshots,
+        )
 
     def runs_on(self, track_name: str) -> bool:
         """Whether the table has it for a track."""
@@ -80,20 +95,20 @@ def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
     return Submission(
         name=name,
         path=arm.path,
-        code=code_digest(arm.path),
+        code=arm.code,
         config=as_plain(parse_config(method, {})),
         uses_teacher=method.uses_teacher,
         directions=tuple(method.directions),
-        control=Control(
-            teacher=_random_teacher(tuple(method.directions)) if arm.random_teacher else None,
-            epochs_factor=arm.epochs_factor.get(track_name, {}),
-            snapshots=arm.snapshots,
-        ),
+        control=arm.control(track_name, tuple(method.directions)),
     )
 
 
-def _random_teacher(directions: tuple[Direction, ...]) -> Submission:
-    from kdbench.training import untrained
+def untrained_code() -> str:
+    """Digest of the code that makes random teachers."""
+    return code_digest(_UNTRAINED_CODE)
 
-    code = code_digest(Path(untrained.__file__))
-    return Submission(untrained.NAME, None, code, {}, uses_teacher=False, directions=directions, control=Control())
+
+def _random_teacher(directions: tuple[Direction, ...]) -> Submission:
+    return Submission(
+        UNTRAINED, None, untrained_code(), {}, uses_teacher=False, directions=directions, control=Control()
+    )
