@@ -174,5 +174,7 @@ def _cost(records: Sequence[Record], setting: Setting) -> Cost | None:
         epoch_seconds=median([seconds for record in records for seconds in record.timing.epochs] or [0.0]),
         evaluation_seconds=median(record.timing.evaluation for record in records),
         peak_memory_bytes=round(median(record.peak_memory_bytes for record in records)),
+        student_images=round(median(record.budget.student_forward_images for record in records)),
+        teacher_images=round(median(record.budget.teacher_forward_images for record in records)),
         relative_time=training / base if base > 0 else None,
     )

@@ -137,12 +137,19 @@ class Movement(_Frozen):
 
 
 class Cost(_Frozen):
-    """Medians over the runs of a row; `relative_time` is training seconds over independent's (None without it)."""
+    """Medians over the runs of a row.
+
+    Attributes:
+        student_images, teacher_images: that passed forward through either network in training and before it.
+        relative_time: training seconds over independent's; None without it.
+    """
 
     training_seconds: float
     epoch_seconds: float
     evaluation_seconds: float
     peak_memory_bytes: int
+    student_images: int
+    teacher_images: int
     relative_time: float | None
 
 

@@ -68,6 +68,8 @@ def arm(
         epoch_seconds=8.7 * slow,
         evaluation_seconds=2.1,
         peak_memory_bytes=610_000_000,
+        student_images=9_000,
+        teacher_images=9_000 if slow > 1 else 0,
         relative_time=slow,
     )
     run_ids = tuple(f"{name}-{bias or 'alone'}-{seed}" for seed in seeds)
