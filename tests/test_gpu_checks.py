@@ -1,20 +1,40 @@
-"""The script of GPU checks: what it compares with, and what it says where there is no GPU."""
+"""The script of GPU checks, its rows made on a processor: none dies, and what they compare with is what they say."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from benchmark.timing import gpu_checks
-from kdbench.method_files import list_submissions
+from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture_rows
+from benchmark.timing.rows import Row, guarded, matrix_peak
+from benchmark.timing.test_training_step import timed_training
+from benchmark.timing.training_rows import Bench, training_rows, within_target
+from kdbench.spec import Track, load_spec
+from tests.testsets.test_network_build import networks
+
+CPU = torch.device("cpu")
+PAPER = load_spec().track("cifar10-224")
+IMAGES = 64
 
 
-def test_the_papers_times_are_those_of_its_tables() -> None:
-    assert gpu_checks.paper_seconds("cnn-to-vit") == {"lm": 815.8, "crd": 1748.0, "vlfkd": 1604.2, "cskd": 756.0}
-    assert gpu_checks.paper_seconds("vit-to-cnn") == {"lm": 604.2, "crd": 919.3, "capd": 2513.5, "sskd": 3595.2}
+@pytest.fixture
+def track() -> Track:
+    """The synthetic track in batches of 16."""
+    whole = load_spec().track("synthetic")
+    return whole.model_copy(update={"training": whole.training.model_copy(update={"batch_size": 16})})
 
 
-def test_every_method_that_the_paper_timed_is_a_submission() -> None:
-    timed = {*gpu_checks.paper_seconds("cnn-to-vit"), *gpu_checks.paper_seconds("vit-to-cnn")}
-    assert timed <= set(list_submissions())
+@pytest.fixture
+def bench(track: Track) -> Bench:
+    return Bench("synthetic", track, CPU, peak=1e12, steps=1, images=IMAGES)
+
+
+def assert_none_is_bad(rows: list[Row], *checks: str) -> None:
+    assert [row.check for row in rows] == list(checks)
+    assert [str(row) for row in rows if row.good is False] == []
 
 
 def test_without_a_gpu_it_says_so_and_checks_nothing(
@@ -26,9 +46,93 @@ def test_without_a_gpu_it_says_so_and_checks_nothing(
     assert "no CUDA device" in capsys.readouterr().err
 
 
-def test_a_check_that_fails_is_a_line_and_not_the_end() -> None:
-    def fails() -> str:
-        raise torch.OutOfMemoryError("tried to allocate 9.00 GiB\nand more")
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("9.00 GiB\nand more"), TypeError("9.00 GiB"), KeyError()])
+def test_a_check_that_dies_is_a_line_and_not_the_end(error: Exception) -> None:
+    def dies() -> list[Row]:
+        raise error
 
-    row = gpu_checks._guarded("crd cnn-to-vit", fails)
-    assert (row.result, row.good) == ("OutOfMemoryError: tried to allocate 9.00 GiB", False)
+    (row,) = guarded("crd cnn-to-vit", dies)
+    assert row.result.startswith(f"{type(error).__name__}: ")
+    assert str(row).startswith("BAD  crd cnn-to-vit: ")
+
+
+def test_a_training_is_measured_part_by_part_beside_lm(bench: Bench) -> None:
+    rows = list(training_rows(bench, ["independent", "lm"]))
+    assert_none_is_bad(
+        rows,
+        *("lm cnn-to-vit", "independent cnn-to-vit", "ViT student alone", "lm vit-to-cnn", "independent vit-to-cnn"),
+    )
+    alone = rows[1].result
+    assert re.search(r"images/s, .* GiB; bound by (student|data) \(data .*, teacher 0%, student .*, method .*\)", alone)
+    assert re.search(r"s an epoch \(.* x lm, not timed in the paper\)", alone)
+
+
+@pytest.mark.parametrize("name", ["crd", "sskd"])
+def test_methods_with_a_memory_or_a_stage_of_their_own_are_measured(bench: Bench, name: str) -> None:
+    """One step, one direction."""
+    track = bench.track.model_copy(update={"directions": ("vit-to-cnn",)})
+    assert_none_is_bad(list(training_rows(replace(bench, track=track), [name])), f"{name} vit-to-cnn")
+
+
+def test_steps_that_are_timed_log_no_gradients_norms(track: Track) -> None:
+    training = timed_training(track, "cnn-to-vit", "lm", CPU, IMAGES)
+    assert any(name.startswith("gradient_norm_") for name in training.run.take_means())
+    training.step()
+    assert not any(name.startswith("gradient_norm_") for name in training.run.take_means())
+
+
+def test_every_step_draws_a_batch_of_its_own(track: Track) -> None:
+    training = timed_training(track, "cnn-to-vit", "independent", CPU, IMAGES)
+    first, second = next(training.drawn), next(training.drawn)
+    assert not set(first.index.tolist()) & set(second.index.tolist())
+    assert training.run.stopwatch.read()["data"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "good"),
+    [("lm", 30.0, True), ("lm", 30.1, False), ("sskd", 90.0, True), ("sskd", 90.1, False), ("crd", 44.1, False)],
+)
+def test_targets_are_of_lms_own_seconds_and_of_multiples_of_them(name: str, epoch: float, good: bool) -> None:
+    assert within_target(name, {"lm": 20.0} | {name: epoch}) is good
+
+
+def test_without_lm_nothing_is_a_multiple_of_it() -> None:
+    assert within_target("crd", {"crd": 1e6}) is None
+
+
+def test_pixels_evaluation_and_compiling_are_checked(track: Track) -> None:
+    rows = [
+        *gpu_checks.pixel_rows(PAPER, CPU),
+        *gpu_checks.pixel_rows(track, CPU),
+        *gpu_checks.evaluation_rows(track, CPU, images=20),
+        *gpu_checks.compile_rows(track, CPU, rounds=1, backend="aot_eager"),
+    ]
+    against = "against the processor"
+    assert_none_is_bad(
+        rows,
+        *(f"resizing, {against}", f"scramble-7, {against}", f"noise, {against}", f"resizing, {against}"),
+        *("evaluation of a cnn", "evaluation of a vit", "--compile of a cnn", "--compile of a vit"),
+    )
+
+
+def test_the_making_of_pictures_is_checked() -> None:
+    effort, small = Effort(masks=4, pictures=2, steps=1), networks()
+    rows = [row for check in (mask_rows, texture_rows, style_rows) for row in check(PAPER, small, effort)]
+    names = ("object masks", "texture synthesis", "style transfer")
+    assert_none_is_bad(rows, *(one for name in names for one in (name, f"{name}, once more")))
+    assert "images of 400 steps" in rows[2].result
+    assert "images of 85 steps" in rows[4].result
+
+
+@pytest.mark.parametrize(("claim", "good"), [("True", True), ("False", False)])
+def test_tests_that_fail_are_named(tmp_path: Path, claim: str, good: bool) -> None:
+    path = tmp_path / "tests" / "test_gpu.py"
+    path.parent.mkdir()
+    path.write_text(f"import pytest\n\n@pytest.mark.gpu\ndef test_claim():\n    assert {claim}\n")
+    (row,) = gpu_checks.gpu_test_rows(path)
+    assert row.good is good
+    assert ("FAILED" in row.result) is not good
+
+
+def test_the_peak_is_of_a_product_of_matrices() -> None:
+    assert matrix_peak(CPU, side=64, rounds=2) > 0

@@ -1,0 +1,101 @@
+"""What building the test sets that networks make takes on a device, and whether it makes the same bytes twice."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.timing.rows import Row, seconds
+from benchmark.timing.test_training_step import stored_size
+from kdbench.spec import TestSet, Track
+from kdbench.testsets.network_sets import BATCH, Networks
+from kdbench.testsets.vgg import Adam, VggFeatures, repeatable, style_of, texture_of
+
+ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is made to see what it takes.
+
+    Attributes:
+        masks: images whose objects are masked.
+        pictures: images that are optimised at once.
+        steps: of their optimisation.
+    """
+
+    masks: int = 64
+    pictures: int = BATCH
+    steps: int = 10
+
+
+def mask_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]:
+    """Of the masks of objects, in images of noise."""
+    size, images = stored_size(track), _rendered(track, "fcn-silhouette").images
+    stored = np.random.default_rng(0).integers(0, 256, (effort.masks, size, size, 3), np.uint8)
+    taken = seconds(lambda: networks.segment(stored, track.data), ROUNDS, networks.device) / len(stored)
+    yield Row("object masks", f"{1 / taken:.0f} images/s, {images * taken / 60:.1f} min for {images}")
+    first, second = (networks.segment(stored, track.data) for _ in range(2))
+    same = np.array_equal(first.masks, second.masks) and np.array_equal(first.objects, second.objects)
+    yield _once_more("object masks", same)
+
+
+def texture_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]:
+    """Of the textures that fill an image."""
+    test_set = _rendered(track, "vgg19-texture")
+    recipe = texture_of(test_set.parameters)
+    short = replace(recipe, adam=replace(recipe.adam, steps=effort.steps))
+    vgg, sources = _features(networks, test_set.parameters), _noise(track, networks, effort)
+    weight = torch.ones_like(sources[:, 0])
+
+    def make() -> Tensor:
+        return short.synthesised(vgg, sources, weight, sources.flip(0))
+
+    yield from _optimised("texture synthesis", make, test_set, recipe.adam, effort, networks.device)
+
+
+def style_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]:
+    """Of the images in the style of a picture."""
+    test_set = _rendered(track, "vgg19-style")
+    recipe = style_of(test_set.parameters)
+    short = replace(recipe, adam=replace(recipe.adam, steps=effort.steps))
+    vgg, contents = _features(networks, test_set.parameters), _noise(track, networks, effort)
+
+    def make() -> Tensor:
+        return short.transferred(vgg, contents, contents[:1])
+
+    yield from _optimised("style transfer", make, test_set, recipe.adam, effort, networks.device)
+
+
+def _rendered(track: Track, rendering: str) -> TestSet:
+    """The first set of a track that is rendered so."""
+    return next(one for one in track.test_sets if one.parameters.get("rendering") == rendering)
+
+
+def _features(networks: Networks, parameters: Mapping[str, Any]) -> VggFeatures:
+    return VggFeatures(networks.vgg, parameters["pooling"]).to(networks.device).requires_grad_(False)
+
+
+def _noise(track: Track, networks: Networks, effort: Effort) -> Tensor:
+    """(B, 3, H, H) pixels in [0, 255]."""
+    size = track.data.image_size
+    return torch.rand(effort.pictures, 3, size, size, device=networks.device) * 255
+
+
+def _optimised(
+    check: str, make: Callable[[], Tensor], test_set: TestSet, whole: Adam, effort: Effort, device: torch.device
+) -> Iterator[Row]:
+    """Of what `make` does for some images in some of the steps of the whole."""
+    with repeatable():
+        taken = seconds(make, ROUNDS, device) / effort.pictures / effort.steps
+        same = torch.equal(make(), make())
+    minutes = taken * whole.steps * test_set.images / 60
+    yield Row(check, f"{minutes:.0f} min for {test_set.images} images of {whole.steps} steps")
+    yield _once_more(check, same)
+
+
+def _once_more(check: str, same: bool) -> Row:
+    return Row(f"{check}, once more", "the same bytes" if same else "other bytes", same)

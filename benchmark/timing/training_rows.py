@@ -1,0 +1,148 @@
+"""What a training step costs on a GPU, what bounds it, and whether that is within the targets.
+
+A step is the harness's own: drawing, resizing and augmenting the batch, teacher forward, loss, update and metering. Its
+rate is that of many steps, with the device waited for at their end. Seconds an epoch are of the track's training
+images, without evaluation and without the method's own stage, which is named beside them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.timing.rows import WARM_UP_ROUNDS, Row, guarded, now
+from benchmark.timing.test_training_step import TimedTraining, timed_training
+from kdbench.leaderboard.published import TRACK as PUBLISHED_TRACK
+from kdbench.leaderboard.published import published_seconds, read_published
+from kdbench.spec import Direction, Track, families
+from kdbench.submissions import load_submission
+from kdbench.training.memory import GIB, forget_peak_memory, peak_memory
+
+REFERENCE, REFERENCE_SECONDS = "lm", 30.0  # the method that others are compared with, and its target an epoch
+RATIOS, OTHER_RATIO = {"sskd": 4.5}, 2.2  # targets of an epoch over the reference's
+ALONE, PEAK_SHARE = "independent", 0.4  # target of the ViT's FLOP/s over the device's, where it trains alone
+PARTS = ("data", "teacher", "student")  # what the harness times; the rest of a step is the method's
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What trainings are measured on.
+
+    Attributes:
+        track_name, track: of the spec.
+        device: where they run.
+        peak: FLOP/s of the device.
+        steps: that are timed.
+        images: of the training set.
+    """
+
+    track_name: str
+    track: Track
+    device: torch.device
+    peak: float
+    steps: int
+    images: int
+
+    @property
+    def has_targets(self) -> bool:
+        """The targets are of the paper's track, on a GPU."""
+        return self.track_name == PUBLISHED_TRACK and self.device.type == "cuda"
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What one step costs.
+
+    Attributes:
+        seconds: of the step.
+        shares: of these seconds, by part; those of the harness and "method".
+        flops: of matrix products and convolutions.
+        own_stage: seconds of the method's stage before training.
+        memory: bytes that were held at once.
+    """
+
+    seconds: float
+    shares: Mapping[str, float]
+    flops: int
+    own_stage: float
+    memory: int
+
+
+def training_rows(bench: Bench, methods: Sequence[str]) -> Iterator[Row]:
+    """A line for each method and direction, the method that others are compared with first."""
+    for direction in bench.track.directions:
+        epochs: dict[str, float] = {}
+        for name in sorted(methods, key=lambda one: one != REFERENCE):
+            if direction in load_submission(name).directions:
+                yield from guarded(f"{name} {direction}", partial(_rows_of, bench, direction, name, epochs))
+
+
+def _rows_of(bench: Bench, direction: Direction, name: str, epochs: dict[str, float]) -> Iterator[Row]:
+    """The line of a method; its seconds an epoch are added to those of the methods before it."""
+    cost = step_cost(bench, direction, name)
+    epochs[name] = cost.seconds * bench.track.data.num_train / bench.track.training.batch_size
+    good = within_target(name, epochs) if bench.has_targets else None
+    yield Row(f"{name} {direction}", _described(bench, direction, name, cost, epochs), good)
+    if name == ALONE and families(direction)[1] == "vit":
+        share = cost.flops / cost.seconds / bench.peak
+        yield Row("ViT student alone", f"{share:.0%} of the matrix peak", _reaches(bench, share))
+
+
+def _reaches(bench: Bench, share: float) -> bool | None:
+    return share >= PEAK_SHARE if bench.has_targets else None
+
+
+def step_cost(bench: Bench, direction: Direction, name: str) -> StepCost:
+    """Measures a method's step."""
+    forget_peak_memory(bench.device)
+    training = timed_training(bench.track, direction, name, bench.device, bench.images)
+    with FlopCounterMode(display=False) as counter:
+        training.step()
+    for _ in range(WARM_UP_ROUNDS):
+        training.step()
+    spent = _spent(training, bench)
+    diagnostics = spent.pop("diagnostics", 0.0)
+    whole = spent.pop("whole") - diagnostics
+    shares = {part: spent.get(part, 0.0) / whole for part in PARTS}
+    return StepCost(
+        seconds=whole / bench.steps,
+        shares=shares | {"method": max(0.0, 1 - sum(shares.values()))},
+        flops=counter.get_total_flops(),
+        own_stage=training.run.stopwatch.read().get("prepare", 0.0),
+        memory=peak_memory(bench.device),
+    )
+
+
+def _spent(training: TimedTraining, bench: Bench) -> dict[str, float]:
+    """Seconds of all timed steps, by part and as a whole."""
+    stopwatch = training.run.stopwatch
+    before, started = stopwatch.read(), now(bench.device)
+    for _ in range(bench.steps):
+        training.step()
+    whole = now(bench.device) - started
+    return {part: value - before.get(part, 0.0) for part, value in stopwatch.read().items()} | {"whole": whole}
+
+
+def within_target(name: str, epochs: Mapping[str, float]) -> bool | None:
+    """Whether a method's seconds an epoch are within its target; None without the method that it is compared with."""
+    if name == REFERENCE:
+        return epochs[name] <= REFERENCE_SECONDS
+    if REFERENCE not in epochs:
+        return None
+    return epochs[name] <= RATIOS.get(name, OTHER_RATIO) * epochs[REFERENCE]
+
+
+def _described(bench: Bench, direction: Direction, name: str, cost: StepCost, epochs: Mapping[str, float]) -> str:
+    rate = bench.track.training.batch_size / cost.seconds
+    stage = f" after {cost.own_stage:.0f} s of its own stage" if cost.own_stage >= 1 else ""
+    ratio = f"{epochs[name] / epochs[REFERENCE]:.2f} x {REFERENCE}, " if REFERENCE in epochs else ""
+    theirs = published_seconds(read_published(), direction) if bench.track_name == PUBLISHED_TRACK else {}
+    paper = f"{theirs[name]} s in the paper" if name in theirs else "not timed in the paper"
+    shares = ", ".join(f"{part} {share:.0%}" for part, share in cost.shares.items())
+    return (
+        f"{epochs[name]:.1f} s an epoch{stage} ({ratio}{paper}), {rate:.0f} images/s, {cost.memory / GIB:.1f} GiB; "
+        f"bound by {max(cost.shares, key=lambda part: cost.shares[part])} ({shares}), "
+        f"{cost.flops / cost.seconds / bench.peak:.0%} of the matrix peak"
+    )
