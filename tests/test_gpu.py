@@ -1,5 +1,6 @@
 """What holds on a processor holds on a GPU; skipped where there is none."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,17 +10,18 @@ import torch
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.jobs.devices import visible_gpus
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Family, Track, load_spec
 from kdbench.submissions import load_submission
 from kdbench.testsets.on_device import manipulated, noise_of, orders_of
 from kdbench.training import loop
 from kdbench.training.loop import Assignment, train
-from kdbench.training.memory import free_memory, peak_memory
+from kdbench.training.memory import forget_peak_memory, free_memory, peak_memory
 
 pytestmark = pytest.mark.gpu
 
 PAPER = load_spec().track("cifar10-224")
 GPU = torch.device("cuda")
+LARGE_BATCH = 1024
 
 
 @pytest.fixture
@@ -69,6 +71,42 @@ def test_a_step_on_more_images_takes_more_memory(
     one = assignment(track, tmp_path_factory.mktemp("run"))
     assert loop.step_memory(one, data, 32) > loop.step_memory(one, data, 8) > 0
     assert free_memory(GPU) > peak_memory(GPU)
+
+
+@pytest.fixture
+def leave() -> Iterator[Callable[[int], None]]:
+    """Leaves this process so many bytes of the GPU, until the test is over."""
+    total = torch.cuda.get_device_properties(GPU).total_memory
+
+    def leave(most: int) -> None:
+        forget_peak_memory(GPU)
+        torch.cuda.set_per_process_memory_fraction(most / total)
+
+    yield leave
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.parametrize(("family", "ending"), [("vit", ("ok", 2.0)), ("cnn", ("oom", None))])
+def test_a_batch_that_does_not_fit_is_split_or_refused_with_the_memory_it_needs(
+    track: Track,
+    leave: Callable[[int], None],
+    family: Family,
+    ending: tuple[str, float | None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    big = track.model_copy(
+        update={
+            "training": track.training.model_copy(update={"batch_size": LARGE_BATCH}),
+            "data": track.data.model_copy(update={"num_train": LARGE_BATCH}),
+        }
+    )
+    data = training_set("synthetic", big, role="student", bias=None, seed=0, source=None)
+    one = replace(assignment(big, tmp_path_factory.mktemp("run")), family=family)
+    leave(int(0.75 * loop.step_memory(one, data, LARGE_BATCH)))
+    outcome = train(one, data, lambda *_: None)
+    curve = outcome.curves[0] if outcome.curves else {}
+    assert (outcome.status, curve.get("micro_batches")) == ending, outcome.reason
+    assert outcome.status == "ok" or "statistics of the whole batch" in outcome.reason
 
 
 def test_a_compiled_run_ends_near_the_plain_one(
