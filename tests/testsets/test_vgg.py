@@ -1,5 +1,7 @@
 """Gram matrices, textures and styles, against slow references and on a network small enough for a processor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdbench.spec import load_spec
+from kdbench.testsets.fcn import IMAGENET_STD
 from kdbench.testsets.vgg import (
     BLOCKS,
     Adam,
@@ -21,7 +24,13 @@ from kdbench.testsets.vgg import (
     texture_of,
 )
 
-SETS = {one.name: one.parameters for one in load_spec().track("cifar10-224").test_sets}
+PAPER = load_spec().track("cifar10-224")
+SETS = {one.name: one.parameters for one in PAPER.test_sets}
+SIZE = PAPER.data.image_size
+PLACES = {
+    **{"conv1_1": 2, "pool1": 5, "conv2_1": 7, "conv2_2": 9, "pool2": 10, "conv3_1": 12, "pool3": 19},
+    **{"conv4_1": 21, "conv4_2": 23, "pool4": 28, "conv5_1": 30},
+}  # modules of torchvision's list up to the layer
 LAYERS = Layers(("conv1_1", "pool1", "conv3_1"), (1.0, 1.0, 0.5))
 
 
@@ -78,12 +87,11 @@ def test_gram_matrices_are_those_of_a_slow_reference() -> None:
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_layers_are_those_of_the_plain_network(pooling: str) -> None:
     network, images = narrow_vgg(), torch.randn(1, 3, 32, 32)
-    found = VggFeatures(network, pooling)(images, ("conv1_1", "conv2_2", "pool2", "conv4_2"))  # type: ignore[arg-type]
-    places = {"conv1_1": 2, "conv2_2": 9, "pool2": 10, "conv4_2": 23}  # modules of torchvision's list up to the layer
+    found = VggFeatures(network, pooling)(images, tuple(PLACES))  # type: ignore[arg-type]
     plain = nn.Sequential(
         *(nn.AvgPool2d(2) if isinstance(one, nn.MaxPool2d) and pooling == "average" else one for one in network)
     )
-    for name, count in places.items():
+    for name, count in PLACES.items():
         torch.testing.assert_close(found[name], plain[:count](images.clone()))
 
 
@@ -192,10 +200,34 @@ def test_layers_without_as_many_weights_are_refused() -> None:
         Layers.parsed("conv1_1 conv2_1", "1")
 
 
-@pytest.mark.slow
-def test_the_real_network_makes_textures_and_styles() -> None:
-    vgg = VggFeatures(new_vgg(), "average").requires_grad_(False)
-    texture = Texture(texture_of(SETS["texture"]).layers, Adam(2, 0.1))
-    made = texture.synthesised(vgg, stripes(1, 64), torch.ones(1, 64, 64), noise(1, 64))
-    assert made.shape == (1, 3, 64, 64)
-    assert torch.isfinite(made).all()
+def test_the_layers_that_the_spec_names_are_among_those() -> None:
+    texture, style = texture_of(SETS["texture"]), style_of(SETS["stylized"])
+    assert {*texture.layers.names, *style.layers.names, style.content} <= PLACES.keys()
+
+
+def assert_one_step_was_taken(start: Tensor, made: Tensor, adam: Adam) -> None:
+    """Adam's first step moves a pixel by the learning rate, wherever it has a gradient and is not at its bound."""
+    moved = (made - start).abs().flatten(2).median(dim=2).values[0]
+    torch.testing.assert_close(moved, 255 * adam.learning_rate * torch.tensor(IMAGENET_STD), rtol=0.02, atol=0)
+    assert -1e-3 <= made.min() <= made.max() <= 255 + 1e-3
+
+
+@pytest.fixture(scope="module")
+def real_vgg() -> nn.Sequential:
+    """VGG-19 in its whole width, with random weights."""
+    torch.manual_seed(0)
+    return new_vgg().eval().requires_grad_(False)
+
+
+def test_the_real_network_makes_a_texture_at_the_tracks_size(real_vgg: nn.Sequential) -> None:
+    vgg, recipe = VggFeatures(real_vgg, "average"), replace(texture_of(SETS["texture"]), adam=Adam(1, 0.1))
+    sources, start = stripes(1, SIZE), noise(1, SIZE)
+    made = recipe.synthesised(vgg, sources, torch.ones(1, SIZE, SIZE), start)
+    assert_one_step_was_taken(start, made, recipe.adam)
+
+
+def test_the_real_network_makes_a_style_at_the_tracks_size(real_vgg: nn.Sequential) -> None:
+    vgg, recipe = VggFeatures(real_vgg, "max"), replace(style_of(SETS["stylized"]), adam=Adam(1, 0.2))
+    contents = noise(1, SIZE)
+    made = recipe.transferred(vgg, contents, stripes(1, SIZE))
+    assert_one_step_was_taken(contents, made, recipe.adam)
