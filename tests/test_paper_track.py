@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from kdbench.api import Direction
 from kdbench.backbones import create_model
+from kdbench.data.pixels import normalisation, resized
 from kdbench.data.training_sets import TrainingSet
 from kdbench.data.weights import FOLDER_VARIABLE, backbone_file
 from kdbench.evaluation import evaluate, load_network, summarise
@@ -148,6 +149,39 @@ def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
     assert read_record(tmp_path / "record") == record
     kept = read_predictions(tmp_path / "record")
     np.testing.assert_array_equal(kept["noise"].label, logits["noise"].argmax(axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["cnn", "vit"])
+def test_the_real_networks_are_asked_and_their_record_keeps_the_answers(family: Family, tmp_path: Path) -> None:
+    """Random weights from their file, an image a class, plain and manipulated; the answers are plain timm's."""
+    sets = tuple(one for one in paper_track(10).test_sets if one.name in ("clean", "scramble-7"))
+    track = track_with(PAPER.backbones).model_copy(update={"test_sets": sets})
+    torch.manual_seed(2)
+    plain = create_model(PAPER.backbones[family].architecture, {}, num_classes=10).eval()
+    save_file(plain.state_dict(), tmp_path / WEIGHTS)
+    arrays = build_test_sets(NAME, track, tmp_path, source=small_cifar10(1))
+    predictions, logits = evaluate(
+        load_network(track, family, tmp_path / WEIGHTS, CPU),
+        arrays,
+        track.data,
+        device=CPU,
+        bfloat16=False,
+        teacher_logits={},
+        progress=lambda *_: None,
+    )
+    images = torch.from_numpy(arrays["clean"].images[:2].copy()).permute(0, 3, 1, 2).float()
+    mean, scale = normalisation(track.data, CPU)
+    with torch.no_grad():
+        expected = plain((resized(images, track.data) - mean) * scale)
+    torch.testing.assert_close(torch.from_numpy(logits["clean"][:2]), expected, atol=1e-3, rtol=1e-3)
+    assert not np.array_equal(logits["scramble-7"], logits["clean"])
+    record = a_record(track=NAME, family=family, test=summarise(predictions, 10))
+    write_record(tmp_path / "record", record, predictions)
+    assert read_record(tmp_path / "record") == record
+    np.testing.assert_array_equal(
+        read_predictions(tmp_path / "record")["scramble-7"].label, logits["scramble-7"].argmax(axis=1)
+    )
 
 
 @pytest.mark.slow
