@@ -16,7 +16,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,23 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     return results
 
 
+def gates(profiles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the independents' profiles say of V2 and V4, and whether that is what is asked."""
+    gaps = {}
+    for family in FAMILIES:
+        alone = [row for row in profiles if row["network"] == f"{family} independent"]
+        shape, texture = (np.mean([0.1 + row[f"c {cue}"] * (row["clean"] - 0.1) for row in alone]) for cue in BIASES)
+        gaps[family] = abs(float(shape - texture))
+    single = ", ".join(f"{family} {gap:.3f}" for family, gap in gaps.items())
+    mean = float(np.mean(list(gaps.values())))
+    yield f"V2 shape and texture accuracy apart, mean of both families: {mean:.3f} ({single}); asked .10 or less"
+    alone = [row for row in profiles if row["network"].endswith("independent")]
+    biases = [row[f"c {axis}"] for row in alone for axis in BIAS_AXES]
+    yield f"V4 c of the independents: {min(biases):.3f} to {max(biases):.3f}; asked .03 to .97"
+    clean = [row["clean"] for row in alone]
+    yield f"V4 clean accuracy of the independents: {min(clean):.3f} to {max(clean):.3f}; asked .85 to .99"
+
+
 def as_text(results: dict[str, Any]) -> str:
     """The study as Markdown."""
     lines = ["# Validity of the synthetic track", "", f"Tuning seeds {results['seeds']}; made by `study.py`.", ""]
@@ -216,7 +233,7 @@ def as_text(results: dict[str, Any]) -> str:
     for row in results["profiles"]:
         cells = " | ".join(f"{row[key]:.3f}" for key in columns)
         lines.append(f"| {row['network']} | {row['seed']} | {cells} |")
-    lines.append("")
+    lines += ["", *(f"- {line}" for line in gates(results["profiles"]))]
     for key, value in results.items():
         if key in ("profiles", "seeds"):
             continue

@@ -1,0 +1,43 @@
+"""What the repository keeps of official records: all that scoring reads, and nothing that weighs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdbench.publish import SCORES
+from kdbench.records import find_records, read_predictions, read_record
+from kdbench.resources import shipped
+from kdbench.scoring.board import score, write_scores
+from kdbench.spec import load_spec
+from leaderboard.collect import collect
+from tests.record_factory import write_matrix
+
+OFFICIAL = shipped("leaderboard", "results")
+
+
+def test_copies_score_as_the_records_do_and_weigh_less(tmp_path: Path) -> None:
+    full, kept = tmp_path / "runs", tmp_path / "kept"
+    write_matrix(full, seeds=range(3), controls=("label-smoothing",))
+    assert collect(full, kept) == len(find_records(full))
+    assert score(kept, load_spec()) == score(full, load_spec())
+    for folder in find_records(full):
+        copy = kept / folder.relative_to(full)
+        assert read_record(copy) == read_record(folder)
+        before, after = read_predictions(folder), read_predictions(copy)
+        assert all(np.array_equal(before[name].label, after[name].label) for name in before)
+        assert np.isnan(after["noise"].confidence).all()
+
+
+def test_unofficial_records_are_not_collected(tmp_path: Path) -> None:
+    write_matrix(tmp_path / "runs", unofficial=("--epochs 1",))
+    write_matrix(tmp_path / "runs", methods=("crd",), directions=("cnn-to-vit",), seeds=(1,))
+    collect(tmp_path / "runs", tmp_path / "kept")
+    assert {read_record(folder).seed for folder in find_records(tmp_path / "kept")} == {1}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (OFFICIAL / SCORES).exists(), reason="there are no official records here")
+def test_the_official_scores_follow_from_the_committed_records_to_the_byte(tmp_path: Path) -> None:
+    write_scores(score(OFFICIAL, load_spec()), tmp_path / SCORES)
+    assert (tmp_path / SCORES).read_bytes() == (OFFICIAL / SCORES).read_bytes()
