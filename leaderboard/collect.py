@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,8 @@ def needed(track: Track, predictions: Predictions) -> Predictions:
 
     def trimmed(name: str, one: SetPredictions) -> SetPredictions:
         unread = (*(() if name in clean else ON_CLEAN), *(() if name in primary else ("kl",)))
-        return replace(one, **{key: np.full(len(one.label), np.nan, np.float32) for key in unread})
+        blank: dict[str, Any] = {key: np.full(len(one.label), np.nan, np.float32) for key in unread}
+        return replace(one, **blank)
 
     return {name: trimmed(name, one) for name, one in predictions.items()}
 
