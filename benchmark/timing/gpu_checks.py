@@ -40,7 +40,7 @@ SAME_PIXELS = 0.01  # grey levels that resizing on another device may differ by
 
 def gpu_test_rows(tests: Path) -> Iterator[Row]:
     """Whether the tests pass that are marked `gpu`, among them those of a device that is short of memory."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", str(tests)]
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-m", "gpu", "-p", "no:cacheprovider", str(tests)]
     done = subprocess.run(command, cwd=tests.parents[1], capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED") or " in " in line]
     yield Row("tests marked gpu", "; ".join(lines) or done.stderr.strip()[-200:], done.returncode == 0)
