@@ -56,7 +56,7 @@ class Asked:
     epochs: int | None = None
     device: str = "auto"
     workers: int | None = None
-    diagnostics: bool = False
+    diagnostics: bool | None = None
     controls: bool = False
     retry_failed: bool = False
     spec: Path | None = None
@@ -73,8 +73,8 @@ class Asked:
 
     @property
     def all_sets(self) -> bool:
-        """Whether to evaluate on the diagnostic sets: controls are there to explain, and so are these."""
-        return self.diagnostics or self.controls
+        """Whether to evaluate on the diagnostic sets. Left open, it goes with the controls: both are there to explain."""
+        return self.controls if self.diagnostics is None else self.diagnostics
 
 
 def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:

@@ -74,14 +74,17 @@ class RunOptions:
     yes: YesOption = False
     workers: WorkersOption = None
     diagnostics: Annotated[
-        bool, typer.Option("--diagnostics", help="Evaluate on the diagnostic test sets too, and by occlusion maps.")
-    ] = False
+        bool | None,
+        typer.Option(
+            help="Evaluate on the diagnostic test sets too, and by occlusion maps; by default with --controls alone."
+        ),
+    ] = None
     controls: Annotated[
         bool,
         typer.Option(
             "--controls",
             help="Run the control arms too (random teachers, label smoothing, views and epochs without a teacher; "
-            "see benchmark/controls/README.md), with --diagnostics. They are shown, never ranked.",
+            "see benchmark/controls/README.md). They are shown, never ranked.",
         ),
     ] = False
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False

@@ -1,6 +1,7 @@
 """Control arms are ordinary runs that appear when asked for, differ from their method in one thing, and are marked."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,9 @@ def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monk
 
 
 def test_controls_imply_the_diagnostic_sets() -> None:
-    assert plan(Asked("synthetic", methods=("lm",), device="cpu", controls=True))[1].diagnostics
+    controls = Asked("synthetic", methods=("lm",), device="cpu", controls=True)
+    assert plan(controls)[1].diagnostics
+    assert not plan(replace(controls, diagnostics=False))[1].diagnostics
 
 
 def test_a_random_teacher_stands_in_for_each_teacher_and_is_never_trained(runs: list[PlannedRun]) -> None:
