@@ -73,7 +73,7 @@ class Asked:
 
     @property
     def all_sets(self) -> bool:
-        """Whether to evaluate on the diagnostic sets. Left open, it goes with the controls: both are there to explain."""
+        """Whether to evaluate on the diagnostic sets; left open, with controls alone: both are there to explain."""
         return self.controls if self.diagnostics is None else self.diagnostics
 
 
