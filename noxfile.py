@@ -77,8 +77,8 @@ def benchmark(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite; arguments after `--` go to pytest."""
-    _run(session, "python", "-m", "pytest", *session.posargs)
+    """Run the test suite, a file a core at a time; arguments after `--` go to pytest."""
+    _run(session, "python", "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(venv_backend="venv")
