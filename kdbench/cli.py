@@ -191,11 +191,11 @@ def spec(path: Annotated[Path | None, typer.Argument(help="A spec file; without 
     from kdbench.spec import load_spec
 
     loaded = load_spec(path)
-    typer.echo(f"spec {loaded.version}, scoring {loaded.scoring_digest[:16]}")
+    typer.echo(f"spec {loaded.version}")
     for name, entry in loaded.tracks.items():
-        typer.echo(
-            f"{name:12s} training {entry.training_digest[:16]}  testsets {entry.testsets_digest[:16]}  {entry.summary}"
-        )
+        digests = (entry.training_digest, entry.testsets_digest, loaded.scoring_digest(name))
+        training, testsets, scoring = (digest[:16] for digest in digests)
+        typer.echo(f"{name:12s} training {training}  testsets {testsets}  scoring {scoring}  {entry.summary}")
 
 
 @app.command(epilog="Example: kdbench timing --out timing.json")

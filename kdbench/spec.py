@@ -156,6 +156,11 @@ class Scoring(_Frozen):
     live_axes_needed: Positive
     one_axis_share: Share
     class_coverage: Share
+    conflict_decided: Share
+    conflict_images: Positive
+    least_errors: Positive
+    least_both_wrong: Positive
+    calibration_bins: Positive
     null_controls: tuple[str, ...]
 
 
@@ -225,13 +230,10 @@ class Spec(_Frozen):
     scoring: Scoring
     tracks: dict[str, Track]
 
-    @property
-    def scoring_digest(self) -> str:
-        """SHA-256 of the scoring protocol, with each track's part of it."""
-        tracks = {
-            name: track.model_dump(mode="json", include={"primary", "scoring"}) for name, track in self.tracks.items()
-        }
-        return digest({"scoring": self.scoring.model_dump(mode="json"), "tracks": tracks})
+    def scoring_digest(self, track_name: str) -> str:
+        """SHA-256 of how a track's boards are scored: the protocol, and the track's part of it."""
+        own = self.track(track_name).model_dump(mode="json", include={"primary", "scoring"})
+        return digest({"scoring": self.scoring.model_dump(mode="json"), "track": own})
 
     def track(self, name: str) -> Track:
         """The track called `name`; InputError naming the known ones otherwise."""

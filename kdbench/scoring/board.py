@@ -54,7 +54,7 @@ def score(results: Sequence[Path] | Path, spec: Spec) -> Scores:
         replaced += _not_scored(group, old)
     return Scores(
         spec_version=spec.version,
-        scoring_digest=spec.scoring_digest,
+        scoring_digests={board.track: spec.scoring_digest(board.track) for board in boards},
         boards=tuple(boards),
         superseded=tuple(replaced),
     )

@@ -6,12 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from kdbench.scoring.scores import Undefined
 from kdbench.scoring.statistic import Statistic, mean
 
-BINS = 15
 
-
-def expected_calibration_error(
-    confidence: ArrayLike, right: NDArray[np.bool_], bins: int = BINS
-) -> Statistic | Undefined:
+def expected_calibration_error(confidence: ArrayLike, right: NDArray[np.bool_], bins: int) -> Statistic | Undefined:
     """ECE = sum_b n_b / n |accuracy_b - confidence_b| over bins of equal width, in [0, 1]; 0 is calibrated.
 
     Too large on average for few images, so it is shown with the Brier score and never compared across numbers of bins.

@@ -82,7 +82,7 @@ class Diagnosis:
         clean = [run.answers[self.clean_set] for run in runs]
         return {
             "calibration_error": self._on_clean(
-                [expected_calibration_error(a.confidence, a.right) for a in clean], runs
+                [expected_calibration_error(a.confidence, a.right, self.scoring.calibration_bins) for a in clean], runs
             ),
             "nll": self._on_clean([mean_score(a.nll) for a in clean], runs, most=np.inf),
             "brier": self._on_clean([mean_score(a.brier) for a in clean], runs, most=2.0),
@@ -115,10 +115,10 @@ class Diagnosis:
             agreement=self._beside_teacher(parties, names, _same, least=0.0),
             label_kappa=self._beside_teacher(parties, names, self._kappa),
             label_kappa_gain=self._gain(parties, names, self._kappa),
-            error_consistency=self._beside_teacher(parties, names, _consistency),
-            error_consistency_gain=self._gain(parties, names, _consistency),
-            error_consistency_relative=self._beside_teacher(parties, names, _relative_consistency),
-            wrong_label_agreement=self._beside_teacher(parties, names, _same_mistakes, least=0.0),
+            error_consistency=self._beside_teacher(parties, names, self._consistency),
+            error_consistency_gain=self._gain(parties, names, self._consistency),
+            error_consistency_relative=self._beside_teacher(parties, names, self._relative_consistency),
+            wrong_label_agreement=self._beside_teacher(parties, names, self._same_mistakes, least=0.0),
             divergence=self._divergence(parties, names),
         )
 
@@ -129,6 +129,17 @@ class Diagnosis:
 
     def _kappa(self, first: Answers, second: Answers) -> Found:
         return label_kappa(first.label, second.label, self.track.data.num_classes)
+
+    def _consistency(self, first: Answers, second: Answers) -> Found:
+        found = error_consistency(first.right, second.right, self.scoring.least_errors)
+        return found.kappa if isinstance(found, ErrorConsistency) else found
+
+    def _relative_consistency(self, first: Answers, second: Answers) -> Found:
+        found = error_consistency(first.right, second.right, self.scoring.least_errors)
+        return found.relative if isinstance(found, ErrorConsistency) else found
+
+    def _same_mistakes(self, first: Answers, second: Answers) -> Found:
+        return wrong_label_agreement(first.label, second.label, first.asked.target, self.scoring.least_both_wrong)
 
     def _beside_teacher(
         self, parties: Sequence[Party], names: Sequence[str], of: OfPair, *, least: float = -1.0, most: float = 1.0
@@ -191,20 +202,6 @@ def has_collapsed(answers: Answers, num_classes: int, scoring: Scoring) -> bool:
 
 def _same(first: Answers, second: Answers) -> Found:
     return agreement(first.label, second.label)
-
-
-def _consistency(first: Answers, second: Answers) -> Found:
-    found = error_consistency(first.right, second.right)
-    return found.kappa if isinstance(found, ErrorConsistency) else found
-
-
-def _relative_consistency(first: Answers, second: Answers) -> Found:
-    found = error_consistency(first.right, second.right)
-    return found.relative if isinstance(found, ErrorConsistency) else found
-
-
-def _same_mistakes(first: Answers, second: Answers) -> Found:
-    return wrong_label_agreement(first.label, second.label, first.asked.target)
 
 
 def _divergence(student: Answers, _: Answers) -> Found:

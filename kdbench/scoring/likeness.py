@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from kdbench.scoring.scores import Undefined
 from kdbench.scoring.statistic import Statistic, mean
 
-LEAST_ERRORS = 30  # of either network; kappa of fewer says nothing
-LEAST_BOTH_WRONG = 100  # images that both get wrong, for their wrong answers to be compared
 Labels = NDArray[np.integer]
 
 
@@ -37,22 +35,26 @@ class ErrorConsistency:
         return self.kappa / self.ceiling
 
 
-def error_consistency(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) -> ErrorConsistency | Undefined:
+def error_consistency(
+    right_a: NDArray[np.bool_], right_b: NDArray[np.bool_], least_errors: int
+) -> ErrorConsistency | Undefined:
     """Cohen's kappa of being right, in [-1, 1]: 0 for networks that err independently, 1 for the same errors.
 
     kappa = (p_o - p_e) / (1 - p_e) with p_o the share of images that both get right or both wrong and
     p_e = p_a p_b + (1 - p_a)(1 - p_b). The ceiling is (1 - |p_a - p_b| - p_e) / (1 - p_e).
 
-    Undefined with fewer than 30 errors of either network, and where p_e = 1 (both are always wrong).
+    Undefined with fewer than `least_errors` errors of either network, of which kappa says nothing, and where p_e = 1
+    (both are always wrong).
 
     Source: Geirhos, Meding & Wichmann (2020), arXiv:2006.16736, eqs. 1 to 4.
 
     Args:
         right_a, right_b: (n,) whether each network got each image right.
+        least_errors: of either network.
     """
     errors = min(int((~right_a).sum()), int((~right_b).sum()))
-    if errors < LEAST_ERRORS:
-        return Undefined(reason=f"{errors} errors of one network; at least {LEAST_ERRORS} are needed")
+    if errors < least_errors:
+        return Undefined(reason=f"{errors} errors of one network; at least {least_errors} are needed")
     p_a, p_b = mean(right_a), mean(right_b)
     expected = p_a * p_b + (1.0 - p_a) * (1.0 - p_b)
     if expected.value >= 1:
@@ -61,19 +63,20 @@ def error_consistency(right_a: NDArray[np.bool_], right_b: NDArray[np.bool_]) ->
     return ErrorConsistency(kappa, _beyond_chance(1.0 - abs(p_a - p_b), expected))
 
 
-def wrong_label_agreement(label_a: Labels, label_b: Labels, target: Labels) -> Statistic | Undefined:
+def wrong_label_agreement(label_a: Labels, label_b: Labels, target: Labels, least: int) -> Statistic | Undefined:
     """Share of the same answer among images that both networks get wrong, in [0, 1]; about 1 / (C - 1) by chance.
 
-    Undefined with fewer than 100 such images.
+    Undefined with fewer than `least` such images.
 
     Args:
         label_a, label_b: (n,) predicted classes.
         target: (n,) right classes.
+        least: how many images both must get wrong.
     """
     both_wrong = (label_a != target) & (label_b != target)
     count = int(both_wrong.sum())
-    if count < LEAST_BOTH_WRONG:
-        return Undefined(reason=f"{count} images that both get wrong; at least {LEAST_BOTH_WRONG} are needed")
+    if count < least:
+        return Undefined(reason=f"{count} images that both get wrong; at least {least} are needed")
     return mean(both_wrong & (label_a == label_b)) / mean(both_wrong)
 
 

@@ -10,9 +10,6 @@ from kdbench.scoring.metrics import Floats, shape_bias
 from kdbench.scoring.scores import AxisScore, ConflictScore, Estimate, Profile, Score, Undefined
 from kdbench.spec import BIAS_AXES, Axis, Scoring
 
-CONFLICT_DECIDED = 0.20  # more conflict images than this share must get either class: with ten classes it is chance
-CONFLICT_IMAGES = 100
-
 
 def profile_of(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Profile:
     """The mean profile of an arm over its seeds, with intervals.
@@ -86,13 +83,13 @@ def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictSc
 
 
 def _shape_bias(shape: Floats, texture: Floats, images: int, scoring: Scoring) -> Score:
-    if images < CONFLICT_IMAGES:
-        return Undefined(reason=f"{images} cue-conflict images; at least {CONFLICT_IMAGES} are needed")
+    if images < scoring.conflict_images:
+        return Undefined(reason=f"{images} cue-conflict images; at least {scoring.conflict_images} are needed")
     decided: list[Estimate] = [estimate(one[None], images, scoring, share=True) for one in shape + texture]
     least = min(decided, key=lambda one: one.low)
-    if least.low <= CONFLICT_DECIDED:
+    if least.low <= scoring.conflict_decided:
         return Undefined(
             reason=f"only {least.value:.3f} of the cue-conflict images (lower bound {least.low:.3f}) got the shape's "
-            f"or the texture's class; more than {CONFLICT_DECIDED:.2f} is needed"
+            f"or the texture's class; more than {scoring.conflict_decided:.2f} is needed"
         )
     return estimate(shape_bias(shape, texture), images, scoring, share=True)

@@ -277,6 +277,6 @@ class Superseded(_Frozen):
 class Scores(_Frozen):
     schema_version: Literal[2] = 2
     spec_version: str
-    scoring_digest: str
+    scoring_digests: dict[str, str]
     boards: tuple[Board, ...]
     superseded: tuple[Superseded, ...] = ()

@@ -232,7 +232,8 @@ def natural(**more: Any) -> Board:
 
 
 def scores_of(*boards: Board) -> Scores:
-    return Scores(spec_version="1.0.0", scoring_digest=load_spec().scoring_digest, boards=boards)
+    digests = {board.track: load_spec().scoring_digest(board.track) for board in boards}
+    return Scores(spec_version="1.0.0", scoring_digests=digests, boards=boards)
 
 
 def full_scores() -> Scores:

@@ -274,7 +274,9 @@ def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
     again = read_scores(tmp_path / "scores.json")
     write_scores(again, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "scores.json").read_bytes()
-    assert json.loads((tmp_path / "scores.json").read_text())["scoring_digest"] == SPEC.scoring_digest
+    assert json.loads((tmp_path / "scores.json").read_text())["scoring_digests"] == {
+        "synthetic": SPEC.scoring_digest("synthetic")
+    }
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"boards": 3}'])

@@ -30,7 +30,7 @@ def defined(found: Statistic | Undefined) -> Statistic:
 
 
 def consistency(right_a: Bools, right_b: Bools) -> ErrorConsistency:
-    found = error_consistency(right_a, right_b)
+    found = error_consistency(right_a, right_b, 30)
     assert isinstance(found, ErrorConsistency), found
     return found
 
@@ -88,14 +88,14 @@ def test_unequal_accuracies_cap_kappa_and_the_relative_one_is_one_there() -> Non
     ],
 )
 def test_too_few_errors_or_none_right_leave_consistency_undefined(counts: tuple[int, int, int, int], said: str) -> None:
-    assert said in reason(error_consistency(*crossed(*counts)))
+    assert said in reason(error_consistency(*crossed(*counts), 30))
 
 
 @given(st.tuples(*[st.integers(0, 60)] * 4))
 @settings(max_examples=100)
 def test_consistency_is_symmetric_bounded_and_below_its_ceiling(counts: tuple[int, int, int, int]) -> None:
     a, b = crossed(*counts)
-    found, other = error_consistency(a, b), error_consistency(b, a)
+    found, other = error_consistency(a, b, 30), error_consistency(b, a, 30)
     if isinstance(found, Undefined) or isinstance(other, Undefined):
         assert found == other
         return
@@ -108,7 +108,7 @@ def test_wrong_label_agreement_of_independent_guesses_is_one_in_the_number_of_wr
     random = np.random.default_rng(1)
     target = np.zeros(30_000, int)
     a, b = random.integers(0, 10, (2, 30_000))
-    found = defined(wrong_label_agreement(a, b, target))
+    found = defined(wrong_label_agreement(a, b, target, 100))
     assert found.value == pytest.approx(1 / 9, abs=4 * found.error(target))
     assert found.error(target) == pytest.approx(np.sqrt(8 / 81 / (0.81 * 30_000)), rel=0.05)
 
@@ -116,8 +116,8 @@ def test_wrong_label_agreement_of_independent_guesses_is_one_in_the_number_of_wr
 def test_wrong_label_agreement_needs_a_hundred_images_that_both_get_wrong() -> None:
     target = np.zeros(300, int)
     wrong = np.where(np.arange(300) < 99, 1, 0)
-    assert "99 images that both get wrong" in reason(wrong_label_agreement(wrong, wrong, target))
-    assert defined(wrong_label_agreement(target + 1, target + 1, target)).value == 1
+    assert "99 images that both get wrong" in reason(wrong_label_agreement(wrong, wrong, target, 100))
+    assert defined(wrong_label_agreement(target + 1, target + 1, target, 100)).value == 1
 
 
 labels = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)

@@ -24,20 +24,20 @@ def answers() -> NDArray[np.int64]:
 
 
 def kappa(rows: NDArray[np.int64]) -> Statistic:
-    found = error_consistency(rows[1] == rows[0], rows[2] == rows[0])
+    found = error_consistency(rows[1] == rows[0], rows[2] == rows[0], 30)
     assert isinstance(found, ErrorConsistency)
     return found.kappa
 
 
 def relative(rows: NDArray[np.int64]) -> Statistic:
-    found = error_consistency(rows[1] == rows[0], rows[2] == rows[0])
+    found = error_consistency(rows[1] == rows[0], rows[2] == rows[0], 30)
     assert isinstance(found, ErrorConsistency)
     assert isinstance(found.relative, Statistic)
     return found.relative
 
 
 def wrong_labels(rows: NDArray[np.int64]) -> Statistic:
-    found = wrong_label_agreement(rows[1], rows[2], rows[0])
+    found = wrong_label_agreement(rows[1], rows[2], rows[0], 100)
     assert isinstance(found, Statistic)
     return found
 
@@ -106,18 +106,18 @@ def test_calibration_error_of_a_known_case() -> None:
     """Two bins, 60 images at .9 of which 45 are right, 40 at .55 of which 30: .6 x .15 + .4 x .20 = .17."""
     confidence = np.repeat([0.9, 0.55], [60, 40])
     right = np.concatenate([np.arange(60) < 45, np.arange(40) < 30])
-    found = expected_calibration_error(confidence, right)
+    found = expected_calibration_error(confidence, right, 15)
     assert isinstance(found, Statistic)
     assert found.value == pytest.approx(0.17)
     assert found.error(np.repeat([0, 1], [60, 40])) == pytest.approx(np.sqrt(60 * 0.75 * 0.25 + 40 * 0.75 * 0.25) / 100)
 
 
 def test_a_sure_and_right_network_is_calibrated_and_the_edges_belong_to_the_bin_below() -> None:
-    found = expected_calibration_error(np.ones(50), np.ones(50, bool))
+    found = expected_calibration_error(np.ones(50), np.ones(50, bool), 15)
     assert isinstance(found, Statistic)
     assert found.value == 0
     apart, together = (
-        expected_calibration_error(np.array([2 / 15, after]), np.array([True, False])) for after in (0.134, 0.133)
+        expected_calibration_error(np.array([2 / 15, after]), np.array([True, False]), 15) for after in (0.134, 0.133)
     )
     assert isinstance(apart, Statistic)
     assert isinstance(together, Statistic)
@@ -128,13 +128,13 @@ def test_a_sure_and_right_network_is_calibrated_and_the_edges_belong_to_the_bin_
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.booleans()), min_size=1, max_size=50))
 def test_calibration_error_is_a_share(cases: list[tuple[float, bool]]) -> None:
     confidence, right = (np.array(column) for column in zip(*cases, strict=True))
-    found = expected_calibration_error(confidence, right)
+    found = expected_calibration_error(confidence, right, 15)
     assert isinstance(found, Statistic)
     assert -1e-12 <= found.value <= 1
 
 
 def test_without_probabilities_there_is_no_calibration() -> None:
     bare = np.full(3, np.nan)
-    assert expected_calibration_error(bare, np.ones(3, bool)) == Undefined(reason="there are no probabilities")
+    assert expected_calibration_error(bare, np.ones(3, bool), 15) == Undefined(reason="there are no probabilities")
     assert mean_score(bare) == Undefined(reason="there are no probabilities")
     assert mean_score([]) == Undefined(reason="there are no images")
