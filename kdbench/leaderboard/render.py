@@ -19,9 +19,9 @@ from kdbench.leaderboard.published import PublishedTable, published_seconds, rea
 from kdbench.leaderboard.stimuli import Gallery, track_stimuli
 from kdbench.records import Record, atomic_file
 from kdbench.resources import shipped
-from kdbench.scoring.scores import Scores
+from kdbench.scoring.scores import Board, Scores
 from kdbench.spec import Spec
-from kdbench.timing import read_timings
+from kdbench.timing import Timings, read_timings
 
 PAGE = "index.html"
 TEMPLATES = ("leaderboard", "templates")
@@ -41,6 +41,7 @@ class Section:
     curves: tuple[CurveRow, ...]
     costs: tuple[CostLine, ...]
     paper_seconds: Mapping[str, str]
+    step_ratios: Mapping[str, float]
     provenance: Provenance
 
 
@@ -83,7 +84,8 @@ def render_page(
     """The page as text; see `render_site`."""
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
     published = read_published()
-    sections = [_section(view, ordered, published) for view in board_views(scores, spec)]
+    timings = read_timings(timing) if timing is not None else None
+    sections = [_section(view, ordered, published, timings) for view in board_views(scores, spec)]
     return (
         template_environment()
         .get_template("page.html")
@@ -93,7 +95,7 @@ def render_page(
             sections=sections,
             forests=forests([section.view for section in sections]),
             stimuli=track_stimuli(gallery, spec),
-            timings=read_timings(timing) if timing is not None else None,
+            timings=timings,
             published=published,
             failed=failed_runs(ordered),
             record_count=len(ordered),
@@ -102,7 +104,9 @@ def render_page(
     )
 
 
-def _section(view: BoardView, records: Sequence[Record], published: Sequence[PublishedTable]) -> Section:
+def _section(
+    view: BoardView, records: Sequence[Record], published: Sequence[PublishedTable], timings: Timings | None
+) -> Section:
     board = view.board
     mine = [record for record in records if record.digests.testsets == board.testsets_digest]
     return Section(
@@ -112,8 +116,19 @@ def _section(view: BoardView, records: Sequence[Record], published: Sequence[Pub
         curves=curve_rows(view, mine),
         costs=cost_lines(view, mine),
         paper_seconds=published_seconds(published, board.direction) if board.track == PUBLISHED_TRACK else {},
+        step_ratios=_step_ratios(board, timings) if timings else {},
         provenance=provenance_of(view, mine),
     )
+
+
+def _step_ratios(board: Board, timings: Timings) -> dict[str, float]:
+    """By method, the time of a step over that of independent's, as the timing suite found it for a board."""
+    place = (board.track, board.direction, board.device_class.startswith("cpu"))
+    return {
+        one.method: one.ratio
+        for one in timings.steps
+        if (one.track, one.direction, one.device == "cpu") == place and one.ratio is not None
+    }
 
 
 def template_environment() -> Environment:

@@ -381,6 +381,7 @@ def test_timing_suite_gives_ratios_to_independent(tmp_path: Path) -> None:
     page = render(examples.full_scores(), tmp_path, timing=timing)
     assert "lm synthetic, cnn-to-vit, cpu 300 ms 270 ms to 330 ms 20 1.50×" in page.text
     assert "Machine: Linux." in page.text
+    assert "36.4 s 1.40× 1.50× 9,000 9,000 2.1 s" in page.text  # beside what the runs themselves took
 
 
 def test_damaged_timing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
