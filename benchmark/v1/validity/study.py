@@ -7,7 +7,7 @@ Trains, on tuning seeds (1000 and up), what the validity gates ask for, and writ
 - V9: students that also see their teachers' answers on manipulated images must show transfer (tau above .8);
 - V10: students of random teachers must show none (an interval that covers 0).
 
-V1, the single-cue oracles, is in `look.csv`, with the choice of the saliences. No method is scored here: the positive
+V1, the single-cue oracles, is in LOOK.md, with the choice of the saliences. No method is scored here: the positive
 control is no submission. V10's students learn from labels too: on a random teacher's answers alone they would stay at
 chance, where c is not defined. Networks that lie in `--work` already are not trained again.
 """
