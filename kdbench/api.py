@@ -1,8 +1,7 @@
 """The submission contract: everything that a method file may import from kdbench.
 
 A method is one Python file with one subclass of `Method`. The smallest one defines the class variables, a frozen
-`Config`
-and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation.
+`Config` and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation.
 """
 
 from collections.abc import Iterator, Mapping

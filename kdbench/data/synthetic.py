@@ -1,8 +1,7 @@
 """Synthetic images: ten shapes filled with ten textures, drawn in integer arithmetic from shipped tables.
 
 A *law* says which shape, texture and label each image gets; `render` draws it. Image `i` of a stream is a pure
-function of
-the stream's name and `i`, so any part of a data set can be drawn in any order with the same bytes.
+function of the stream's name and `i`, so any part of a data set can be drawn in any order with the same bytes.
 """
 
 from dataclasses import dataclass, fields
