@@ -112,15 +112,6 @@ def _breaches_of_config(config: object) -> Iterator[str]:
         yield f"has a Config whose defaults cannot be made and written as JSON: {in_a_sentence(error)}"
 
 
-def require_direction(method: type[Method], direction: Direction) -> None:
-    """SubmissionError if the method does not support a direction."""
-    if direction not in method.directions:
-        supported = ", ".join(method.directions)
-        raise SubmissionError(
-            f"method {method.name!r} does not support the direction {direction!r}; it has: {supported}"
-        )
-
-
 def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     """An instance of the method's `Config`, its defaults replaced by `values`.
 

@@ -8,7 +8,7 @@ import pytest
 
 from kdbench.errors import SubmissionError
 from kdbench.method_files import code_digest, list_submissions, submission_path
-from kdbench.submissions import load_submission, parse_config, require_direction
+from kdbench.submissions import load_submission, parse_config
 
 SOUND = '''
 """A method."""
@@ -157,12 +157,6 @@ def test_a_wrong_config_is_refused(values: dict[str, str], reason: str) -> None:
         parse_config(load_submission("lm"), values)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_a_direction_that_the_method_does_not_support_is_refused() -> None:
-    require_direction(load_submission("lm"), "cnn-to-vit")
-    with pytest.raises(SubmissionError, match="cnn-to-vit, vit-to-cnn"):
-        require_direction(load_submission("lm"), "vit-to-vit")
 
 
 def test_comments_docstrings_and_layout_do_not_change_the_code_digest(sound: Path) -> None:

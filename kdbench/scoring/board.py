@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from kdbench.errors import InputError, RecordError
+from kdbench.errors import RecordError
 from kdbench.records import Record, atomic_file, find_records, read_predictions, read_record, read_snapshots
 from kdbench.scoring.gates import axis_warnings
 from kdbench.scoring.intervals import DIGITS, Resampler
@@ -154,7 +152,7 @@ def write_scores(scores: Scores, path: Path) -> None:
     """Writes `scores.json`: sorted keys, rounded numbers, the same bytes for the same records.
 
     Raises:
-        RecordError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     text = json.dumps(_rounded(scores.model_dump(mode="json")), sort_keys=True, indent=1, allow_nan=False)
     with atomic_file(path) as file:
@@ -167,17 +165,3 @@ def _rounded(value: object) -> object:
     if isinstance(value, list):
         return [_rounded(one) for one in value]
     return round(value, DIGITS) if isinstance(value, float) else value
-
-
-def read_scores(path: Path) -> Scores:
-    """Reads `scores.json`; InputError if it is missing or of another schema."""
-    try:
-        return Scores.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"no scores at {path}: {error.strerror}; 'kdbench score' writes them") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(
-            f"{path} does not hold scores: {key}: {first['msg']}; 'kdbench score' writes them anew"
-        ) from error
