@@ -139,6 +139,7 @@ class Record(_Frozen):
         scalars: numbers of a student beside each teacher of its seed, by `beside` of the names that
             `kdbench.similarity` documents.
         snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
+        compiled: trained through torch.compile, which rounds otherwise: a row of its own.
         numerics: `NUMERICS_VERSION` of the harness that trained it.
         finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later counts.
     """
@@ -168,6 +169,7 @@ class Record(_Frozen):
     control: bool = False
     scalars: dict[str, float] = {}
     snapshots: tuple[Snapshot, ...] = ()
+    compiled: bool = False
     numerics: int
     finished: str
 

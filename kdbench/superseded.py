@@ -19,7 +19,7 @@ from kdbench.records import Record
 from kdbench.spec import Track
 
 Found = tuple[Path, Record]  # a record and its folder
-Row = tuple[str, str, str | None, str, bool, bool]
+Row = tuple[str, str, str | None, str, bool, bool, bool]
 
 OTHER_CODE = "the code of {} has changed"
 OTHER_HARNESS = "the harness has changed"
@@ -53,7 +53,8 @@ def superseded(records: Sequence[Found], track: Track) -> dict[Path, str]:
 
 def _row(record: Record) -> Row:
     config = json.dumps(record.config, sort_keys=True)
-    return record.method, record.family, record.direction, config, record.official, record.control
+    standing = record.official, record.control, record.compiled
+    return record.method, record.family, record.direction, config, *standing
 
 
 def _present_codes(methods: Iterable[str]) -> dict[str, str]:
@@ -74,11 +75,15 @@ def _present_codes(methods: Iterable[str]) -> dict[str, str]:
 def _present_ids(records: Sequence[Record], track: Track, codes: Mapping[str, str]) -> set[str]:
     """Ids that the present code would give to the official ones among these runs, and to others like them."""
     official = [record for record in records if record.official and record.digests.training == track.training_digest]
-    if not official:
-        return set()
+    alike = ([record for record in official if record.compiled == compiled] for compiled in (False, True))
+    return {run.run_id for same in alike if same for run in expand(_request(same, track, codes))}
+
+
+def _request(official: Sequence[Record], track: Track, codes: Mapping[str, str]) -> Request:
+    """What would make these runs, all of them compiled or none, by the present code."""
     students = [record for record in official if record.role == "student"]
     directions = [direction for record in students if (direction := record.direction)] or track.directions
-    request = Request(
+    return Request(
         track_name=official[0].track,
         track=track,
         submissions=_submissions(students, codes),
@@ -86,8 +91,8 @@ def _present_ids(records: Sequence[Record], track: Track, codes: Mapping[str, st
         directions=tuple(dict.fromkeys(directions)),
         seeds=tuple({record.seed for record in official}),
         device=official[0].environment.device_class.split("-")[0],
+        compiled=official[0].compiled,
     )
-    return {run.run_id for run in expand(request)}
 
 
 def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[Submission]:

@@ -47,6 +47,7 @@ def run_tags(record: Record) -> dict[str, str]:
         "reason": record.reason or None,
         "official": "yes" if record.official else "no",
         "control": "yes" if record.control else "no",
+        "compiled": "yes" if record.compiled else "no",
         "unofficial": "; ".join(record.unofficial) or None,
         **{f"digest.{name}": value for name, value in digests.model_dump(exclude={"arrays"}).items()},
         **{f"digest.array.{name}": value for name, value in digests.arrays.items()},

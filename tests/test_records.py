@@ -31,6 +31,15 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_record(store(tmp_path, record)) == record
 
 
+def test_a_record_that_says_nothing_of_compiling_was_not_compiled(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record(compiled=True))
+    assert read_record(folder).compiled
+    written = json.loads((folder / RESULT).read_text())
+    del written["compiled"]
+    (folder / RESULT).write_text(json.dumps(written))
+    assert not read_record(folder).compiled
+
+
 def test_predictions_are_read_bit_for_bit(tmp_path: Path) -> None:
     folder = store(tmp_path, a_record())
     written, found = some_predictions()["clean"], read_predictions(folder)["clean"]

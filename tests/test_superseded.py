@@ -28,6 +28,7 @@ def runs(
     teacher: str = TEACHER,
     seeds: Sequence[int] = (0,),
     directions: Sequence[Direction] = ("cnn-to-vit",),
+    compiled: bool = False,
 ) -> list[PlannedRun]:
     """Two teachers, an independent and two lm students a seed and direction, as code of these digests makes them."""
     both = TRACK.directions
@@ -43,6 +44,7 @@ def runs(
             directions=directions,
             seeds=seeds,
             device="cpu",
+            compiled=compiled,
         )
     )
 
@@ -69,6 +71,7 @@ def record_of(run: PlannedRun) -> Record:
         seed=run.seed,
         teacher_run_id=run.teacher.run_id if run.teacher else None,
         control=run.submission.control is not None,
+        compiled=run.compiled,
         digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
     )
 
@@ -101,6 +104,18 @@ def test_students_of_a_superseded_teacher_are_superseded(tmp_path: Path) -> None
     reasons = superseded([*old, *new], TRACK)
     assert {folder: reasons[folder] for folder in students} == dict.fromkeys(students, OTHER_TEACHER)
     assert len(reasons) == 4  # and the two teachers; independent had none
+
+
+def test_compiled_and_plain_runs_of_the_present_code_stand_beside_each_other(tmp_path: Path) -> None:
+    plain, compiled = stored(tmp_path, runs(), age=1), stored(tmp_path, runs(compiled=True))
+    assert superseded([*plain, *compiled], TRACK) == {}
+
+
+def test_compiled_runs_of_old_code_are_superseded_by_compiled_ones_alone(tmp_path: Path) -> None:
+    old = [one for one in stored(tmp_path, runs(lm="1" * 64, compiled=True)) if one[1].method == "lm"]
+    plain, compiled = stored(tmp_path, runs()), stored(tmp_path, runs(compiled=True))
+    assert superseded([*old, *plain], TRACK) == {}
+    assert superseded([*old, *compiled], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
 
 
 def test_a_method_of_ones_own_keeps_a_row_for_each_version_of_its_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from kdbench.errors import InputError
 from kdbench.records import RESULT, SetResult, Timing, read_record
 from kdbench.spec import load_spec
-from kdbench.tracked_values import biases, curve_metrics
+from kdbench.tracked_values import biases, curve_metrics, run_tags
 from kdbench.tracking import DATABASE, mirror, serve, tracking_uri_of
 from tests.examples import a_record, store
 
@@ -74,6 +74,11 @@ def test_two_runs_can_be_compared_by_parameters_accuracy_and_bias(results: Path)
     assert run.data.tags["official"] == "no"
     assert run.data.tags["unofficial"] == "--epochs 1"
     assert run.data.tags["digest.testsets"] == "e" * 64
+
+
+def test_a_compiled_run_is_tagged_as_one() -> None:
+    assert run_tags(a_record(compiled=True))["compiled"] == "yes"
+    assert run_tags(a_record())["compiled"] == "no"
 
 
 def test_an_epoch_is_a_step_of_a_curve(results: Path) -> None:

@@ -321,6 +321,7 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         parameters=outcome.parameters,
         curves=outcome.curves,
         control=run.submission.control is not None,
+        compiled=run.compiled,
         numerics=NUMERICS_VERSION,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

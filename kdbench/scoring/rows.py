@@ -54,11 +54,11 @@ def _entries(kind: Kind, runs: Iterable[Run], setting: Setting) -> list[Entry]:
     return [_entry(kind, list(group), setting) for _, group in groupby(ordered, key=_identity)]
 
 
-def _identity(run: Run) -> tuple[str, str, str, str, bool]:
+def _identity(run: Run) -> tuple[str, str, str, str, bool, bool]:
     """What the runs of one row have in common."""
     record = run.record
     config = json.dumps(record.config, sort_keys=True)
-    return record.method, record.family, config, record.digests.code, not record.official
+    return record.method, record.family, config, record.digests.code, not record.official, record.compiled
 
 
 def _entry(kind: Kind, runs: Sequence[Run], setting: Setting) -> Entry:

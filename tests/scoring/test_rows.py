@@ -1,0 +1,17 @@
+"""Which runs make a row."""
+
+from pathlib import Path
+
+from kdbench.records import read_predictions, read_record, write_record
+from kdbench.scoring.board import score
+from kdbench.spec import load_spec
+from tests.record_factory import record_of, write_matrix
+
+
+def test_compiled_runs_of_a_method_have_a_row_of_their_own(tmp_path: Path) -> None:
+    for folder in record_of(write_matrix(tmp_path, directions=("cnn-to-vit",)), method="lm"):
+        record = read_record(folder)
+        twin = record.model_copy(update={"run_id": f"compiled-{record.run_id}", "compiled": True})
+        write_record(folder.with_name(twin.run_id), twin, read_predictions(folder))
+    (board,) = score(tmp_path, load_spec()).boards
+    assert [len(row.arms) for row in board.rows if row.method == "lm"] == [2, 2]
