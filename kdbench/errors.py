@@ -1,5 +1,8 @@
 """The errors that a user can mend. The command line prints them as one sentence, without a traceback."""
 
+from pathlib import Path
+from typing import Self
+
 
 class KdbenchError(Exception):
     """Base of every error whose message is written for the user."""
@@ -25,8 +28,17 @@ class SubmissionError(InputError):
     """A method file, method config or direction that the harness cannot run."""
 
 
+class WriteError(InputError):
+    """A place that cannot be written: the disk is full, or the folder cannot be made. It is no result of any run."""
+
+    @classmethod
+    def at(cls, path: Path, error: OSError) -> Self:
+        """What the system said when `path` was to be written, and what to do."""
+        return cls(f"cannot write {path}: {error.strerror or error}; free space or choose another folder")
+
+
 class RecordError(KdbenchError):
-    """A result folder that holds no valid record, or cannot be written."""
+    """A result folder that holds no valid record."""
 
 
 def in_a_sentence(error: BaseException) -> str:

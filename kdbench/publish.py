@@ -35,7 +35,8 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
 
     Raises:
         InputError: there are no records.
-        RecordError: a record cannot be read, or a file cannot be written.
+        RecordError: a record cannot be read.
+        WriteError: a file cannot be written.
     """
     folders = recorded(results)
     spec = load_spec(spec_path)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kdbench.errors import RecordError
+from kdbench.errors import RecordError, WriteError
 from kdbench.spec import Direction, Family, TeacherBias
 
 SCHEMA_VERSION: Final = 1
@@ -213,7 +213,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that appears at `path` whole or not at all, flushed to the disk before it does.
 
     Raises:
-        RecordError: the folder cannot be written or the disk is full; whatever lay at `path` is untouched.
+        WriteError: the folder cannot be written or the disk is full; whatever lay at `path` is untouched.
     """
     temporary: str | None = None
     try:
@@ -227,9 +227,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         Path(temporary).replace(path)
         temporary = None
     except OSError as error:
-        raise RecordError(
-            f"cannot write {path}: {error.strerror or error}; free space or choose another folder with --out"
-        ) from error
+        raise WriteError.at(path, error) from error
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdbench.errors import RecordError
+from kdbench.errors import RecordError, WriteError
 from kdbench.records import (
     PREDICTIONS,
     RESULT,
@@ -80,15 +80,16 @@ def test_a_full_disk_keeps_the_old_record_and_leaves_no_rest(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecordError, match=r"No space left on device.*--out"):
+    with pytest.raises(WriteError, match=rf"{folder / RESULT}: No space left .*; free space or choose") as caught:
         write_record(folder, a_record(seed=99), {})
+    assert caught.value.exit_code == 2
     assert read_record(folder).seed == 0
     assert sorted(folder.iterdir()) == files
 
 
 def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(RecordError, match="--out"):
+    with pytest.raises(WriteError, match=f"{tmp_path / 'file' / 'run'}.*choose another folder"):
         write_record(tmp_path / "file" / "run", a_record(), {})
 
 

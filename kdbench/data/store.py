@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdbench.errors import DataError, RecordError
+from kdbench.errors import DataError, WriteError
 from kdbench.records import atomic_file
 
 MANIFEST = "manifest.json"
@@ -54,7 +54,7 @@ def write_entry(folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, Ar
                 np.save(file, array, allow_pickle=False)
         with atomic_file(folder / MANIFEST) as file:
             file.write(json.dumps(manifest, indent=1, sort_keys=True).encode() + b"\n")
-    except RecordError as error:
+    except WriteError as error:
         reason = error.__cause__.strerror if isinstance(error.__cause__, OSError) else error
         raise DataError(
             f"built arrays cannot be written into {folder}: {reason}; free space, or set the environment variable "

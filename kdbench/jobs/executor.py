@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from kdbench.errors import RecordError
+from kdbench.errors import RecordError, WriteError
 from kdbench.jobs.job import CANNOT_WRITE, Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.jobs.matrix import PlannedRun
@@ -151,7 +151,7 @@ class LocalExecutor:
             handle.kill()
             return replace(job, kind="evaluate", failure=over) if job.kind == "train" else True
         if code == CANNOT_WRITE:
-            raise RecordError(
+            raise WriteError(
                 f"{job.run.title} cannot write into {job.places.folder}: its disk is full or cannot be written; "
                 "free space and give the same command again, which goes on, or choose another folder with --out"
             )

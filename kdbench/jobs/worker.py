@@ -12,7 +12,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
+from pathlib import Path
 from threading import Thread
+from typing import TextIO
 
 import numpy as np
 import timm  # noqa: F401  (slow to import, so before the fork)
@@ -22,6 +24,7 @@ from kdbench.backbones import Backbone
 from kdbench.data.cifar10 import Cifar10, read_cifar10
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
+from kdbench.errors import WriteError
 from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import CANNOT_WRITE, Job
@@ -50,24 +53,36 @@ def child(job: Job, progress: Connection) -> None:
     if job.gpu is not None:
         see_only(job.gpu)
     Thread(target=_end_without_reader, args=(progress.fileno(),), daemon=True).start()
-    job.places.folder.mkdir(parents=True, exist_ok=True)
-    with (job.places.folder / LOG).open("a", buffering=1) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        faulthandler.enable()
-        torch.set_num_threads(job.run.track.training.cpu_threads)
+    try:
+        with open_log(job.places.folder) as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            faulthandler.enable()
+            _work(job, progress)
+    except Exception as error:
+        if not _is_of_the_disk(error):
+            raise
+        _print_traceback()
+        sys.exit(CANNOT_WRITE)
 
-        def report(done: int, total: int) -> None:
-            with contextlib.suppress(BrokenPipeError):
-                progress.send((done, total))
 
-        try:
-            (_train if job.kind == "train" else _evaluate)(job, report)
-        except Exception as error:
-            if not _is_of_the_disk(error):
-                raise
-            _print_traceback()
-            sys.exit(CANNOT_WRITE)
+def open_log(folder: Path) -> TextIO:
+    """The log of a run's folder, at its end; makes both. WriteError if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / LOG).open("a", buffering=1)
+    except OSError as error:
+        raise WriteError.at(folder / LOG, error) from error
+
+
+def _work(job: Job, progress: Connection) -> None:
+    torch.set_num_threads(job.run.track.training.cpu_threads)
+
+    def report(done: int, total: int) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            progress.send((done, total))
+
+    (_train if job.kind == "train" else _evaluate)(job, report)
 
 
 def _print_traceback() -> None:
@@ -109,7 +124,7 @@ def _train(job: Job, progress: Progress) -> None:
 def _is_of_the_disk(error: BaseException | None) -> bool:
     """Whether a disk that cannot be written is behind an error; torch hides that behind errors of its own."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        if isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
             return True
         error = error.__cause__ or error.__context__
     return False

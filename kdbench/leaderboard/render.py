@@ -69,7 +69,7 @@ def render_site(
 
     Raises:
         InputError: the timing file cannot be read.
-        RecordError: the page cannot be written.
+        WriteError: the page cannot be written.
     """
     page = render_page(scores, records, spec=spec, gallery=gallery or {}, timing=timing)
     with atomic_file(out / PAGE) as file:

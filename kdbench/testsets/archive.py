@@ -60,7 +60,7 @@ def export_test_sets(arrays: Arrays, kind: SourceKind, path: Path, *, diagnostic
 
     Raises:
         DataError: a set is not built, or not the bytes that were written.
-        RecordError: the archive cannot be written.
+        WriteError: the archive cannot be written.
     """
     entries = arrays.entries(diagnostics=diagnostics)
     for entry in entries.values():

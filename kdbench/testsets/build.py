@@ -68,9 +68,8 @@ def build_test_sets(
 
     Raises:
         DataError: the source is missing, a set has no recipe or needs networks that are not given, or what lies in the
-            store is not what was written.
+            store is not what was written, or the store cannot be written.
         InputError: the limit leaves a class without images.
-        RecordError: the store cannot be written.
     """
     arrays = arrays_of(track_name, track, cache, source=source, limit=limit)
     entries = arrays.entries(diagnostics=diagnostics)

@@ -66,7 +66,7 @@ def contact_sheet(arrays: Mapping[str, TestArrays], path: Path, data: Data | Non
     """Writes a PNG: a row a set with its name, a column an image; `data` as in `gallery`.
 
     Raises:
-        RecordError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     rows = gallery(arrays, data=data)
     height, width = next(iter(rows.values())).shape[1:3]

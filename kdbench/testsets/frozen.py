@@ -87,7 +87,7 @@ def write_proposal(
 
     Raises:
         InputError: the path is the manifest's.
-        RecordError: the proposal cannot be written.
+        WriteError: the proposal cannot be written.
     """
     if path.resolve() == manifest_path(track).resolve():
         raise InputError(f"{path} is the frozen manifest, which a person edits after a review; choose another --to")

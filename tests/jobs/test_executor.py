@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kdbench.errors import RecordError
+from kdbench.errors import RecordError, WriteError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
@@ -113,7 +113,7 @@ def test_a_process_that_dies_is_a_record(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_stops_the_command_and_is_no_result_of_a_run(tmp_path: Path) -> None:
     launcher = PretendLauncher(codes={"lm": CANNOT_WRITE})
-    with pytest.raises(RecordError, match=r"lm .* cannot write into .*: its disk is full .* --out"):
+    with pytest.raises(WriteError, match=r"lm .* cannot write into .*: its disk is full .* --out"):
         execute(launcher, tmp_path)
     assert not any(record.method == "lm" for record in map(read_record, find_records(tmp_path)))
 

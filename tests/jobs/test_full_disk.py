@@ -1,4 +1,4 @@
-"""A disk on which no checkpoint fits: the command says so and stops, and goes on once there is room."""
+"""A place that cannot be written: the command says so and stops, and goes on once there is room."""
 
 import os
 import resource
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kdbench.errors import WriteError
+from kdbench.jobs.worker import open_log
 from kdbench.records import find_records, read_record
 
 ROOM = 400_000  # bytes that a file may have: test arrays fit, a checkpoint does not
@@ -41,10 +43,16 @@ def run(folder: Path, *, room: int | None = None) -> subprocess.CompletedProcess
     )
 
 
+def test_a_run_whose_folder_cannot_be_made_is_not_blamed_for_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=f"{tmp_path / 'file' / 'run'}.*choose another folder"):
+        open_log(tmp_path / "file" / "run")
+
+
 @pytest.mark.slow
 def test_a_full_disk_is_said_in_a_sentence_and_the_same_command_goes_on(tmp_path: Path) -> None:
     stopped = run(tmp_path, room=ROOM)
-    assert stopped.returncode == 1
+    assert stopped.returncode == 2
     assert len(stopped.stderr.strip().splitlines()) == 1
     assert "its disk is full" in stopped.stderr
     assert find_records(tmp_path / "runs") == []  # it is no result of any run

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.errors import InputError, RecordError
+from kdbench.errors import InputError, WriteError
 from kdbench.leaderboard import Gallery, render_site
 from kdbench.records import Record
 from kdbench.scoring.scores import Scores, Superseded, Undefined
@@ -394,5 +394,5 @@ def test_damaged_timing_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
 def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     blocked = tmp_path / "site"
     blocked.write_text("a file where the folder should be")
-    with pytest.raises(RecordError, match="site"):
+    with pytest.raises(WriteError, match="site"):
         render(examples.full_scores(), blocked)
