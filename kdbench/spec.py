@@ -5,13 +5,14 @@ import json
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    Strict,
     ValidationError,
     model_serializer,
     model_validator,
@@ -19,6 +20,7 @@ from pydantic import (
 
 from kdbench.errors import InputError, SpecError
 from kdbench.resources import shipped
+from kdbench.testsets.parameters import complaint
 
 Family = Literal["cnn", "vit"]
 Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
@@ -29,10 +31,15 @@ Precision = Literal["float32", "bfloat16"]
 Primary = Literal["transfer", "gap-closed"]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Strict(False)]  # TOML has lists alone
+Channels = Annotated[tuple[float, float, float], Strict(False)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """Values are of the type that is asked for: "3" is no number, and "no" no boolean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Look(_Frozen):
@@ -61,8 +68,8 @@ class Data(_Frozen):
     num_classes: Annotated[int, Field(ge=2)]
     num_train: Positive
     image_size: Positive
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: Channels
+    std: Channels
     look: Look | None = None
     resize: Resize | None = None
 
@@ -161,7 +168,7 @@ class Scoring(_Frozen):
     least_errors: Positive
     least_both_wrong: Positive
     calibration_bins: Positive
-    null_controls: tuple[str, ...]
+    null_controls: Several[str]
 
 
 class TrackScoring(_Frozen):
@@ -174,7 +181,7 @@ class TrackScoring(_Frozen):
     """
 
     teacher_margin: Share
-    live_axes: dict[Direction, tuple[Axis, ...]] = {}
+    live_axes: dict[Direction, Several[Axis]] = {}
     not_measurable: dict[Direction, str] = {}
 
 
@@ -182,15 +189,15 @@ class Track(_Frozen):
     """A data set, a pair of backbones and budgets."""
 
     summary: str
-    directions: tuple[Direction, ...]
-    teacher_biases: tuple[TeacherBias, ...]
+    directions: Several[Direction]
+    teacher_biases: Several[TeacherBias]
     primary: Primary
     scoring: TrackScoring
     data: Data
     augmentation: Augmentation
     backbones: Backbones
     training: Training
-    test_sets: tuple[TestSet, ...]
+    test_sets: Several[TestSet]
 
     @model_validator(mode="after")
     def _test_sets_are_complete(self) -> Self:
@@ -200,6 +207,14 @@ class Track(_Frozen):
         missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
         if missing:
             raise ValueError(f"test_sets: no set for the axis {', '.join(sorted(missing))}")
+        return self
+
+    @model_validator(mode="after")
+    def _test_sets_have_the_parameters_of_their_kind(self) -> Self:
+        generated, resized = self.data.source == "synthetic", self.data.resize is not None
+        for one in self.test_sets:
+            if reason := complaint(one.axis, one.parameters, generated=generated, resized=resized):
+                raise ValueError(f"test_sets: parameters of {one.name}: {reason}")
         return self
 
     @model_validator(mode="after")
@@ -288,6 +303,8 @@ def _in_words(error: ValidationError) -> str:
         return f"unknown key {key}{allowed}{more}"
     if first["type"] == "missing":
         return f"key {key} is missing{more}"
+    if first["type"] == "value_error":
+        return f"{key}: {first['ctx']['error']}{more}"
     return f"key {key} has the value {first['input']!r}: {first['msg']}{more}"
 
 
