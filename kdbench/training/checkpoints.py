@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from kdbench.records import atomic_file
+from kdbench.records import Budget, atomic_file
+from kdbench.training.outcome import Tally, TrainingOutcome, timing_of
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -30,6 +31,24 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     if "cuda" in random and torch.cuda.is_available():
         torch.cuda.set_rng_state(random["cuda"])
     return state
+
+
+def tally_of_checkpoint(folder: Path) -> Tally:
+    """What a training that was killed had counted when it saved last; nothing if it never did."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return Tally()
+    state = torch.load(path, weights_only=True, map_location="cpu", mmap=True)  # no weight is read
+    return Tally(
+        TrainingOutcome(
+            status="error",
+            budget=Budget(**state["counts"]),
+            timing=timing_of(state["seconds"], state["epoch_seconds"], state["epoch_elapsed"]),
+            peak_memory_bytes=state.get("peak_memory_bytes", 0),  # not there in checkpoints of earlier versions
+            parameters=state.get("parameters", 0),
+            curves=tuple(state["curves"]),
+        )
+    )
 
 
 def remove_checkpoint(folder: Path) -> None:

@@ -14,7 +14,7 @@ from kdbench.backbones import Backbone, compile_parts
 from kdbench.data.training_sets import TrainingSet
 from kdbench.environment import describe_environment
 from kdbench.randomness import seed_of
-from kdbench.records import WEIGHTS, Timing
+from kdbench.records import WEIGHTS, Status
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.batches import Batches
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
@@ -28,7 +28,7 @@ from kdbench.training.memory import (
     shortage_by_one_name,
 )
 from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest, write_weights
-from kdbench.training.outcome import TrainingOutcome, write_outcome
+from kdbench.training.outcome import Tally, TrainingOutcome, timing_of, write_outcome
 from kdbench.training.run import BudgetExceeded, Diverged, MeteredRun
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.stopwatch import Stopwatch
@@ -89,35 +89,37 @@ class Assignment:
         )
 
 
-def train(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
+def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: Tally | None = None) -> TrainingOutcome:
     """Trains, then writes the weights and the outcome into the assignment's folder.
 
-    A loss that is not finite, a budget overdrawn and memory that runs out are outcomes; any other error is raised. A
-    batch that does not fit the device is split where that is allowed.
+    A loss that is not finite, a budget overdrawn and memory that runs out are outcomes, with all that was counted until
+    then; any other error is raised, and what was counted is in the `tally`. A batch that does not fit the device is
+    split where that is allowed.
     """
+    tally = Tally() if tally is None else tally
     try:
         with shortage_by_one_name():
-            outcome = _within_memory(assignment, data, progress)
+            outcome = _within_memory(assignment, data, progress, tally)
     except Diverged as error:
-        outcome = TrainingOutcome(status="diverged", reason=str(error))
+        outcome = tally.failed("diverged", str(error))
     except BudgetExceeded as error:
-        outcome = TrainingOutcome(status="over_budget", reason=str(error))
+        outcome = tally.failed("over_budget", str(error))
     except TooLittleMemory as error:
-        outcome = TrainingOutcome(status="oom", reason=str(error))
+        outcome = tally.failed("oom", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
-        outcome = TrainingOutcome(status="oom", reason=f"memory ran out: {error}")
+        outcome = tally.failed("oom", f"memory ran out: {error}")
     write_outcome(assignment.folder, outcome)
     remove_checkpoint(assignment.folder)
     return outcome
 
 
-def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress) -> TrainingOutcome:
+def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress, tally: Tally) -> TrainingOutcome:
     """Trains on whole batches, or on their parts if the device has no room for the whole."""
     with (
         contextlib.suppress(torch.OutOfMemoryError),
         shortage_by_one_name(),
     ):  # what is below runs after the first attempt's memory is freed
-        return _Training(assignment, data).run(progress)
+        return _Training(assignment, data).run(progress, tally)
     device = torch.device(assignment.device)
     student = new_backbone(assignment.track, assignment.family, seed=0, pretrained=False)
     split = plan_split(
@@ -128,7 +130,7 @@ def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress
         free_memory(device),
     )
     print(f"a step takes about {split.needed_bytes / GIB:.1f} GiB: its batch is split into {split.micro_batches} parts")
-    return _Training(assignment, data, split.micro_batches).run(progress)
+    return _Training(assignment, data, split.micro_batches).run(progress, tally)
 
 
 def step_memory(assignment: Assignment, data: TrainingSet, images: int) -> int:
@@ -171,6 +173,8 @@ class _Training:
         )
         self.curves: list[dict[str, float]] = []
         self.epoch_seconds: list[float] = []
+        self._interrupted = 0.0  # seconds of the epoch under way, before an interruption
+        self._epoch_start: float | None = None
         self._checkpoint_interval = CHECKPOINT_SECONDS
 
     def _warm_up(self, images: int) -> None:
@@ -246,20 +250,31 @@ class _Training:
             device=self.device,
         )
 
-    def run(self, progress: Progress) -> TrainingOutcome:
-        metered, folder = self.metered, self.assignment.folder
+    def run(self, progress: Progress, tally: Tally) -> TrainingOutcome:
+        """Trains to the end. Where that fails, `tally` gets what was counted, and the error is raised."""
+        student = self.metered.student.model
+        try:
+            self._train(progress)
+        except Exception:
+            with contextlib.suppress(RuntimeError):  # a device that failed may not even tell the time any more
+                tally.counted = self._outcome("error")
+            raise
+        write_weights(self.assignment.folder / WEIGHTS, student)
+        return self._outcome("ok").model_copy(update={"weights": state_digest(student)})
+
+    def _train(self, progress: Progress) -> None:
+        metered = self.metered
         teacher_before = state_digest(metered.teacher) if metered.teacher else ""
-        saved = load_checkpoint(folder)
+        saved = load_checkpoint(self.assignment.folder)
         if saved is None:
             self._prepare()
         else:
             metered.restore(saved)
             self.curves, self.epoch_seconds = saved["curves"], saved["epoch_seconds"]
-        elapsed = self._epochs(0.0 if saved is None else saved["epoch_elapsed"], progress)
+            self._interrupted = saved["epoch_elapsed"]
+        self._epochs(progress)
         if metered.teacher and state_digest(metered.teacher) != teacher_before:
             raise BudgetExceeded("the method changed the teacher's weights or buffers")
-        write_weights(folder / WEIGHTS, metered.student.model)
-        return self._outcome(elapsed)
 
     def _prepare(self) -> None:
         before = state_digest(self.metered.student)
@@ -267,11 +282,11 @@ class _Training:
         if state_digest(self.metered.student) != before:
             raise BudgetExceeded("`prepare` changed the student")
 
-    def _epochs(self, elapsed: float, progress: Progress) -> float:
-        """Trains what is left; `elapsed` are the seconds that an interrupted epoch took. Returns all seconds."""
+    def _epochs(self, progress: Progress) -> None:
+        """Trains what is left."""
         metered, per_epoch = self.metered, self.batches.per_epoch
         while metered.step < metered.total_steps:
-            last_saved, epoch_start = self.stopwatch.glance(), self._worked()
+            last_saved, self._epoch_start = self.stopwatch.glance(), self._worked()
             batches = self.batches.epoch(metered.epoch, first=metered.step % per_epoch)
             while True:
                 with self.stopwatch.part("data"):
@@ -282,16 +297,17 @@ class _Training:
                 self._keep_snapshots()
                 progress(metered.step, metered.total_steps)
                 if self.stopwatch.glance() - last_saved > self._checkpoint_interval and metered.step % per_epoch:
-                    self._checkpoint(elapsed + self._worked() - epoch_start)
+                    self._checkpoint()
                     last_saved = self.stopwatch.glance()
-            self.epoch_seconds.append(elapsed + self._worked() - epoch_start)
-            elapsed = 0.0
-            rate = self.metered.schedule.get_last_lr()[0]
-            self.curves.append(
-                {**metered.take_means(), "learning_rate": float(rate), "seconds": self.epoch_seconds[-1]}
-            )
-            self._checkpoint(0.0)
-        return sum(self.epoch_seconds)
+            self._end_epoch()
+
+    def _end_epoch(self) -> None:
+        self.epoch_seconds.append(self._under_way())
+        self._interrupted, self._epoch_start = 0.0, None
+        rate = self.metered.schedule.get_last_lr()[0]
+        means = self.metered.take_means()
+        self.curves.append({**means, "learning_rate": float(rate), "seconds": self.epoch_seconds[-1]})
+        self._checkpoint()
 
     def _keep_snapshots(self) -> None:
         steps = snapshot_steps(self.metered.total_steps, self.assignment.snapshots)
@@ -299,39 +315,35 @@ class _Training:
             if step == self.metered.step:
                 write_weights(snapshot_path(self.assignment.folder, number), self.metered.student.model)
 
+    def _under_way(self) -> float:
+        """Seconds of the epoch that has begun, those before an interruption included; 0 between epochs."""
+        return self._interrupted + (0.0 if self._epoch_start is None else self._worked() - self._epoch_start)
+
     def _worked(self) -> float:
         """Seconds on the clock without those of diagnostics and checkpoints, which no method is charged for."""
         now, seconds = self.stopwatch.now(), self.stopwatch.read()
         return now - seconds.get("diagnostics", 0.0) - seconds.get("checkpoints", 0.0)
 
-    def _checkpoint(self, epoch_elapsed: float) -> None:
+    def _checkpoint(self) -> None:
+        progress = {"curves": self.curves, "epoch_seconds": self.epoch_seconds, "epoch_elapsed": self._under_way()}
         started = self.stopwatch.now()
-        progress = {"curves": self.curves, "epoch_seconds": self.epoch_seconds, "epoch_elapsed": epoch_elapsed}
-        save_checkpoint(self.assignment.folder, {**self.metered.state(), **progress})
+        size = {"parameters": self._parameters(), "peak_memory_bytes": peak_memory(self.device)}
+        save_checkpoint(self.assignment.folder, {**self.metered.state(), **progress, **size})
         seconds = self.stopwatch.now() - started
         self.stopwatch.add("checkpoints", seconds)
         self._checkpoint_interval = max(CHECKPOINT_SECONDS, CHECKPOINT_SPACING * seconds)
 
-    def _outcome(self, training_seconds: float) -> TrainingOutcome:
-        seconds = self.stopwatch.read()
-        parts = sum(seconds.get(part, 0.0) for part in ("data", "teacher", "student"))
-        prepare = seconds.get("prepare", 0.0)
-        timing = Timing(
-            data=seconds.get("data", 0.0),
-            teacher=seconds.get("teacher", 0.0),
-            student=seconds.get("student", 0.0),
-            prepare=prepare,
-            method=max(0.0, prepare + training_seconds - parts),
-            training=prepare + training_seconds,
-            epochs=tuple(self.epoch_seconds),
-        )
+    def _parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.metered.student.parameters())
+
+    def _outcome(self, status: Status) -> TrainingOutcome:
+        """What has been counted until now."""
         return TrainingOutcome(
-            status="ok",
+            status=status,
             budget=self.metered.budget,
-            timing=timing,
+            timing=timing_of(self.stopwatch.read(), self.epoch_seconds, self._under_way()),
             peak_memory_bytes=peak_memory(self.device),
-            parameters=sum(p.numel() for p in self.metered.student.parameters()),
-            weights=state_digest(self.metered.student.model),
+            parameters=self._parameters(),
             curves=tuple(self.curves),
             environment=describe_environment(self.device, self.assignment.track.training),
         )

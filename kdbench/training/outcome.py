@@ -1,5 +1,7 @@
 """What a training process leaves behind for the evaluator: a small file beside the weights."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +25,39 @@ class TrainingOutcome(BaseModel):
     weights: str | None = None
     curves: tuple[dict[str, float], ...] = ()
     environment: Environment | None = None
+
+
+@dataclass
+class Tally:
+    """What a training that failed had counted by then; `counted` is None if it failed before it began."""
+
+    counted: TrainingOutcome | None = None
+
+    def failed(self, status: Status, reason: str) -> TrainingOutcome:
+        """The outcome of the training that failed like this."""
+        counted = self.counted or TrainingOutcome(status=status)
+        return counted.model_copy(update={"status": status, "reason": reason})
+
+
+def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: float) -> Timing:
+    """The times of a training.
+
+    Args:
+        seconds: of each part, as the stopwatch of the run added them up.
+        epochs: seconds of each epoch that has ended.
+        under_way: seconds of the epoch that has not.
+    """
+    data, teacher, student, prepare = (seconds.get(part, 0.0) for part in ("data", "teacher", "student", "prepare"))
+    training = prepare + sum(epochs) + under_way
+    return Timing(
+        data=data,
+        teacher=teacher,
+        student=student,
+        prepare=prepare,
+        method=max(0.0, training - (data + teacher + student)),
+        training=training,
+        epochs=tuple(epochs),
+    )
 
 
 def write_outcome(folder: Path, outcome: TrainingOutcome) -> None:

@@ -139,9 +139,11 @@ class MeteredRun:
         self._preparing = True
         self.student.eval()
         started = self.stopwatch.now()
-        with self.autocast():
-            self.method.prepare(self)
-        self.stopwatch.add("prepare", self.stopwatch.now() - started)
+        try:
+            with self.autocast():
+                self.method.prepare(self)
+        finally:
+            self.stopwatch.add("prepare", self.stopwatch.now() - started)
         self.student.train()
         self._preparing = False
 
