@@ -27,6 +27,7 @@ IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
 
 Split = Literal["train", "test"]
 Layout = Literal["torchvision", "parquet", "image-folder"]
+Provenance = Literal["original", "other"]
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 Part = tuple[Images, Labels]
@@ -55,7 +56,7 @@ class Cifar10:
     train_labels: Labels
     test_images: Images
     test_labels: Labels
-    source: Literal["original", "other"]
+    source: Provenance
     layout: Layout
 
     @cached_property
@@ -78,13 +79,27 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
     """
     if root is None:
         return _read_torchvision(download_to, download=True)
-    root = root.parent if root.name == _BATCHES else root
+    root = _around_batches(root)
     layout = _layout(root)
     if layout == "torchvision":
         return _read_torchvision(root, download=False)
     read = _read_parquet if layout == "parquet" else _read_folder
     train, test = _checked(root, "train", read(root, "train")), _checked(root, "test", read(root, "test"))
     return Cifar10(*train, *test, source="other", layout=layout)
+
+
+def provenance_of(root: Path | None) -> Provenance:
+    """The `source` that `read_cifar10` would give a copy, if it reads at all: told by the layout, no image is read.
+
+    Raises:
+        DataError: the folder is missing, empty, of no layout or of several.
+    """
+    return "original" if root is None or _layout(_around_batches(root)) == "torchvision" else "other"
+
+
+def _around_batches(root: Path) -> Path:
+    """The folder that holds torchvision's, where that one was given."""
+    return root.parent if root.name == _BATCHES else root
 
 
 def _layout(root: Path) -> Layout:

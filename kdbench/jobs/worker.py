@@ -21,10 +21,10 @@ import timm  # noqa: F401  (slow to import, so before the fork)
 import torch
 
 from kdbench.backbones import Backbone
-from kdbench.data.cifar10 import Cifar10, read_cifar10
+from kdbench.data.cifar10 import Cifar10, provenance_of, read_cifar10
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
-from kdbench.errors import WriteError
+from kdbench.errors import DataError, WriteError
 from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import CANNOT_WRITE, Job
@@ -36,9 +36,10 @@ from kdbench.submissions import load_submission, parse_config
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.testsets.frozen import differences_from_frozen
+from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
+from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train
-from kdbench.training.outcome import OUTCOME, TrainingOutcome, outcome_of_record, read_outcome, write_outcome
+from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, outcome_of_record, read_outcome, write_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
@@ -58,7 +59,7 @@ def child(job: Job, progress: Connection) -> None:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             faulthandler.enable()
-            _work(job, progress)
+            work(job, _telling(progress))
     except Exception as error:
         if not _is_of_the_disk(error):
             raise
@@ -75,14 +76,20 @@ def open_log(folder: Path) -> TextIO:
         raise WriteError.at(folder / LOG, error) from error
 
 
-def _work(job: Job, progress: Connection) -> None:
-    torch.set_num_threads(job.run.track.training.cpu_threads)
+def _telling(pipe: Connection) -> Progress:
+    """Sends (done, total) through a pipe, while there is someone to hear it."""
 
     def report(done: int, total: int) -> None:
         with contextlib.suppress(BrokenPipeError):
-            progress.send((done, total))
+            pipe.send((done, total))
 
-    (_train if job.kind == "train" else _evaluate)(job, report)
+    return report
+
+
+def work(job: Job, progress: Progress) -> None:
+    """Does a job in this process and leaves what comes of it in the run's folder."""
+    torch.set_num_threads(job.run.track.training.cpu_threads)
+    (_train if job.kind == "train" else _evaluate)(job, progress)
 
 
 def _print_traceback() -> None:
@@ -108,17 +115,18 @@ def _source(job: Job) -> Cifar10 | None:
 
 
 def _train(job: Job, progress: Progress) -> None:
+    tally = Tally()
     try:
         if job.run.untrained:
             _keep_untrained(job)
         else:
-            train(_assignment(job), _training_set(job), progress)
+            train(_assignment(job), _training_set(job), progress, tally)
     except Exception as error:  # whatever a method raises is its result
         if _is_of_the_disk(error):
             raise
         _print_traceback()
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        write_outcome(job.places.folder, TrainingOutcome(status="error", reason=reason))
+        write_outcome(job.places.folder, tally.failed("error", reason))
 
 
 def _is_of_the_disk(error: BaseException | None) -> bool:
@@ -189,7 +197,7 @@ def _evaluate(job: Job, progress: Progress) -> None:
     if outcome.status == "ok":
         record, predictions = _answered(job, outcome, progress)
     else:
-        record, predictions = _record(job, outcome, job.run.unofficial), {}
+        record, predictions = _record(job, outcome, (*job.run.unofficial, *_unverified(job))), {}
     write_record(job.places.folder, record, predictions)
     (job.places.folder / OUTCOME).unlink(missing_ok=True)
     for number in range(1, len(record.snapshots) + 1):
@@ -197,11 +205,24 @@ def _evaluate(job: Job, progress: Progress) -> None:
 
 
 def _outcome(job: Job) -> TrainingOutcome:
+    """What the training left; of one that was killed or never began, why, and what it had counted when it saved."""
     outcome = None if job.failure else read_outcome(job.places.folder) or outcome_of_record(job.places.folder)
     if outcome is None:
         status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
-        outcome = TrainingOutcome(status=status, reason=reason)
+        outcome = tally_of_checkpoint(job.places.folder).failed(status, reason)
     return outcome
+
+
+def _unverified(job: Job) -> tuple[str, ...]:
+    """Why the test sets of a run that failed are not the frozen ones, as far as that shows without opening them."""
+    run, places = job.run, job.places
+    if places.limit_test:
+        return ()
+    try:
+        kind = provenance_of(places.data_root) if run.track.data.source == "cifar10" else "generated"
+        return differences_before_building(run.track_name, run.track, kind)
+    except DataError as error:  # a run that failed has a record, whatever has become of the data
+        return (f"the test sets were not verified: {error}",)
 
 
 def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[Record, Predictions]:
@@ -224,7 +245,7 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     scalars, snapshots = _scalars(job, network, test_sets), _snapshots(job, outcome, test_sets)
     timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
     unverified = () if places.limit_test else differences_from_frozen(run.track_name, run.track, test_sets, source)
-    record = _record(job, outcome, (*run.unofficial, *unverified[:1]))
+    record = _record(job, outcome, (*run.unofficial, *unverified))
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
     measured = {"test": summarise(predictions, run.track.data.num_classes), "scalars": scalars, "snapshots": snapshots}
     return record.model_copy(update={"timing": timing, "digests": digests, **measured}), predictions

@@ -12,10 +12,11 @@ from kdbench.data.weights import FROM_TIMM, backbone_file, file_sha256, weights_
 from kdbench.errors import DataError, InputError
 from kdbench.records import atomic_file
 from kdbench.resources import shipped
-from kdbench.spec import Track
+from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 
 SourceKind = Literal["generated", "original", "other"]
+NOT_ORIGINAL = "the test sets were made from a CIFAR-10 copy that is not the original (no matching checksum)"
 
 
 class FrozenArray(BaseModel):
@@ -133,11 +134,9 @@ def differences_from_frozen(
         manifest: another manifest than the shipped one.
     """
     if source is not None and source.source != "original":
-        return ("the test sets were made from a CIFAR-10 copy that is not the original (no matching checksum)",)
+        return (NOT_ORIGINAL,)
     path = manifest or manifest_path(track)
-    frozen = {
-        row.set: row for row in read_manifest(path) if row.track == track_name and row.source == source_kind(source)
-    }
+    frozen = _rows_of(path, track_name, source_kind(source))
     reasons = []
     for test_set in track.test_sets:
         row, one = frozen.get(test_set.name), arrays.get(test_set.name)
@@ -146,7 +145,34 @@ def differences_from_frozen(
                 reasons.append(f"test set {test_set.name} was not built")
         elif row is None:
             if not test_set.diagnostic:
-                reasons.append(f"no digest of test set {test_set.name} is frozen in {path.parent.name}/{path.name}")
+                reasons.append(_without_digest(test_set, path))
         elif row.sha256 != one.sha256:
             reasons.append(f"test set {test_set.name} ({len(one)} images) is not the frozen one ({row.images} images)")
     return tuple(reasons)
+
+
+def differences_before_building(
+    track_name: str, track: Track, kind: SourceKind, *, manifest: Path | None = None
+) -> tuple[str, ...]:
+    """Those of `differences_from_frozen` that hold for whatever arrays are made from such a source.
+
+    Args:
+        track_name, track: of the spec.
+        kind: of the source.
+        manifest: another manifest than the shipped one.
+    """
+    if kind == "other":
+        return (NOT_ORIGINAL,)
+    path = manifest or manifest_path(track)
+    frozen = _rows_of(path, track_name, kind)
+    unknown = (one for one in track.test_sets if not one.diagnostic and one.name not in frozen)
+    return tuple(_without_digest(one, path) for one in unknown)
+
+
+def _rows_of(path: Path, track_name: str, kind: SourceKind) -> dict[str, FrozenArray]:
+    """A manifest's rows of a track from such a source, by set."""
+    return {row.set: row for row in read_manifest(path) if row.track == track_name and row.source == kind}
+
+
+def _without_digest(test_set: TestSet, manifest: Path) -> str:
+    return f"no digest of test set {test_set.name} is frozen in {manifest.parent.name}/{manifest.name}"

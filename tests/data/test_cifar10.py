@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from kdbench.data.cifar10 import CLASSES, read_cifar10
+from kdbench.data.cifar10 import CLASSES, provenance_of, read_cifar10
 from kdbench.errors import DataError
 from tests.data import copies
 
@@ -56,6 +56,14 @@ def test_only_batches_with_the_right_checksums_are_the_original(
     assert read_cifar10(copies.parquet_copy(tmp_path / "a"), tmp_path).source == "other"
     assert read_cifar10(copies.folder_copy(tmp_path / "b"), tmp_path).source == "other"
     assert read_cifar10(copies.torchvision_copy(tmp_path / "c", monkeypatch), tmp_path).source == "original"
+
+
+def test_a_copy_tells_what_it_is_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = copies.torchvision_copy(tmp_path / "c", monkeypatch)
+    for root in (copies.parquet_copy(tmp_path / "a"), copies.folder_copy(tmp_path / "b"), original):
+        assert provenance_of(root) == read_cifar10(root, tmp_path).source
+    assert provenance_of(original / "cifar-10-batches-py") == "original"
+    assert provenance_of(None) == "original"  # a download is checked
 
 
 def test_the_folder_of_the_batches_itself_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,144 @@
+"""What a job leaves behind: a record of every run, one that failed included."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdbench.jobs.job import Job, Places
+from kdbench.jobs.matrix import PlannedRun, with_overrides
+from kdbench.jobs.worker import work
+from kdbench.records import Budget, Record, Status, read_record
+from kdbench.spec import Track, load_spec
+from kdbench.testsets.frozen import NOT_ORIGINAL
+from tests.jobs.test_matrix import plan, submission
+
+TRACKS = load_spec().tracks
+IMAGES, EPOCHS = 64, 2
+
+
+def silent(done: int, total: int) -> None:
+    pass
+
+
+def small(track: Track = TRACKS["synthetic"]) -> Track:
+    """A track with two epochs on 64 images and two test sets of 20."""
+    few, _ = with_overrides(track, epochs=EPOCHS, limit_test=20, limit_train=IMAGES)
+    training = few.training.model_copy(update={"batch_size": IMAGES // 2})
+    sets = tuple(one for one in few.test_sets if one.name in ("clean", "noise"))
+    return few.model_copy(update={"training": training, "test_sets": sets})
+
+
+def a_teacher(track: Track, **changes: object) -> PlannedRun:
+    """The first run that a track plans: it needs nothing but its training set."""
+    run = plan(submission("lm"), track=track, directions=track.directions)[0]
+    return replace(run, **changes)  # type: ignore[arg-type]
+
+
+def places(folder: Path, data_root: Path | None = None) -> Places:
+    return Places(folder=folder / "run", teacher=None, beside={}, cache=folder / "cache", data_root=data_root)
+
+
+def failed(run: PlannedRun, where: Places, status: Status = "timeout") -> Record:
+    """The record of a run that was ended from outside."""
+    work(Job("evaluate", run, where, failure=(status, "took more than 5 seconds")), silent)
+    return read_record(where.folder)
+
+
+def test_a_failed_run_on_another_copy_of_cifar10_is_unofficial(tmp_path: Path) -> None:
+    (tmp_path / "copy" / "train").mkdir(parents=True)
+    run = a_teacher(TRACKS["cifar10-32"], track_name="cifar10-32", unofficial=("--epochs 1",))
+    assert failed(run, places(tmp_path, tmp_path / "copy")).unofficial == ("--epochs 1", NOT_ORIGINAL)
+
+
+def test_a_failed_run_on_sets_of_which_no_digest_is_frozen_says_so_of_each(tmp_path: Path) -> None:
+    track = TRACKS["cifar10-224"]
+    record = failed(a_teacher(track, track_name="cifar10-224"), places(tmp_path))  # without a folder, the original
+    needed = [one.name for one in track.test_sets if not one.diagnostic]
+    assert len(record.unofficial) == len(needed) > 1
+    for name, reason in zip(needed, record.unofficial, strict=True):
+        assert f"no digest of test set {name} is frozen" in reason
+
+
+def test_a_failed_run_whose_data_are_gone_has_a_record_all_the_same(tmp_path: Path) -> None:
+    run = a_teacher(TRACKS["cifar10-32"], track_name="cifar10-32")
+    (reason,) = failed(run, places(tmp_path, tmp_path / "gone")).unofficial
+    assert "not verified" in reason
+    assert str(tmp_path / "gone") in reason
+
+
+def test_a_failed_run_on_frozen_sets_is_official(tmp_path: Path) -> None:
+    assert failed(a_teacher(TRACKS["synthetic"]), places(tmp_path)).official
+
+
+def test_a_run_that_went_well_says_of_every_set_that_it_is_not_the_frozen_one(tmp_path: Path) -> None:
+    run, where = a_teacher(small()), places(tmp_path)
+    work(Job("train", run, where), silent)
+    work(Job("evaluate", run, where), silent)
+    record = read_record(where.folder)
+    assert record.status == "ok", record.reason
+    assert record.unofficial == tuple(
+        f"test set {name} (20 images) is not the frozen one (1000 images)" for name in ("clean", "noise")
+    )
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_killed_run_counts_up_to_its_last_checkpoint(tmp_path: Path) -> None:
+    run, where = a_teacher(small()), places(tmp_path)
+
+    def kill(done: int, total: int) -> None:
+        if done == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        work(Job("train", run, where), kill)
+    record = failed(run, where)
+    assert (record.status, record.reason) == ("timeout", "took more than 5 seconds")
+    assert (record.budget.steps, record.budget.examples) == (2, IMAGES)
+    assert len(record.curves) == len(record.timing.epochs) == 1
+    assert record.timing.training > 0
+    assert record.peak_memory_bytes > 0
+    assert record.parameters > 0
+
+
+def test_a_run_that_was_killed_before_it_saved_has_counted_nothing(tmp_path: Path) -> None:
+    record = failed(a_teacher(small()), places(tmp_path), "oom")
+    assert (record.status, record.budget, record.curves) == ("oom", Budget(), ())
+
+
+CRASHING = """
+from dataclasses import dataclass
+from kdbench.api import BOTH, Method
+
+class Crashing(Method):
+    name, paper, summary, directions, uses_teacher = "crashing", "", "", BOTH, False
+    @dataclass(frozen=True)
+    class Config: pass
+    def loss(self, batch, student, teacher):
+        self.steps = getattr(self, "steps", 0) + 1
+        if self.steps > 3:
+            raise ValueError("no such thing")
+        return student.logits.square().mean()
+"""
+
+
+def test_a_run_whose_method_raises_says_what_it_had_counted(tmp_path: Path) -> None:
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    method = replace(submission("crashing", uses_teacher=False), path=tmp_path / "crashing.py")
+    (run,) = (one for one in plan(method, track=small(), directions=("vit-to-cnn",)) if one.role == "student")
+    where = places(tmp_path)
+    work(Job("train", run, where), silent)
+    work(Job("evaluate", run, where), silent)
+    record = read_record(where.folder)
+    assert (record.status, record.reason) == ("error", "ValueError: no such thing")
+    assert record.budget.steps == 3
+    assert len(record.curves) == 1
+    assert record.timing.training > 0
+
+
+def test_a_record_says_whether_its_run_was_to_be_compiled(tmp_path: Path) -> None:
+    assert failed(a_teacher(small(), compiled=True), places(tmp_path / "compiled")).compiled
+    assert not failed(a_teacher(small()), places(tmp_path / "plain")).compiled
