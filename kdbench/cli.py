@@ -114,7 +114,7 @@ def run(options: RunOptions) -> None:
     }
     records = run_benchmark(Asked(**(same | lists)), make_console())
     if options.mlflow:
-        _mirror(options.out)
+        _mirror(options.out, options.spec)
     _score_and_render(options.out, options.spec, options.site)
     failed = [record for record in records if record.status != "ok"]
     if failed:
@@ -154,12 +154,12 @@ def leaderboard(
 
 
 @app.command(epilog="Example: kdbench track --out runs")
-def track(out: OutOption = DEFAULT_OUT) -> None:
+def track(out: OutOption = DEFAULT_OUT, spec: SpecOption = None) -> None:
     """Mirror the records into MLflow; twice is the same as once."""
     from kdbench.publish import recorded
 
     recorded(out)
-    _mirror(out)
+    _mirror(out, spec)
 
 
 @app.command(epilog="Example: kdbench ui --port 5000")
@@ -217,10 +217,11 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _mirror(results: Path) -> None:
+def _mirror(results: Path, spec: Path | None) -> None:
+    from kdbench.spec import load_spec
     from kdbench.tracking import mirror
 
-    done = mirror(results, invocation=" ".join(["kdbench", *sys.argv[1:]]))
+    done = mirror(results, invocation=" ".join(["kdbench", *sys.argv[1:]]), spec=load_spec(spec))
     typer.echo(
         f"MLflow: {done.added} records added, {done.replaced} replaced, {done.unchanged} unchanged in {done.uri}"
     )

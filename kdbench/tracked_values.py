@@ -1,10 +1,14 @@
 """What MLflow gets of a record: parameters, tags, and metrics whose names it groups by what stands before the slash."""
 
 import json
+import math
 import re
+from collections.abc import Mapping
 
-from kdbench.records import Record
-from kdbench.spec import BIAS_AXES, Spec
+from kdbench.records import Predictions, Record
+from kdbench.scoring.intervals import Resampler
+from kdbench.scoring.measured import measure
+from kdbench.spec import BIAS_AXES, TestSet, Track
 
 LONGEST_VALUE = 5000  # characters of a parameter or tag
 GRADIENT_NORM, WEIGHTED = "gradient_norm_", "_weighted"  # how a record's curves name what belongs to a term of the loss
@@ -56,11 +60,11 @@ def run_tags(record: Record) -> dict[str, str]:
     return {key: _text(value) for key, value in named.items() if value is not None}
 
 
-def final_metrics(record: Record, spec: Spec) -> dict[str, float]:
-    """Numbers of the whole run: accuracy and chance-corrected bias a set, likeness to the teacher, seconds, budget."""
+def final_metrics(record: Record, bias: Mapping[str, float]) -> dict[str, float]:
+    """Numbers of the whole run: accuracy and bias a set (see `biases`), likeness to the teacher, seconds, budget."""
     return {
         **{f"accuracy/{name}": result.macro_accuracy for name, result in record.test.items()},
-        **{f"bias/{name}": value for name, value in biases(record, spec).items()},
+        **{f"bias/{name}": value for name, value in bias.items()},
         **{_metric("similarity", name): value for name, value in record.scalars.items()},
         **{f"seconds/{name}": value for name, value in record.timing.model_dump(exclude={"epochs"}).items()},
         **{f"budget/{name}": float(value) for name, value in record.budget.model_dump().items()},
@@ -69,16 +73,30 @@ def final_metrics(record: Record, spec: Spec) -> dict[str, float]:
     }
 
 
-def biases(record: Record, spec: Spec) -> dict[str, float]:
-    """Chance-corrected bias (a - 1/C) / (a_clean - 1/C) of each bias set; none if clean accuracy is at chance."""
-    track = spec.tracks.get(record.track)
-    clean = record.test.get("clean")
-    if track is None or clean is None:
+def biases(predictions: Predictions, track: Track) -> dict[str, float]:
+    """Chance-corrected bias c of each bias set of the spec that was answered, as the boards measure it of an axis.
+
+    Returns:
+        By set; a set whose images' clean accuracy is exactly chance has none, and no set if it is at or below chance
+        on all images.
+
+    Raises:
+        RecordError: a set's origins or classes do not fit the clean set.
+    """
+    if track.primary_sets("clean")[0].name not in predictions:
         return {}
-    chance = 1 / track.data.num_classes
-    above = clean.macro_accuracy - chance
-    sets = [one.name for one in track.test_sets if one.axis in BIAS_AXES and one.name in record.test]
-    return {name: (record.test[name].macro_accuracy - chance) / above for name in sets} if above > 0 else {}
+    sets = [one for one in track.test_sets if one.axis in BIAS_AXES and one.name in predictions]
+    found = {one.name: _bias(predictions, track, one) for one in sets}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _bias(predictions: Predictions, track: Track, test_set: TestSet) -> float:
+    """c of one set: that of an axis which it makes alone; NaN for a network that is not above chance."""
+    clean, alone = track.primary_sets("clean")[0], test_set.model_copy(update={"diagnostic": False})
+    answers = {one.name: predictions[one.name] for one in (clean, alone)}
+    run = measure(answers, track.model_copy(update={"test_sets": (clean, alone)}), Resampler(0))
+    above_chance = run.clean[0] > 1 / track.data.num_classes
+    return float(run.axes[test_set.axis].bias[0]) if above_chance else math.nan
 
 
 def curve_metrics(epoch: dict[str, float]) -> dict[str, float]:

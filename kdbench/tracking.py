@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +20,13 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from kdbench.errors import InputError, KdbenchError, RecordError
-from kdbench.records import LOG, PREDICTIONS, RESULT, WEIGHTS, Record, find_records, read_record
+from kdbench.records import LOG, PREDICTIONS, RESULT, WEIGHTS, Record, find_records, read_predictions, read_record
 from kdbench.spec import Spec, load_spec
-from kdbench.tracked_values import curve_metrics, final_metrics, parameters, run_name, run_tags
+from kdbench.tracked_values import biases, curve_metrics, final_metrics, parameters, run_name, run_tags
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
 KIND, FOLDER, RECORD, DIGEST = "kdbench.kind", "kdbench.folder", "kdbench.record", "kdbench.record_sha256"
+VALUES, VALUES_VERSION = "kdbench.values", "2"  # of what MLflow gets of a record; mirrored anew when it is another
 METRICS_A_CALL, PARAMS_A_CALL = 1000, 100  # MLflow refuses more
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # seconds
 PRIVACY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -174,15 +175,23 @@ class _Writer:
             parent = self.client.create_run(experiment, tags=tags).info.run_id
         self.client.update_run(parent, status="RUNNING")
         for entry in fresh:
+            try:
+                bias = self._biases(entry)
+            except RecordError as error:
+                tally.problems.append(f"{entry.folder}: {error}")
+                continue
             stale = known.get(entry.name, [])
             for run in stale:
                 self.client.delete_run(run.info.run_id)
-            self._write_entry(experiment, parent, entry)
-            if stale:
-                tally.replaced += 1
-            else:
-                tally.added += 1
+            self._write_entry(experiment, parent, entry, bias)
+            tally.replaced += bool(stale)
+            tally.added += not stale
         self.client.set_terminated(parent)
+
+    def _biases(self, entry: _Entry) -> dict[str, float]:
+        """Of a run that answered test sets of a track of the spec; RecordError if its answers cannot be read."""
+        track = self.spec.tracks.get(entry.record.track)
+        return biases(read_predictions(entry.folder), track) if track and entry.record.test else {}
 
     def _parent(self, parents: Sequence[Any]) -> tuple[str | None, bool]:
         """The run of an interrupted mirror, else of the same invocation; and whether it was interrupted."""
@@ -216,7 +225,7 @@ class _Writer:
             if not token:
                 return parents, children
 
-    def _write_entry(self, experiment: str, parent: str, entry: _Entry) -> None:
+    def _write_entry(self, experiment: str, parent: str, entry: _Entry, bias: Mapping[str, float]) -> None:
         """One child run. It stays RUNNING until all is there, by which an interrupted one is known."""
         record = entry.record
         ended = round((entry.folder / RESULT).stat().st_mtime * 1000)
@@ -226,23 +235,24 @@ class _Writer:
             FOLDER: self.folder,
             RECORD: entry.name,
             DIGEST: entry.digest,
+            VALUES: VALUES_VERSION,
             "mlflow.runName": run_name(record),
         }
         tags["mlflow.parentRunId"] = parent
         run = self.client.create_run(experiment, start_time=started, tags=tags).info.run_id
-        self._log_batches(run, record, ended)
+        self._log_batches(run, record, bias, ended)
         for name in (RESULT, PREDICTIONS, WEIGHTS, LOG):
             if (entry.folder / name).is_file():
                 self.client.log_artifact(run, str(entry.folder / name))
         self.client.set_terminated(run, "FINISHED" if record.status == "ok" else "FAILED", end_time=ended)
 
-    def _log_batches(self, run: str, record: Record, timestamp: int) -> None:
+    def _log_batches(self, run: str, record: Record, bias: Mapping[str, float], timestamp: int) -> None:
         """Parameters, tags and metrics in as few calls as MLflow allows."""
         from mlflow.entities import Metric, Param, RunTag
 
         params = [Param(key, value) for key, value in parameters(record).items()]
         tags = [RunTag(key, value) for key, value in run_tags(record).items()]
-        values = [(name, value, 0) for name, value in final_metrics(record, self.spec).items()]
+        values = [(name, value, 0) for name, value in final_metrics(record, bias).items()]
         for step, epoch in enumerate(record.curves):
             values += [(name, value, step) for name, value in curve_metrics(epoch).items()]
         metrics = [Metric(name, value, timestamp, step) for name, value, step in values]
@@ -253,7 +263,10 @@ class _Writer:
 
 def _is_mirrored(runs: Sequence[Any], entry: _Entry) -> bool:
     """True if the one child run of this record is complete and of the record's present content."""
-    return len(runs) == 1 and runs[0].info.status != "RUNNING" and runs[0].data.tags.get(DIGEST) == entry.digest
+    if len(runs) != 1 or runs[0].info.status == "RUNNING":
+        return False
+    tags = runs[0].data.tags
+    return tags.get(DIGEST) == entry.digest and tags.get(VALUES) == VALUES_VERSION
 
 
 def serve(results: Path, port: int, tracking_uri: str | None = None, say: Callable[[str], None] = print) -> int:

@@ -1,5 +1,6 @@
 """Small, valid values for tests to start from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,16 @@ def some_predictions(images: int = 20) -> Predictions:
     return {"clean": SetPredictions(index, target, target, label, 0.9 * one, 0.2 * one, 0.1 * one, np.nan * one)}
 
 
-def store(results: Path, record: Record) -> Path:
+def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPredictions:
+    """Answers on images of ten classes in turn, right or wrong; `index`, of the clean ones that they were made from."""
+    index = np.arange(len(right)) if index is None else np.array(index)
+    target, one = (index % 10).astype(np.int16), np.ones(len(right), np.float32)
+    label = np.where(right, target, (target + 1) % 10).astype(np.int16)
+    return SetPredictions(index.astype(np.int32), target, target, label, one, one, one, one)
+
+
+def store(results: Path, record: Record, predictions: Predictions | None = None) -> Path:
     """Writes a record with predictions below `results` and returns its folder."""
     folder = record_folder(results, record.track, record.run_id, record.digests.testsets)
-    write_record(folder, record, some_predictions())
+    write_record(folder, record, some_predictions() if predictions is None else predictions)
     return folder

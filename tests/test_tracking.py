@@ -4,18 +4,23 @@ import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
 
+from kdbench import cli
 from kdbench.errors import InputError
-from kdbench.records import RESULT, SetResult, Timing, read_record
-from kdbench.spec import load_spec
+from kdbench.records import PREDICTIONS, RESULT, Predictions, SetPredictions, Timing, read_record
+from kdbench.resources import shipped
+from kdbench.scoring.intervals import Resampler
+from kdbench.scoring.measured import measure
+from kdbench.spec import BIAS_AXES, SPEC_PATH, load_spec
 from kdbench.tracked_values import biases, curve_metrics, run_tags
-from kdbench.tracking import DATABASE, mirror, serve, tracking_uri_of
-from tests.examples import a_record, store
+from kdbench.tracking import DATABASE, VALUES, mirror, serve, tracking_uri_of
+from tests.examples import a_record, answered, store
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,11 @@ def results(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copy(empty_database, tmp_path / DATABASE)
     return tmp_path
+
+
+def share_right(share: float) -> SetPredictions:
+    """Answers on 200 images, the same share right of every class."""
+    return answered([row < 200 * share for row in range(200)])
 
 
 def runs_of(results: Path, kind: str, track: str = "synthetic") -> list[Any]:
@@ -60,7 +70,8 @@ def test_a_track_is_an_experiment_and_a_record_a_child_of_the_invocation(results
 
 
 def test_two_runs_can_be_compared_by_parameters_accuracy_and_bias(results: Path) -> None:
-    store(results, a_record(unofficial=("--epochs 1",)))
+    answers = {"clean": share_right(0.9), "shape": share_right(0.5), "texture": share_right(0.1)}
+    store(results, a_record(unofficial=("--epochs 1",)), answers)
     mirror(results)
     (run,) = runs_of(results, "record")
     assert run.data.params["method"] == "lm"
@@ -265,8 +276,63 @@ def test_mirroring_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[s
 
 
 def test_a_student_at_chance_has_no_bias() -> None:
-    at_chance = {name: SetResult(images=1000, macro_accuracy=0.1) for name in ("clean", "shape")}
-    assert biases(a_record(test=at_chance), load_spec()) == {}
+    at_chance = {"clean": share_right(0.1), "shape": share_right(0.1)}
+    assert biases(at_chance, load_spec().track("synthetic")) == {}
+
+
+def test_bias_is_that_of_the_boards_where_a_set_covers_some_images_only() -> None:
+    """Shapes were found in half of the images, and the network knows these worse: .8 clean, 1 on the others."""
+    cifar, half = load_spec().track("cifar10-32"), range(100)
+    answers: Predictions = {one.name: share_right(0.5) for one in cifar.test_sets if one.axis != "cue-conflict"}
+    answers["clean"] = answered([row >= 20 for row in range(200)])
+    answers["shape-white"] = answered([row < 40 for row in half], half)
+    answers["shape-black"] = answered([row < 20 for row in half], half)
+    found, boards = biases(answers, cifar), measure(answers, cifar, Resampler(10)).axes
+    assert found["shape-white"] == pytest.approx((0.4 - 0.1) / (0.8 - 0.1))
+    assert found["shape-black"] == pytest.approx((0.2 - 0.1) / (0.8 - 0.1))
+    for axis in BIAS_AXES:
+        assert fmean(found[one.name] for one in cifar.primary_sets(axis)) == pytest.approx(boards[axis].bias[0])
+
+
+def test_diagnostic_sets_of_the_spec_have_a_bias_too() -> None:
+    answers = {"clean": share_right(0.9), "texture-field": share_right(0.5)}
+    assert biases(answers, load_spec().track("synthetic")) == {"texture-field": pytest.approx(0.5)}
+
+
+def test_a_track_that_the_spec_does_not_have_has_no_bias(results: Path) -> None:
+    store(results, a_record(track="imagenet"), {"clean": share_right(0.9), "shape": share_right(0.5)})
+    assert mirror(results).added == 1
+    (run,) = runs_of(results, "record", "imagenet")
+    assert not [name for name in run.data.metrics if name.startswith("bias/")]
+
+
+def test_the_command_mirrors_under_the_spec_that_it_is_given(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shipped(*SPEC_PATH).read_text()
+    (tmp_path / "mine.toml").write_text(text.replace("[tracks.synthetic", "[tracks.mine"))
+    store(results, a_record(track="mine"), {"clean": share_right(0.9), "shape": share_right(0.5)})
+    cli.track(results, tmp_path / "mine.toml")
+    assert "1 records added" in capsys.readouterr().out
+    (run,) = runs_of(results, "record", "mine")
+    assert run.data.metrics["bias/shape"] == pytest.approx(0.5)
+
+
+def test_answers_that_cannot_be_read_do_not_keep_other_records_out(results: Path) -> None:
+    damaged = store(results, a_record(run_id="damaged"))
+    (damaged / PREDICTIONS).write_bytes(b"no predictions")
+    store(results, a_record(run_id="sound"))
+    outcome = mirror(results)
+    assert outcome.added == 1
+    assert str(damaged / PREDICTIONS) in outcome.warning
+
+
+def test_what_was_mirrored_by_other_formulas_is_mirrored_anew(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    MlflowClient(tracking_uri=tracking_uri_of(results)).delete_tag(run.info.run_id, VALUES)
+    assert (mirror(results).replaced, mirror(results).unchanged) == (1, 1)
 
 
 def test_serving_a_folder_without_a_mirror_is_refused(tmp_path: Path) -> None:
