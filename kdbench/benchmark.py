@@ -261,10 +261,16 @@ def open_test_sets(
     networks: "Networks | None" = None,
 ) -> "tuple[Cifar10 | None, dict[str, TestArrays]]":
     """The source of a track's images and its test sets, built now unless they are in the cache, with a progress bar."""
+def source_of(track: Track, data_root: Path | None) -> "Cifar10 | None":
+    """What a track's images are made from, downloaded unless it is in `data_root` or the cache; None if generated."""
     from kdbench.data.cifar10 import read_cifar10
+
+    return read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
+
+
     from kdbench.testsets.build import arrays_of, build_test_sets
 
-    source = read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
+    source = source_of(track, data_root)
     if networks is None:
         _refuse_building(arrays_of(track_name, track, cache_folder(), source=source, limit=limit_test), diagnostics)
     with TestSetProgress(console) as progress:

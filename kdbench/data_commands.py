@@ -38,18 +38,24 @@ app = typer.Typer(
 
 
 @dataclass(frozen=True)
-class TestSetOptions:
-    """Which test sets, and what they are made from."""
+class VerifyOptions:
+    """Which test sets, and what they were made from."""
 
     track: TrackOption = "synthetic"
     data_root: DataRootOption = None
     limit_test: LimitTestOption = None
-    workers: WorkersOption = None
     spec: SpecOption = None
     diagnostics: Annotated[bool, typer.Option("--diagnostics", help="With the diagnostic sets.")] = False
+    style: StyleOption = None
+
+
+@dataclass(frozen=True)
+class TestSetOptions(VerifyOptions):
+    """The same, and with what those are built that are missing."""
+
+    workers: WorkersOption = None
     device: DeviceOption = "auto"
     weights_dir: WeightsOption = None
-    style: StyleOption = None
     yes: YesOption = False
 
 
@@ -83,12 +89,24 @@ def data_build(options: TestSetOptions) -> None:
 
 
 @app.command("verify", epilog="Example: kdbench data verify --track synthetic")
-@takes(TestSetOptions)
-def data_verify(options: TestSetOptions) -> None:
-    """Compare a track's test sets with the frozen manifest."""
+@takes(VerifyOptions)
+def data_verify(options: VerifyOptions) -> None:
+    """Compare a track's built test sets with the frozen manifest; builds none."""
+    from kdbench.benchmark import source_of
+    from kdbench.resources import cache_folder
+    from kdbench.testsets.build import verify_test_sets
     from kdbench.testsets.frozen import differences_from_frozen
 
-    chosen, source, arrays = _open(options)
+    chosen = _track(options)
+    source = source_of(chosen, options.data_root)
+    arrays = verify_test_sets(
+        options.track,
+        chosen,
+        cache_folder(),
+        source=source,
+        limit=options.limit_test,
+        diagnostics=options.diagnostics,
+    )
     for name, one in arrays.items():
         typer.echo(f"{name:16s} {one.sha256}")
     reasons = differences_from_frozen(options.track, chosen, arrays, source)
@@ -224,7 +242,7 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
     return chosen, source, arrays
 
 
-def _track(options: TestSetOptions) -> "Track":
+def _track(options: VerifyOptions) -> "Track":
     """The track as it is asked for."""
     from kdbench.jobs.matrix import with_overrides
     from kdbench.spec import load_spec

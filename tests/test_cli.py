@@ -138,6 +138,16 @@ def test_a_wrong_method_file_is_refused(kdbench: Command, text: str, words: list
     assert_refused(result, *words)
 
 
+def test_verifying_builds_nothing_and_says_what_is_missing(
+    kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path))
+    assert_refused(kdbench("data", "verify"), "clean, shape, ", "are not built", "kdbench data build --track synthetic")
+    assert not list(tmp_path.iterdir())
+    assert kdbench("data", "build", "--limit-test", "10", "--workers", "1").returncode == 0
+    assert_refused(kdbench("data", "verify", "--limit-test", "10"), "clean (10 images) is not the frozen one")
+
+
 def test_a_flipped_bit_in_a_built_array_is_refused(
     kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,10 +92,18 @@ def verify_test_sets(
     """Opens all sets of a track and compares their digests, building none.
 
     Raises:
-        DataError: the first set that is missing or not the bytes that were written.
+        DataError: sets are missing, or the first one that is not the bytes that were written.
     """
     arrays = arrays_of(track_name, track, cache, source=source, limit=limit)
-    return {name: arrays.open(entry) for name, entry in arrays.entries(diagnostics=diagnostics).items()}
+    entries = arrays.entries(diagnostics=diagnostics)
+    missing = [name for name, entry in entries.items() if not has_entry(entry.folder)]
+    if missing:
+        raise DataError(
+            f"test sets {', '.join(missing)} of track {track_name} are not built; build them with "
+            f"`kdbench data build --track {track_name}` and the same other options, or import them with "
+            "`kdbench data import`"
+        )
+    return {name: arrays.open(entry) for name, entry in entries.items()}
 
 
 def facts_of_test_sets(

@@ -1,5 +1,6 @@
 """A track's test sets are built once, opened verified, and do not depend on how they were built."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +127,11 @@ def test_other_limits_and_sources_lie_beside_each_other(tmp_path: Path) -> None:
 
 
 def test_sets_that_were_not_built_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"clean-.*holds no built arrays; build them with"):
-        verify_test_sets("synthetic", SYNTHETIC, tmp_path, source=None)
+    build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+    shutil.rmtree(next(tmp_path.glob("synthetic/shape-*")))
+    with pytest.raises(DataError, match=r"test sets shape of track synthetic are not built.*data build --track synth"):
+        verify_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+    assert not list(tmp_path.glob("synthetic/shape-*"))
 
 
 def test_a_damaged_set_is_refused_not_rebuilt(tmp_path: Path) -> None:
