@@ -249,6 +249,13 @@ def make_networks(device: str, *, confirmed: bool) -> "Networks | None":
     return Networks(torch.device(device)) if device == "cuda" or confirmed else None
 
 
+def source_of(track: Track, data_root: Path | None) -> "Cifar10 | None":
+    """What a track's images are made from, downloaded unless it is in `data_root` or the cache; None if generated."""
+    from kdbench.data.cifar10 import read_cifar10
+
+    return read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
+
+
 def open_test_sets(
     track_name: str,
     track: Track,
@@ -261,13 +268,6 @@ def open_test_sets(
     networks: "Networks | None" = None,
 ) -> "tuple[Cifar10 | None, dict[str, TestArrays]]":
     """The source of a track's images and its test sets, built now unless they are in the cache, with a progress bar."""
-def source_of(track: Track, data_root: Path | None) -> "Cifar10 | None":
-    """What a track's images are made from, downloaded unless it is in `data_root` or the cache; None if generated."""
-    from kdbench.data.cifar10 import read_cifar10
-
-    return read_cifar10(data_root, cache_folder()) if track.data.source == "cifar10" else None
-
-
     from kdbench.testsets.build import arrays_of, build_test_sets
 
     source = source_of(track, data_root)
