@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +159,9 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
         f"{len(missing)} to run{_asked_again(missing, setting)}{_told(forecast)}.",
         highlight=False,
     )
+    console.print(f"Device: {runs[0].device}.", highlight=False)
+    known = [reason for run in runs for reason in run.unofficial]
+    _say_unofficial(known, console)
     if missing or not (setting.results / asked.track / GALLERY).exists():
         _, arrays = open_test_sets(
             asked.track,
@@ -178,7 +181,17 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
             executor = LocalExecutor(launcher, workers, _gpus(runs[0].device))
             for record in executor.execute(missing, setting, progress):
                 done[record.run_id] = record
-    return [done[run.run_id] for run in runs]
+    records = [done[run.run_id] for run in runs]
+    _say_unofficial((one for record in records for one in record.unofficial if one not in known), console)
+    return records
+
+
+def _say_unofficial(reasons: Iterable[str], console: Console) -> None:
+    """Says why runs are not ranked; nothing where there is no reason."""
+    named = tuple(dict.fromkeys(reasons))
+    if named:
+        text = f"Unofficial, never ranked: {', '.join(named)}."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _told(forecast: Forecast) -> str:
