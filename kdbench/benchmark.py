@@ -13,7 +13,7 @@ from rich.console import Console
 from kdbench.checks import check_backbones, check_names
 from kdbench.errors import InputError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, existing_record, is_complete
-from kdbench.jobs.forecast import Forecast, earlier_seconds, roughly
+from kdbench.jobs.forecast import Forecast, earlier_seconds, roughly, shared_out
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.matrix import (
     PlannedRun,
@@ -153,7 +153,7 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
     done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
     missing = [run for run in runs if run.run_id not in done]
     workers = asked.workers or default_workers(runs[0].device)
-    forecast = Forecast(missing, workers, earlier_seconds(setting.results, missing))
+    forecast = forecast_of(missing, setting, workers)
     console.print(
         f"{asked.track}: {described(runs)}, {len(done)} done already, "
         f"{len(missing)} to run{_asked_again(missing, setting)}{_told(forecast)}.",
@@ -194,11 +194,22 @@ def _say_unofficial(reasons: Iterable[str], console: Console) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def forecast_of(missing: Sequence[PlannedRun], setting: Setting, workers: int) -> Forecast:
+    """How long runs will take: by earlier records, else, on a processor, by counted operations and its speed."""
+    earlier = earlier_seconds(setting.results, missing)
+    if earlier or not missing or missing[0].device != "cpu":
+        return Forecast(missing, workers, earlier)
+    from kdbench.expected import expected_on_cpu
+
+    counted = expected_on_cpu(missing, diagnostics=setting.diagnostics).runs
+    return Forecast(missing, workers, shared_out(counted, missing), judged_by="this processor's speed")
+
+
 def _told(forecast: Forecast) -> str:
     left = forecast.left()
     if not forecast.runs or left is None:
         return ""
-    return f": about {roughly(left)}, {forecast.workers} at a time, judging by earlier runs"
+    return f": about {roughly(left)}, {forecast.workers} at a time, judging by {forecast.judged_by}"
 
 
 @contextmanager

@@ -15,7 +15,8 @@ from kdbench.testsets.vgg import VggFeatures, new_vgg, style_of, texture_of
 from kdbench.training.networks import new_backbone
 from kdbench.training.stopwatch import Stopwatch
 
-PROBE_IMAGES = 2
+PROBE_PIXELS = 32 * 32 * 32  # of all images of the probe: small ones go through a network many at a time
+LEAST_PROBE = 2  # images
 CPU, META = torch.device("cpu"), torch.device("meta")
 LEARNING = 3  # times the operations of an answer: forward, and backward to weights and to inputs
 
@@ -50,17 +51,19 @@ def expected_building(sets: Sequence[TestSet], track: Track) -> float:
 
 
 def processor_rate(track: Track) -> float:
-    """Operations a second of one training step of the track's CNN on two images."""
+    """Operations a second of one training step of the track's CNN, on 32 images of 32 pixels or 2 of 224."""
     threads = torch.get_num_threads()
     torch.set_num_threads(track.training.cpu_threads)
     try:
         network = new_backbone(track, "cnn", seed=0, pretrained=False)
-        images = torch.zeros(PROBE_IMAGES, 3, track.data.image_size, track.data.image_size)
+        size = track.data.image_size
+        count = max(LEAST_PROBE, PROBE_PIXELS // size**2)
+        images = torch.zeros(count, 3, size, size)
 
         def step() -> None:
             network(images).logits.sum().backward()
 
-        return LEARNING * PROBE_IMAGES * _answer_operations(track, "cnn") / _seconds(step)
+        return LEARNING * count * _answer_operations(track, "cnn") / _seconds(step)
     finally:
         torch.set_num_threads(threads)
 

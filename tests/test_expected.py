@@ -1,17 +1,21 @@
 """What a processor would take is counted, not guessed: it grows with images, steps and networks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kdbench import expected
-from kdbench.benchmark import Asked
+from kdbench.benchmark import Asked, forecast_of
 from kdbench.benchmark import plan as plan_asked
 from kdbench.data.weights import FOLDER_VARIABLE
 from kdbench.errors import DataError, InputError
 from kdbench.expected import building_operations, expected_on_cpu
+from kdbench.jobs.executor import Setting
 from kdbench.jobs.matrix import PlannedRun
+from kdbench.records import Budget, Timing
 from kdbench.spec import Track, load_spec
+from tests.examples import a_record, store
 from tests.jobs.test_matrix import plan
 
 PAPER = load_spec().track("cifar10-224")
@@ -45,6 +49,31 @@ def test_twice_the_images_take_nearly_twice_the_time(monkeypatch: pytest.MonkeyP
     some, more = (expected_on_cpu(runs_of(PAPER, images), diagnostics=False) for images in (100_000, 200_000))
     assert 1.6 < more.runs / some.runs < 2
     assert more.test_sets == some.test_sets > 0
+
+
+def test_a_first_run_on_a_processor_is_told_by_its_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expected, "processor_rate", lambda track: 5e10)
+    runs, setting = plan(), Setting(tmp_path / "runs", tmp_path / "cache")
+    forecast = forecast_of(runs, setting, workers=1)
+    assert forecast.judged_by == "this processor's speed"
+    assert forecast.left() == pytest.approx(expected_on_cpu(runs, diagnostics=False).runs)
+
+
+def test_earlier_records_are_believed_before_the_processors_speed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expected, "processor_rate", lambda track: pytest.fail("was measured"))
+    timed = {"timing": Timing(training=30.0, evaluation=2.0), "budget": Budget(examples=9000)}
+    store(tmp_path, a_record(**timed))
+    forecast = forecast_of(plan(), Setting(tmp_path, tmp_path / "cache"), workers=1)
+    assert forecast.judged_by == "earlier runs"
+    assert forecast.left() is not None
+
+
+def test_nothing_is_told_of_a_first_run_on_a_gpu_nor_of_no_runs(tmp_path: Path) -> None:
+    setting = Setting(tmp_path, tmp_path / "cache")
+    assert forecast_of([replace(run, device="cuda") for run in plan()], setting, workers=1).left() is None
+    assert not forecast_of([], setting, workers=1).earlier
 
 
 def asked(folder: Path, **more: object) -> Asked:

@@ -1,5 +1,5 @@
 """How long the rest of an invocation will take: from what it has done so far, steps of running jobs included, and from
-earlier records."""
+earlier records or, without any, from a total that was counted."""
 
 import heapq
 import time
@@ -57,6 +57,17 @@ def earlier_seconds(results: Path, runs: Sequence[PlannedRun]) -> dict[Work, flo
             seconds[kind_of(run), "train"] = an_image * run.epochs * run.track.data.num_train
             seconds[kind_of(run), "evaluate"] = fmean(one.timing.evaluation for one in records)
     return seconds
+
+
+def shared_out(total: float, runs: Sequence[PlannedRun]) -> dict[Work, float]:
+    """Seconds of work of each kind if `runs`, at least one, take `total` seconds one after the other, by their cost."""
+    a_cost = total / sum(run.cost for run in runs)
+    return {work: a_cost * cost for work, cost in _usual(runs).items()}
+
+
+def _usual(runs: Iterable[PlannedRun]) -> dict[Work, float]:
+    """Cost of work of each kind, as far as that is known beforehand."""
+    return {(kind_of(run), phase): run.cost * USUAL_SHARE[phase] for run in runs for phase in PHASES}
 
 
 def _comparable_records(results: Path, run: PlannedRun) -> Iterable[Record]:
@@ -121,13 +132,15 @@ class Forecast:
     Attributes:
         runs: all that have to be done.
         workers: jobs at a time.
-        earlier: see `earlier_seconds`.
+        earlier: see `earlier_seconds` and `shared_out`.
+        judged_by: what `earlier` comes from, in words.
         clock: in seconds.
     """
 
     runs: Sequence[PlannedRun]
     workers: int
     earlier: Mapping[Work, float]
+    judged_by: str = "earlier runs"
     clock: Callable[[], float] = time.monotonic
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: dict[Work, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -167,7 +180,7 @@ class Forecast:
 
     def _expected(self) -> dict[Work, float] | None:
         """Seconds of all work; None if nothing is known of any."""
-        usual = {(kind_of(run), phase): run.cost * USUAL_SHARE[phase] for run in self.runs for phase in PHASES}
+        usual = _usual(self.runs)
         seen = self._seen()
         both = self.earlier.keys() & seen.keys()
         pace = _ratio(seen, self.earlier, both)

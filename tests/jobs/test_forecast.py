@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.jobs.forecast import PHASES, Forecast, Work, earlier_seconds, kind_of, roughly
+from kdbench.jobs.forecast import PHASES, Forecast, Work, earlier_seconds, kind_of, roughly, shared_out
 from kdbench.jobs.job import Job, Places
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import Budget, Record, Timing
@@ -92,6 +92,14 @@ def test_a_costly_method_that_is_running_is_believed_by_its_own_steps() -> None:
 def test_earlier_records_tell_before_anything_has_run() -> None:
     runs = plan()
     assert Play(runs, earlier=known(runs)).left() == pytest.approx(whole_seconds(runs))
+
+
+def test_a_total_that_was_counted_tells_as_much_and_is_corrected_by_the_first_run() -> None:
+    runs = plan()
+    play = Play(runs, earlier=shared_out(whole_seconds(runs) / 3, runs))
+    assert play.left() == pytest.approx(whole_seconds(runs) / 3)
+    play.phase(runs[0], "train", share=0.1)
+    assert play.left() == pytest.approx(whole_seconds(runs) - play.now, rel=0.35)
 
 
 def test_a_slower_machine_than_before_corrects_what_earlier_records_say() -> None:
