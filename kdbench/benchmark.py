@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from kdbench.jobs.matrix import (
     parse_seeds,
     with_overrides,
 )
-from kdbench.jobs.progress import RunProgress, TestSetProgress
+from kdbench.jobs.progress import RunProgress, TestSetProgress, say_unofficial
 from kdbench.publish import GALLERY, write_gallery
 from kdbench.records import Record
 from kdbench.resources import cache_folder as cache_folder  # noqa: PLC0414  (the validity study takes it from here)
@@ -154,14 +154,11 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
     missing = [run for run in runs if run.run_id not in done]
     workers = asked.workers or default_workers(runs[0].device)
     forecast = forecast_of(missing, setting, workers)
-    console.print(
-        f"{asked.track}: {described(runs)}, {len(done)} done already, "
-        f"{len(missing)} to run{_asked_again(missing, setting)}{_told(forecast)}.",
-        highlight=False,
-    )
+    counts = f"{described(runs)}, {len(done)} done already, {len(missing)} to run{_asked_again(missing, setting)}"
+    console.print(f"{asked.track}: {counts}{_told(forecast)}.", highlight=False)
     console.print(f"Device: {runs[0].device}.", highlight=False)
     known = [reason for run in runs for reason in run.unofficial]
-    _say_unofficial(known, console)
+    say_unofficial(known, console)
     if missing or not (setting.results / asked.track / GALLERY).exists():
         _, arrays = open_test_sets(
             asked.track,
@@ -175,23 +172,20 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
         )
         write_gallery(setting.results, asked.track, runs[0].track, arrays)
     if missing:
-        launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
-        os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
-        with RunProgress(console, forecast) as progress:
-            executor = LocalExecutor(launcher, workers, _gpus(runs[0].device))
-            for record in executor.execute(missing, setting, progress):
-                done[record.run_id] = record
+        done |= {record.run_id: record for record in _executed(asked, missing, setting, forecast, console)}
     records = [done[run.run_id] for run in runs]
-    _say_unofficial((one for record in records for one in record.unofficial if one not in known), console)
+    say_unofficial((one for record in records for one in record.unofficial if one not in known), console)
     return records
 
 
-def _say_unofficial(reasons: Iterable[str], console: Console) -> None:
-    """Says why runs are not ranked; nothing where there is no reason."""
-    named = tuple(dict.fromkeys(reasons))
-    if named:
-        text = f"Unofficial, never ranked: {', '.join(named)}."
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+def _executed(
+    asked: Asked, missing: Sequence[PlannedRun], setting: Setting, forecast: Forecast, console: Console
+) -> list[Record]:
+    launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
+    os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
+    with RunProgress(console, forecast) as progress:
+        executor = LocalExecutor(launcher, forecast.workers, _gpus(missing[0].device))
+        return executor.execute(missing, setting, progress)
 
 
 def forecast_of(missing: Sequence[PlannedRun], setting: Setting, workers: int) -> Forecast:

@@ -1,5 +1,6 @@
 """Shows how far an invocation is: live bars on a terminal, plain lines elsewhere."""
 
+from collections.abc import Iterable
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,14 @@ from kdbench.records import Record
 
 _SECONDS_BETWEEN_FORECASTS = 1.0
 _SECONDS_BETWEEN_LINES = 60.0  # of a log, about the same step
+
+
+def say_unofficial(reasons: Iterable[str], console: Console) -> None:
+    """Says why runs are not ranked; nothing where there is no reason."""
+    named = tuple(dict.fromkeys(reasons))
+    if named:
+        text = f"Unofficial, never ranked: {', '.join(named)}."
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Bars:
