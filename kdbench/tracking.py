@@ -266,7 +266,7 @@ def _is_mirrored(runs: Sequence[Any], entry: _Entry) -> bool:
     if len(runs) != 1 or runs[0].info.status == "RUNNING":
         return False
     tags = runs[0].data.tags
-    return tags.get(DIGEST) == entry.digest and tags.get(VALUES) == VALUES_VERSION
+    return bool(tags.get(DIGEST) == entry.digest and tags.get(VALUES) == VALUES_VERSION)
 
 
 def serve(results: Path, port: int, tracking_uri: str | None = None, say: Callable[[str], None] = print) -> int:

@@ -69,10 +69,10 @@ def some_predictions(images: int = 20) -> Predictions:
 
 def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPredictions:
     """Answers on images of ten classes in turn, right or wrong; `index`, of the clean ones that they were made from."""
-    index = np.arange(len(right)) if index is None else np.array(index)
-    target, one = (index % 10).astype(np.int16), np.ones(len(right), np.float32)
+    origins = np.array(range(len(right)) if index is None else index, np.int32)
+    target, one = (origins % 10).astype(np.int16), np.ones(len(right), np.float32)
     label = np.where(right, target, (target + 1) % 10).astype(np.int16)
-    return SetPredictions(index.astype(np.int32), target, target, label, one, one, one, one)
+    return SetPredictions(origins, target, target, label, one, one, one, one)
 
 
 def store(results: Path, record: Record, predictions: Predictions | None = None) -> Path:

@@ -43,14 +43,14 @@ PATCH = Keys({"size": int}, {"offset": int})
 PATCH_TABLE = Keys(PATCH.needed, {**PATCH.further, "tile_sha256": str})
 QUILTING = Keys({}, {"block": int, "overlap": int, "candidates": int})
 
-_NAMED = {"rendering": str}
-_COLOURS = {"foreground": int, "background": int}
-_FEATURES = {"layers": str, "weights": str, "pooling": str, "steps": int, "learning_rate": float}
-SILHOUETTE = Keys(_NAMED | _COLOURS)
-FCN_SILHOUETTE = Keys(_NAMED | _COLOURS, {"fallback": str})
-FCN_CUT_OUT = Keys(_NAMED | {"background": int})
-VGG_TEXTURE = Keys(_NAMED | {"place": str, **_FEATURES, "erosion": int, "fallback": int})
-VGG_STYLE = Keys(_NAMED | {"style": str, **_FEATURES, "style_weight": float, "content": str, "content_weight": float})
+_NAMED: Mapping[str, type] = {"rendering": str}
+_COLOURS: Mapping[str, type] = {"foreground": int, "background": int}
+_FEATURES: Mapping[str, type] = {"layers": str, "weights": str, "pooling": str, "steps": int, "learning_rate": float}
+SILHOUETTE = Keys({**_NAMED, **_COLOURS})
+FCN_SILHOUETTE = Keys({**_NAMED, **_COLOURS}, {"fallback": str})
+FCN_CUT_OUT = Keys({**_NAMED, "background": int})
+VGG_TEXTURE = Keys({**_NAMED, "place": str, **_FEATURES, "erosion": int, "fallback": int})
+VGG_STYLE = Keys({**_NAMED, "style": str, **_FEATURES, "style_weight": float, "content": str, "content_weight": float})
 
 BY_NETWORKS = {
     "fcn-silhouette": FCN_SILHOUETTE,

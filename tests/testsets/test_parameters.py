@@ -13,7 +13,7 @@ from kdbench.testsets.locality import Slic
 from kdbench.testsets.network_sets import Workshop
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.on_device import noise_of, orders_of
-from kdbench.testsets.parameters import Keys, complaint
+from kdbench.testsets.parameters import Keys, Value, complaint
 from kdbench.testsets.quilting import Recipe
 from kdbench.testsets.scramble import scrambled
 from kdbench.testsets.shape import silhouettes
@@ -78,7 +78,7 @@ def test_whole_numbers_are_numbers_and_not_the_other_way_round() -> None:
 
 
 def test_only_resized_images_have_tables_to_pin() -> None:
-    pinned = {"grid": 2, "table_sha256": "0" * 64}
+    pinned: dict[str, Value] = {"grid": 2, "table_sha256": "0" * 64}
     assert not complaint("scramble", pinned, generated=False, resized=True)
     assert "table_sha256" in complaint("scramble", pinned, generated=False, resized=False)
 
