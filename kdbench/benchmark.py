@@ -28,7 +28,7 @@ from kdbench.jobs.matrix import (
 from kdbench.jobs.progress import RunProgress, TestSetProgress, say_unofficial
 from kdbench.publish import GALLERY, write_gallery
 from kdbench.records import Record
-from kdbench.resources import cache_folder as cache_folder  # noqa: PLC0414  (the validity study takes it from here)
+from kdbench.resources import cache_folder
 from kdbench.spec import Direction, Track, load_spec
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ class ControlArm(BaseModel):
     """One entry of the table.
 
     Attributes:
-        method: a file in the folder of controls (`NAME.py`), or a submission's name; with its default settings.
+        method: a file in the folder of controls (`NAME.py`), or a submission's name.
+        config: the settings that are not the method's defaults.
         random_teacher: its teachers are never trained.
         epochs_factor: by track and direction, times the track's student epochs. A control that has any is run on these
             tracks alone.
@@ -34,6 +35,7 @@ class ControlArm(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
+    config: dict[str, float | str | bool] = {}
     random_teacher: bool = False
     epochs_factor: dict[str, dict[Direction, Annotated[float, Field(ge=1)]]] = {}
     snapshots: Annotated[int, Field(ge=0)] = 0
@@ -96,7 +98,7 @@ def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
         name=name,
         path=arm.path,
         code=arm.code,
-        config=as_plain(parse_config(method, {})),
+        config=as_plain(parse_config(method, arm.config)),
         uses_teacher=method.uses_teacher,
         directions=tuple(method.directions),
         control=arm.control(track_name, tuple(method.directions)),

@@ -1,8 +1,8 @@
 """Chooses the saliences of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
 
 Only teachers and independents are trained, on tuning seeds (1000 and up); no method is scored. Writes one row a
-configuration to `look.csv`: accuracies of the independents and the planted teachers of both families under the gates V1,
-V2 and V4. The rows that ship were measured with earlier backbones; LOOK.md has V1 with those that ship.
+configuration to `look.csv`: accuracies of the independents and the planted teachers of both families under the gates
+V1, V2 and V4. The rows that ship were measured with earlier backbones; LOOK.md has V1 with those that ship.
 """
 
 import argparse
