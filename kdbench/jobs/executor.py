@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from kdbench.errors import RecordError, WriteError
+from kdbench.jobs.intact import IntactWeights
 from kdbench.jobs.job import CANNOT_WRITE, Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import OCCLUSION_UNDEFINED, WEIGHTS, Record, Status, beside, read_record, record_folder
 from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.training.outcome import read_outcome
+from kdbench.training.outcome import ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
 _LIMIT_CHECK_SECONDS = 0.5
@@ -95,9 +96,16 @@ class LocalExecutor:
     def __init__(self, launcher: Launcher, workers: int, gpus: Sequence[str] = ()) -> None:
         self._launcher, self._workers, self._gpus = launcher, workers, gpus
         self._active: dict[str, Handle] = {}
+        self._intact = IntactWeights()
 
     def execute(self, runs: Sequence[PlannedRun], setting: Setting, watcher: Watcher) -> list[Record]:
-        """Runs all of `runs` that have no record yet and returns the new records. Costly runs start first."""
+        """Runs all of `runs` that have no record yet and returns the new records. Costly runs start first.
+
+        Raises:
+            DataError: weights that a run would start from are not those that their record tells of.
+            RecordError: a run left no record.
+            WriteError: a run's folder cannot be written.
+        """
         waiting = {run.run_id: run for run in sorted(runs, key=lambda run: -run.cost)}
         records: list[Record] = []
         next_check = 0.0
@@ -134,7 +142,23 @@ class LocalExecutor:
             if any(one.run_id in waiting or one.run_id in self._active for one in needed):
                 continue
             del waiting[run.run_id]
-            self._start(replace(_first_job(run, setting), gpu=self._idlest_gpu()), watcher)
+            job = _first_job(run, setting)
+            if job.failure is None:
+                self._check_weights(job, setting)
+            self._start(replace(job, gpu=self._idlest_gpu()), watcher)
+
+    def _check_weights(self, job: Job, setting: Setting) -> None:
+        """Compares all weights that a job will read with what was recorded of them: one altered file would otherwise
+        be behind the records of all students that it teaches or stands beside."""
+        run, folder = job.run, job.places.folder
+        trained = ended_training(folder) if job.kind == "evaluate" else None
+        if trained and trained.status == "ok":
+            self._intact.check(run, folder, trained.weights)
+        for one in ((run.teacher,) if run.teacher else ()) + run.beside:
+            record = existing_record(setting, one)
+            is_needed = one is run.teacher and job.kind == "train"
+            if record and (is_needed or (setting.folder(one) / WEIGHTS).exists()):
+                self._intact.check(one, setting.folder(one), record.digests.weights)
 
     def _idlest_gpu(self) -> str | None:
         """The GPU with the fewest jobs, the first of equals; a run stays on it from training to evaluation."""

@@ -39,7 +39,7 @@ from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train
-from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, outcome_of_record, read_outcome, write_outcome
+from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, write_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
@@ -206,7 +206,7 @@ def _evaluate(job: Job, progress: Progress) -> None:
 
 def _outcome(job: Job) -> TrainingOutcome:
     """What the training left; of one that was killed or never began, why, and what it had counted when it saved."""
-    outcome = None if job.failure else read_outcome(job.places.folder) or outcome_of_record(job.places.folder)
+    outcome = None if job.failure else ended_training(job.places.folder)
     if outcome is None:
         status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
         outcome = tally_of_checkpoint(job.places.folder).failed(status, reason)

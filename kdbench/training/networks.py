@@ -1,6 +1,7 @@
 """Builds the networks of a track: the one place that initialises and loads backbones."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
@@ -53,7 +54,8 @@ def _weights_path(spec: BackboneSpec) -> Path:
 
 def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
     """Loads pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
-    state = {name: one for name, one in read_weights(path, spec.weights_sha256).items() if not _of_classifier(name)}
+    _compare_file(path, spec.weights_sha256)
+    state = {name: one for name, one in _tensors(path, "restore the file").items() if not _of_classifier(name)}
     trunk = {name for name in model.state_dict() if not _of_classifier(name)}
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
@@ -68,18 +70,42 @@ def _of_classifier(name: str) -> bool:
     return name.startswith(("fc.", "head."))
 
 
-def read_weights(path: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file; DataError if it is missing, damaged, or its SHA-256 is not the given one."""
+def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
+    """The weights that a run left in its folder.
+
+    Args:
+        path: of the safetensors file.
+        digest: `tensors_digest` of what was written, as the run's record has it; without it, nothing is compared.
+
+    Raises:
+        DataError: the file is missing, damaged or holds other weights; the message names the folder to delete.
+    """
+    again = f"delete {path.parent} to train it again"
+    state = _tensors(path, again)
+    if digest is not None and (found := tensors_digest(state)) != digest:
+        raise DataError(f"weights {path} have the sha256 {found[:12]}..., their record says {digest[:12]}...; {again}")
+    return state
+
+
+def _compare_file(path: Path, sha256: str | None) -> None:
+    """DataError if a file is not there or, where a digest of it is pinned, of another one."""
     try:
         if sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
             raise DataError(
                 f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
             )
-        return load_file(path)
     except OSError as error:
         raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
+
+
+def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file; DataError, which ends in the remedy, if it is missing or damaged."""
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise DataError(f"weights {path} cannot be read: {error.strerror or error}; {remedy}") from error
     except SafetensorError as error:
-        raise DataError(f"weights {path} are damaged: {error}; restore the file") from error
+        raise DataError(f"weights {path} are damaged: {error}; {remedy}") from error
 
 
 def write_weights(path: Path, model: nn.Module) -> None:
@@ -90,8 +116,13 @@ def write_weights(path: Path, model: nn.Module) -> None:
 
 def state_digest(module: nn.Module) -> str:
     """SHA-256 over the names and bytes of all parameters and buffers."""
+    return tensors_digest(module.state_dict())
+
+
+def tensors_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the names and bytes of tensors, in the order of their names."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().numpy().tobytes())
     return digest.hexdigest()

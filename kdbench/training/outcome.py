@@ -78,3 +78,8 @@ def outcome_of_record(folder: Path) -> TrainingOutcome | None:
     record = read_record(folder)
     shared = {name: getattr(record, name) for name in TrainingOutcome.model_fields if name != "weights"}
     return TrainingOutcome(**shared, weights=record.digests.weights)
+
+
+def ended_training(folder: Path) -> TrainingOutcome | None:
+    """The outcome of a training that ended in `folder`, evaluated already or not; None if none did."""
+    return read_outcome(folder) or outcome_of_record(folder)

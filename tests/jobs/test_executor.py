@@ -1,12 +1,14 @@
 """The executor against jobs that it only pretends to start."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from kdbench.errors import RecordError, WriteError
+from kdbench.errors import DataError, RecordError, WriteError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
@@ -22,8 +24,16 @@ from kdbench.records import (
     write_record,
 )
 from kdbench.testsets.diagnostics import evaluated_sets
-from tests.examples import a_record
+from kdbench.training.networks import tensors_digest, write_weights
+from tests.examples import DIGESTS, a_record
 from tests.jobs.test_matrix import plan
+
+
+def network_of(run: PlannedRun) -> torch.nn.Module:
+    """A network of one weight, another for every run."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(network.weight, int(run.run_id, 16) % 1000)
+    return network
 
 
 def record_of(job: Job) -> Record:
@@ -35,7 +45,8 @@ def record_of(job: Job) -> Record:
     sets = evaluated_sets(run.track, diagnostics=job.places.diagnostics)
     test = {one.name: SetResult(images=one.images, macro_accuracy=0.5) for one in sets}
     beside_teachers = {beside(OCCLUSION_UNDEFINED, bias): 0.0 for bias in job.places.beside if job.places.diagnostics}
-    return a_record(**who, status=status, reason=reason, test=test, scalars=beside_teachers)
+    weights = DIGESTS.model_copy(update={"weights": tensors_digest(network_of(run).state_dict())})
+    return a_record(**who, status=status, reason=reason, test=test, scalars=beside_teachers, digests=weights)
 
 
 class PretendHandle:
@@ -43,6 +54,8 @@ class PretendHandle:
         self.job, self._code, self._over, self.killed = job, code, over, False
         if job.kind == "evaluate":
             write_record(job.places.folder, record_of(job), {})
+        elif code == 0:
+            write_weights(job.places.folder / WEIGHTS, network_of(job.run))
 
     def poll(self) -> int | None:
         return self._code
@@ -153,7 +166,6 @@ def test_records_without_diagnostics_are_evaluated_once_more_and_not_trained(tmp
     before = execute(first, tmp_path)
     setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
     for run in plan():
-        (setting.folder(run) / WEIGHTS).touch()
         assert can_be_asked_again(run, setting)
         assert not is_complete(setting, run, before[run.run_id])
     after = execute(again, tmp_path, diagnostics=True)
@@ -164,6 +176,8 @@ def test_records_without_diagnostics_are_evaluated_once_more_and_not_trained(tmp
 def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_path: Path) -> None:
     again = PretendLauncher()
     execute(PretendLauncher(), tmp_path)
+    for weights in tmp_path.rglob(WEIGHTS):
+        weights.unlink()
     execute(again, tmp_path, diagnostics=True)
     assert sorted(job.kind for job in again.jobs) == ["evaluate"] * 10 + ["train"] * 10
 
@@ -189,14 +203,62 @@ def test_a_student_that_was_never_set_beside_its_teachers_is_asked_once_more(tmp
 def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path)
     setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
-    for run in plan():
-        (setting.folder(run) / WEIGHTS).touch()
 
     class Dying(PretendLauncher):
         def start(self, job: Job) -> PretendHandle:
-            handle = PretendHandle(replace(job, kind="train"), -9, None)  # a training writes no record
+            handle = PretendHandle(replace(job, kind="train"), 1, None)  # a training writes no record
             handle.job = job
             return handle
 
     with pytest.raises(RecordError, match="was not evaluated once more"):
         LocalExecutor(Dying(), 2).execute(plan(), setting, Silent())
+
+
+def forget(runs: list[PlannedRun], setting: Setting) -> None:
+    """Deletes the folders of runs, so that they are to be done once more."""
+    for run in runs:
+        shutil.rmtree(setting.folder(run))
+
+
+def test_students_are_not_taught_by_weights_that_are_not_their_teachers(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path)
+    setting, again = Setting(tmp_path, tmp_path / "cache"), PretendLauncher()
+    student = next(run for run in plan() if run.teacher)
+    assert student.teacher
+    forget([student], setting)
+    folder = setting.folder(student.teacher)
+    write_weights(folder / WEIGHTS, network_of(student))
+    with pytest.raises(DataError, match=rf"teacher.*{folder / WEIGHTS} have the sha256 .*delete {folder} to train"):
+        execute(again, tmp_path)
+    assert not any(job.run.run_id == student.run_id for job in again.jobs)
+    assert not (setting.folder(student) / "result.json").exists()
+
+
+def test_students_are_not_set_beside_weights_that_are_not_their_teachers(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path)
+    setting = Setting(tmp_path, tmp_path / "cache")
+    student = next(run for run in plan() if run.role == "student" and run.teacher is None)
+    forget([student], setting)
+    (setting.folder(student.beside[0]) / WEIGHTS).write_bytes(b"no weights")
+    with pytest.raises(DataError, match=rf"are damaged: .*delete {setting.folder(student.beside[0])} to train"):
+        execute(PretendLauncher(), tmp_path)
+
+
+def test_a_student_whose_teacher_has_lost_its_weights_is_not_blamed_for_it(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path)
+    setting = Setting(tmp_path, tmp_path / "cache")
+    student = next(run for run in plan() if run.teacher)
+    assert student.teacher
+    forget([student], setting)
+    (setting.folder(student.teacher) / WEIGHTS).unlink()
+    with pytest.raises(DataError, match=rf"cannot be read: .*delete {setting.folder(student.teacher)} to train"):
+        LocalExecutor(PretendLauncher(), 2).execute([student], setting, Silent())
+
+
+def test_weights_that_were_altered_are_not_evaluated_once_more(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path)
+    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    altered, other = plan()[:2]
+    write_weights(setting.folder(altered) / WEIGHTS, network_of(other))
+    with pytest.raises(DataError, match=f"{setting.folder(altered) / WEIGHTS} have the sha256"):
+        execute(PretendLauncher(), tmp_path, diagnostics=True)
