@@ -3,22 +3,37 @@ students."""
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from kdbench.errors import RecordError, WriteError
+from kdbench.errors import KdbenchError, RecordError, WriteError
 from kdbench.jobs.intact import IntactWeights
 from kdbench.jobs.job import CANNOT_WRITE, Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.jobs.matrix import PlannedRun
-from kdbench.records import OCCLUSION_UNDEFINED, WEIGHTS, Record, Status, beside, read_record, record_folder
+from kdbench.records import (
+    LOG,
+    OCCLUSION_UNDEFINED,
+    RESULT,
+    WEIGHTS,
+    Record,
+    Status,
+    beside,
+    read_record,
+    record_folder,
+)
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
 _LIMIT_CHECK_SECONDS = 0.5
+KILLED = -9  # exit code of a process that the system ended
+_ALLOWING_MORE: Mapping[Status, str] = {
+    "timeout": "--time-limit allows more",
+    "oom": "--memory-limit allows more",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Watcher(Protocol):
 def existing_record(setting: Setting, run: PlannedRun) -> Record | None:
     """The record of a run that is done; None if it has none. A damaged record raises RecordError."""
     folder = setting.folder(run)
-    return read_record(folder) if (folder / "result.json").exists() else None
+    return read_record(folder) if (folder / RESULT).exists() else None
 
 
 def is_complete(setting: Setting, run: PlannedRun, record: Record) -> bool:
@@ -97,13 +112,15 @@ class LocalExecutor:
         self._launcher, self._workers, self._gpus = launcher, workers, gpus
         self._active: dict[str, Handle] = {}
         self._intact = IntactWeights()
+        self._cut_short: dict[str, str] = {}  # why evaluations were ended whose runs have a record, by run
+        self._incomplete: list[str] = []  # a sentence for each record that still lacks answers
 
     def execute(self, runs: Sequence[PlannedRun], setting: Setting, watcher: Watcher) -> list[Record]:
         """Runs all of `runs` that have no record yet and returns the new records. Costly runs start first.
 
         Raises:
             DataError: weights that a run would start from are not those that their record tells of.
-            RecordError: a run left no record.
+            KdbenchError: a run left no record, or, when all others are done, one could not be evaluated once more.
             WriteError: a run's folder cannot be written.
         """
         waiting = {run.run_id: run for run in sorted(runs, key=lambda run: -run.cost)}
@@ -128,6 +145,9 @@ class LocalExecutor:
             for handle in self._active.values():
                 handle.kill()
             self._active.clear()
+        if self._incomplete:
+            more = f" ({len(self._incomplete) - 1} more such runs)" if len(self._incomplete) > 1 else ""
+            raise KdbenchError(f"{self._incomplete[0]}{more}")
         return records
 
     def _start(self, job: Job, watcher: Watcher) -> None:
@@ -173,26 +193,42 @@ class LocalExecutor:
             if over is None:
                 return False
             handle.kill()
-            return replace(job, kind="evaluate", failure=over) if job.kind == "train" else True
+            if job.kind == "train":
+                return replace(job, kind="evaluate", failure=over)
+            return self._unevaluated(job, *over, _ALLOWING_MORE[over[0]])
         if code == CANNOT_WRITE:
             raise WriteError(
                 f"{job.run.title} cannot write into {job.places.folder}: its disk is full or cannot be written; "
                 "free space and give the same command again, which goes on, or choose another folder with --out"
             )
         if job.kind == "evaluate":
-            return True
+            return self._unevaluated(job, *_death(code), "fewer --workers leave it more") if code == KILLED else True
         if code == 0:
             return replace(job, kind="evaluate")
         return replace(job, kind="evaluate", failure=_death(code))
 
+    def _unevaluated(self, job: Job, status: Status, reason: str, remedy: str) -> Job | bool:
+        """The job that records why a trained run could not be evaluated; True if there is none.
+
+        A run that was evaluated before keeps its record, which only lacks further answers.
+        """
+        reason = f"{reason} while it was evaluated; {remedy}"
+        if job.failure is not None:
+            return True
+        if (job.places.folder / RESULT).exists() and read_record(job.places.folder).status == "ok":
+            self._cut_short[job.run.run_id] = reason
+            return True
+        return replace(job, failure=(status, reason))
+
     def _collect(self, job: Job, setting: Setting, watcher: Watcher) -> Record:
-        log = job.places.folder / "log.txt"
+        log = job.places.folder / LOG
+        why = self._cut_short.get(job.run.run_id) or f"{log} ends with: {_last_line(log)}"
         try:
             record = read_record(setting.folder(job.run))
         except RecordError as error:
-            raise RecordError(f"{job.run.title} left no record; {log} ends with: {_last_line(log)}") from error
+            raise KdbenchError(f"{job.run.title} left no record; {why}") from error
         if not is_complete(setting, job.run, record):
-            raise RecordError(f"{job.run.title} was not evaluated once more; {log} ends with: {_last_line(log)}")
+            self._incomplete.append(f"{job.run.title} was not evaluated once more, and its record is as before; {why}")
         watcher.finished(job.run, record)
         return record
 
@@ -210,7 +246,7 @@ def _first_job(run: PlannedRun, setting: Setting) -> Job:
 
 
 def _death(code: int) -> tuple[Status, str]:
-    if code == -9:
+    if code == KILLED:
         return "oom", "the system ended the process (signal 9), most likely for want of memory"
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     return "error", f"the training process ended by {how}"

@@ -39,7 +39,7 @@ from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train
-from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, write_outcome
+from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, read_outcome, write_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
@@ -199,18 +199,21 @@ def _evaluate(job: Job, progress: Progress) -> None:
     else:
         record, predictions = _record(job, outcome, (*job.run.unofficial, *_unverified(job))), {}
     write_record(job.places.folder, record, predictions)
-    (job.places.folder / OUTCOME).unlink(missing_ok=True)
+    if outcome.weights is None or outcome.status == "ok":  # else --retry-failed needs no second training
+        (job.places.folder / OUTCOME).unlink(missing_ok=True)
     for number in range(1, len(record.snapshots) + 1):
         snapshot_path(job.places.folder, number).unlink()
 
 
 def _outcome(job: Job) -> TrainingOutcome:
-    """What the training left; of one that was killed or never began, why, and what it had counted when it saved."""
-    outcome = None if job.failure else ended_training(job.places.folder)
-    if outcome is None:
-        status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
-        outcome = tally_of_checkpoint(job.places.folder).failed(status, reason)
-    return outcome
+    """What the training left; of one that was killed or never began, why, and what it had counted when it saved; of
+    one that could not be evaluated, why, and all that it counted."""
+    folder = job.places.folder
+    if job.failure is None and (outcome := ended_training(folder)):
+        return outcome
+    status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
+    trained = read_outcome(folder)
+    return (Tally(trained) if trained else tally_of_checkpoint(folder)).failed(status, reason)
 
 
 def _unverified(job: Job) -> tuple[str, ...]:

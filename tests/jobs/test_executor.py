@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from kdbench.errors import DataError, RecordError, WriteError
+from kdbench.errors import DataError, KdbenchError, WriteError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import PlannedRun
@@ -71,10 +71,18 @@ class PretendHandle:
 
 
 class PretendLauncher:
-    """`codes` gives exit codes of trainings by method or role; a method in `over` never ends by itself."""
+    """`codes` gives exit codes of trainings by method or role; a method in `over` never ends by itself.
 
-    def __init__(self, codes: dict[str, int] | None = None, over: dict[str, tuple[Status, str]] | None = None) -> None:
-        self.codes, self.over = codes or {}, over or {}
+    Nor does the evaluation of one in `slow`, which has no record before, unless it is there to record a failure.
+    """
+
+    def __init__(
+        self,
+        codes: dict[str, int] | None = None,
+        over: dict[str, tuple[Status, str]] | None = None,
+        slow: dict[str, tuple[Status, str]] | None = None,
+    ) -> None:
+        self.codes, self.over, self.slow = codes or {}, over or {}, slow or {}
         self.jobs: list[Job] = []
         self.handles: list[PretendHandle] = []
 
@@ -82,6 +90,11 @@ class PretendLauncher:
         self.jobs.append(job)
         name = job.run.submission.name
         training = job.kind == "train"
+        if not training and job.failure is None and name in self.slow:
+            handle = PretendHandle(replace(job, kind="train"), None, self.slow[name])  # it writes no record
+            handle.job = job
+            self.handles.append(handle)
+            return handle
         over = self.over.get(name) if training else None
         handle = PretendHandle(job, None if over else self.codes.get(name, 0) if training else 0, over)
         self.handles.append(handle)
@@ -210,7 +223,7 @@ def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path
             handle.job = job
             return handle
 
-    with pytest.raises(RecordError, match="was not evaluated once more"):
+    with pytest.raises(KdbenchError, match="was not evaluated once more"):
         LocalExecutor(Dying(), 2).execute(plan(), setting, Silent())
 
 
@@ -262,3 +275,30 @@ def test_weights_that_were_altered_are_not_evaluated_once_more(tmp_path: Path) -
     write_weights(setting.folder(altered) / WEIGHTS, network_of(other))
     with pytest.raises(DataError, match=f"{setting.folder(altered) / WEIGHTS} have the sha256"):
         execute(PretendLauncher(), tmp_path, diagnostics=True)
+
+
+@pytest.mark.parametrize(("status", "option"), [("timeout", "--time-limit"), ("oom", "--memory-limit")])
+def test_a_run_over_its_limit_while_it_is_evaluated_has_a_record_and_the_others_go_on(
+    tmp_path: Path, status: Status, option: str
+) -> None:
+    launcher = PretendLauncher(slow={"lm": (status, "took more than it may")})
+    records = execute(launcher, tmp_path)
+    failed = [record for record in records.values() if record.status != "ok"]
+    assert {record.method for record in failed} == {"lm"}
+    assert {(record.status, record.reason) for record in failed} == {
+        (status, f"took more than it may while it was evaluated; {option} allows more")
+    }
+    assert len(records) == 10
+    assert all(handle.killed for handle in launcher.handles if handle.poll() is None)
+
+
+def test_a_record_outlives_an_evaluation_for_more_answers_that_goes_over_its_limit(tmp_path: Path) -> None:
+    before = execute(PretendLauncher(), tmp_path)
+    again = PretendLauncher(slow={"lm": ("timeout", "took more than 5 seconds")})
+    with pytest.raises(KdbenchError, match=r"^lm .* its record is as before; took more than 5 seconds .*--time-limit"):
+        execute(again, tmp_path, diagnostics=True)
+    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in plan():
+        record = read_record(setting.folder(run))
+        assert is_complete(setting, run, record) == (record.method != "lm")
+        assert record.method != "lm" or record == before[run.run_id]

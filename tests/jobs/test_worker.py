@@ -142,3 +142,17 @@ def test_a_run_whose_method_raises_says_what_it_had_counted(tmp_path: Path) -> N
 def test_a_record_says_whether_its_run_was_to_be_compiled(tmp_path: Path) -> None:
     assert failed(a_teacher(small(), compiled=True), places(tmp_path / "compiled")).compiled
     assert not failed(a_teacher(small()), places(tmp_path / "plain")).compiled
+
+
+def test_a_run_that_could_not_be_evaluated_keeps_what_it_counted_and_is_not_trained_again(tmp_path: Path) -> None:
+    run, where = a_teacher(small()), places(tmp_path)
+    work(Job("train", run, where), silent)
+    record = failed(run, where)
+    assert (record.status, record.reason) == ("timeout", "took more than 5 seconds")
+    assert record.budget.examples == EPOCHS * IMAGES
+    assert record.test == {}
+    work(Job("evaluate", run, where), silent)
+    again = read_record(where.folder)
+    assert (again.status, again.reason) == ("ok", "")
+    assert (again.budget, again.digests.weights) == (record.budget, record.digests.weights)
+    assert list(again.test) == ["clean", "noise"]
