@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from kdbench.backbones import Backbone
 from kdbench.data.pixels import normalisation, resized
-from kdbench.records import LOGITS, Predictions, SetPredictions, SetResult, atomic_file
+from kdbench.errors import in_a_sentence
+from kdbench.records import DAMAGES, LOGITS, Predictions, SetPredictions, SetResult, atomic_file
 from kdbench.spec import Data, Family, Track
 from kdbench.testsets.arrays import Manipulation, TestArrays
 from kdbench.testsets.on_device import manipulated
@@ -132,8 +133,12 @@ def write_logits(folder: Path, logits: Mapping[str, Logits]) -> None:
 
 
 def read_logits(folder: Path | None) -> dict[str, Logits]:
-    """The logits kept in `folder`; none if they were not kept."""
+    """The logits kept in `folder`; none if they were not kept, or are damaged: the weights give them again."""
     if folder is None or not (folder / LOGITS).exists():
         return {}
-    with np.load(folder / LOGITS, allow_pickle=False) as arrays:
-        return {name: arrays[name].astype(np.float32) for name in arrays.files}
+    try:
+        with np.load(folder / LOGITS, allow_pickle=False) as arrays:
+            return {name: arrays[name].astype(np.float32) for name in arrays.files}
+    except DAMAGES as error:
+        print(f"{folder / LOGITS} is damaged and not used: {in_a_sentence(error)}")
+        return {}

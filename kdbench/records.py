@@ -204,7 +204,7 @@ class SetPredictions:
 
 
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
-_DAMAGES = (OSError, KeyError, ValueError, EOFError, BadZipFile, zlib.error)
+DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)  # of an npz file
 Predictions = dict[str, SetPredictions]
 
 
@@ -276,7 +276,7 @@ def read_predictions(folder: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as arrays:
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
             return {name: SetPredictions(**{key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
 
 
@@ -296,7 +296,7 @@ def read_snapshots(folder: Path) -> tuple[Predictions, ...]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             labels = {name: arrays[name] for name in arrays.files}
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as snapshots: {error}; delete {folder} to run it again") from error
     count = min((len(one) for one in labels.values()), default=0)
     return tuple({name: _answered(end[name], labels[name][number]) for name in labels} for number in range(count))

@@ -29,8 +29,9 @@ from torch.nn import functional as F
 
 from kdbench.backbones import Backbone
 from kdbench.data.training_sets import balanced_subset
+from kdbench.errors import in_a_sentence
 from kdbench.evaluation import image_batches
-from kdbench.records import OCCLUSION, OCCLUSION_UNDEFINED, atomic_file
+from kdbench.records import DAMAGES, OCCLUSION, OCCLUSION_UNDEFINED, atomic_file
 from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 
@@ -161,11 +162,15 @@ def write_maps(folder: Path, maps: Floats) -> None:
 
 
 def read_maps(folder: Path) -> Floats | None:
-    """The occlusion maps kept in `folder`, None if there are none."""
+    """The occlusion maps kept in `folder`, None if there are none, or damaged ones: the weights give them again."""
     if not (folder / OCCLUSION).exists():
         return None
-    with np.load(folder / OCCLUSION, allow_pickle=False) as arrays:
-        maps: Floats = arrays["maps"].astype(np.float64)
+    try:
+        with np.load(folder / OCCLUSION, allow_pickle=False) as arrays:
+            maps: Floats = arrays["maps"].astype(np.float64)
+    except DAMAGES as error:
+        print(f"{folder / OCCLUSION} is damaged and not used: {in_a_sentence(error)}")
+        return None
     return maps
 
 

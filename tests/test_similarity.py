@@ -14,6 +14,7 @@ from kdbench import similarity
 from kdbench.api import Output
 from kdbench.backbones import Backbone
 from kdbench.evaluation import logits_of
+from kdbench.records import OCCLUSION
 from kdbench.similarity import (
     closeness_to_centre,
     debiased_cka,
@@ -179,3 +180,9 @@ def test_maps_are_kept_beside_the_record(tmp_path: Path) -> None:
     assert read_maps(tmp_path) is None
     write_maps(tmp_path, maps)
     np.testing.assert_array_equal(read_maps(tmp_path), maps.astype(np.float32))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", b"PK\x03\x04"])
+def test_maps_that_are_damaged_are_none(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / OCCLUSION).write_bytes(damage)
+    assert read_maps(tmp_path) is None

@@ -255,12 +255,12 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
 
 
 def _teacher_logits(job: Job, test_sets: Mapping[str, TestArrays]) -> dict[str, Logits]:
-    """What the teacher answers on every set: as kept, or asked anew where that is not there; empty without one."""
+    """What the teacher answers on every set: as kept, or asked anew where that is not whole; empty without one."""
     run, folder = job.run, job.places.teacher
     if run.teacher is None or folder is None:
         return {}
     kept = read_logits(folder)
-    missing = {name: arrays for name, arrays in test_sets.items() if name not in kept}
+    missing = {name: arrays for name, arrays in test_sets.items() if len(kept.get(name, ())) != len(arrays)}
     if missing:
         teacher = load_network(run.track, run.teacher.family, folder / WEIGHTS, torch.device(run.device))
         kept |= _ask(job, teacher, missing, {}, lambda *_: None)[1]
@@ -305,7 +305,9 @@ def _scalars(job: Job, network: Backbone, test_sets: Mapping[str, TestArrays]) -
         found = feature_similarity(network, teacher, clean, data, device)
         if maps is not None:
             kept = read_maps(folder)
-            found |= map_similarity(maps, first_occlusion_maps(teacher, clean, data, device) if kept is None else kept)
+            if kept is None or kept.shape != maps.shape:
+                kept = first_occlusion_maps(teacher, clean, data, device)
+            found |= map_similarity(maps, kept)
         scalars |= {beside(name, bias): value for name, value in found.items()}
     return scalars
 

@@ -3,12 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kdbench.jobs.job import Job, Places
 from kdbench.jobs.matrix import PlannedRun, with_overrides
 from kdbench.jobs.worker import work
-from kdbench.records import Budget, Record, Status, read_record
+from kdbench.records import LOGITS, Budget, Record, Status, read_predictions, read_record
 from kdbench.spec import Track, load_spec
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from tests.jobs.test_matrix import plan, submission
@@ -156,3 +157,18 @@ def test_a_run_that_could_not_be_evaluated_keeps_what_it_counted_and_is_not_trai
     assert (again.status, again.reason) == ("ok", "")
     assert (again.budget, again.digests.weights) == (record.budget, record.digests.weights)
     assert list(again.test) == ["clean", "noise"]
+
+
+def test_a_teacher_whose_kept_logits_are_damaged_is_asked_anew(tmp_path: Path) -> None:
+    student = next(one for one in plan(submission("lm"), track=small(), directions=("vit-to-cnn",)) if one.teacher)
+    assert student.teacher
+    taught = replace(places(tmp_path), teacher=tmp_path / "teacher")
+    for run, where in ((student.teacher, replace(places(tmp_path), folder=tmp_path / "teacher")), (student, taught)):
+        work(Job("train", run, where), silent)
+        work(Job("evaluate", run, where), silent)
+    whole = read_predictions(taught.folder)["noise"].kl
+    logits = tmp_path / "teacher" / LOGITS
+    logits.write_bytes(logits.read_bytes()[:-100])
+    work(Job("evaluate", student, taught), silent)
+    assert read_record(taught.folder).status == "ok"
+    np.testing.assert_allclose(read_predictions(taught.folder)["noise"].kl, whole, rtol=0.01, atol=1e-4)  # kept as half
