@@ -37,8 +37,8 @@ class WriteError(InputError):
         return cls(f"cannot write {path}: {error.strerror or error}; free space or choose another folder")
 
 
-class RecordError(KdbenchError):
-    """A result folder that holds no valid record."""
+class RecordError(InputError):
+    """A result folder that holds no valid record, or one that does not fit the spec or the others."""
 
 
 def in_a_sentence(error: BaseException) -> str:

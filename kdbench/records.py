@@ -10,7 +10,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 from zipfile import BadZipFile
@@ -37,7 +37,7 @@ Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Budget(_Frozen):
@@ -205,6 +205,7 @@ class SetPredictions:
 
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
 DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)  # of an npz file
+_LEAST = {"index": -1, "target": 0, "texture": 0, "label": 0}
 Predictions = dict[str, SetPredictions]
 
 
@@ -269,15 +270,40 @@ def read_record(folder: Path) -> Record:
         ) from error
 
 
-def read_predictions(folder: Path) -> Predictions:
-    """The answers in `folder`, by test set; RecordError if they are missing or damaged."""
+def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
+    """The answers in `folder`, by test set.
+
+    Args:
+        folder: of the record.
+        record: which says what sets there are, and how many images; without it, they are not compared.
+
+    Raises:
+        RecordError: they are missing, damaged, or lack sets or images that the record has.
+    """
     path = folder / PREDICTIONS
     try:
         with np.load(path, allow_pickle=False) as arrays:
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
-            return {name: SetPredictions(**{key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
+            found = {name: _whole(name, {key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
+        for name, result in (record.test if record else {}).items():
+            images = len(found[name].target) if name in found else 0
+            if images != result.images:
+                raise ValueError(f"{name} has {images} images, the record says {result.images}")
     except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
+    return found
+
+
+def _whole(name: str, arrays: Mapping[str, NDArray[Any]]) -> SetPredictions:
+    """The answers on a test set; ValueError if its arrays are not of the kind that is written."""
+    for key, array in arrays.items():
+        if array.shape != (len(arrays["target"]),):
+            raise ValueError(f"{name}.{key} has the shape {array.shape}, but there are {len(arrays['target'])} images")
+        if array.dtype.kind != ("i" if key in _LEAST else "f"):
+            raise ValueError(f"{name}.{key} holds {array.dtype.name}")
+        if key in _LEAST and len(array) and (least := int(array.min())) < _LEAST[key]:
+            raise ValueError(f"{name}.{key} has the value {least}, allowed are {_LEAST[key]} and more")
+    return SetPredictions(**arrays)
 
 
 def write_snapshots(folder: Path, labels: Mapping[str, NDArray[np.int16]]) -> None:
@@ -296,16 +322,17 @@ def read_snapshots(folder: Path) -> tuple[Predictions, ...]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             labels = {name: arrays[name] for name in arrays.files}
+        count = min((len(one) for one in labels.values()), default=0)
+        return tuple({name: _answered(name, end[name], labels[name][k]) for name in labels} for k in range(count))
     except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as snapshots: {error}; delete {folder} to run it again") from error
-    count = min((len(one) for one in labels.values()), default=0)
-    return tuple({name: _answered(end[name], labels[name][number]) for name in labels} for number in range(count))
 
 
-def _answered(end: SetPredictions, label: NDArray[np.int16]) -> SetPredictions:
-    """Answers on the same images of which only the classes are known."""
-    unknown = np.full(len(label), np.nan, np.float32)
-    return replace(end, label=label, confidence=unknown, nll=unknown, brier=unknown, kl=unknown)
+def _answered(name: str, end: SetPredictions, label: NDArray[np.int16]) -> SetPredictions:
+    """Answers on the same images of which only the classes are known; ValueError if they are not of so many images."""
+    unknown = np.full(len(end.target), np.nan, np.float32)
+    known = {"index": end.index, "target": end.target, "texture": end.texture, "label": label}
+    return _whole(name, known | {key: unknown for key in _ARRAYS if key not in known})
 
 
 def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) -> Path:

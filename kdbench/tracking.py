@@ -191,7 +191,7 @@ class _Writer:
     def _biases(self, entry: _Entry) -> dict[str, float]:
         """Of a run that answered test sets of a track of the spec; RecordError if its answers cannot be read."""
         track = self.spec.tracks.get(entry.record.track)
-        return biases(read_predictions(entry.folder), track) if track and entry.record.test else {}
+        return biases(read_predictions(entry.folder, entry.record), track) if track and entry.record.test else {}
 
     def _parent(self, parents: Sequence[Any]) -> tuple[str | None, bool]:
         """The run of an interrupted mirror, else of the same invocation; and whether it was interrupted."""

@@ -76,7 +76,21 @@ def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPr
 
 
 def store(results: Path, record: Record, predictions: Predictions | None = None) -> Path:
-    """Writes a record with predictions below `results` and returns its folder."""
+    """Writes a record below `results` and returns its folder.
+
+    Without predictions, these fit the record; else its test sets become those that were answered.
+    """
     folder = record_folder(results, record.track, record.run_id, record.digests.testsets)
-    write_record(folder, record, some_predictions() if predictions is None else predictions)
+    if predictions is None:
+        predictions = {name: some_predictions(one.images)["clean"] for name, one in record.test.items()}
+    else:
+        record = record.model_copy(
+            update={"test": {name: _result(record, name, one) for name, one in predictions.items()}}
+        )
+    write_record(folder, record, predictions)
     return folder
+
+
+def _result(record: Record, name: str, answers: SetPredictions) -> SetResult:
+    accuracy = record.test[name].macro_accuracy if name in record.test else 0.5
+    return SetResult(images=len(answers.target), macro_accuracy=accuracy)

@@ -4,7 +4,9 @@ import contextlib
 import errno
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from kdbench.records import (
     PREDICTIONS,
     RESULT,
     SNAPSHOTS,
+    Record,
+    SetResult,
     atomic_file,
     find_records,
     read_predictions,
@@ -41,7 +45,7 @@ def test_a_record_that_says_nothing_of_compiling_was_not_compiled(tmp_path: Path
 
 
 def test_predictions_are_read_bit_for_bit(tmp_path: Path) -> None:
-    folder = store(tmp_path, a_record())
+    folder = store(tmp_path, a_record(), some_predictions())
     written, found = some_predictions()["clean"], read_predictions(folder)["clean"]
     for name in written.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
@@ -160,7 +164,7 @@ def test_a_record_from_before_there_were_controls_is_of_an_ordinary_run(tmp_path
 
 
 def test_answers_along_a_training_are_read_in_order_with_nothing_made_up(tmp_path: Path) -> None:
-    folder = store(tmp_path, a_record())
+    folder = store(tmp_path, a_record(), some_predictions())
     labels = np.arange(60, dtype=np.int16).reshape(3, 20) % 10
     write_snapshots(folder, {"clean": labels})
     end, snapshots = read_predictions(folder)["clean"], read_snapshots(folder)
@@ -179,3 +183,54 @@ def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> No
     (folder / SNAPSHOTS).write_bytes(b"no archive")
     with pytest.raises(RecordError, match="delete"):
         read_snapshots(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"label": np.zeros(19, np.int16)}, r"clean\.label has the shape \(19,\), but there are 20 images"),
+        ({"label": np.zeros((20, 1), np.int16)}, r"clean\.label has the shape \(20, 1\)"),
+        ({"label": np.full(20, -1, np.int16)}, r"clean\.label has the value -1, allowed are 0 and more"),
+        ({"index": np.full(20, -2, np.int32)}, r"clean\.index has the value -2, allowed are -1 and more"),
+        ({"target": np.zeros(20, np.float32)}, r"clean\.target holds float32"),
+        ({"kl": np.zeros(20, np.int16)}, r"clean\.kl holds int16"),
+    ],
+)
+def test_answers_that_no_network_gave_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    clean = replace(some_predictions()["clean"], **changes)
+    folder = store(tmp_path, a_record(), {"clean": clean})
+    with pytest.raises(RecordError, match=rf"{folder / PREDICTIONS} .*{reason}.*; delete {folder}") as caught:
+        read_predictions(folder)
+    assert caught.value.exit_code == 2
+
+
+def test_answers_are_on_the_sets_and_images_that_the_record_tells_of(tmp_path: Path) -> None:
+    def record(**images: int) -> Record:
+        return a_record(test={name: SetResult(images=n, macro_accuracy=0.5) for name, n in images.items()})
+
+    folder = store(tmp_path, a_record(), some_predictions())
+    assert list(read_predictions(folder, record(clean=20))) == ["clean"]
+    with pytest.raises(RecordError, match="clean has 20 images, the record says 1000"):
+        read_predictions(folder, record(clean=1000))
+    with pytest.raises(RecordError, match="noise has 0 images, the record says 20"):
+        read_predictions(folder, record(clean=20, noise=20))
+
+
+@pytest.mark.parametrize("labels", [np.zeros((3, 19), np.int16), np.zeros((3, 20)), np.full((3, 20), -5, np.int16)])
+def test_snapshots_that_do_not_fit_the_answers_at_the_end_are_refused(tmp_path: Path, labels: Any) -> None:
+    folder = store(tmp_path, a_record(), some_predictions())
+    write_snapshots(folder, {"clean": labels})
+    with pytest.raises(RecordError, match=r"as snapshots: clean\.label"):
+        read_snapshots(folder)
+    write_snapshots(folder, {"unheard-of": labels})
+    with pytest.raises(RecordError, match="as snapshots: 'unheard-of'"):
+        read_snapshots(folder)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_a_record_with_a_number_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    folder = store(tmp_path, a_record(scalars={"cka_to_shape": 0.125}))
+    text = (folder / RESULT).read_text()
+    (folder / RESULT).write_text(text.replace("0.125", number))
+    with pytest.raises(RecordError, match=r"scalars\.cka_to_shape: .*finite"):
+        read_record(folder)

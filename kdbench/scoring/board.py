@@ -130,7 +130,7 @@ def _board(group: Group, runs: Sequence[Run], setting: Setting) -> Board:
 def _run(folder: Path, record: Record, track: Track, resampler: Resampler) -> Run:
     if record.status != "ok":
         return Run(folder, record, None)
-    answers = [read_predictions(folder), *(read_snapshots(folder) if record.snapshots else ())]
+    answers = [read_predictions(folder, record), *(read_snapshots(folder) if record.snapshots else ())]
     try:
         end, *along = (measure(one, track, resampler) for one in answers)
     except RecordError as error:

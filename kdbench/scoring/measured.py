@@ -89,8 +89,10 @@ def measure(predictions: Predictions, track: Track, resampler: Resampler) -> Mea
     paired; a set without such origins is resampled by itself, and compared with clean accuracy on all images.
 
     Raises:
-        RecordError: there is no clean set, or a set's `index` or classes do not fit it.
+        RecordError: there is no clean set, a set's `index` or classes do not fit it, or there is no such class.
     """
+    for name, one in predictions.items():
+        _check_classes(name, one, track.data.num_classes)
     clean_name = track.primary_sets("clean")[0].name
     if clean_name not in predictions:
         raise RecordError(f"there are no answers on the test set {clean_name!r}")
@@ -162,6 +164,12 @@ def _tally(
         covered=coverage > 0,
         images=0,
     )
+
+
+def _check_classes(name: str, answers: SetPredictions, num_classes: int) -> None:
+    for classes in (answers.target, answers.texture, answers.label):
+        if len(classes) and int(classes.max()) >= num_classes:
+            raise RecordError(f"the test set {name!r} has the class {classes.max()}, but there are {num_classes}")
 
 
 def _check_origins(name: str, answers: SetPredictions, clean: SetPredictions, *, same_class: bool) -> None:

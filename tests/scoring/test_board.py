@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kdbench.errors import RecordError
@@ -301,6 +302,15 @@ def test_answers_that_do_not_fit_the_track_are_named(tmp_path: Path) -> None:
     predictions["noise"] = replace(predictions["noise"], index=predictions["noise"].index + 5000)
     write_record(folder, read_record(folder), predictions)
     with pytest.raises(RecordError, match=rf"{folder}: the test set 'noise' refers to clean image 5199"):
+        score(tmp_path, SPEC)
+
+
+def test_answers_of_a_class_that_the_track_lacks_are_named(tmp_path: Path) -> None:
+    folder = write_one_direction(tmp_path)[-1]
+    predictions = read_predictions(folder)
+    predictions["noise"] = replace(predictions["noise"], label=np.full_like(predictions["noise"].label, 10))
+    write_record(folder, read_record(folder), predictions)
+    with pytest.raises(RecordError, match=rf"{folder}: the test set 'noise' has the class 10, but there are 10"):
         score(tmp_path, SPEC)
 
 
