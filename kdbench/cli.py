@@ -113,8 +113,8 @@ def run(options: RunOptions) -> None:
         "configs": options.configs or (),
     }
     records = run_benchmark(Asked(**(same | lists)), make_console())
-    if options.mlflow:
-        _mirror(options.out, options.spec)
+    if options.mlflow and (warning := _mirror(options.out, options.spec)):
+        typer.echo(f"kdbench: warning: {warning}", err=True)
     _score_and_render(options.out, options.spec, options.site)
     failed = [record for record in records if record.status != "ok"]
     if failed:
@@ -159,7 +159,8 @@ def track(out: OutOption = DEFAULT_OUT, spec: SpecOption = None) -> None:
     from kdbench.publish import recorded
 
     recorded(out)
-    _mirror(out, spec)
+    if warning := _mirror(out, spec):
+        raise KdbenchError(warning)
 
 
 @app.command(epilog="Example: kdbench ui --port 5000")
@@ -217,7 +218,8 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _mirror(results: Path, spec: Path | None) -> None:
+def _mirror(results: Path, spec: Path | None) -> str:
+    """Mirrors records and says how many; returns a sentence on what could not be mirrored."""
     from kdbench.spec import load_spec
     from kdbench.tracking import mirror
 
@@ -225,8 +227,7 @@ def _mirror(results: Path, spec: Path | None) -> None:
     typer.echo(
         f"MLflow: {done.added} records added, {done.replaced} replaced, {done.unchanged} unchanged in {done.uri}"
     )
-    if done.warning:
-        typer.echo(f"kdbench: warning: {done.warning}", err=True)
+    return done.warning
 
 
 def _score_and_render(results: Path, spec: Path | None, site: Path) -> None:

@@ -65,7 +65,8 @@ class _Tally:
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
-    problems: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)  # a sentence for each record that cannot be read
+    failures: list[str] = field(default_factory=list)  # of MLflow
 
 
 def tracking_uri_of(results: Path, tracking_uri: str | None = None) -> str:
@@ -96,15 +97,17 @@ def mirror(
     except KdbenchError:
         raise
     except Exception as error:  # MLflow and what lies below it raise dozens of types
-        tally.problems.append(f"MLflow at {uri} failed ({_first_line(error)})")
+        tally.failures.append(f"MLflow at {uri} failed ({_first_line(error)})")
     return Mirrored(uri, tally.added, tally.replaced, tally.unchanged, _warning(tally, results))
 
 
 def _warning(tally: _Tally, results: Path) -> str:
-    if not tally.problems:
+    problems = tally.damaged + tally.failures
+    if not problems:
         return ""
-    more = f" and {len(tally.problems) - 1} more problems" if len(tally.problems) > 1 else ""
-    return f"{tally.problems[0]}{more}; no record is lost: mirror later with `kdbench track --out {results}`"
+    more = f" and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+    then = "then mirror again" if tally.damaged else "no record is lost: mirror later"
+    return f"{problems[0]}{more}; {then} with `kdbench track --out {results}`"
 
 
 def _first_line(error: Exception) -> str:
@@ -119,7 +122,7 @@ def _entries(results: Path, tally: _Tally) -> list[_Entry]:
         try:
             record = read_record(folder)
         except RecordError as error:
-            tally.problems.append(str(error))
+            tally.damaged.append(str(error))
             continue
         digest = hashlib.sha256((folder / RESULT).read_bytes()).hexdigest()
         entries.append(_Entry(f"{record.track}/{folder.name}", folder, record, digest))
@@ -178,7 +181,7 @@ class _Writer:
             try:
                 bias = self._biases(entry)
             except RecordError as error:
-                tally.problems.append(f"{entry.folder}: {error}")
+                tally.damaged.append(f"{entry.folder}: {error}")
                 continue
             stale = known.get(entry.name, [])
             for run in stale:

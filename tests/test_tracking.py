@@ -20,6 +20,7 @@ from kdbench.scoring.measured import measure
 from kdbench.spec import BIAS_AXES, SPEC_PATH, load_spec
 from kdbench.tracked_values import biases, curve_metrics, run_tags
 from kdbench.tracking import DATABASE, VALUES, mirror, serve, tracking_uri_of
+from tests.command_line import Command
 from tests.examples import a_record, answered, store
 
 
@@ -244,7 +245,7 @@ def test_a_broken_store_is_a_warning_and_no_record_is_lost(
     outcome = mirror(results, uri)
     assert outcome.added == 0
     assert uri in outcome.warning
-    assert "kdbench track" in outcome.warning
+    assert "no record is lost: mirror later with `kdbench track" in outcome.warning
     assert "\n" not in outcome.warning
     assert read_record(folder) == a_record()
     assert mirror(results).added == 1
@@ -257,6 +258,8 @@ def test_a_damaged_record_does_not_keep_the_others_out(results: Path) -> None:
     outcome = mirror(results)
     assert outcome.added == 1
     assert str(damaged / RESULT) in outcome.warning
+    assert outcome.warning.endswith(f"then mirror again with `kdbench track --out {results}`")
+    assert "no record is lost" not in outcome.warning
 
 
 def test_the_environment_names_another_store(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,6 +328,15 @@ def test_answers_that_cannot_be_read_do_not_keep_other_records_out(results: Path
     outcome = mirror(results)
     assert outcome.added == 1
     assert str(damaged / PREDICTIONS) in outcome.warning
+
+
+def test_the_command_fails_where_it_could_not_mirror(tmp_path: Path, kdbench: Command) -> None:
+    (store(tmp_path, a_record()) / RESULT).write_text("{")
+    said = kdbench("track", "--out", str(tmp_path))
+    assert said.returncode == 1
+    assert "0 records added" in said.stdout
+    assert said.stderr.startswith("kdbench: error: ")
+    assert str(tmp_path) in said.stderr
 
 
 def test_what_was_mirrored_by_other_formulas_is_mirrored_anew(results: Path) -> None:
