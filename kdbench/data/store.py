@@ -71,7 +71,8 @@ def read_entry(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Array]:
     """The arrays of an entry, memory-mapped and read-only, after their digests were compared.
 
     Raises:
-        DataError: the entry is missing, of another recipe, or not the bytes that were written.
+        DataError: the entry is missing, of another recipe, or not the bytes that were written; later, an array is asked
+            for that it does not have.
     """
     manifest = read_manifest(folder)
     if manifest["recipe"] != _as_json(recipe):
@@ -82,21 +83,50 @@ def read_entry(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Array]:
             f"{folder} holds arrays of another recipe or source (different: {', '.join(keys)}); "
             "delete it or choose another folder"
         )
-    return {name: _mapped(folder / f"{name}.npy", facts) for name, facts in manifest["arrays"].items()}
+    arrays = _Arrays(folder)
+    arrays.update((name, _mapped(folder / f"{name}.npy", facts)) for name, facts in manifest["arrays"].items())
+    return arrays
+
+
+class _Arrays(dict[str, Array]):
+    """Arrays of an entry by name."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Array:
+        raise _damaged(self._folder, f"it names no array {name}")
+
+
+def _damaged(folder: Path, reason: object) -> DataError:
+    return DataError(f"{folder / MANIFEST} is damaged: {reason}; delete {folder} to build it again")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of an entry; DataError if it is missing or damaged."""
-    path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
-        if not {"recipe", "facts", "arrays"} <= manifest.keys():
-            raise ValueError("keys are missing")
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        if complaint := _complaint(manifest):
+            raise ValueError(complaint)
     except FileNotFoundError as error:
         raise DataError(f"{folder} holds no built arrays; build them with `kdbench data build`") from error
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {error}; delete {folder} to build it again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(folder, error) from error
     return manifest
+
+
+def _complaint(manifest: object) -> str:
+    """What is wrong with the types of a manifest, in words; empty if nothing is."""
+    if not isinstance(manifest, dict):
+        return "it is no table"
+    wrong = [key for key in ("recipe", "facts", "arrays") if not isinstance(manifest.get(key), dict)]
+    if wrong:
+        return f"it has no table {wrong[0]}"
+    for name, facts in manifest["arrays"].items():
+        if not isinstance(facts, dict) or Path(name).name != name:
+            return f"it describes an array {name!r} that cannot be"
+    return ""
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:

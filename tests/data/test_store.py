@@ -67,6 +67,31 @@ def test_a_damaged_manifest_is_refused(entry: Path) -> None:
         read_entry(entry, RECIPE)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3",
+        "[]",
+        '{"recipe": [], "facts": {}, "arrays": {}}',
+        '{"recipe": {}, "facts": {}, "arrays": []}',
+        '{"recipe": {}, "facts": {}, "arrays": {"images": 3}}',
+        '{"recipe": {}, "facts": {}, "arrays": {"../images": {}}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_manifest_that_is_something_else_is_refused(entry: Path, text: str) -> None:
+    (entry / "manifest.json").write_text(text)
+    with pytest.raises(DataError, match=rf"manifest.json is damaged: .*; delete {entry} to build it again"):
+        read_entry(entry, RECIPE)
+
+
+def test_an_array_that_the_manifest_does_not_name_is_asked_for_in_vain(entry: Path) -> None:
+    arrays = read_entry(entry, RECIPE)
+    assert arrays.get("order") is None
+    with pytest.raises(DataError, match=rf"manifest.json is damaged: it names no array order; delete {entry}"):
+        arrays["order"]
+
+
 def test_arrays_without_a_manifest_do_not_count(entry: Path) -> None:
     (entry / "manifest.json").unlink()
     assert not has_entry(entry)
