@@ -4,6 +4,7 @@ A zip file: `archive.json` says what it holds, and each set is a folder as the s
 """
 
 import json
+import os
 import shutil
 import tempfile
 import zipfile
@@ -103,17 +104,29 @@ def import_test_sets(path: Path, tracks: Mapping[str, Track], cache: Path) -> tu
         with zipfile.ZipFile(path) as archive:
             contents = _contents(archive, path)
             arrays = _expected(contents, tracks, path, cache)
-            cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=cache, prefix=".importing-") as folder:
-                place = Path(folder) / contents.track
-                _unpack(archive, contents, place)
-                _verify(contents, replace(arrays, cache=Path(folder)), path)
-                _move(contents, place, cache / contents.track)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            _put(archive, contents, arrays, path)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:  # the last if it is encrypted
         raise DataError(f"{path} is no archive of test sets, or damaged: {error}; get it again") from error
     except OSError as error:
-        raise DataError(f"{path} cannot be imported: {error.strerror or error}") from error
+        raise DataError(f"archive {path} cannot be read: {error.strerror or error}; give another file") from error
     return contents, {one.name: arrays.open(arrays.entry(one)) for one in _sets(contents, arrays.track)}
+
+
+def _put(archive: zipfile.ZipFile, contents: Contents, arrays: Arrays, path: Path) -> None:
+    """Unpacks into a folder in the cache, and moves what was verified to its place."""
+    cache = arrays.cache
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".importing-") as folder:
+            place = Path(folder) / contents.track
+            _unpack(archive, contents, place)
+            _verify(contents, replace(arrays, cache=Path(folder)), path)
+            _move(contents, place, cache / contents.track)
+    except OSError as error:
+        raise DataError(
+            f"the test sets cannot be written into {cache}: {error.strerror or error}; free space, or set the "
+            "environment variable KDBENCH_CACHE to another folder"
+        ) from error
 
 
 def _contents(archive: zipfile.ZipFile, path: Path) -> Contents:
@@ -171,13 +184,22 @@ def _verify(contents: Contents, unpacked: Arrays, path: Path) -> None:
         if row.track == contents.track and row.source == contents.source
     }
     for test_set in _sets(contents, unpacked.track):
-        found = unpacked.open(unpacked.entry(test_set)).sha256
+        found = _digest_of(test_set, unpacked, path)
         expected = frozen.get(test_set.name, found)
         if found != expected:
             raise DataError(
                 f"{path} holds a set {test_set.name} with the sha256 {found[:12]}..., frozen is {expected[:12]}...; "
                 "get the frozen one"
             )
+
+
+def _digest_of(test_set: TestSet, unpacked: Arrays, path: Path) -> str:
+    """What the frozen manifest would have of an unpacked set."""
+    try:
+        return unpacked.open(unpacked.entry(test_set)).sha256
+    except DataError as error:  # which tells of a folder that is gone soon
+        reason = str(error).partition(";")[0].replace(f"{unpacked.cache / unpacked.track_name}{os.sep}", "")
+        raise DataError(f"{path} holds a damaged set {test_set.name} ({reason}); get it again") from error
 
 
 def _move(contents: Contents, place: Path, store: Path) -> None:

@@ -80,8 +80,11 @@ def test_a_byte_that_was_flipped_before_it_was_packed_is_refused(archive: Path, 
         return data[:-1] + bytes([data[-1] ^ 1]) if name.startswith("noise-") and name.endswith("images.npy") else data
 
     repacked(archive, tmp_path / "altered.zip", flip)
-    with pytest.raises(DataError, match=r"images.npy has the sha256 \w+, expected"):
+    with pytest.raises(DataError, match=r"images.npy has the sha256 \w+, expected") as caught:
         imported(tmp_path / "altered.zip", tmp_path / "cache")
+    assert str(caught.value).startswith(f"{tmp_path / 'altered.zip'} holds a damaged set noise (noise-")
+    assert str(caught.value).endswith("); get it again")
+    assert ".importing-" not in str(caught.value)
     assert not list((tmp_path / "cache").glob(f"{NAME}/*"))
 
 
@@ -137,8 +140,25 @@ def test_a_zip_file_of_something_else_is_refused(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(DataError, match=r"no valid archive\.json"):
         imported(tmp_path / "else.zip", tmp_path / "cache")
-    with pytest.raises(DataError, match="cannot be imported: No such file"):
+    with pytest.raises(DataError, match="cannot be read: No such file"):
         imported(tmp_path / "missing.zip", tmp_path / "cache")
+
+
+def test_a_cache_that_cannot_be_written_is_not_the_archives_fault(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=rf"^the test sets cannot be written into {tmp_path / 'file'}: .*KDBENCH_CACHE"):
+        imported(archive, tmp_path / "file")
+
+
+def test_an_encrypted_archive_is_refused(archive: Path, tmp_path: Path) -> None:
+    data = bytearray(archive.read_bytes())
+    entry = data.find(b"PK\x01\x02")  # of the central directory, where the readers look for flags
+    while entry >= 0:
+        data[entry + 8] |= 1
+        entry = data.find(b"PK\x01\x02", entry + 1)
+    (tmp_path / "secret.zip").write_bytes(data)
+    with pytest.raises(DataError, match=r"secret.zip is no archive of test sets, or damaged: .*encrypted"):
+        imported(tmp_path / "secret.zip", tmp_path / "cache")
 
 
 def test_sets_that_are_not_the_frozen_ones_are_refused(tmp_path: Path) -> None:
