@@ -174,28 +174,40 @@ def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
 
 
 def _read_parquet(root: Path, split: Split) -> Part:
-    import pyarrow as pa
-    from pyarrow import parquet
-
     files = sorted(root.glob(f"{split}-*.parquet"))
     if not files:
         raise DataError(f"CIFAR-10 folder {root} has no {split}-*.parquet beside the other split's; fetch it again")
     images, labels = [], []
     for path in files:
-        try:
-            table = parquet.read_table(path, columns=["img", "label"])
-            names = _class_names(table.schema.metadata)
-            encoded = [cell for chunk in table.column("img").chunks for cell in chunk.field("bytes").to_pylist()]
-            labels.append(np.asarray(table.column("label").to_pylist(), dtype=np.int64))
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{path} cannot be read as CIFAR-10 parquet (columns img.bytes and label): "
-                f"{str(error).splitlines()[0]}; fetch it again"
-            ) from error
-        if names is not None and names != CLASSES:
-            raise DataError(f"{path} names its classes {', '.join(names)}; expected {', '.join(CLASSES)} in this order")
+        encoded, classes = _read_rows(path)
+        labels.append(classes)
         images.append(_decoded(encoded, io.BytesIO, partial("{}, row {}".format, path)))
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _read_rows(path: Path) -> tuple[list[bytes], Labels]:
+    """The encoded images and the labels of a parquet file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(path, columns=["img", "label"])
+        if not pa.types.is_integer(table.schema.field("label").type):
+            raise ValueError(f"label is {table.schema.field('label').type}, expected integers 0 to {len(CLASSES) - 1}")
+        names = _class_names(table.schema.metadata)
+        encoded = [cell for chunk in table.column("img").chunks for cell in chunk.field("bytes").to_pylist()]
+        labels = np.asarray(table.column("label").to_pylist(), dtype=np.int64)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise DataError(
+            f"{path} cannot be read as CIFAR-10 parquet (columns img.bytes and label): {reason}; fetch it again"
+        ) from error
+    if names is not None and names != CLASSES:
+        raise DataError(f"{path} names its classes {', '.join(names)}; expected {', '.join(CLASSES)} in this order")
+    for row, cell in enumerate(encoded):
+        if not cell:
+            raise DataError(f"{path}, row {row}: no image bytes; fetch it again")
+    return encoded, labels
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:

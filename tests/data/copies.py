@@ -3,6 +3,7 @@
 import hashlib
 import io
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +42,10 @@ def png(image: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def write_parquet(root: Path, split: Split, images: list[bytes], classes: list[int]) -> Path:
+def write_parquet(root: Path, split: Split, images: Sequence[bytes | None], classes: Sequence[float]) -> Path:
     path = root / f"{split}-00000-of-00001.parquet"
     cells = [{"bytes": one, "path": None} for one in images]
-    parquet.write_table(pa.table({"img": cells, "label": classes}), path)
+    parquet.write_table(pa.table({"img": cells, "label": list(classes)}), path)
     return path
 
 

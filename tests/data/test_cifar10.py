@@ -143,6 +143,23 @@ def test_a_label_outside_the_ten_classes_is_named(label: int, tmp_path: Path) ->
     assert f"label {label}, allowed are 0 to 9" in refused(tmp_path)
 
 
+def test_labels_that_are_no_integers_are_refused(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    copies.write_parquet(tmp_path, "test", images, [0.5, *range(1, 10)])
+    message = refused(tmp_path)
+    assert "test-00000-of-00001.parquet" in message
+    assert message.endswith("label is double, expected integers 0 to 9; fetch it again")
+
+
+@pytest.mark.parametrize("nothing", [None, b""])
+def test_an_image_without_bytes_is_named(nothing: bytes | None, tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    images = [copies.png(one) for one in copies.pixels("test")]
+    copies.write_parquet(tmp_path, "test", [*images[:9], nothing], range(10))
+    assert refused(tmp_path).endswith("test-00000-of-00001.parquet, row 9: no image bytes; fetch it again")
+
+
 def test_labels_of_the_wrong_frequency_are_refused(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
     images = [copies.png(one) for one in copies.pixels("test")]
