@@ -27,6 +27,7 @@ Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
 TeacherBias = Literal["shape", "texture", "natural"]
 Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "cue-conflict"]
 BIAS_AXES: tuple[Axis, ...] = ("texture", "shape", "locality", "scramble", "noise")
+SYNTHETIC_CLASSES = 10
 Precision = Literal["float32", "bfloat16"]
 Primary = Literal["transfer", "gap-closed"]
 Positive = Annotated[int, Field(gt=0)]
@@ -34,6 +35,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Item = TypeVar("Item")
 Several = Annotated[tuple[Item, ...], Strict(False)]  # TOML has lists alone
 Channels = Annotated[tuple[float, float, float], Strict(False)]
+Spread = Annotated[float, Field(gt=0)]
 
 
 class _Frozen(BaseModel):
@@ -69,7 +71,7 @@ class Data(_Frozen):
     num_train: Positive
     image_size: Positive
     mean: Channels
-    std: Channels
+    std: Annotated[tuple[Spread, Spread, Spread], Strict(False)]
     look: Look | None = None
     resize: Resize | None = None
 
@@ -90,6 +92,8 @@ class Data(_Frozen):
     def _synthetic_has_a_look(self) -> Self:
         if (self.source == "synthetic") != (self.look is not None):
             raise ValueError("`look` belongs to source 'synthetic', and to it alone")
+        if self.source == "synthetic" and self.num_classes != SYNTHETIC_CLASSES:
+            raise ValueError(f"num_classes: the source 'synthetic' has {SYNTHETIC_CLASSES}, not {self.num_classes}")
         return self
 
 
@@ -198,6 +202,14 @@ class Track(_Frozen):
     backbones: Backbones
     training: Training
     test_sets: Several[TestSet]
+
+    @model_validator(mode="after")
+    def _arms_are_different_ones(self) -> Self:
+        for key in ("directions", "teacher_biases"):
+            values = getattr(self, key)
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"{key}: needs one or more, each once, not {list(values)}")
+        return self
 
     @model_validator(mode="after")
     def _test_sets_are_complete(self) -> Self:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 Value = int | float | str
 
+GREY_LEVELS = ("foreground", "background")
+COUNTS = ("segments", "grid", "size", "block", "overlap", "candidates", "steps")
 WORDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -32,6 +34,8 @@ class Keys:
                 return f"unknown key {key}; {allowed}"
             if not _is_a(value, self.all[key]):
                 return f"key {key} has the value {value!r}, which is not {WORDS[self.all[key]]}"
+            if not isinstance(value, str) and (allowed_values := _out_of_range(key, value)):
+                return f"key {key} has the value {value!r}, allowed are {allowed_values}"
         missing = [key for key in self.needed if key not in parameters]
         return f"key {missing[0]} is missing; {allowed}" if missing else ""
 
@@ -96,3 +100,11 @@ def _without_rendering(axis: str, *, generated: bool, resized: bool) -> Keys:
 
 def _is_a(value: Value, kind: type) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
+
+
+def _out_of_range(key: str, value: float) -> str:
+    """The numbers that a key may have, in words; empty if the value is one of them."""
+    least = 1 if key in COUNTS else 0
+    if key in GREY_LEVELS:
+        return "" if 0 <= value <= 255 else "0 to 255"
+    return "" if value >= least else f"{least} and more"
