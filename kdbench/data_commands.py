@@ -135,16 +135,16 @@ def data_weights(
     fetch: Annotated[bool, typer.Option("--fetch/--no-fetch", help="Fetch what is missing.")] = True,
 ) -> None:
     """List the pretrained weights that a track needs, and fetch those that are missing."""
+    from kdbench.data.weights import condition_of, file_sha256, needed_weights, weights_folder
     from kdbench.data.weights import fetch as fetch_file
-    from kdbench.data.weights import file_sha256, needed_weights, weights_folder
     from kdbench.spec import load_spec
 
     files = needed_weights(load_spec(spec).track(track))
     folder = weights_dir or weights_folder()
     typer.echo(f"{len(files)} files in {folder}" if files else f"track {track} needs none but those that ship")
     for file in files:
-        there = "there" if (folder / file.name).exists() else "missing"
-        typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {there}\n    from   {file.origin}")
+        condition = condition_of(file, folder)
+        typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {condition}\n    from   {file.origin}")
         typer.echo(f"    sha256 {file.sha256 or 'not pinned'}{'...' if file.sha256 and len(file.sha256) < 64 else ''}")
         if fetch:
             typer.echo(f"    found  {file_sha256(fetch_file(file, folder))}")

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ FROM_TIMM: Final = "timm"
 FOLDER_VARIABLE: Final = "KDBENCH_WEIGHTS"
 BYTES_A_PARAMETER = 4
 SHORTEST_OF_WHOLE_FILE = 0.9  # of the expected size; a smaller file was not downloaded to its end
+Condition = Literal["missing", "cut short", "wrong digest", "there"]
 
 
 @dataclass(frozen=True)
@@ -121,26 +122,43 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
     )
 
 
-def checked(file: WeightFile, folder: Path) -> Path:
-    """The path of a file that lies in the folder; DataError if it is missing, cut short or not the pinned one."""
+def condition_of(file: WeightFile, folder: Path) -> Condition:
+    """How a file lies in a folder; DataError if it cannot be read."""
     path = folder / file.name
     if not path.is_file():
+        return "missing"
+    if path.stat().st_size / 1e6 < SHORTEST_OF_WHOLE_FILE * file.megabytes:
+        return "cut short"
+    if file.sha256 is not None and not file_sha256(path).startswith(file.sha256):
+        return "wrong digest"
+    return "there"
+
+
+def checked(file: WeightFile, folder: Path) -> Path:
+    """The path of a file that lies in the folder; DataError if it is missing, cut short or not the pinned one."""
+    path, condition, command = folder / file.name, condition_of(file, folder), _fetching_into(folder)
+    if condition == "missing":
         raise DataError(
-            f"weights {file.name} ({file.purpose}) are not in {folder}; fetch them with `kdbench data weights`, or get "
+            f"weights {file.name} ({file.purpose}) are not in {folder}; fetch them with {command}, or get "
             f"{file.origin} ({file.megabytes:.0f} MB, sha256 {file.sha256 or 'not pinned'}) and put it there"
         )
-    megabytes = path.stat().st_size / 1e6
-    if megabytes < SHORTEST_OF_WHOLE_FILE * file.megabytes:
+    if condition == "cut short":
         raise DataError(
-            f"weights {path} have {megabytes:.1f} MB of about {file.megabytes:.0f}: the download was cut short; "
-            "delete the file and fetch it again with `kdbench data weights`"
+            f"weights {path} have {path.stat().st_size / 1e6:.1f} MB of about {file.megabytes:.0f}: the download was "
+            f"cut short; delete the file and fetch it again with {command}"
         )
-    if file.sha256 is not None and not (found := file_sha256(path)).startswith(file.sha256):
+    if condition == "wrong digest":
         raise DataError(
-            f"weights {path} have the sha256 {found[:16]}..., expected {file.sha256[:16]}...; "
-            "delete the file and fetch it again with `kdbench data weights`"
+            f"weights {path} have the sha256 {file_sha256(path)[:16]}..., expected {str(file.sha256)[:16]}...; "
+            f"delete the file and fetch it again with {command}"
         )
     return path
+
+
+def _fetching_into(folder: Path) -> str:
+    """The command that fetches weights into a folder."""
+    given = "" if folder == cache_folder() / "weights" else f" --weights-dir {folder}"
+    return f"`kdbench data weights{given}`"
 
 
 def file_sha256(path: Path) -> str:

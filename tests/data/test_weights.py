@@ -1,5 +1,7 @@
 """Pretrained weights are what the spec and torchvision say they are, or one sentence says what is wrong."""
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -219,6 +221,35 @@ def test_what_a_track_needs_is_listed_with_sizes_and_digests(kdbench: Command, t
         assert file.origin in result.stdout
     assert "548.1 MB, missing" in result.stdout
     assert "dcbb9e9d..." in result.stdout
+
+
+def test_the_list_tells_a_file_that_is_not_the_weights_from_one_that_is(
+    kdbench: Command, tmp_path: Path, small: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = backbone_file(SMALL_CNN)
+    whole = (weights_folder() / file.name).read_bytes()
+    monkeypatch.setattr(weights, "needed_weights", lambda track: (replace(file, sha256=sha256(whole).hexdigest()),))
+    said = {"there": whole, "cut short": whole[: len(whole) // 2], "wrong digest": b"\0" * len(whole), "missing": None}
+    for condition, content in said.items():
+        folder = tmp_path / condition
+        folder.mkdir()
+        if content is not None:
+            (folder / file.name).write_bytes(content)
+        result = kdbench("data", "weights", "--no-fetch", "--weights-dir", str(folder))
+        assert f" MB, {condition}\n" in result.stdout
+
+
+def test_the_command_that_is_named_fetches_into_the_folder_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / VGG.name).write_bytes(b"half")
+    for file in (VGG, FCN):
+        with pytest.raises(DataError, match=f"with `kdbench data weights --weights-dir {tmp_path}`"):
+            checked(file, tmp_path)
+    monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    with pytest.raises(DataError, match="with `kdbench data weights`"):
+        checked(VGG, weights_folder())
 
 
 def test_a_file_in_the_folder_that_is_not_the_weights_is_refused(kdbench: Command, tmp_path: Path) -> None:
