@@ -83,8 +83,10 @@ def _breaches(method: type[Method]) -> Iterator[str]:
     if missing:
         yield f"lacks the class variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
         return
-    if not isinstance(method.name, str) or not _NAME.fullmatch(method.name) or method.name in _RESERVED_NAMES:
+    if not isinstance(method.name, str) or not _NAME.fullmatch(method.name):
         yield f"has the name {method.name!r}; allowed are lower-case letters, digits, - and _"
+    elif method.name in _RESERVED_NAMES:
+        yield f"has the name {method.name!r}, which is reserved; choose another"
     if not isinstance(method.summary, str) or not isinstance(method.paper, str):
         yield "has a summary or paper that is not a string"
     yield from _breaches_of_choice("directions", method.directions, DIRECTIONS)
@@ -96,7 +98,8 @@ def _breaches(method: type[Method]) -> Iterator[str]:
 
 def _breaches_of_choice(name: str, value: object, allowed: tuple[str, ...]) -> Iterator[str]:
     """`value` must be a tuple or set of some of the allowed words."""
-    if not isinstance(value, tuple | list | set | frozenset) or not value or not set(value) <= set(allowed):
+    is_several = isinstance(value, tuple | list | set | frozenset) and value
+    if not is_several or any(one not in allowed for one in value):  # type: ignore[attr-defined]
         yield f"has {name} = {value!r}; it must be a tuple or frozenset of: {', '.join(allowed)}"
 
 

@@ -116,9 +116,11 @@ def test_a_file_with_two_methods_is_refused_with_their_names(tmp_path: Path) -> 
     [
         ("name, paper, summary, directions = ", "name, paper, title, way = ", "summary, directions"),
         ('"sound"', '"Sound Method"', "'Sound Method'"),
-        ('"sound"', '"teacher"', "'teacher'"),
+        ('"sound"', '"teacher"', "'teacher', which is reserved"),
         ('"cross-entropy", BOTH', '"cross-entropy", ("cnn-to-rnn",)', "cnn-to-vit, vit-to-cnn"),
         ('"cross-entropy", BOTH', '"cross-entropy", ()', "directions = ()"),
+        ('"cross-entropy", BOTH', '"cross-entropy", (["cnn-to-vit"],)', "directions = (['cnn-to-vit'],)"),
+        ('"cross-entropy", BOTH', '"cross-entropy", "cnn-to-vit"', "directions = 'cnn-to-vit'"),
         ("    @dataclass", '    needs = frozenset({"logit"})\n    @dataclass', "logits, pooled"),
         ("def loss(", "def losses(", "neither `loss` nor `step`"),
         ("@dataclass(frozen=True)", "@dataclass", "not frozen"),

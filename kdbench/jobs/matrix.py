@@ -10,6 +10,7 @@ from kdbench.spec import Direction, Family, TeacherBias, TestSet, Track, digest,
 
 NUMERICS_VERSION = 1  # raise it whenever a change of the code can change a weight
 ID_LENGTH = 16
+MOST_SEEDS = 1000
 TEACHER = "teacher"
 
 
@@ -242,17 +243,22 @@ def _planned(
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Seeds from "0", "0,3" or "0-4"; InputError otherwise."""
-    seeds: list[int] = []
+    """Seeds from "0", "0,3" or "0-4"; InputError otherwise, or if they are more than 1,000."""
     try:
-        for part in text.split(","):
-            first, _, last = part.strip().partition("-")
-            seeds.extend(range(int(first), int(last or first) + 1))
+        parts = [_seeds_of(part.strip()) for part in text.split(",")]
     except ValueError:
-        seeds = []
-    if not seeds:
+        parts = [range(0)]
+    if not all(parts):
         raise InputError(f"--seeds {text!r} is not a list of seeds; write 0, or 0,1,2, or 0-4")
-    return tuple(dict.fromkeys(seeds))
+    if sum(one.stop - one.start for one in parts) > MOST_SEEDS:
+        raise InputError(f"--seeds {text!r} are more than {MOST_SEEDS:,} seeds; give fewer at a time")
+    return tuple(dict.fromkeys(seed for part in parts for seed in part))
+
+
+def _seeds_of(part: str) -> range:
+    """The seeds of "3" or "0-4"; ValueError if it is neither."""
+    first, dash, last = part.partition("-")
+    return range(int(first), int(last if dash else first) + 1)
 
 
 def with_overrides(

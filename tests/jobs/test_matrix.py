@@ -75,9 +75,16 @@ def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-1"])
+@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-1", "5-", "0,4-2", "0-1-2"])
 def test_seeds_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError, match="not a list of seeds"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0-1000", "0-499,500-1000", f"0-{10**30}"])
+def test_more_than_a_thousand_seeds_are_refused(text: str) -> None:
+    assert len(parse_seeds("0-999")) == 1000
+    with pytest.raises(InputError, match="more than 1,000 seeds"):
         parse_seeds(text)
 
 
