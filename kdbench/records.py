@@ -330,9 +330,9 @@ def read_snapshots(folder: Path) -> tuple[Predictions, ...]:
 
 def _answered(name: str, end: SetPredictions, label: NDArray[np.int16]) -> SetPredictions:
     """Answers on the same images of which only the classes are known; ValueError if they are not of so many images."""
-    unknown = np.full(len(end.target), np.nan, np.float32)
-    known = {"index": end.index, "target": end.target, "texture": end.texture, "label": label}
-    return _whole(name, known | {key: unknown for key in _ARRAYS if key not in known})
+    arrays: dict[str, NDArray[Any]] = dict.fromkeys(_ARRAYS, np.full(len(end.target), np.nan, np.float32))
+    known: dict[str, NDArray[Any]] = {"index": end.index, "target": end.target, "texture": end.texture, "label": label}
+    return _whole(name, {**arrays, **known})
 
 
 def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) -> Path:
