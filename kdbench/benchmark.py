@@ -13,7 +13,7 @@ from rich.console import Console
 from kdbench.checks import check_backbones, check_names
 from kdbench.errors import InputError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, existing_record, is_complete
-from kdbench.jobs.forecast import Forecast, earlier_seconds, roughly, shared_out
+from kdbench.jobs.forecast import Forecast, forecast_of, roughly
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.matrix import (
     PlannedRun,
@@ -153,7 +153,8 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
     done = {run.run_id: record for run in runs if (record := _kept(setting, run, asked.retry_failed))}
     missing = [run for run in runs if run.run_id not in done]
     workers = asked.workers or default_workers(runs[0].device)
-    forecast = forecast_of(missing, setting, workers)
+    ended = [(run, done[run.run_id]) for run in runs if run.run_id in done]
+    forecast = forecast_of(missing, setting, workers, ended)
     counts = f"{described(runs)}, {len(done)} done already, {len(missing)} to run{_asked_again(missing, setting)}"
     console.print(f"{asked.track}: {counts}{_told(forecast)}.", highlight=False)
     console.print(f"Device: {runs[0].device}.", highlight=False)
@@ -186,17 +187,6 @@ def _executed(
     with RunProgress(console, forecast) as progress:
         executor = LocalExecutor(launcher, forecast.workers, _gpus(missing[0].device))
         return executor.execute(missing, setting, progress)
-
-
-def forecast_of(missing: Sequence[PlannedRun], setting: Setting, workers: int) -> Forecast:
-    """How long runs will take: by earlier records, else, on a processor, by counted operations and its speed."""
-    earlier = earlier_seconds(setting.results, missing)
-    if earlier or not missing or missing[0].device != "cpu":
-        return Forecast(missing, workers, earlier)
-    from kdbench.expected import expected_on_cpu
-
-    counted = expected_on_cpu(missing, diagnostics=setting.diagnostics).runs
-    return Forecast(missing, workers, shared_out(counted, missing), judged_by="this processor's speed")
 
 
 def _told(forecast: Forecast) -> str:

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from kdbench import expected
-from kdbench.benchmark import Asked, forecast_of
+from kdbench.benchmark import Asked
 from kdbench.benchmark import plan as plan_asked
 from kdbench.data.weights import FOLDER_VARIABLE
 from kdbench.errors import DataError, InputError
 from kdbench.expected import building_operations, expected_on_cpu
 from kdbench.jobs.executor import Setting
+from kdbench.jobs.forecast import forecast_of
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import Budget, Timing
 from kdbench.spec import Track, load_spec
@@ -68,6 +69,16 @@ def test_earlier_records_are_believed_before_the_processors_speed(
     forecast = forecast_of(plan(), Setting(tmp_path, tmp_path / "cache"), workers=1)
     assert forecast.judged_by == "earlier runs"
     assert forecast.left() is not None
+
+
+def test_runs_of_other_methods_tell_where_there_are_none_of_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expected, "processor_rate", lambda track: pytest.fail("was measured"))
+    first, *others = plan()
+    took = a_record(timing=Timing(training=30.0, evaluation=2.0), budget=Budget(examples=9000))
+    forecast = forecast_of(others, Setting(tmp_path, tmp_path / "cache"), 1, [(first, took)])
+    assert forecast.left() == pytest.approx(32 / first.cost * sum(run.cost for run in others))
 
 
 def test_nothing_is_told_of_a_first_run_on_a_gpu_nor_of_no_runs(tmp_path: Path) -> None:

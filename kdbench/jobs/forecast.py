@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Final, Literal
 
 from kdbench.errors import RecordError
+from kdbench.jobs.executor import Setting
 from kdbench.jobs.job import Job
 from kdbench.jobs.matrix import PlannedRun
 from kdbench.records import Record, find_records, read_record
@@ -57,6 +58,13 @@ def earlier_seconds(results: Path, runs: Sequence[PlannedRun]) -> dict[Work, flo
             seconds[kind_of(run), "train"] = an_image * run.epochs * run.track.data.num_train
             seconds[kind_of(run), "evaluate"] = fmean(one.timing.evaluation for one in records)
     return seconds
+
+
+def seconds_a_cost(ended: Iterable[tuple[PlannedRun, Record]]) -> float | None:
+    """Seconds that a unit of `PlannedRun.cost` took in runs that went well; None without any."""
+    well = [(run, record.timing) for run, record in ended if record.status == "ok" and record.budget.examples]
+    cost = sum(run.cost for run, _ in well)
+    return sum(timing.training + timing.evaluation for _, timing in well) / cost if cost else None
 
 
 def shared_out(total: float, runs: Sequence[PlannedRun]) -> dict[Work, float]:
@@ -230,6 +238,22 @@ def _end_of_schedule(
             ordered.remove(run)
         now = heapq.heappop(ends)[0]
     return now
+
+
+def forecast_of(
+    missing: Sequence[PlannedRun], setting: Setting, workers: int, ended: Sequence[tuple[PlannedRun, Record]] = ()
+) -> Forecast:
+    """How long runs will take: by earlier ones of their kinds, else by what other runs of the plan took, else, on a
+    processor, by counted operations and its speed."""
+    earlier = earlier_seconds(setting.results, missing)
+    if not earlier and missing and (a_cost := seconds_a_cost(ended)) is not None:
+        earlier = shared_out(a_cost * sum(run.cost for run in missing), missing)
+    if earlier or not missing or missing[0].device != "cpu":
+        return Forecast(missing, workers, earlier)
+    from kdbench.expected import expected_on_cpu
+
+    counted = expected_on_cpu(missing, diagnostics=setting.diagnostics).runs
+    return Forecast(missing, workers, shared_out(counted, missing), judged_by="this processor's speed")
 
 
 def roughly(seconds: float) -> str:
