@@ -117,7 +117,7 @@ def _without_host_name(measured: bytes) -> bytes:
 
 def _suite_command(measured: Path, methods: Sequence[str], tracks: Sequence[str], device: str) -> list[str]:
     suite = shipped(*SUITE)
-    quiet = ("-q", "-rf", "--tb=line", "--benchmark-quiet", "-p", "no:cacheprovider")
+    quiet = ("-q", "-rf", "--tb=line", "--benchmark-quiet", "-p", "no:cacheprovider", "-p", "no:xdist")
     isolated = ("-c", os.devnull, "--rootdir", str(suite), "--import-mode=importlib")
     chosen = (f"--methods={','.join(methods)}", f"--tracks={','.join(tracks)}", f"--device={device}")
     return [sys.executable, "-m", "pytest", str(suite), *isolated, *quiet, *chosen, f"--benchmark-json={measured}"]

@@ -232,7 +232,7 @@ def natural(**more: Any) -> Board:
 
 
 def scores_of(*boards: Board) -> Scores:
-    digests = {board.track: load_spec().scoring_digest(board.track) for board in boards}
+    digests = {board.track: "d" * 64 for board in boards}
     return Scores(spec_version="1.0.0", scoring_digests=digests, boards=boards)
 
 
