@@ -117,14 +117,15 @@ def _without_host_name(measured: bytes) -> bytes:
 
 def _suite_command(measured: Path, methods: Sequence[str], tracks: Sequence[str], device: str) -> list[str]:
     suite = shipped(*SUITE)
-    quiet = ("-q", "-rf", "--tb=line", "--benchmark-quiet", "-p", "no:cacheprovider", "-p", "no:xdist")
+    quiet = ("-q", "-rf", "--tb=line", "--benchmark-quiet", "-p", "no:cacheprovider")
     isolated = ("-c", os.devnull, "--rootdir", str(suite), "--import-mode=importlib")
     chosen = (f"--methods={','.join(methods)}", f"--tracks={','.join(tracks)}", f"--device={device}")
     return [sys.executable, "-m", "pytest", str(suite), *isolated, *quiet, *chosen, f"--benchmark-json={measured}"]
 
 
 def _run_suite(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # of a pytest around it
+    environment = own | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False
