@@ -349,7 +349,7 @@ def test_provenance_says_what_was_not_scored(tmp_path: Path) -> None:
 
 
 def test_costs_come_with_their_sample(full: Page) -> None:
-    line = "lm temperature 4.0, distill_weight 0.9 from shape teacher 12.2 8.4 to 9.2 36.4 s 1.40× 9,000 9,000 2.1 s"
+    line = "lm from shape teacher 12.2 8.4 to 9.2 36.4 s 1.40× 9,000 9,000 2.1 s"
     assert line in full.text
     assert "3 runs, 9 epochs" in full.text
 
