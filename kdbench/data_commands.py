@@ -144,7 +144,7 @@ def data_weights(
     typer.echo(f"{len(files)} files in {folder}" if files else f"track {track} needs none but those that ship")
     for file in files:
         condition = condition_of(file, folder)
-        typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {condition}\n    from   {file.origin}")
+        typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {condition}\n    from   {file.address}")
         typer.echo(f"    sha256 {file.sha256 or 'not pinned'}{'...' if file.sha256 and len(file.sha256) < 64 else ''}")
         if fetch:
             typer.echo(f"    found  {file_sha256(fetch_file(file, folder))}")

@@ -23,6 +23,7 @@ from kdbench.resources import cache_folder
 from kdbench.spec import BackboneSpec, Track
 
 FROM_TIMM: Final = "timm"
+FROM_TORCHVISION: Final = "torchvision"
 FOLDER_VARIABLE: Final = "KDBENCH_WEIGHTS"
 BYTES_A_PARAMETER = 4
 SHORTEST_OF_WHOLE_FILE = 0.9  # of the expected size; a smaller file was not downloaded to its end
@@ -36,7 +37,8 @@ class WeightFile:
     Attributes:
         name: under which it lies in the folder.
         purpose: what it is for, in words.
-        origin: where it comes from: an address, or `hub:` and a repository of the Hugging Face hub.
+        origin: where it comes from: an address, `hub:` and a repository of the Hugging Face hub, or `torchvision:` and
+            the name of the weights there.
         megabytes: about how big it is (10^6 bytes).
         sha256: of the file, or its first digits; None where nobody has pinned it yet.
     """
@@ -47,19 +49,29 @@ class WeightFile:
     megabytes: float
     sha256: str | None = None
 
+    @property
+    def address(self) -> str:
+        """The origin as a person can follow it; torchvision knows where its own weights lie."""
+        scheme, _, name = self.origin.partition(":")
+        if scheme != FROM_TORCHVISION:
+            return self.origin
+        from torchvision.models import get_weight
+
+        return str(get_weight(name).url)
+
 
 # Names, sizes and first digits of SHA-256 as torchvision states them; see tests/data/test_weights.py.
 FCN: Final = WeightFile(
     name="fcn_resnet101_coco-7ecb50ca.pth",
     purpose="object masks of the shape and texture sets",
-    origin="https://download.pytorch.org/models/fcn_resnet101_coco-7ecb50ca.pth",
+    origin="torchvision:FCN_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1",
     megabytes=207.7,
     sha256="7ecb50ca",
 )
 VGG: Final = WeightFile(
     name="vgg19-dcbb9e9d.pth",
     purpose="texture synthesis and stylisation",
-    origin="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+    origin="torchvision:VGG19_Weights.IMAGENET1K_V1",
     megabytes=548.1,
     sha256="dcbb9e9d",
 )
@@ -140,7 +152,7 @@ def checked(file: WeightFile, folder: Path) -> Path:
     if condition == "missing":
         raise DataError(
             f"weights {file.name} ({file.purpose}) are not in {folder}; fetch them with {command}, or get "
-            f"{file.origin} ({file.megabytes:.0f} MB, sha256 {file.sha256 or 'not pinned'}) and put it there"
+            f"{file.address} ({file.megabytes:.0f} MB, sha256 {file.sha256 or 'not pinned'}) and put it there"
         )
     if condition == "cut short":
         raise DataError(
@@ -200,7 +212,7 @@ def _download(file: WeightFile, path: Path) -> None:
     except Exception as error:  # each client raises what its transport does
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"weights {file.name} cannot be fetched from {file.origin}: {reason}; get the file elsewhere and give its "
+            f"weights {file.name} cannot be fetched from {file.address}: {reason}; get the file elsewhere and give its "
             f"folder with --weights-dir"
         ) from error
 
@@ -212,7 +224,7 @@ def _fetched(file: WeightFile, place: Path) -> Path:
 
         return Path(hf_hub_download(repository, "model.safetensors", local_dir=place))
     target = place / file.name
-    torch.hub.download_url_to_file(file.origin, str(target), hash_prefix=file.sha256)
+    torch.hub.download_url_to_file(file.address, str(target), hash_prefix=file.sha256)
     return target
 
 

@@ -71,7 +71,7 @@ def test_files_are_named_pinned_and_sized_as_torchvision_states() -> None:
 
     stated = ((VGG, VGG19_Weights.IMAGENET1K_V1), (FCN, FCN_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1))
     for file, theirs in stated:
-        assert file.origin == theirs.url
+        assert file.address == theirs.url
         assert file.name == theirs.url.rsplit("/", 1)[1]
         assert file.name == f"{file.name.rsplit('-', 1)[0]}-{file.sha256}.pth"
         assert abs(file.megabytes - theirs.meta["_file_size"] * 2**20 / 1e6) < 0.05 * file.megabytes
@@ -136,7 +136,7 @@ def test_a_file_is_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     folder = tmp_path / "weights"
     assert fetch(file, folder).read_bytes() == fetch(file, folder).read_bytes() == content
-    assert fetched == [(file.origin, file.sha256)]
+    assert fetched == [(file.address, file.sha256)]
 
 
 def test_a_broken_connection_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_what_a_track_needs_is_listed_with_sizes_and_digests(kdbench: Command, t
     assert result.returncode == 0
     for file in needed_weights(PAPER):
         assert file.name in result.stdout
-        assert file.origin in result.stdout
+        assert file.address in result.stdout
     assert "548.1 MB, missing" in result.stdout
     assert "dcbb9e9d..." in result.stdout
 
