@@ -1,6 +1,7 @@
 """Command-line options that several commands share, and the console that they write to."""
 
 import os
+import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Options = TypeVar("Options")
+BOARD_WIDTH = 140  # columns
 
 TrackOption = Annotated[str, typer.Option(help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
@@ -53,10 +55,11 @@ def takes(kind: type[Options]) -> Callable[[Callable[[Options], None]], Callable
 
 
 def make_console() -> "Console":
-    """Standard output, for people."""
+    """Standard output, for people; where it is no terminal, wide enough for a board."""
     from rich.console import Console
 
-    return Console(soft_wrap=True)
+    free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(soft_wrap=True, width=BOARD_WIDTH if free else None)
 
 
 def check_can_write(folder: Path, option: str) -> None:

@@ -15,6 +15,7 @@ from kdbench.cli import app, main
 from kdbench.data_commands import app as data_app
 from kdbench.resources import shipped
 from tests.command_line import Command, assert_refused
+from tests.record_factory import write_matrix
 
 COMMANDS = ["", *(one.name or one.callback.__name__ for one in app.registered_commands if one.callback)]
 DATA_COMMANDS = ["data", *(f"data {one.name}" for one in data_app.registered_commands)]
@@ -224,6 +225,14 @@ def test_a_second_command_in_one_results_folder_is_refused(kdbench: Command, tmp
         assert_refused(kdbench("run", "--out", str(tmp_path)), "another kdbench run", "--out")
     with sole_user(tmp_path):  # free again
         pass
+
+
+def test_a_board_that_is_piped_is_not_cut(kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    write_matrix(tmp_path, images=50)
+    said = kdbench("score", str(tmp_path)).stdout
+    assert "…" not in said
+    assert "cnn teacher, texture" in said
 
 
 def test_methods_are_listed(kdbench: Command) -> None:
