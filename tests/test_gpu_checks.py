@@ -67,11 +67,18 @@ def test_a_training_is_measured_part_by_part_beside_lm(bench: Bench) -> None:
     assert re.search(r"s an epoch \(.* x lm, not timed in the paper\)", alone)
 
 
-@pytest.mark.parametrize("name", ["crd", "sskd"])
-def test_methods_with_a_memory_or_a_stage_of_their_own_are_measured(bench: Bench, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        pytest.param("crd", "vit-to-cnn", id="a memory"),
+        pytest.param("sskd", "vit-to-cnn", id="a stage of its own"),
+        pytest.param("cskd", "cnn-to-vit", id="a head that is asked without gradients"),
+    ],
+)
+def test_methods_that_do_more_than_a_loss_are_measured(bench: Bench, name: str, direction: str) -> None:
     """One step, one direction."""
-    track = bench.track.model_copy(update={"directions": ("vit-to-cnn",)})
-    assert_none_is_bad(list(training_rows(replace(bench, track=track), [name])), f"{name} vit-to-cnn")
+    track = bench.track.model_copy(update={"directions": (direction,)})
+    assert_none_is_bad(list(training_rows(replace(bench, track=track), [name])), f"{name} {direction}")
 
 
 def test_steps_that_are_timed_log_no_gradients_norms(track: Track) -> None:
