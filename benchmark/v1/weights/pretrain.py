@@ -12,12 +12,15 @@ the next, so that later choices of them do not matter here. The classifier is th
 With `--start` a second round goes on from the first one's trunk, with a fresh classifier, other images, the schedule
 again and more noise: little noise lets the ViT find shapes at all, more makes what it found hold on the track.
 
+`--seed` draws other first weights and other images; `--device cuda` and `--workers` make it minutes instead of an hour.
+
 A stopped run goes on from its last checkpoint (`OUT.state`); the weights are those of an unbroken run.
 """
 
 import argparse
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 
 from kdbench.backbones import create_model
 from kdbench.data.synthetic import Look, SceneDraws, Split, Tables, read_tables, render
@@ -37,7 +41,7 @@ BATCH = 128
 LEARNING_RATE = {"cnn": 4e-3, "vit": 1.5e-3}
 WEIGHT_DECAY = 0.05
 WARMUP = 0.05
-FIRST, SECOND = 0, 1  # the rounds; each is the seed of its images, too
+FIRST, SECOND = 0, 1  # the rounds
 LOOKS = {  # contrast, texture gain and noise gain of a round: lowest, and one above the highest
     FIRST: ((16, 60), (24, 60), (6, 16)),
     SECOND: ((16, 60), (24, 60), (6, 30)),
@@ -45,38 +49,60 @@ LOOKS = {  # contrast, texture gain and noise gain of a round: lowest, and one a
 IMAGES = {("cnn", FIRST): 200_000, ("vit", FIRST): 500_000, ("cnn", SECOND): 200_000, ("vit", SECOND): 450_000}
 
 
-def pretext_chunk(tables: Tables, seed: int, number: int, *, held_out: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-    """Images (CHUNK, 3, 32, 32) in [-1, 1] with their shape and texture classes."""
-    shapes, textures = len(tables.masks), len(tables.train_textures)
-    split: Split = "test" if held_out else "train"
-    draws = SceneDraws(tables, "pretext", split, seed, first=number * CHUNK, count=CHUNK)
-    look_draws = np.random.default_rng(seed_of("pretext-look", seed, number))
-    look = Look(*(int(look_draws.integers(low, high)) for low, high in LOOKS[seed]))
-    shape, texture = draws.choose(0, shapes), draws.choose(1, textures)
-    scenes = draws.scenes(draws.shape_mask(shape), draws.texture_fill(texture, split))
-    images = torch.from_numpy(render(tables, scenes, look)).permute(0, 3, 1, 2)
-    return images.float() / 127.5 - 1, torch.from_numpy(shape), torch.from_numpy(texture)
+@dataclass(frozen=True)
+class Chunks(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """The images of a round, chunk by chunk: (CHUNK, 3, 32, 32) in [-1, 1] with their shape and texture classes."""
+
+    tables: Tables
+    round: int
+    seed: int
+    numbers: range
+    split: Split = "train"
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
+        number, tables = self.numbers[row], self.tables
+        draws = SceneDraws(tables, "pretext", self.split, self.seed, first=number * CHUNK, count=CHUNK)
+        look_draws = np.random.default_rng(seed_of("pretext-look", self.seed, number))
+        look = Look(*(int(look_draws.integers(low, high)) for low, high in LOOKS[self.round]))
+        shape, texture = draws.choose(0, len(tables.masks)), draws.choose(1, len(tables.train_textures))
+        scenes = draws.scenes(draws.shape_mask(shape), draws.texture_fill(texture, self.split))
+        images = torch.from_numpy(render(tables, scenes, look)).permute(0, 3, 1, 2)
+        return images.float() / 127.5 - 1, torch.from_numpy(shape), torch.from_numpy(texture)
 
 
 @torch.no_grad()
-def accuracies(model: nn.Module, tables: Tables, seed: int) -> tuple[float, float]:
+def accuracies(model: nn.Module, held_out: Chunks, device: torch.device) -> tuple[float, float]:
     """Accuracy on shape and on texture over one held-out chunk."""
     model.eval()
-    images, shape, texture = pretext_chunk(tables, seed, 0, held_out=True)
-    logits = torch.cat([model(part) for part in torch.split(images, 512)])
+    images, shape, texture = held_out[0]
+    logits = torch.cat([model(part.to(device)).cpu() for part in torch.split(images, 512)])
     model.train()
-    count = len(tables.masks)
+    count = len(held_out.tables.masks)
     return (
         (logits[:, :count].argmax(1) == shape).float().mean().item(),
         (logits[:, count:].argmax(1) == texture).float().mean().item(),
     )
 
 
-def pretrain(family: Family, images: int, start: Path | None, tables: Tables, out: Path) -> None:
+def pretrain(
+    family: Family,
+    images: int,
+    start: Path | None,
+    tables: Tables,
+    out: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    workers: int,
+) -> None:
     """One round: the second if it has weights to start from."""
-    seed = SECOND if start else FIRST
+    this_round = SECOND if start else FIRST
+    stream = len(LOOKS) * seed + this_round  # no two rounds, of one seed or of two, draw the same
     torch.set_num_threads(1)
-    torch.manual_seed(seed_of("pretext-init", family, seed))
+    torch.manual_seed(seed_of("pretext-init", family, stream))
     count = len(tables.masks)
     spec = load_spec().tracks["synthetic"].backbones[family]
     model = create_model(
@@ -85,7 +111,7 @@ def pretrain(family: Family, images: int, start: Path | None, tables: Tables, ou
     if start:
         model.load_state_dict(load_file(start), strict=False)
     memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
-    model = model.to(memory_format=memory_format)
+    model = model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
     chunks = math.ceil(images / CHUNK)
     total = chunks * (CHUNK // BATCH)
@@ -98,14 +124,18 @@ def pretrain(family: Family, images: int, start: Path | None, tables: Tables, ou
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     state_path, begin = out.with_suffix(".state"), 0
     if state_path.exists():
-        state: dict[str, Any] = torch.load(state_path, weights_only=True)
+        state: dict[str, Any] = torch.load(state_path, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         begin = state["chunk"]
+    held_out = Chunks(tables, this_round, stream, range(1), "test")
+    drawn = DataLoader(
+        Chunks(tables, this_round, stream, range(begin, chunks)), batch_size=None, shuffle=False, num_workers=workers
+    )
     began = time.monotonic()
-    for number in range(begin, chunks):
-        pixels, shape, texture = pretext_chunk(tables, seed, number)
+    for number, chunk in enumerate(drawn, begin):
+        pixels, shape, texture = (part.to(device) for part in chunk)
         for part in range(0, CHUNK, BATCH):
             batch = slice(part, part + BATCH)
             logits = model(pixels[batch].contiguous(memory_format=memory_format))
@@ -117,7 +147,7 @@ def pretrain(family: Family, images: int, start: Path | None, tables: Tables, ou
             schedule.step()
         if (number + 1) % 8 == 0 or number + 1 == chunks:
             left = (time.monotonic() - began) / (number + 1 - begin) * (chunks - number - 1)
-            by_shape, by_texture = accuracies(model, tables, seed)
+            by_shape, by_texture = accuracies(model, held_out, device)
             print(
                 f"{family} {(number + 1) * CHUNK:7d} images: loss {loss.item():.3f}, held-out accuracy "
                 f"shape {by_shape:.3f}, texture {by_texture:.3f}; about {left / 60:.1f} min left",
@@ -129,7 +159,7 @@ def pretrain(family: Family, images: int, start: Path | None, tables: Tables, ou
                 "schedule": schedule.state_dict(),
             }
             torch.save({**parts, "chunk": number + 1}, state_path)
-    trunk = {k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith(("fc.", "head."))}
+    trunk = {k: v.cpu().contiguous() for k, v in model.state_dict().items() if not k.startswith(("fc.", "head."))}
     save_file(trunk, out)
     state_path.unlink()
 
@@ -141,10 +171,22 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="pretext images, instead of those that the shipped weights saw")
     parser.add_argument("--tables", type=Path, default=Path(__file__).with_name("pretext_tables.npz"))
     parser.add_argument("--out", type=Path, help="default: synthetic-FAMILY.safetensors beside this script")
+    parser.add_argument("--seed", type=int, default=0, help="of first weights and images; the shipped weights have 0")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw images beside the training")
     arguments = parser.parse_args()
     images = arguments.images or IMAGES[arguments.family, SECOND if arguments.start else FIRST]
     out = arguments.out or Path(__file__).with_name(f"synthetic-{arguments.family}.safetensors")
-    pretrain(arguments.family, images, arguments.start, read_tables(arguments.tables), out)
+    pretrain(
+        arguments.family,
+        images,
+        arguments.start,
+        read_tables(arguments.tables),
+        out,
+        seed=arguments.seed,
+        device=arguments.device,
+        workers=arguments.workers,
+    )
 
 
 if __name__ == "__main__":
