@@ -106,6 +106,7 @@ class Snapshot(_Frozen):
 
 
 OCCLUSION_UNDEFINED = "occlusion_undefined"
+OCCLUSION_ON_OBJECT = "occlusion_on_object"
 LIKENESS = (
     "cka",
     "occlusion_correlation",
@@ -137,7 +138,7 @@ class Record(_Frozen):
         control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
             `teacher_bias` of a random teacher and of its students says whose place it takes.
         scalars: numbers of a student beside each teacher of its seed, by `beside` of the names that
-            `kdbench.similarity` documents.
+            `kdbench.similarity` documents, and the network's own.
         snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
         compiled: trained through torch.compile, which rounds otherwise: a row of its own.
         numerics: `NUMERICS_VERSION` of the harness that trained it.

@@ -13,6 +13,11 @@ that cannot be computed is left out:
   most to each network.
 - `occlusion_undefined`: share of the images for which a map is constant, so that these have no correlation.
 
+One is the network's own, where the data says what the object is (`synthetic`):
+
+- `occlusion_on_object`: mean over images of the share of the occlusion map's positive part that lies on the object. A
+  network that looks everywhere alike has the object's share of the frame.
+
 Those of the occlusion maps are diagnostics. All are in float32, whatever the track's precision. None is ever ranked:
 unrelated networks that learned the same task are alike, too.
 """
@@ -31,7 +36,7 @@ from kdbench.backbones import Backbone
 from kdbench.data.training_sets import balanced_subset
 from kdbench.errors import in_a_sentence
 from kdbench.evaluation import image_batches
-from kdbench.records import DAMAGES, OCCLUSION, OCCLUSION_UNDEFINED, atomic_file
+from kdbench.records import DAMAGES, OCCLUSION, OCCLUSION_ON_OBJECT, OCCLUSION_UNDEFINED, atomic_file
 from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 
@@ -62,6 +67,20 @@ def map_similarity(student: Floats, teacher: Floats) -> dict[str, float]:
             OCCLUSION_UNDEFINED: 1.0 - float(defined.mean()),
         }
     )
+
+
+def mass_on_objects(maps: Floats, objects: NDArray[np.uint8]) -> dict[str, float]:
+    """The number on occlusion maps (n, K * K) and how much of each pixel the object covers, (n, H, H) of 255.
+
+    A square that the object covers in part counts by that part; a map without a positive square does not count.
+    """
+    side = round(maps.shape[1] ** 0.5)
+    pixels = objects.shape[1] // side
+    covered = objects.reshape(-1, side, pixels, side, pixels).mean(axis=(2, 4)).reshape(maps.shape) / 255
+    mass = np.maximum(maps, 0.0)
+    with np.errstate(invalid="ignore"):
+        shares = (mass * covered).sum(axis=1) / mass.sum(axis=1)
+    return _finite({OCCLUSION_ON_OBJECT: _mean(shares)})
 
 
 def _finite(numbers: dict[str, float]) -> dict[str, float]:
@@ -120,10 +139,14 @@ def _with_a_square_covered(batch: Tensor) -> Iterator[Tensor]:
             yield covered
 
 
+def occluded_rows(clean: TestArrays) -> NDArray[np.int64]:
+    """The first 500 clean images, the same number of each class to within one."""
+    return balanced_subset(clean.targets.astype(np.int64), min(OCCLUSION_IMAGES, len(clean)))
+
+
 def first_occlusion_maps(network: Backbone, clean: TestArrays, data: Data, device: torch.device) -> Floats:
-    """`occlusion_maps` of the first 500 clean images, the same number of each class to within one."""
-    rows = balanced_subset(clean.targets.astype(np.int64), min(OCCLUSION_IMAGES, len(clean)))
-    return occlusion_maps(network, clean.images[rows], data, device)
+    """`occlusion_maps` of `occluded_rows`."""
+    return occlusion_maps(network, clean.images[occluded_rows(clean)], data, device)
 
 
 @torch.inference_mode()

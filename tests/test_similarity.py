@@ -22,6 +22,7 @@ from kdbench.similarity import (
     first_occlusion_maps,
     map_correlations,
     map_similarity,
+    mass_on_objects,
     occlusion_maps,
     pooled_features,
     read_maps,
@@ -154,6 +155,28 @@ def test_maps_overlap_where_both_put_their_highest_fifth() -> None:
     first, second = np.zeros((1, 10)), np.zeros((1, 10))
     first[0, [0, 1]], second[0, [1, 2]] = 1, 1
     assert top_overlaps(first, second).tolist() == [1 / 3]
+
+
+def test_mass_on_an_object_counts_squares_by_how_much_of_them_it_covers() -> None:
+    """Four squares of four pixels: the object fills the first and half of the second."""
+    objects = np.zeros((1, 4, 4), np.uint8)
+    objects[0, :2, :3] = 255
+    shares = {
+        on: mass_on_objects(np.array([maps]), objects)["occlusion_on_object"]
+        for on, maps in {
+            "the object": [2.0, 0.0, 0.0, 0.0],
+            "its edge": [0.0, 3.0, -5.0, 0.0],
+            "the rest": [0.0, 0.0, 0.1, 0.1],
+            "everything": [1.0, 1.0, 1.0, 1.0],
+        }.items()
+    }
+    assert shares == {"the object": 1.0, "its edge": 0.5, "the rest": 0.0, "everything": 0.375}
+
+
+def test_a_map_on_which_nothing_matters_has_no_mass_anywhere() -> None:
+    objects = np.full((2, 4, 4), 255, np.uint8)
+    assert mass_on_objects(np.array([[-1.0, 0, 0, 0], [1.0, 0, 0, 0]]), objects) == {"occlusion_on_object": 1.0}
+    assert mass_on_objects(np.zeros((2, 4)), objects) == {}
 
 
 def test_numbers_that_cannot_be_computed_are_left_out() -> None:

@@ -14,6 +14,7 @@ from scipy.stats import chi2_contingency
 from kdbench.data import synthetic
 from kdbench.data.synthetic import NUM_CLASSES, SHIFT, Condition, Drawn, Images, Law, Look, Scenes, shipped_tables
 from kdbench.data.synthetic import test_images as images_for_test
+from kdbench.data.synthetic import test_objects as objects_for_test
 from kdbench.data.synthetic import training_images as images_for_training
 from tests.pinned_bytes import CONDITIONS, LAWS, PINNED, sha256_of_some_images
 
@@ -209,6 +210,23 @@ def test_conditions_show_the_same_scene_but_for_their_manipulation(plan: Callabl
         for same in ("shift", "colours", "brighter", "noise", "noise_crop"):
             np.testing.assert_array_equal(getattr(scenes, same), getattr(clean, same))
     np.testing.assert_array_equal(plan(held_out("shape"))[1].mask, clean.mask)
+
+
+@pytest.mark.parametrize("condition", ["shape", "texture"])
+def test_objects_are_where_a_texture_shows(condition: Condition) -> None:
+    """Nothing but the object changes with the texture's salience; its share of the frame is that of the shapes."""
+    objects = objects_for_test(condition, count=200)
+    plain, strong = (images_for_test(condition, count=200, look=Look(30, gain, 20)).images for gain in (0, 48))
+    changed = (plain != strong).any(axis=3)
+    assert not changed[objects == 0].any()
+    assert changed[objects == 255].mean() > 0.9
+    assert (objects / 255).mean(axis=(1, 2)).min() > 0.2
+    assert (objects / 255).mean(axis=(1, 2)).max() < 0.25
+
+
+def test_ghosts_are_no_objects() -> None:
+    """The object of a clean image is that of its image with the shape alone."""
+    np.testing.assert_array_equal(objects_for_test("clean", count=50), objects_for_test("shape", count=50))
 
 
 def test_every_shape_stays_inside_the_frame_at_every_shift() -> None:

@@ -170,10 +170,13 @@ def _draw(tables: Tables, masks: Images, fills: NDArray[np.int8], scenes: Scenes
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
+def _padded_masks(tables: Tables) -> Images:
+    return np.pad(tables.all_masks, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
+
+
 def render(tables: Tables, scenes: Scenes, look: Look) -> Images:
     """(n, 32, 32, 3) uint8 images of the scenes."""
-    masks = np.pad(tables.all_masks, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
-    fills = tables.all_fills
+    masks, fills = _padded_masks(tables), tables.all_fills
     images = np.empty((len(scenes), SIZE, SIZE, 3), np.uint8)
     for start in range(0, len(scenes), CHUNK):
         part = slice(start, start + CHUNK)
@@ -301,6 +304,19 @@ def test_images(condition: Condition, *, count: int, look: Look, tables: Tables 
     of the first four shares its class, position, colours and noise.
     """
     tables = tables or shipped_tables()
+    scenes, shapes, textures = _test_scenes(condition, count, tables)
+    return Drawn(render(tables, scenes, look), shapes, shapes, textures)
+
+
+def test_objects(condition: Condition, *, count: int, tables: Tables | None = None) -> Images:
+    """(n, 32, 32) uint8: how much of each pixel of `test_images` its object covers, 0 to 255; ghosts are none."""
+    tables = tables or shipped_tables()
+    scenes, *_ = _test_scenes(condition, count, tables)
+    return _coverage(_padded_masks(tables), scenes.mask, scenes.shift).astype(np.uint8)
+
+
+def _test_scenes(condition: Condition, count: int, tables: Tables) -> tuple[Scenes, Integers, Integers]:
+    """Scenes with their shape and texture classes."""
     conflict = condition == "cue-conflict"
     draws = SceneDraws(tables, "synthetic", "test", "cue-conflict" if conflict else "clean", first=0, count=count)
     index = np.arange(count)
@@ -312,4 +328,4 @@ def test_images(condition: Condition, *, count: int, look: Look, tables: Tables 
         mask = draws.blob_mask() if condition == "texture" else draws.shape_mask(shapes)
     fill = draws.neutral_fill() if condition == "shape" else draws.texture_fill(textures, "test")
     distractors = _distractors(draws, shapes, textures, "test") if condition == "clean" else {}
-    return Drawn(render(tables, draws.scenes(mask, fill, **distractors), look), shapes, shapes, textures)
+    return draws.scenes(mask, fill, **distractors), shapes, textures

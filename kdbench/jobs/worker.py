@@ -22,6 +22,7 @@ import torch
 
 from kdbench.backbones import Backbone
 from kdbench.data.cifar10 import Cifar10, provenance_of, read_cifar10
+from kdbench.data.synthetic import test_objects
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
 from kdbench.errors import DataError, WriteError
@@ -30,7 +31,15 @@ from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.matrix import NUMERICS_VERSION, PlannedRun
 from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
-from kdbench.similarity import feature_similarity, first_occlusion_maps, map_similarity, read_maps, write_maps
+from kdbench.similarity import (
+    feature_similarity,
+    first_occlusion_maps,
+    map_similarity,
+    mass_on_objects,
+    occluded_rows,
+    read_maps,
+    write_maps,
+)
 from kdbench.spec import Track, families
 from kdbench.submissions import load_submission, parse_config
 from kdbench.testsets.arrays import TestArrays, array_digests
@@ -290,14 +299,16 @@ def _ask(
 def _scalars(job: Job, network: Backbone, test_sets: Mapping[str, TestArrays]) -> dict[str, float]:
     """How alike the network and each teacher of its seed are, whichever taught it; a failed teacher is left out.
 
-    Under --diagnostics by their occlusion maps, too, which are kept.
+    Under --diagnostics by their occlusion maps, too, which are kept, and how much of its own lies on the objects.
     """
     run, places, device = job.run, job.places, torch.device(job.run.device)
     clean, data = test_sets[run.track.primary_sets("clean")[0].name], run.track.data
     maps = first_occlusion_maps(network, clean, data, device) if places.diagnostics else None
+    scalars: dict[str, float] = {}
     if maps is not None:
         write_maps(places.folder, maps)
-    scalars: dict[str, float] = {}
+        if data.source == "synthetic":
+            scalars |= mass_on_objects(maps, test_objects("clean", count=len(clean))[occluded_rows(clean)])
     for bias, folder in places.beside.items():
         if run.direction is None or not (folder / WEIGHTS).exists():
             continue

@@ -90,6 +90,12 @@ def _columns(view: BoardView) -> Iterator[tuple[str, str, int, Pick]]:
         1,
         _gained("occlusion_correlation_off_centre"),
     )
+    yield (
+        "Occlusion on the object",
+        "share of what matters to the answer that lies on the object",
+        1,
+        _diagnosed(lambda d: d.occlusion_on_object),
+    )
 
 
 def _moved(pick: Callable[[Movement], Score | None]) -> Pick:

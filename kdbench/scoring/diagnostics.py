@@ -39,6 +39,7 @@ class Party:
         alone, teacher: None where there is none.
         likeness: numbers of features and occlusion maps beside the teacher's, by the names of `kdbench.similarity`.
         likeness_alone: the same of the independent student beside the same teacher.
+        on_object: `occlusion_on_object` of `kdbench.similarity`; None if the record lacks it.
         own_teacher: whether `teacher` is the one that taught it, which the KL of its answers was taken from.
     """
 
@@ -47,6 +48,7 @@ class Party:
     teacher: MeasuredRun | None = None
     likeness: Mapping[str, float] = field(default_factory=dict)
     likeness_alone: Mapping[str, float] = field(default_factory=dict)
+    on_object: float | None = None
     own_teacher: bool = True
 
 
@@ -75,6 +77,7 @@ class Diagnosis:
             likeness=self._likeness(parties),
             scalars=self._scalars([party.likeness for party in parties], parties[0]),
             scalar_gains=self._scalars([_gains(party) for party in parties], parties[0]),
+            occlusion_on_object=self._on_object(parties),
             collapsed=tuple(name for name in self.manipulated_sets if self._collapsed(runs, name)),
         )
 
@@ -177,6 +180,10 @@ class Diagnosis:
         """Numbers of whole runs that every seed has."""
         names = sorted(set.intersection(*(set(one) for one in numbers)))
         return {name: self._scalar([one[name] for one in numbers], party) for name in names}
+
+    def _on_object(self, parties: Sequence[Party]) -> Score | None:
+        shares = [party.on_object for party in parties if party.on_object is not None]
+        return self._scalar(shares, parties[0]) if len(shares) == len(parties) else None
 
     def _scalar(self, values: Sequence[float], party: Party) -> Score:
         if len(values) < self.scoring.interval_seeds:

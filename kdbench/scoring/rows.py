@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 from statistics import median
 
 from kdbench.errors import RecordError
-from kdbench.records import Record
+from kdbench.records import OCCLUSION_ON_OBJECT, Record
 from kdbench.scoring.comparisons import Arms, contrast_of, movement_of, triangle_of
 from kdbench.scoring.diagnostics import Diagnosis, Party
 from kdbench.scoring.gates import failure_words, why_unranked
@@ -145,7 +145,7 @@ def _arm(kind: Kind, bias: TeacherBias | None, runs: Sequence[Run], setting: Set
 def _parties(runs: Sequence[Run], setting: Setting, taught: bool) -> list[Party]:
     """The runs that went well, each with the networks it is compared with."""
     if not taught:
-        return [Party(run.measured) for run in runs if run.measured is not None]
+        return [Party(run.measured, on_object=_on_object(run)) for run in runs if run.measured is not None]
     references = [run for run in setting.references if run.measured is not None]
     alone, teachers = good(references), setting.teachers_of(runs)
     likeness_alone = {run.record.seed: setting.likeness(run.record, runs[0].record) for run in references}
@@ -156,11 +156,16 @@ def _parties(runs: Sequence[Run], setting: Setting, taught: bool) -> list[Party]
             teachers.get(run.record.seed),
             setting.likeness(run.record, runs[0].record),
             likeness_alone.get(run.record.seed, {}),
+            on_object=_on_object(run),
             own_teacher=not run.record.control,
         )
         for run in runs
         if run.measured is not None
     ]
+
+
+def _on_object(run: Run) -> float | None:
+    return run.record.scalars.get(OCCLUSION_ON_OBJECT)
 
 
 def _cost(records: Sequence[Record], setting: Setting) -> Cost | None:

@@ -98,6 +98,7 @@ class Diagnostics(_Frozen):
         likeness: to the teacher, by "clean" and "manipulated"; empty without a teacher.
         scalars: likeness to the teacher of whole runs, such as `cka`, by the names of `kdbench.similarity`.
         scalar_gains: the same less that of the independent student with this teacher.
+        occlusion_on_object: share of what matters to the network that lies on the object; None where a record lacks it.
         collapsed: manipulated sets on which the network gives nearly always the same few answers.
     """
 
@@ -109,6 +110,7 @@ class Diagnostics(_Frozen):
     likeness: dict[Literal["clean", "manipulated"], Likeness] = {}
     scalars: dict[str, Score] = {}
     scalar_gains: dict[str, Score] = {}
+    occlusion_on_object: Score | None = None
     collapsed: tuple[str, ...] = ()
 
 

@@ -101,6 +101,7 @@ def test_every_student_is_compared_with_both_trained_teachers_and_no_other_netwo
         compared = {name for name in record.scalars if name.startswith(("cka", "occlusion_correlation_to"))}
         both = {f"{name}_to_{bias}" for name in ("cka", "occlusion_correlation") for bias in ("shape", "texture")}
         assert compared == (both if record.role == "student" else set())
+        assert 0 < record.scalars["occlusion_on_object"] < 1
         assert (record.teacher_run_id is not None) == (record.method in ("lm", "random-teacher"))
 
 

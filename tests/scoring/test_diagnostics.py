@@ -133,6 +133,15 @@ def test_likeness_of_features_counts_over_that_of_the_independent_student() -> N
     assert diagnosed(*(replace(trio(seed), likeness_alone={}) for seed in range(3))).scalar_gains == {}
 
 
+def test_what_lies_on_the_object_is_shown_where_every_seed_knows_it() -> None:
+    """Of networks without a teacher as well."""
+    parties = [Party(measured(a_run()), on_object=0.5 + 0.1 * seed) for seed in range(3)]
+    score = diagnosed(*parties).occlusion_on_object
+    assert score is not None
+    assert estimated(score).value == pytest.approx(0.6)
+    assert diagnosed(*parties, Party(measured(a_run()))).occlusion_on_object is None
+
+
 def test_shares_stay_shares() -> None:
     nearly = a_run(clean=0.99)
     scores: Mapping[str, Score] = {
