@@ -1,0 +1,120 @@
+"""Is the board of logit matching the same from other backbones? `python benchmark/v1/validity/second_backbones.py`.
+
+All seeds of the synthetic track start from one pretrained backbone a family, so every result is conditional on it. This
+repeats the board of `lm` with backbones that were pretrained from another seed, `weights/second-*.safetensors`: the
+teachers, independents and students of the official seeds, and nothing else changed. Writes `BACKBONES.md`, both boards
+side by side; the first is read from the official records. Runs that lie in `--work` already are not made again.
+"""
+
+import argparse
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from kdbench.benchmark import Asked, run
+from kdbench.data.weights import file_sha256
+from kdbench.options import make_console
+from kdbench.resources import shipped
+from kdbench.scoring.board import score
+from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
+from kdbench.spec import BIAS_AXES, SPEC_PATH, Family, load_spec
+
+HERE = Path(__file__).parent
+WEIGHTS = HERE.parent / "weights"
+OFFICIAL = HERE.parents[2] / "leaderboard" / "results"
+TRACK, REFERENCE, METHOD = "synthetic", "independent", "lm"
+FAMILIES: tuple[Family, ...] = ("cnn", "vit")
+COLUMNS = ("direction", "backbones", "seeds", "independent", "teachers apart", "lm from shape, texture", "tau")
+
+
+def second_spec(path: Path) -> Path:
+    """Writes the shipped spec with the second backbones in the place of the first, and gives the path back."""
+    text = shipped(*SPEC_PATH).read_text()
+    for family in FAMILIES:
+        first, second = (WEIGHTS / f"{name}-{family}.safetensors" for name in (TRACK, "second"))
+        for old, new in ((first.name, second.name), (file_sha256(first), file_sha256(second))):
+            if text.count(f'"{old}"') != 1:
+                raise RuntimeError(f"{old} stands {text.count(old)} times in the spec, not once")
+            text = text.replace(f'"{old}"', f'"{new}"')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def boards(scores: Scores, seeds: int) -> Iterator[Board]:
+    """The boards of the track on so many seeds."""
+    yield from (board for board in scores.boards if board.track == TRACK and len(board.seeds) == seeds)
+
+
+def line(board: Board, backbones: str) -> str:
+    """The board of logit matching as a row of the table."""
+    teachers, alone, students = (
+        next(row for row in board.rows if row.kind == kind and row.method in (name, kind))
+        for kind, name in (("teacher", "teacher"), ("independent", REFERENCE), ("method", METHOD))
+    )
+    assert students.transfer is not None
+    by_axis = [_shown(students.transfer_by_axis.get(axis)) for axis in BIAS_AXES]
+    cells = [board.direction, backbones, str(len(board.seeds)), *_clean(alone), f"{_apart(teachers):.2f}"]
+    cells += [", ".join(_clean(students)), _shown(students.transfer, interval=True), *by_axis]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _apart(teachers: Row) -> float:
+    """Between the profiles of the two teachers."""
+    first, second = (arm.profile for arm in teachers.arms)
+    assert first is not None
+    assert second is not None
+    both = ((first.axes[axis].bias, second.axes[axis].bias) for axis in BIAS_AXES)
+    return math.hypot(*(a.value - b.value for a, b in both if a.kind == b.kind == "estimate"))
+
+
+def _clean(row: Row) -> Iterator[str]:
+    """Clean accuracy of each arm."""
+    yield from (_shown(arm.profile.clean if arm.profile else None, digits=3) for arm in row.arms)
+
+
+def _shown(score: Score | None, *, interval: bool = False, digits: int = 2) -> str:
+    if score is None or isinstance(score, Undefined):
+        return "–"
+    text = f"{score.value:.{digits}f}"
+    return f"{text} [{score.low:.{digits}f}, {score.high:.{digits}f}]" if interval else text
+
+
+def as_text(lines: Iterator[str]) -> str:
+    """The comparison as Markdown."""
+    head = [*COLUMNS, *(f"tau {axis}" for axis in BIAS_AXES)]
+    return "\n".join(
+        [
+            "# Logit matching from other pretrained backbones",
+            "",
+            "Made by `second_backbones.py`, which says how. Clean accuracies; tau with its 95% interval; tau by axis,",
+            "`–` where the teachers do not differ on it.",
+            "",
+            "| " + " | ".join(head) + " |",
+            "|---" * len(head) + "|",
+            *lines,
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="0-4")
+    parser.add_argument("--work", type=Path, default=Path("runs") / "second-backbones")
+    arguments = parser.parse_args()
+    path = second_spec(arguments.work / "spec.toml")
+    asked = Asked(TRACK, (REFERENCE, METHOD), seeds=arguments.seeds, out=arguments.work, device="cpu", spec=path)
+    records = run(asked, make_console())
+    seeds = len({record.seed for record in records})
+    found = {
+        "first": boards(score(OFFICIAL, load_spec()), seeds),
+        "second": boards(score(arguments.work, load_spec(path)), seeds),
+    }
+    rows = [(board.direction, line(board, name)) for name, of_it in found.items() for board in of_it]
+    (HERE / "BACKBONES.md").write_text(as_text(text for _, text in sorted(rows, key=lambda row: row[0])))
+    print(f"see {HERE / 'BACKBONES.md'}")
+
+
+if __name__ == "__main__":
+    main()
