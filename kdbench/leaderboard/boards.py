@@ -54,7 +54,7 @@ class RowView:
         axes_basis: of these, where it is one and the same.
         failures: what failed, as far as the reason for no rank does not say it.
         undefined: what is undefined and why, where the cells do not say it.
-        collapsed: test sets on which a network gives nearly always the same few answers.
+        collapsed: whose answers are nearly always the same few, and on which test sets.
     """
 
     row: Row
@@ -165,7 +165,6 @@ def _row_view(row: Row) -> RowView:
     failures = _once((line, line.arm.failed) for line in lines)
     axes = _once((line, _unless_all(line, line.axes_reason)) for line in lines)
     conflict = _once((line, _unless_all(line, line.conflict_reason)) for line in lines)
-    collapsed = _once((line, line.arm.diagnostics.collapsed if line.arm.diagnostics else ()) for line in lines)
     by_axis = _by_axis(row)
     return RowView(
         row=row,
@@ -179,7 +178,7 @@ def _row_view(row: Row) -> RowView:
             *(f"Axes undefined: {reason}" for reason in axes),
             *(f"Shape decisions undefined: {reason}" for reason in conflict),
         ),
-        collapsed=collapsed if row.kind in ("method", "control") else (),
+        collapsed=tuple(_collapsed(lines)) if row.kind in ("method", "control") else (),
     )
 
 
@@ -215,13 +214,26 @@ def basis_of(scores: Iterable[Score]) -> Basis | None:
 
 def _once(reasons: Iterable[tuple[Line, Iterable[str]]]) -> tuple[str, ...]:
     """Reasons of lines, each said once, with the lines it belongs to where those are not all."""
-    owners: dict[str, list[str]] = {}
     lines = list(reasons)
-    for line, several in lines:
+    found = _owners(lines).items()
+    return tuple(one if len(labels) == len(lines) else f"{', '.join(labels)}: {one}" for one, labels in found)
+
+
+def _owners(reasons: Iterable[tuple[Line, Iterable[str]]]) -> Mapping[str, tuple[str, ...]]:
+    """The labels of the lines that each reason belongs to."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line, several in reasons:
         for reason in dict.fromkeys(several):
-            owners.setdefault(reason, []).append(line.label)
-    every = len(lines)
-    return tuple(one if len(who) == every else f"{', '.join(who)}: {one}" for one, who in owners.items())
+            found[reason] = (*found.get(reason, ()), line.label)
+    return found
+
+
+def _collapsed(lines: Sequence[Line]) -> Iterator[str]:
+    """Test sets on which answers are nearly always the same few, with the lines where those are not all."""
+    found = _owners((line, line.arm.diagnostics.collapsed if line.arm.diagnostics else ()) for line in lines)
+    for labels in dict.fromkeys(found.values()):
+        names = ", ".join(name for name, who in found.items() if who == labels)
+        yield names if len(labels) == len(lines) else f"{names} ({', '.join(labels)})"
 
 
 def _same_reason(scores: Sequence[Score]) -> str:
