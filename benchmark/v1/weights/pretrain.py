@@ -40,6 +40,7 @@ CHUNK = 4096  # images drawn at once, with one look
 BATCH = 128
 LEARNING_RATE = {"cnn": 4e-3, "vit": 1.5e-3}
 WEIGHT_DECAY = 0.05
+MEMORY_FORMAT = {"cnn": torch.channels_last, "vit": torch.contiguous_format}
 WARMUP = 0.05
 FIRST, SECOND = 0, 1  # the rounds
 LOOKS = {  # contrast, texture gain and noise gain of a round: lowest, and one above the highest
@@ -87,6 +88,61 @@ def accuracies(model: nn.Module, held_out: Chunks, device: torch.device) -> tupl
     )
 
 
+@dataclass
+class Training:
+    """What an update changes: the network, its optimiser and its schedule."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+    def update(self, pixels: Tensor, shape: Tensor, texture: Tensor, shapes: int) -> Tensor:
+        """One step on a batch; the first `shapes` logits name the shape. Returns the loss."""
+        logits = self.model(pixels)
+        loss = F.cross_entropy(logits[:, :shapes], shape) + F.cross_entropy(logits[:, shapes:], texture)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        return loss.detach()
+
+    def save(self, path: Path, chunks: int) -> None:
+        """Writes a checkpoint after that many chunks."""
+        torch.save({**{name: part.state_dict() for name, part in vars(self).items()}, "chunk": chunks}, path)
+
+    def restore(self, path: Path, device: torch.device) -> int:
+        """Goes on from a checkpoint, if there is one; returns how many chunks it had seen."""
+        if not path.exists():
+            return 0
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        for name, part in vars(self).items():
+            part.load_state_dict(state[name])
+        return int(state["chunk"])
+
+
+def begin(
+    family: Family, start: Path | None, tables: Tables, stream: int, updates: int, device: torch.device
+) -> Training:
+    """A network with a fresh classifier, on the trunk in `start` if there is one, before the first of its updates."""
+    torch.manual_seed(seed_of("pretext-init", family, stream))
+    spec = load_spec().tracks["synthetic"].backbones[family]
+    classes = len(tables.masks) + len(tables.train_textures)
+    model = create_model(spec.architecture, spec.arguments, num_classes=classes, cifar_stem=spec.cifar_stem)
+    if start:
+        model.load_state_dict(load_file(start), strict=False)
+    model = model.to(device, memory_format=MEMORY_FORMAT[family])  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
+    return Training(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, updates)))
+
+
+def rate(step: int, updates: int) -> float:
+    """Linear warm-up and cosine, 1 at the highest."""
+    if step < WARMUP * updates:
+        return (step + 1) / (WARMUP * updates)
+    return 0.5 * (1 + math.cos(math.pi * (step / updates - WARMUP) / (1 - WARMUP)))
+
+
 def pretrain(
     family: Family,
     images: int,
@@ -102,66 +158,32 @@ def pretrain(
     this_round = SECOND if start else FIRST
     stream = len(LOOKS) * seed + this_round  # no two rounds, of one seed or of two, draw the same
     torch.set_num_threads(1)
-    torch.manual_seed(seed_of("pretext-init", family, stream))
-    count = len(tables.masks)
-    spec = load_spec().tracks["synthetic"].backbones[family]
-    model = create_model(
-        spec.architecture, spec.arguments, num_classes=count + len(tables.train_textures), cifar_stem=spec.cifar_stem
-    )
-    if start:
-        model.load_state_dict(load_file(start), strict=False)
-    memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
-    model = model.to(device, memory_format=memory_format)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
-    chunks = math.ceil(images / CHUNK)
-    total = chunks * (CHUNK // BATCH)
-
-    def rate(step: int) -> float:
-        if step < WARMUP * total:
-            return (step + 1) / (WARMUP * total)
-        return 0.5 * (1 + math.cos(math.pi * (step / total - WARMUP) / (1 - WARMUP)))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    state_path, begin = out.with_suffix(".state"), 0
-    if state_path.exists():
-        state: dict[str, Any] = torch.load(state_path, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        begin = state["chunk"]
+    chunks, shapes, checkpoint = math.ceil(images / CHUNK), len(tables.masks), out.with_suffix(".state")
+    training = begin(family, start, tables, stream, chunks * (CHUNK // BATCH), device)
+    first = training.restore(checkpoint, device)
     held_out = Chunks(tables, this_round, stream, range(1), "test")
     drawn = DataLoader(
-        Chunks(tables, this_round, stream, range(begin, chunks)), batch_size=None, shuffle=False, num_workers=workers
+        Chunks(tables, this_round, stream, range(first, chunks)), batch_size=None, shuffle=False, num_workers=workers
     )
     began = time.monotonic()
-    for number, chunk in enumerate(drawn, begin):
+    for done, chunk in enumerate(drawn, first + 1):
         pixels, shape, texture = (part.to(device) for part in chunk)
         for part in range(0, CHUNK, BATCH):
             batch = slice(part, part + BATCH)
-            logits = model(pixels[batch].contiguous(memory_format=memory_format))
-            loss = F.cross_entropy(logits[:, :count], shape[batch]) + F.cross_entropy(logits[:, count:], texture[batch])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-        if (number + 1) % 8 == 0 or number + 1 == chunks:
-            left = (time.monotonic() - began) / (number + 1 - begin) * (chunks - number - 1)
-            by_shape, by_texture = accuracies(model, held_out, device)
+            of_batch = pixels[batch].contiguous(memory_format=MEMORY_FORMAT[family])
+            loss = training.update(of_batch, shape[batch], texture[batch], shapes)
+        if done % 8 == 0 or done == chunks:
+            left = (time.monotonic() - began) / (done - first) * (chunks - done)
+            by_shape, by_texture = accuracies(training.model, held_out, device)
             print(
-                f"{family} {(number + 1) * CHUNK:7d} images: loss {loss.item():.3f}, held-out accuracy "
+                f"{family} {done * CHUNK:7d} images: loss {loss.item():.3f}, held-out accuracy "
                 f"shape {by_shape:.3f}, texture {by_texture:.3f}; about {left / 60:.1f} min left",
                 flush=True,
             )
-            parts = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-            }
-            torch.save({**parts, "chunk": number + 1}, state_path)
-    trunk = {k: v.cpu().contiguous() for k, v in model.state_dict().items() if not k.startswith(("fc.", "head."))}
-    save_file(trunk, out)
-    state_path.unlink()
+            training.save(checkpoint, done)
+    weights = training.model.state_dict()
+    save_file({k: v.cpu().contiguous() for k, v in weights.items() if not k.startswith(("fc.", "head."))}, out)
+    checkpoint.unlink()
 
 
 def main() -> None:
