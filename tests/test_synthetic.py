@@ -12,9 +12,19 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
 from kdbench.data import synthetic
-from kdbench.data.synthetic import NUM_CLASSES, SHIFT, Condition, Drawn, Images, Law, Look, Scenes, shipped_tables
-from kdbench.data.synthetic import test_images as images_for_test
-from kdbench.data.synthetic import test_objects as objects_for_test
+from kdbench.data.synthetic import (
+    NUM_CLASSES,
+    SHIFT,
+    Condition,
+    Drawn,
+    Images,
+    Law,
+    Look,
+    Scenes,
+    condition_images,
+    condition_objects,
+    shipped_tables,
+)
 from kdbench.data.synthetic import training_images as images_for_training
 from tests.pinned_bytes import CONDITIONS, LAWS, PINNED, sha256_of_some_images
 
@@ -44,7 +54,7 @@ def trained(law: Law, count: int = MANY, stream: str = "stream") -> Callable[[],
 
 
 def held_out(condition: Condition, count: int = 900) -> Callable[[], Drawn]:
-    return lambda: images_for_test(condition, count=count, look=Look())
+    return lambda: condition_images(condition, count=count, look=Look())
 
 
 def shape_class(mask: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -215,8 +225,8 @@ def test_conditions_show_the_same_scene_but_for_their_manipulation(plan: Callabl
 @pytest.mark.parametrize("condition", ["shape", "texture"])
 def test_objects_are_where_a_texture_shows(condition: Condition) -> None:
     """Nothing but the object changes with the texture's salience; its share of the frame is that of the shapes."""
-    objects = objects_for_test(condition, count=200)
-    plain, strong = (images_for_test(condition, count=200, look=Look(30, gain, 20)).images for gain in (0, 48))
+    objects = condition_objects(condition, count=200)
+    plain, strong = (condition_images(condition, count=200, look=Look(30, gain, 20)).images for gain in (0, 48))
     changed = (plain != strong).any(axis=3)
     assert not changed[objects == 0].any()
     assert changed[objects == 255].mean() > 0.9
@@ -226,7 +236,7 @@ def test_objects_are_where_a_texture_shows(condition: Condition) -> None:
 
 def test_ghosts_are_no_objects() -> None:
     """The object of a clean image is that of its image with the shape alone."""
-    np.testing.assert_array_equal(objects_for_test("clean", count=50), objects_for_test("shape", count=50))
+    np.testing.assert_array_equal(condition_objects("clean", count=50), condition_objects("shape", count=50))
 
 
 def test_every_shape_stays_inside_the_frame_at_every_shift() -> None:
@@ -238,7 +248,9 @@ def test_every_shape_stays_inside_the_frame_at_every_shift() -> None:
 
 def test_a_stronger_look_shows_more_of_its_cue() -> None:
     def spread(look: Look) -> float:
-        return float(images_for_test("texture-field", count=40, look=look).images.astype(float).std(axis=(1, 2)).mean())
+        return float(
+            condition_images("texture-field", count=40, look=look).images.astype(float).std(axis=(1, 2)).mean()
+        )
 
     flat = Look(contrast=38, texture_gain=1, noise_gain=0)
     assert spread(flat) < 3

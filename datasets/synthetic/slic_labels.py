@@ -7,7 +7,7 @@ locality set is integer arithmetic on it. Run `freeze.py` instead to make the ma
 import argparse
 from pathlib import Path
 
-from kdbench.data.synthetic import test_images
+from kdbench.data.synthetic import condition_images
 from kdbench.data.training_sets import look_of
 from kdbench.spec import load_spec
 from kdbench.testsets.locality import write_maps
@@ -18,7 +18,7 @@ def write_benchmark_maps(path: Path) -> None:
     """Writes the maps of the synthetic track's clean images, with the parameters of its locality set."""
     track = load_spec().track("synthetic")
     locality = track.primary_sets("locality")[0]
-    images = test_images("clean", count=locality.images, look=look_of(track)).images
+    images = condition_images("clean", count=locality.images, look=look_of(track)).images
     write_maps(path, images, slic_of(locality))
 
 

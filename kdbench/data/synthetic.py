@@ -295,7 +295,7 @@ def training_images(law: Law, *stream: str | int, count: int, look: Look, tables
 Condition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"]
 
 
-def test_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:
+def condition_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:
     """A test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
     `clean`: the neutral law, distractors included. The others are pure. `shape`: the shape filled with neutral noise.
@@ -308,8 +308,8 @@ def test_images(condition: Condition, *, count: int, look: Look, tables: Tables 
     return Drawn(render(tables, scenes, look), shapes, shapes, textures)
 
 
-def test_objects(condition: Condition, *, count: int, tables: Tables | None = None) -> Images:
-    """(n, 32, 32) uint8: how much of each pixel of `test_images` its object covers, 0 to 255; ghosts are none."""
+def condition_objects(condition: Condition, *, count: int, tables: Tables | None = None) -> Images:
+    """(n, 32, 32) uint8: how much of each pixel of `condition_images` its object covers, 0 to 255; ghosts are none."""
     tables = tables or shipped_tables()
     scenes, *_ = _test_scenes(condition, count, tables)
     return _coverage(_padded_masks(tables), scenes.mask, scenes.shift).astype(np.uint8)

@@ -85,7 +85,7 @@ def weights_folder() -> Path:
 
 def needed_weights(track: Track) -> tuple[WeightFile, ...]:
     """The files that a track needs and that do not ship: of its backbones, then of its test sets."""
-    return (*backbone_files(track), *test_set_files(track))
+    return (*backbone_files(track), *files_for_test_sets(track))
 
 
 def backbone_files(track: Track) -> tuple[WeightFile, ...]:
@@ -94,13 +94,10 @@ def backbone_files(track: Track) -> tuple[WeightFile, ...]:
     return tuple(backbone_file(spec) for spec in specs if spec.weights == FROM_TIMM)
 
 
-def test_set_files(track: Track) -> tuple[WeightFile, ...]:
+def files_for_test_sets(track: Track) -> tuple[WeightFile, ...]:
     """The files that its test sets are built with; nobody needs them who imports the sets."""
     renderings = " ".join(str(one.parameters.get("rendering", "")) for one in track.test_sets)
     return tuple(file for file, prefix in ((FCN, "fcn-"), (VGG, "vgg19-")) if prefix in renderings)
-
-
-test_set_files.__test__ = False  # type: ignore[attr-defined]
 
 
 def unpinned(track: Track) -> tuple[str, ...]:

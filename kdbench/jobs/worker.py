@@ -22,7 +22,7 @@ import torch
 
 from kdbench.backbones import Backbone
 from kdbench.data.cifar10 import Cifar10, provenance_of, read_cifar10
-from kdbench.data.synthetic import test_objects
+from kdbench.data.synthetic import condition_objects
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.environment import describe_environment
 from kdbench.errors import DataError, WriteError
@@ -308,7 +308,7 @@ def _scalars(job: Job, network: Backbone, test_sets: Mapping[str, TestArrays]) -
     if maps is not None:
         write_maps(places.folder, maps)
         if data.source == "synthetic":
-            scalars |= mass_on_objects(maps, test_objects("clean", count=len(clean))[occluded_rows(clean)])
+            scalars |= mass_on_objects(maps, condition_objects("clean", count=len(clean))[occluded_rows(clean)])
     for bias, folder in places.beside.items():
         if run.direction is None or not (folder / WEIGHTS).exists():
             continue

@@ -79,7 +79,7 @@ def base_of(track_name: str, track: Track, source: Cifar10 | None, limit: int | 
     clean = next(one for one in track.test_sets if one.axis == "clean")
     count = limited(clean.images, limit, track.data.num_classes)
     if track.data.source == "synthetic":
-        drawn = synthetic.test_images("clean", count=count, look=look_of(track))
+        drawn = synthetic.condition_images("clean", count=count, look=look_of(track))
         return Base(drawn.images, drawn.labels, np.arange(count))
     if source is None:
         raise DataError(f"track {track_name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
@@ -146,7 +146,7 @@ def _drawn(track: Track, test_set: TestSet, limit: int | None) -> Plan:
     if condition not in ("shape", "texture", "texture-field", "cue-conflict") or test_set.parameters:
         raise KeyError("the generator draws shape, texture, texture-field and cue-conflict, without parameters")
     count = limited(test_set.images, limit, track.data.num_classes)
-    drawn = synthetic.test_images(condition, count=count, look=look_of(track))
+    drawn = synthetic.condition_images(condition, count=count, look=look_of(track))
     index = np.full(count, -1) if condition == "cue-conflict" else np.arange(count)
     return Plan(as_they_are, (drawn.images,), drawn.labels, drawn.textures, index)
 

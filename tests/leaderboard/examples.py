@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Look, test_images
+from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Look, condition_images
 from kdbench.leaderboard import Gallery
 from kdbench.records import Budget, Record, Timing
 from kdbench.scoring.scores import (
@@ -324,7 +324,9 @@ def a_gallery() -> dict[str, Gallery]:
     """Pictures of the synthetic track, without the sets that take long to make."""
     ids = np.arange(10)
     names = tuple(f"{shape}, {texture}" for shape, texture in zip(SHAPE_NAMES, TEXTURE_NAMES, strict=True))
-    drawn = {name: test_images(name, count=10, look=_look()) for name in ("clean", "shape", "texture", "cue-conflict")}
+    drawn = {
+        name: condition_images(name, count=10, look=_look()) for name in ("clean", "shape", "texture", "cue-conflict")
+    }
     sets = {name: (one.images, one.labels) for name, one in drawn.items()}
     clean, labels = sets["clean"]
     tile = np.random.default_rng(0).normal(0, 128, (12, 12, 3)).astype(np.int16)

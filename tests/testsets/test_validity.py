@@ -165,7 +165,7 @@ def test_v5_no_test_crop_shows_pixels_of_a_training_crop(texture: int) -> None:
 
 def test_v6_conflicts_are_balanced_over_the_ninety_pairs() -> None:
     count = next(one.images for one in TRACK.test_sets if one.name == "cue-conflict")
-    drawn = synthetic.test_images("cue-conflict", count=count, look=LOOK)
+    drawn = synthetic.condition_images("cue-conflict", count=count, look=LOOK)
     pairs = np.zeros((10, 10), int)
     np.add.at(pairs, (drawn.shapes, drawn.textures), 1)
     assert (np.diag(pairs) == 0).all()

@@ -34,17 +34,17 @@ def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
     return TrainingSet(images=synthetic.render(tables, scenes, look_of(track)), labels=labels)
 
 
-def test_conditions(track: Track) -> dict[str, synthetic.Drawn]:
+def drawn_conditions(track: Track) -> dict[str, synthetic.Drawn]:
     look = look_of(track)
     return {
-        name: synthetic.test_images(name, count=900 if name == "cue-conflict" else 1000, look=look)
+        name: synthetic.condition_images(name, count=900 if name == "cue-conflict" else 1000, look=look)
         for name in CONDITIONS
     }
 
 
 def measure(track: Track, seed: int) -> dict[str, float]:
     """One row: what the gates look at, for one look."""
-    sets, row = test_conditions(track), {}
+    sets, row = drawn_conditions(track), {}
     for family in FAMILIES:
         for cue in ("shape", "texture"):
             oracle = fit(track, family, single_cue_set(track, cue, seed), seed=seed)
