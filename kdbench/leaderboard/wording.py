@@ -91,6 +91,4 @@ def arm_words(row: Row, bias: TeacherBias | None) -> str:
 
 def row_words(row: Row) -> str:
     """The name of a row, for people."""
-    if row.kind == "teacher":
-        return f"teacher ({FAMILY_NAMES[row.family]})"
-    return f"independent ({FAMILY_NAMES[row.family]})" if row.kind == "independent" else row.method
+    return f"{row.title} ({FAMILY_NAMES[row.family]})" if row.kind in ("teacher", "independent") else row.title

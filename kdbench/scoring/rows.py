@@ -71,6 +71,7 @@ def _entry(kind: Kind, runs: Sequence[Run], setting: Setting) -> Entry:
         family=first.family,
         arms=tuple(_arm(kind, bias, arm, setting) for bias, arm in arms.items()),
         unofficial=tuple(dict.fromkeys(reason for run in runs for reason in run.record.unofficial)),
+        compiled=first.compiled,
         code=first.digests.code,
     )
     if kind in ("teacher", "independent") or first.role == "teacher":

@@ -203,6 +203,7 @@ class Row(_Frozen):
             where one axis brings most of G.
         unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
         unofficial: why the row's runs are not official; empty otherwise.
+        compiled: whether its networks were trained through `--compile`, which rounds otherwise.
         code: digest of the method's code; runs of different code are different rows.
     """
 
@@ -222,7 +223,13 @@ class Row(_Frozen):
     badges: tuple[Badge, ...] = ()
     unranked: str = ""
     unofficial: tuple[str, ...] = ()
+    compiled: bool = False
     code: str = ""
+
+    @property
+    def title(self) -> str:
+        """The method, and that its runs were compiled where they were: they stand beside those that were not."""
+        return f"{self.method}, compiled" if self.compiled else self.method
 
     @property
     def primary(self) -> Score | None:

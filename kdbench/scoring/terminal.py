@@ -66,7 +66,7 @@ def rank_words(row: Row) -> str:
 
 
 def _name(row: Row, arm: Arm) -> str:
-    what = f"{row.family} {row.method}" if row.kind in ("teacher", "independent") else row.method
+    what = f"{row.family} {row.title}" if row.kind in ("teacher", "independent") else row.title
     what = f"{what} (control)" if row.kind == "control" else what
     return f"{what}, {arm.teacher_bias}" if arm.teacher_bias else what
 
@@ -82,17 +82,17 @@ def _notes(board: Board) -> Iterator[str]:
 
 def _row_notes(row: Row, board: Board) -> Iterator[str]:
     if row.unranked:
-        yield f"{row.method}: unranked, {row.unranked}"
+        yield f"{row.title}: unranked, {row.unranked}"
     if row.p_value is not None:
         badges = "".join(f"{badge}, " for badge in row.badges)
         p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"
-        yield f"{row.method}: {badges}{p} (one-sided, Holm over {board.tests} tests)"
+        yield f"{row.title}: {badges}{p} (one-sided, Holm over {board.tests} tests)"
     if isinstance(row.primary, Undefined):
-        yield f"{row.method}: {PRIMARY_WORDS[board.primary]} is undefined, {row.primary.reason}"
+        yield f"{row.title}: {PRIMARY_WORDS[board.primary]} is undefined, {row.primary.reason}"
     if row.kind != "method":
         if row.unofficial:
-            yield f"{row.family} {row.method}: unofficial, {', '.join(row.unofficial)}"
-        yield from (f"{row.family} {row.method}: {failure}" for arm in row.arms for failure in arm.failed)
+            yield f"{row.family} {row.title}: unofficial, {', '.join(row.unofficial)}"
+        yield from (f"{row.family} {row.title}: {failure}" for arm in row.arms for failure in arm.failed)
 
 
 def number(score: Score) -> str:

@@ -229,6 +229,13 @@ def test_unofficial_rows_are_marked_and_never_ranked(tmp_path: Path) -> None:
     assert "Unofficial, never ranked: --epochs 9" in text
 
 
+def test_rows_of_compiled_runs_say_so(tmp_path: Path) -> None:
+    rows = [examples.method_row("lm", "vit", examples.estimate(0.4), compiled=compiled) for compiled in (False, True)]
+    page = render(examples.scores_of(examples.board("cnn-to-vit", *rows)), tmp_path)
+    assert tbody_of(page, "lm").startswith("– lm ")
+    assert tbody_of(page, "lm, compiled").startswith("– lm, compiled ")
+
+
 def test_ranks_and_the_reason_for_none_are_shown(full: Page) -> None:
     assert tbody_of(full, "crd").startswith("1 crd")
     assert tbody_of(full, "cskd").startswith("2 2–3 cskd")

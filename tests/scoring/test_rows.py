@@ -14,4 +14,5 @@ def test_compiled_runs_of_a_method_have_a_row_of_their_own(tmp_path: Path) -> No
         twin = record.model_copy(update={"run_id": f"compiled-{record.run_id}", "compiled": True})
         write_record(folder.with_name(twin.run_id), twin, read_predictions(folder))
     (board,) = score(tmp_path, load_spec()).boards
-    assert [len(row.arms) for row in board.rows if row.method == "lm"] == [2, 2]
+    rows = {row.title: row for row in board.rows if row.method == "lm"}
+    assert {title: len(row.arms) for title, row in rows.items()} == {"lm": 2, "lm, compiled": 2}
