@@ -1,4 +1,4 @@
-from kdbench.cli import main
+from kdbench.cli.main import main
 
 if __name__ == "__main__":
     main()

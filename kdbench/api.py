@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
+from kdbench.spec.vocabulary import Direction, Family
+
 BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
 OutputField = Literal["logits", "pooled", "feature_map", "dense_logits", "stages", "attention"]
 
@@ -79,7 +80,7 @@ class Shapes:
         prefix_tokens: tokens in front of the patches (1 for a class token), 0 for a CNN.
     """
 
-    family: Literal["cnn", "vit"]
+    family: Family
     pooled: int
     feature_map: tuple[int, int, int]
     stages: tuple[tuple[int, int, int], ...]

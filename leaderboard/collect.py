@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.publish import GALLERY, SCORES, TIMING, recorded
+from kdbench.leaderboard.publish import SCORES, TIMING, recorded
 from kdbench.records import (
     SNAPSHOTS,
     Predictions,
@@ -28,6 +28,7 @@ from kdbench.records import (
 )
 from kdbench.scoring.board import score, write_scores
 from kdbench.spec import Track, load_spec
+from kdbench.testsets.gallery import GALLERY
 
 RESULTS = Path(__file__).parent / "results"
 ON_CLEAN = ("confidence", "nll", "brier")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.cli import main
+from kdbench.cli.main import main
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kdbench.api import Direction
-from kdbench.backbones import create_model
 from kdbench.data.pixels import normalisation, resized
 from kdbench.data.training_sets import TrainingSet
-from kdbench.data.weights import FOLDER_VARIABLE, backbone_file
-from kdbench.evaluation import evaluate, load_network, summarise
-from kdbench.method_files import list_submissions
+from kdbench.evaluation.answers import evaluate, load_network, summarise
+from kdbench.methods.files import list_submissions
+from kdbench.methods.loading import load_submission
+from kdbench.networks.backbone import create_model
+from kdbench.networks.weights import FOLDER_VARIABLE, backbone_file
 from kdbench.records import WEIGHTS, read_predictions, read_record, write_record
-from kdbench.spec import Backbones, BackboneSpec, Family, Track, families, load_spec
-from kdbench.submissions import load_submission
+from kdbench.spec import Backbones, BackboneSpec, Direction, Family, Track, families, load_spec
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.training.loop import Assignment, train

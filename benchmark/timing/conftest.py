@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.method_files import list_submissions
+from kdbench.methods.files import list_submissions
+from kdbench.methods.loading import load_submission
 from kdbench.spec import Direction, Track, load_spec
-from kdbench.submissions import load_submission
 
 LARGEST_IMAGE_ON_CPU = 32  # pixels
 Case = tuple[str, Direction, str]

@@ -19,11 +19,11 @@ from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture
 from benchmark.timing.rows import Row, guarded, matrix_peak, seconds
 from benchmark.timing.test_training_step import placed_network, stored_size
 from benchmark.timing.training_rows import Bench, training_rows
-from kdbench.backbones import Backbone, compile_parts
 from kdbench.data.pixels import resized
-from kdbench.evaluation import BATCH as EVALUATION_BATCH
-from kdbench.evaluation import logits_of
-from kdbench.method_files import list_submissions
+from kdbench.evaluation.answers import BATCH as EVALUATION_BATCH
+from kdbench.evaluation.answers import logits_of
+from kdbench.methods.files import list_submissions
+from kdbench.networks.backbone import Backbone, compile_parts
 from kdbench.spec import Family, Track, load_spec
 from kdbench.testsets.fcn import Segmenter, new_fcn
 from kdbench.testsets.network_sets import Networks

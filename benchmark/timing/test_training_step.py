@@ -14,12 +14,12 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from kdbench.api import Batch, Task
-from kdbench.backbones import Backbone
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.loading import load_submission
+from kdbench.networks.backbone import Backbone
+from kdbench.networks.models import new_backbone
 from kdbench.spec import Direction, Family, Track, families, load_spec
-from kdbench.submissions import load_submission
 from kdbench.training.batches import Batches
-from kdbench.training.networks import new_backbone
 from kdbench.training.run import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
 

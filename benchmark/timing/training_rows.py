@@ -17,9 +17,10 @@ from benchmark.timing.rows import WARM_UP_ROUNDS, Row, guarded, now
 from benchmark.timing.test_training_step import TimedTraining, timed_training
 from kdbench.leaderboard.published import TRACK as PUBLISHED_TRACK
 from kdbench.leaderboard.published import published_seconds, read_published
+from kdbench.methods.loading import load_submission
+from kdbench.networks.device import forget_peak_memory, peak_memory
 from kdbench.spec import Direction, Track, families
-from kdbench.submissions import load_submission
-from kdbench.training.memory import GIB, forget_peak_memory, peak_memory
+from kdbench.training.memory import GIB
 
 REFERENCE, REFERENCE_SECONDS = "lm", 30.0  # the method that others are compared with, and its target an epoch
 RATIOS, OTHER_RATIO = {"sskd": 4.5}, 2.2  # targets of an epoch over the reference's

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kdbench.data.store import array_sha256
-from kdbench.records import atomic_file
+from kdbench.files import atomic_file
 
 SIDE = 96  # pixels
 SEED = 224

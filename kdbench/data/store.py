@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.errors import DataError, WriteError
-from kdbench.records import atomic_file
+from kdbench.files import atomic_file
 
 MANIFEST = "manifest.json"
 Array = NDArray[Any]

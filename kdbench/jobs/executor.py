@@ -12,7 +12,7 @@ from kdbench.errors import KdbenchError, RecordError, WriteError
 from kdbench.jobs.intact import IntactWeights
 from kdbench.jobs.job import CANNOT_WRITE, Job, Places
 from kdbench.jobs.launcher import Handle, Launcher
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import (
     LOG,
     OCCLUSION_UNDEFINED,
@@ -24,7 +24,7 @@ from kdbench.records import (
     read_record,
     record_folder,
 )
-from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.spec import evaluated_sets
 from kdbench.training.outcome import ended_training, read_outcome
 
 _POLL_SECONDS = 0.05

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from kdbench.errors import RecordError
 from kdbench.jobs.executor import Setting
 from kdbench.jobs.job import Job
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Record, find_records, read_record
 from kdbench.spec import Family, families
 
@@ -250,7 +250,7 @@ def forecast_of(
         earlier = shared_out(a_cost * sum(run.cost for run in missing), missing)
     if earlier or not missing or missing[0].device != "cpu":
         return Forecast(missing, workers, earlier)
-    from kdbench.expected import expected_on_cpu
+    from kdbench.jobs.expected import expected_on_cpu
 
     counted = expected_on_cpu(missing, diagnostics=setting.diagnostics).runs
     return Forecast(missing, workers, shared_out(counted, missing), judged_by="this processor's speed")

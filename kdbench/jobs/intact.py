@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kdbench.errors import DataError
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import WEIGHTS
 
 
@@ -24,7 +24,7 @@ class IntactWeights:
         Raises:
             DataError: they are missing, damaged or others; the message names the folder to delete.
         """
-        from kdbench.training.networks import read_weights  # PyTorch takes seconds to import
+        from kdbench.networks.models import read_weights  # PyTorch takes seconds to import
 
         path = folder / WEIGHTS
         if (seen := _identity(path)) in self._compared:

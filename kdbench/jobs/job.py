@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Literal
 
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
 from kdbench.spec import TeacherBias
 

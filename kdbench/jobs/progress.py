@@ -18,7 +18,7 @@ from rich.progress import (
 
 from kdbench.jobs.forecast import USUAL_SHARE, Forecast, roughly
 from kdbench.jobs.job import Job
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Record
 
 _SECONDS_BETWEEN_FORECASTS = 1.0

@@ -20,18 +20,12 @@ import numpy as np
 import timm  # noqa: F401  (slow to import, so before the fork)
 import torch
 
-from kdbench.backbones import Backbone
 from kdbench.data.cifar10 import Cifar10, provenance_of, read_cifar10
 from kdbench.data.synthetic import condition_objects
 from kdbench.data.training_sets import TrainingSet, training_set
-from kdbench.environment import describe_environment
 from kdbench.errors import DataError, WriteError
-from kdbench.evaluation import Logits, evaluate, load_network, read_logits, summarise, write_logits
-from kdbench.jobs.devices import see_only
-from kdbench.jobs.job import CANNOT_WRITE, Job
-from kdbench.jobs.matrix import NUMERICS_VERSION, PlannedRun
-from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
-from kdbench.similarity import (
+from kdbench.evaluation.answers import Logits, evaluate, load_network, read_logits, summarise, write_logits
+from kdbench.evaluation.similarity import (
     feature_similarity,
     first_occlusion_maps,
     map_similarity,
@@ -40,11 +34,16 @@ from kdbench.similarity import (
     read_maps,
     write_maps,
 )
-from kdbench.spec import Track, families
-from kdbench.submissions import load_submission, parse_config
+from kdbench.jobs.devices import see_only
+from kdbench.jobs.job import CANNOT_WRITE, Job
+from kdbench.methods.loading import load_submission, parse_config
+from kdbench.networks.backbone import Backbone
+from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun
+from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
+from kdbench.records.environment import describe_environment
+from kdbench.spec import Track, evaluated_sets, families
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
-from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from kdbench.files import atomic_file
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.beside import Beside, beside
 from kdbench.leaderboard.boards import BoardView, board_views
@@ -16,12 +17,13 @@ from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.provenance import Provenance, failed_runs, provenance_of
 from kdbench.leaderboard.published import TRACK as PUBLISHED_TRACK
 from kdbench.leaderboard.published import PublishedTable, published_seconds, read_published
-from kdbench.leaderboard.stimuli import Gallery, track_stimuli
-from kdbench.records import Record, atomic_file
+from kdbench.leaderboard.stimuli import track_stimuli
+from kdbench.records import Record
 from kdbench.resources import shipped
 from kdbench.scoring.scores import Board, Scores
 from kdbench.spec import Spec
-from kdbench.timing import Timings, read_timings
+from kdbench.testsets.gallery import Gallery
+from kdbench.timing.suite import Timings, read_timings
 
 PAGE = "index.html"
 TEMPLATES = ("leaderboard", "templates")

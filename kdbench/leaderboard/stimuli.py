@@ -6,28 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from kdbench.leaderboard import wording
 from kdbench.spec import Spec, TestSet
+from kdbench.testsets.gallery import Gallery, Images
 
-Images = NDArray[np.uint8]
 MAX_COLUMNS = 10
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures of one track's test sets.
-
-    Attributes:
-        sets: by test set, images (n, H, W, 3) uint8 and targets (n,). Image i of every set is made from the same source
-            image; where a set has none of it (cue-conflict), it is another one of the same target.
-        class_names: by class number.
-    """
-
-    sets: Mapping[str, tuple[Images, NDArray[np.integer]]]
-    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)

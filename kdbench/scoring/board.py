@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.errors import RecordError
-from kdbench.records import Record, atomic_file, find_records, read_predictions, read_record, read_snapshots
+from kdbench.files import atomic_file
+from kdbench.plan.current import superseded
+from kdbench.records import Record, find_records, read_predictions, read_record, read_snapshots
 from kdbench.scoring.gates import axis_warnings
 from kdbench.scoring.intervals import DIGITS, Resampler
 from kdbench.scoring.measured import measure
@@ -15,7 +17,6 @@ from kdbench.scoring.scores import Board, Scores, Superseded
 from kdbench.scoring.setting import Run, Setting, belongs, kind_of
 from kdbench.scoring.standing import null_band, tests_of
 from kdbench.spec import Direction, Spec, Track, families
-from kdbench.superseded import superseded
 
 
 @dataclass(frozen=True, order=True)

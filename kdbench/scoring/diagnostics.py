@@ -23,8 +23,7 @@ from kdbench.scoring.likeness import (
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.scores import Diagnostics, Likeness, Score, Undefined
 from kdbench.scoring.statistic import Statistic, average
-from kdbench.spec import BIAS_AXES, Scoring, Track
-from kdbench.testsets.diagnostics import permuted_sets
+from kdbench.spec import BIAS_AXES, Scoring, Track, permuted_sets
 
 Found = Statistic | Undefined
 OfPair = Callable[[Answers, Answers], Found]
@@ -37,9 +36,10 @@ class Party:
     Attributes:
         student: the network itself, whatever its role.
         alone, teacher: None where there is none.
-        likeness: numbers of features and occlusion maps beside the teacher's, by the names of `kdbench.similarity`.
+        likeness: numbers of features and occlusion maps beside the teacher's, named as in
+            `kdbench.evaluation.similarity`.
         likeness_alone: the same of the independent student beside the same teacher.
-        on_object: `occlusion_on_object` of `kdbench.similarity`; None if the record lacks it.
+        on_object: `occlusion_on_object` of `kdbench.evaluation.similarity`; None if the record lacks it.
         own_teacher: whether `teacher` is the one that taught it, which the KL of its answers was taken from.
     """
 

@@ -96,7 +96,7 @@ class Diagnostics(_Frozen):
         permutation_consistency, permutation_kappa: the same answer to an image and to its scrambled tiles, averaged
             over the grids; the kappa is beyond chance.
         likeness: to the teacher, by "clean" and "manipulated"; empty without a teacher.
-        scalars: likeness to the teacher of whole runs, such as `cka`, by the names of `kdbench.similarity`.
+        scalars: likeness to the teacher of whole runs, such as `cka`, by the names of `kdbench.evaluation.similarity`.
         scalar_gains: the same less that of the independent student with this teacher.
         occlusion_on_object: share of what matters to the network that lies on the object; None where a record lacks it.
         collapsed: manipulated sets on which the network gives nearly always the same few answers.

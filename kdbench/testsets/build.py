@@ -64,7 +64,7 @@ def build_test_sets(
         networks: to make the sets with that networks make; without them such sets are opened only.
 
     Returns:
-        By set: the spec's in its order, then the variants of `kdbench.testsets.diagnostics`.
+        By set: the spec's in its order, then the variants of `kdbench.spec`.
 
     Raises:
         DataError: the source is missing, a set has no recipe or needs networks that are not given, or what lies in the

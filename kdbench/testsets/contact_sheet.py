@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from kdbench.records import atomic_file
+from kdbench.files import atomic_file
 from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from kdbench.data.cifar10 import CLASSES
 from kdbench.data.pixels import resized
-from kdbench.data.weights import FCN, fetch_or_check, load_into
+from kdbench.networks.weights import FCN, fetch_or_check, load_into
 from kdbench.spec import Data
 from kdbench.testsets.segmentation import AREA
 

@@ -8,9 +8,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdbench.data.cifar10 import Cifar10
-from kdbench.data.weights import FROM_TIMM, backbone_file, file_sha256, weights_folder
 from kdbench.errors import DataError, InputError
-from kdbench.records import atomic_file
+from kdbench.files import atomic_file
+from kdbench.networks.weights import FROM_TIMM, backbone_file, file_sha256, weights_folder
 from kdbench.resources import shipped
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import TestArrays

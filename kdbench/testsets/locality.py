@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import slic
 
 from kdbench.data.store import array_sha256
-from kdbench.records import atomic_file
+from kdbench.files import atomic_file
 from kdbench.resources import shipped
 
 Images = NDArray[np.uint8]

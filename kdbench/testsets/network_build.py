@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.data.store import has_entry, read_entry, read_manifest, write_entry
-from kdbench.data.weights import FCN
 from kdbench.errors import DataError
+from kdbench.networks.weights import FCN
 from kdbench.spec import TestSet
 from kdbench.testsets.arrays import Progress, answer_arrays
 from kdbench.testsets.entries import Arrays, Entry, weights_of

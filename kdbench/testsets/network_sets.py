@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdbench.data.pixels import resized
+from kdbench.networks.device import forget_peak_memory
 from kdbench.spec import Data, TestSet
 from kdbench.testsets.draws import image_words
 from kdbench.testsets.fcn import Segmented, disc, load_segmenter, segmented
@@ -20,7 +21,6 @@ from kdbench.testsets.plans import Base
 from kdbench.testsets.shape import silhouettes
 from kdbench.testsets.style_pictures import style_picture
 from kdbench.testsets.vgg import VggFeatures, load_vgg, repeatable, style_of, texture_of
-from kdbench.training.memory import forget_peak_memory
 
 LEAST_SOURCE = 0.02  # share of the image that the object's interior must cover to be a source of texture
 BATCH = 32  # images that are optimised at once

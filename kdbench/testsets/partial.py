@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdbench.records import atomic_file
+from kdbench.files import atomic_file
 
 CHUNK = 64  # images a piece; part of no recipe, since an image does not depend on the others
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdbench.data.weights import VGG, fetch_or_check, load_into
+from kdbench.networks.weights import VGG, fetch_or_check, load_into
 from kdbench.testsets.fcn import IMAGENET_MEAN, IMAGENET_STD
 
 BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each pooling

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from kdbench.records import Budget, atomic_file
+from kdbench.files import atomic_file
+from kdbench.records import Budget
 from kdbench.training.outcome import Tally, TrainingOutcome, timing_of
 
 CHECKPOINT = "checkpoint.pt"

@@ -10,24 +10,17 @@ import torch
 from torch import Tensor
 
 from kdbench.api import Method, Task
-from kdbench.backbones import Backbone, compile_parts
 from kdbench.data.training_sets import TrainingSet
-from kdbench.environment import describe_environment
+from kdbench.networks.backbone import Backbone, compile_parts
+from kdbench.networks.device import forget_peak_memory, free_memory, peak_memory
+from kdbench.networks.models import head_seed, new_backbone, read_weights, state_digest, write_weights
 from kdbench.randomness import seed_of
 from kdbench.records import WEIGHTS, Status
+from kdbench.records.environment import describe_environment
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.batches import Batches
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kdbench.training.memory import (
-    GIB,
-    TooLittleMemory,
-    forget_peak_memory,
-    free_memory,
-    peak_memory,
-    plan_split,
-    shortage_by_one_name,
-)
-from kdbench.training.networks import head_seed, new_backbone, read_weights, state_digest, write_weights
+from kdbench.training.memory import GIB, TooLittleMemory, plan_split, shortage_by_one_name
 from kdbench.training.outcome import Tally, TrainingOutcome, timing_of, write_outcome
 from kdbench.training.run import BudgetExceeded, Diverged, MeteredRun
 from kdbench.training.snapshots import snapshot_path, snapshot_steps

@@ -1,14 +1,10 @@
 """What to do when a training step does not fit the device: split its batch where that changes nothing, else say how
 much memory it needs."""
 
-import gc
-import resource
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -94,27 +90,3 @@ def shortage_by_one_name() -> Iterator[None]:
         if any(text in str(error) for text in ALLOC_FAILED):
             raise torch.OutOfMemoryError(str(error)) from error
         raise
-
-
-def peak_memory(device: torch.device) -> int:
-    """Most bytes held at once: by the allocator on CUDA, by the process elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def forget_peak_memory(device: torch.device) -> None:
-    """Gives back what nobody uses any more, and lets the allocator's peak begin anew. Does not start CUDA."""
-    gc.collect()
-    if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that the device has free."""
-    forget_peak_memory(device)
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available

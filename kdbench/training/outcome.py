@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from kdbench.records import RESULT, Budget, Environment, Status, Timing, atomic_file, read_record
+from kdbench.files import atomic_file
+from kdbench.records import RESULT, Budget, Environment, Status, Timing, read_record
 
 OUTCOME = "training.json"
 

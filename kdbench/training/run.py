@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.api import Batch, Losses, Method, Output, Term
-from kdbench.backbones import Backbone
+from kdbench.networks.backbone import Backbone
 from kdbench.records import Budget
 from kdbench.spec import BackboneSpec, Training
 from kdbench.training.batches import Batches

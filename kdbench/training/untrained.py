@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from kdbench.environment import describe_environment
+from kdbench.networks.models import head_seed, new_backbone, state_digest, write_weights
 from kdbench.records import WEIGHTS
+from kdbench.records.environment import describe_environment
 from kdbench.spec import Family, TeacherBias, Track
-from kdbench.training.networks import head_seed, new_backbone, state_digest, write_weights
 from kdbench.training.outcome import TrainingOutcome, write_outcome
 
 NAME = "untrained"

@@ -8,23 +8,13 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import load_file
 
-from kdbench.benchmark import Asked, plan, run
-from kdbench.jobs.controls import read_controls
 from kdbench.jobs.executor import LocalExecutor
+from kdbench.jobs.invocation import Asked, plan, run
 from kdbench.jobs.launcher import ForkLauncher, Limits
-from kdbench.jobs.matrix import Control, PlannedRun
-from kdbench.records import (
-    LOGITS,
-    OCCLUSION,
-    WEIGHTS,
-    Budget,
-    Record,
-    read_predictions,
-    read_snapshots,
-    record_folder,
-)
-from kdbench.spec import load_spec
-from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.plan.controls import read_controls
+from kdbench.plan.matrix import Control, PlannedRun
+from kdbench.records import LOGITS, OCCLUSION, WEIGHTS, Budget, Record, read_predictions, read_snapshots, record_folder
+from kdbench.spec import evaluated_sets, load_spec
 from kdbench.training.snapshots import snapshot_steps
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,8 @@ import torch
 from kdbench.errors import DataError, KdbenchError, WriteError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import CANNOT_WRITE, Job
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.networks.models import tensors_digest, write_weights
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import (
     OCCLUSION_UNDEFINED,
     WEIGHTS,
@@ -23,10 +24,9 @@ from kdbench.records import (
     read_record,
     write_record,
 )
-from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.training.networks import tensors_digest, write_weights
+from kdbench.spec import evaluated_sets
 from tests.examples import DIGESTS, a_record
-from tests.jobs.test_matrix import plan
+from tests.plan.test_matrix import plan
 
 
 def network_of(run: PlannedRun) -> torch.nn.Module:

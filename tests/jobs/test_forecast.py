@@ -7,10 +7,10 @@ import pytest
 
 from kdbench.jobs.forecast import PHASES, Forecast, Work, earlier_seconds, kind_of, roughly, shared_out
 from kdbench.jobs.job import Job, Places
-from kdbench.jobs.matrix import PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Budget, Record, Timing
 from tests.examples import a_record, store
-from tests.jobs.test_matrix import plan, submission
+from tests.plan.test_matrix import plan, submission
 
 STEPS = 100
 NOWHERE = Places(Path("folder"), None, {}, Path("cache"))

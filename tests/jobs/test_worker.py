@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from kdbench.jobs.job import Job, Places
-from kdbench.jobs.matrix import PlannedRun, with_overrides
 from kdbench.jobs.worker import work
+from kdbench.plan.matrix import PlannedRun, with_overrides
 from kdbench.records import LOGITS, Budget, Record, Status, read_predictions, read_record
 from kdbench.spec import Track, load_spec
 from kdbench.testsets.frozen import NOT_ORIGINAL
-from tests.jobs.test_matrix import plan, submission
+from tests.plan.test_matrix import plan, submission
 
 TRACKS = load_spec().tracks
 IMAGES, EPOCHS = 64, 2

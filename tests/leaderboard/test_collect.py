@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdbench.publish import SCORES
+from kdbench.leaderboard.publish import SCORES
 from kdbench.records import find_records, read_predictions, read_record
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores

@@ -6,7 +6,7 @@ import pytest
 
 from kdbench.leaderboard import render_site
 from kdbench.leaderboard.published import published_seconds, read_published
-from kdbench.method_files import list_submissions
+from kdbench.methods.files import list_submissions
 from kdbench.scoring.scores import Board
 from kdbench.spec import load_spec
 from tests.leaderboard import examples

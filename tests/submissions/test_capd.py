@@ -17,9 +17,9 @@ from benchmark.submissions.capd import GroupLinear, attention_output, normalised
 from benchmark.submissions.lm import kd_loss
 from kdbench.api import Output, Shapes, Term
 from kdbench.errors import SubmissionError
+from kdbench.methods.loading import load_submission
+from kdbench.methods.preflight import check_method
 from kdbench.spec import load_spec
-from kdbench.submissions import load_submission
-from kdbench.training.preflight import check_method
 from tests.submissions.small_networks import (
     CLASSES,
     CNN,

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from benchmark.submissions.cskd import CumulativeSpatial, Decay, Labels, dense_share, fused_logits, matching_loss
 from kdbench.api import Batch, Output, Shapes, Task
 from kdbench.errors import SubmissionError
+from kdbench.methods.loading import parse_config
+from kdbench.networks.models import new_backbone
 from kdbench.spec import load_spec
-from kdbench.submissions import parse_config
-from kdbench.training.networks import new_backbone
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSES = 10

@@ -14,14 +14,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kdbench.api import Batch, Direction, Method, Run, Term
+from kdbench.api import Batch, Method, Run, Term
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.errors import SubmissionError
-from kdbench.evaluation import load_network, logits_of
-from kdbench.method_files import list_submissions
+from kdbench.evaluation.answers import load_network, logits_of
+from kdbench.methods.files import list_submissions
+from kdbench.methods.loading import load_submission, parse_config
 from kdbench.records import WEIGHTS
-from kdbench.spec import Family, Track, families, load_spec
-from kdbench.submissions import load_submission, parse_config
+from kdbench.spec import Direction, Family, Track, families, load_spec
 from kdbench.training import loop
 from kdbench.training.loop import Assignment, train
 from kdbench.training.outcome import TrainingOutcome

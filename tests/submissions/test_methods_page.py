@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdbench.submissions import load_submission
+from kdbench.methods.loading import load_submission
 
 PAGE = Path(__file__).parents[2] / "benchmark" / "METHODS.md"
 PAPERS_METHODS = {"independent", "lm", "crd", "cskd", "vlfkd", "sskd", "capd"}

@@ -26,7 +26,7 @@ from benchmark.submissions.sskd import (
     view_similarity,
 )
 from kdbench.api import Batch, Losses, Output, Shapes, Task, Term
-from kdbench.submissions import load_submission
+from kdbench.methods.loading import load_submission
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STEPS, EPOCHS = 40, 3

@@ -26,7 +26,7 @@ from benchmark.submissions.vlfkd import (
 )
 from kdbench.api import Batch, Output, Shapes, Task
 from kdbench.errors import SubmissionError
-from kdbench.submissions import parse_config
+from kdbench.methods.loading import parse_config
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSES, CHANNELS, WIDTH = 4, 6, 5

@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from kdbench.backbones import Backbone, create_model
 from kdbench.data.pixels import resized
 from kdbench.errors import DataError
-from kdbench.evaluation import image_batches, logits_of
+from kdbench.evaluation.answers import image_batches, logits_of
+from kdbench.networks.backbone import Backbone, create_model
 from kdbench.spec import load_spec
 from kdbench.testsets.arrays import Manipulation, NoisePatch, TestArrays, TileOrders
 from kdbench.testsets.noise import noisy

@@ -13,10 +13,10 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional as F
 
 from kdbench.api import Batch, Losses, Output, Run, Term
-from kdbench.backbones import compile_parts
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.loading import load_submission
+from kdbench.networks.backbone import compile_parts
 from kdbench.records import WEIGHTS
-from kdbench.submissions import load_submission
 from kdbench.training import loop
 from kdbench.training.checkpoints import CHECKPOINT
 from kdbench.training.loop import Assignment, train

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from kdbench.api import Batch, Losses, Method, Output
 from kdbench.data.training_sets import TrainingSet
+from kdbench.networks.device import forget_peak_memory
+from kdbench.networks.models import new_backbone
 from kdbench.records import WEIGHTS
 from kdbench.spec import Family, Track
 from kdbench.training import loop
 from kdbench.training.loop import Assignment, train
-from kdbench.training.memory import GIB, Split, TooLittleMemory, forget_peak_memory, plan_split
-from kdbench.training.networks import new_backbone
+from kdbench.training.memory import GIB, Split, TooLittleMemory, plan_split
 from kdbench.training.run import MeteredRun
 from kdbench.training.teacher import Supervised
 

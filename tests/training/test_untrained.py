@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from kdbench.networks.models import head_seed
 from kdbench.records import WEIGHTS, Budget
 from kdbench.resources import shipped
 from kdbench.spec import Family, TeacherBias, load_spec
-from kdbench.training.networks import head_seed
 from kdbench.training.outcome import read_outcome
 from kdbench.training.untrained import keep_untrained
 

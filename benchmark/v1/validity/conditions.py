@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kdbench.api import Method
 from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet
-from kdbench.evaluation import load_network, logits_of
+from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.records import WEIGHTS
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.loop import Assignment, train

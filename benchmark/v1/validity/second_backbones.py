@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from kdbench.benchmark import Asked, run
-from kdbench.data.weights import file_sha256
-from kdbench.options import make_console
+from kdbench.cli.options import make_console
+from kdbench.jobs.invocation import Asked, run
+from kdbench.networks.weights import file_sha256
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined

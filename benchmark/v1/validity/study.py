@@ -31,7 +31,9 @@ from safetensors.torch import save_file
 
 from kdbench.data.synthetic import SceneDraws, render, shipped_tables, training_images
 from kdbench.data.training_sets import TrainingSet, look_of
-from kdbench.evaluation import evaluate, load_network
+from kdbench.evaluation.answers import evaluate, load_network
+from kdbench.methods.loading import load_submission
+from kdbench.networks.models import new_backbone
 from kdbench.records import WEIGHTS, Predictions
 from kdbench.resources import cache_folder
 from kdbench.scoring.intervals import Resampler
@@ -39,12 +41,10 @@ from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.scores import Score
 from kdbench.scoring.transfer import Contrast, transfer
 from kdbench.spec import BIAS_AXES, Family, Spec, TeacherBias, Track, load_spec
-from kdbench.submissions import load_submission
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.locality import Slic, filled
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.scramble import scrambled
-from kdbench.training.networks import new_backbone
 
 HERE = Path(__file__).parent
 BIASES: tuple[TeacherBias, ...] = ("shape", "texture")

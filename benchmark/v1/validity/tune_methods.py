@@ -18,8 +18,8 @@ import torch
 from conditions import Network, fit, law_set, predicted
 
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.loading import load_submission, parse_config
 from kdbench.spec import Direction, Family, TeacherBias, Track, families, load_spec
-from kdbench.submissions import load_submission, parse_config
 
 HERE = Path(__file__).parent
 BIASES: tuple[TeacherBias, ...] = ("shape", "texture")

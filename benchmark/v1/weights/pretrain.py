@@ -31,8 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from kdbench.backbones import create_model
 from kdbench.data.synthetic import Look, SceneDraws, Split, Tables, read_tables, render
+from kdbench.networks.backbone import create_model
 from kdbench.randomness import seed_of
 from kdbench.spec import Family, load_spec
 

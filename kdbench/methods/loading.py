@@ -1,0 +1,145 @@
+"""Finds method files, checks them against the contract and reads their configs.
+
+There is no registry: a method is the one `Method` class of a file, found by the file's name in `benchmark/submissions`
+or by its path.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import json
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeGuard, get_args
+
+from pydantic import TypeAdapter, ValidationError
+
+from kdbench.api import Method, OutputField
+from kdbench.errors import SubmissionError, in_a_sentence
+from kdbench.methods.files import read_method_file, submission_path
+from kdbench.spec import DIRECTIONS
+
+_CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
+_RESERVED_NAMES = ("teacher",)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
+
+
+def load_submission(name_or_path: str | Path) -> type[Method]:
+    """The method class of a file. Loading a file twice gives the same class while its bytes are the same.
+
+    Raises:
+        SubmissionError: the file is not found, does not import, or breaks the contract; one sentence says how.
+    """
+    path = submission_path(name_or_path)
+    module = _imported(path)
+    found = [value for value in vars(module).values() if _is_method_of(value, module)]
+    if not found:
+        raise SubmissionError(f"{path} defines no subclass of kdbench.api.Method; it needs one")
+    if len(found) > 1:
+        names = ", ".join(method.__name__ for method in found)
+        raise SubmissionError(f"{path} defines {len(found)} subclasses of Method ({names}); keep one a file")
+    _check(found[0], path)
+    return found[0]
+
+
+def _imported(path: Path) -> ModuleType:
+    """The file as a module, under a name that tells its content, so that dataclasses and pickles can find it."""
+    identity = hashlib.sha256(str(path).encode() + b"\n" + read_method_file(path)).hexdigest()[:16]
+    name = f"kdbench_submission_{identity}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise SubmissionError(f"{path} does not import: {in_a_sentence(error)}") from error
+    return module
+
+
+def _is_method_of(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
+    is_method = isinstance(value, type) and issubclass(value, Method) and value is not Method
+    return is_method and getattr(value, "__module__", None) == module.__name__
+
+
+def _check(method: type[Method], path: Path) -> None:
+    """SubmissionError for the first breach of the contract."""
+    breach = next(_breaches(method), None)
+    if breach:
+        raise SubmissionError(f"{path}: {method.__name__} {breach}")
+
+
+def _breaches(method: type[Method]) -> Iterator[str]:
+    missing = [name for name in _CLASS_VARIABLES if not hasattr(method, name)]
+    if missing:
+        yield f"lacks the class variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+        return
+    if not isinstance(method.name, str) or not _NAME.fullmatch(method.name):
+        yield f"has the name {method.name!r}; allowed are lower-case letters, digits, - and _"
+    elif method.name in _RESERVED_NAMES:
+        yield f"has the name {method.name!r}, which is reserved; choose another"
+    if not isinstance(method.summary, str) or not isinstance(method.paper, str):
+        yield "has a summary or paper that is not a string"
+    yield from _breaches_of_choice("directions", method.directions, DIRECTIONS)
+    yield from _breaches_of_choice("needs", method.needs, OUTPUT_FIELDS)
+    if method.loss is Method.loss and method.step is Method.step:
+        yield "defines neither `loss` nor `step`"
+    yield from _breaches_of_config(method.Config)
+
+
+def _breaches_of_choice(name: str, value: object, allowed: tuple[str, ...]) -> Iterator[str]:
+    """`value` must be a tuple or set of some of the allowed words."""
+    is_several = isinstance(value, tuple | list | set | frozenset) and value
+    if not is_several or any(one not in allowed for one in value):  # type: ignore[attr-defined]
+        yield f"has {name} = {value!r}; it must be a tuple or frozenset of: {', '.join(allowed)}"
+
+
+def _breaches_of_config(config: object) -> Iterator[str]:
+    if not isinstance(config, type) or not dataclasses.is_dataclass(config):
+        yield "has a Config that is not a dataclass; write @dataclass(frozen=True) above it"
+        return
+    if not config.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        yield "has a Config that is not frozen; write @dataclass(frozen=True) above it"
+    try:
+        json.dumps(dataclasses.asdict(config()))
+    except Exception as error:  # a default's own check may raise anything
+        yield f"has a Config whose defaults cannot be made and written as JSON: {in_a_sentence(error)}"
+
+
+def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
+    """An instance of the method's `Config`, its defaults replaced by `values`.
+
+    Args:
+        method: a checked method.
+        values: by field; strings from a command line, or JSON values from a record.
+
+    Raises:
+        SubmissionError: a field that is unknown, of a wrong type, not finite, or refused by the `Config` itself.
+    """
+    fields = [field.name for field in dataclasses.fields(method.Config)]
+    unknown = [key for key in values if key not in fields]
+    if unknown:
+        allowed = ", ".join(fields) or "none, it has no settings"
+        raise SubmissionError(f"method {method.name!r} has no setting {unknown[0]!r}; allowed: {allowed}")
+    adapter: TypeAdapter[Any] = TypeAdapter(method.Config)
+    try:
+        config = adapter.validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+    else:
+        for key, value in vars(config).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SubmissionError(f"setting {method.name}.{key} = {value}: must be a finite number")
+        return config
+    setting = ".".join([method.name, *(str(part) for part in first["loc"])])
+    seen = f" = {first['input']!r}" if first["loc"] else ""
+    raise SubmissionError(f"setting {setting}{seen}: {first['msg'].removeprefix('Value error, ')}")

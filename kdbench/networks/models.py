@@ -1,0 +1,133 @@
+"""Builds the networks of a track: the one place that initialises and loads backbones."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import get_args
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from kdbench.errors import DataError
+from kdbench.files import atomic_file
+from kdbench.networks.backbone import Backbone, create_model
+from kdbench.networks.weights import FROM_TIMM, backbone_file, backbone_files, checked, fetch_or_check, weights_folder
+from kdbench.randomness import seed_of
+from kdbench.resources import shipped
+from kdbench.spec import BackboneSpec, Family, Track
+
+
+def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = True) -> Backbone:
+    """A backbone of the track with its shipped weights, if it has any, and a fresh classifier drawn from `seed`.
+
+    The caller's random state is left as it was. DataError if the weights are missing, damaged or of another network.
+    """
+    spec = track.backbones[family]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = create_model(
+            spec.architecture, spec.arguments, num_classes=track.data.num_classes, cifar_stem=spec.cifar_stem
+        )
+    if pretrained and spec.weights is not None:
+        load_trunk(model, spec, _weights_path(spec))
+    return Backbone(model, family)
+
+
+def check_weights(track: Track) -> None:
+    """Fetches the weights that a track starts from, unless they are there, and compares them with the spec; DataError
+    names the file that cannot be had or differs."""
+    for file in backbone_files(track):
+        fetch_or_check(file)
+    for family in get_args(Family):
+        if track.backbones[family].weights is not None:
+            new_backbone(track, family, seed=0)
+
+
+def _weights_path(spec: BackboneSpec) -> Path:
+    """The file of a backbone: fetched from timm's hub before, or shipped with the benchmark."""
+    if spec.weights == FROM_TIMM:
+        return checked(backbone_file(spec), weights_folder())
+    return shipped("benchmark", "v1", "weights", str(spec.weights))
+
+
+def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
+    """Loads pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
+    _compare_file(path, spec.weights_sha256)
+    state = {name: one for name, one in _tensors(path, "restore the file").items() if not _of_classifier(name)}
+    trunk = {name for name in model.state_dict() if not _of_classifier(name)}
+    try:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except RuntimeError:  # tensors of other shapes
+        missing, unexpected = [], list(state)
+    if trunk & set(missing) or unexpected:
+        raise DataError(f"{path} holds weights of another network than {spec.architecture}; put the right file there")
+
+
+def _of_classifier(name: str) -> bool:
+    """Whether a tensor belongs to the classifier of a timm ResNet or Vision Transformer."""
+    return name.startswith(("fc.", "head."))
+
+
+def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
+    """The weights that a run left in its folder.
+
+    Args:
+        path: of the safetensors file.
+        digest: `tensors_digest` of what was written, as the run's record has it; without it, nothing is compared.
+
+    Raises:
+        DataError: the file is missing, damaged or holds other weights; the message names the folder to delete.
+    """
+    again = f"delete {path.parent} to train it again"
+    state = _tensors(path, again)
+    if digest is not None and (found := tensors_digest(state)) != digest:
+        raise DataError(f"weights {path} have the sha256 {found[:12]}..., their record says {digest[:12]}...; {again}")
+    return state
+
+
+def _compare_file(path: Path, sha256: str | None) -> None:
+    """DataError if a file is not there or, where a digest of it is pinned, of another one."""
+    try:
+        if sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+            raise DataError(
+                f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
+            )
+    except OSError as error:
+        raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
+
+
+def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file; DataError, which ends in the remedy, if it is missing or damaged."""
+    try:
+        return load_file(path)
+    except OSError as error:
+        raise DataError(f"weights {path} cannot be read: {error.strerror or error}; {remedy}") from error
+    except SafetensorError as error:
+        raise DataError(f"weights {path} are damaged: {error}; {remedy}") from error
+
+
+def write_weights(path: Path, model: nn.Module) -> None:
+    """Writes a model's parameters and buffers as a safetensors file, atomically."""
+    with atomic_file(path) as file:
+        file.write(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+
+
+def state_digest(module: nn.Module) -> str:
+    """SHA-256 over the names and bytes of all parameters and buffers."""
+    return tensors_digest(module.state_dict())
+
+
+def tensors_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the names and bytes of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def head_seed(track: str, role: str, family: Family, seed: int, bias: str | None = None) -> int:
+    """Seed of a network's initialisation: shared by all students of a seed, a teacher's own."""
+    return seed_of("init", track, role, family, seed, bias or "")

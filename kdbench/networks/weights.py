@@ -1,0 +1,250 @@
+"""Pretrained weights that do not ship with the benchmark: what a track needs, where it lies, where it comes from.
+
+All files of a machine lie in one folder under the names that `kdbench data weights` lists, fetched or put there by
+hand.
+"""
+
+import hashlib
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kdbench.errors import DataError
+from kdbench.networks.backbone import create_model
+from kdbench.resources import cache_folder
+from kdbench.spec import BackboneSpec, Track
+
+FROM_TIMM: Final = "timm"
+FROM_TORCHVISION: Final = "torchvision"
+FOLDER_VARIABLE: Final = "KDBENCH_WEIGHTS"
+BYTES_A_PARAMETER = 4
+SHORTEST_OF_WHOLE_FILE = 0.9  # of the expected size; a smaller file was not downloaded to its end
+Condition = Literal["missing", "cut short", "wrong digest", "there"]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of pretrained weights.
+
+    Attributes:
+        name: under which it lies in the folder.
+        purpose: what it is for, in words.
+        origin: where it comes from: an address, `hub:` and a repository of the Hugging Face hub, or `torchvision:` and
+            the name of the weights there.
+        megabytes: about how big it is (10^6 bytes).
+        sha256: of the file, or its first digits; None where nobody has pinned it yet.
+    """
+
+    name: str
+    purpose: str
+    origin: str
+    megabytes: float
+    sha256: str | None = None
+
+    @property
+    def address(self) -> str:
+        """The origin as a person can follow it; torchvision knows where its own weights lie."""
+        scheme, _, name = self.origin.partition(":")
+        if scheme != FROM_TORCHVISION:
+            return self.origin
+        from torchvision.models import get_weight
+
+        return str(get_weight(name).url)
+
+
+# Names, sizes and first digits of SHA-256 as torchvision states them; see tests/data/test_weights.py.
+FCN: Final = WeightFile(
+    name="fcn_resnet101_coco-7ecb50ca.pth",
+    purpose="object masks of the shape and texture sets",
+    origin="torchvision:FCN_ResNet101_Weights.COCO_WITH_VOC_LABELS_V1",
+    megabytes=207.7,
+    sha256="7ecb50ca",
+)
+VGG: Final = WeightFile(
+    name="vgg19-dcbb9e9d.pth",
+    purpose="texture synthesis and stylisation",
+    origin="torchvision:VGG19_Weights.IMAGENET1K_V1",
+    megabytes=548.1,
+    sha256="dcbb9e9d",
+)
+
+
+def weights_folder() -> Path:
+    """Where pretrained weights lie: `KDBENCH_WEIGHTS` (`--weights-dir`), else `weights` in the cache."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return Path(given) if given else cache_folder() / "weights"
+
+
+def needed_weights(track: Track) -> tuple[WeightFile, ...]:
+    """The files that a track needs and that do not ship: of its backbones, then of its test sets."""
+    return (*backbone_files(track), *files_for_test_sets(track))
+
+
+def backbone_files(track: Track) -> tuple[WeightFile, ...]:
+    """The files that its runs start from."""
+    specs = (track.backbones.cnn, track.backbones.vit)
+    return tuple(backbone_file(spec) for spec in specs if spec.weights == FROM_TIMM)
+
+
+def files_for_test_sets(track: Track) -> tuple[WeightFile, ...]:
+    """The files that its test sets are built with; nobody needs them who imports the sets."""
+    renderings = " ".join(str(one.parameters.get("rendering", "")) for one in track.test_sets)
+    return tuple(file for file, prefix in ((FCN, "fcn-"), (VGG, "vgg19-")) if prefix in renderings)
+
+
+def unpinned(track: Track) -> tuple[str, ...]:
+    """Why the runs of a track are not official, in words: for which weights the spec pins no digest."""
+    return tuple(
+        f"the spec pins no sha256 of the weights {file.name}" for file in backbone_files(track) if file.sha256 is None
+    )
+
+
+def backbone_file(spec: BackboneSpec) -> WeightFile:
+    """The file of a backbone whose weights are timm's; DataError if timm has none of that name."""
+    import timm
+
+    config = timm.get_pretrained_cfg(spec.architecture) if timm.is_model_pretrained(spec.architecture) else None
+    if config is None or not config.hf_hub_id:
+        raise DataError(
+            f"timm has no pretrained weights called {spec.architecture!r}; "
+            "the spec may name one of timm.list_pretrained()"
+        )
+    with torch.device("meta"):
+        model = create_model(
+            spec.architecture, spec.arguments, num_classes=config.num_classes, cifar_stem=spec.cifar_stem
+        )
+    parameters = sum(one.numel() for one in model.parameters())
+    return WeightFile(
+        name=f"{spec.architecture}.safetensors",
+        purpose=f"the weights that {spec.architecture.partition('.')[0]} starts from",
+        origin=f"hub:{config.hf_hub_id}",
+        megabytes=parameters * BYTES_A_PARAMETER / 1e6,
+        sha256=spec.weights_sha256,
+    )
+
+
+def condition_of(file: WeightFile, folder: Path) -> Condition:
+    """How a file lies in a folder; DataError if it cannot be read."""
+    path = folder / file.name
+    if not path.is_file():
+        return "missing"
+    if path.stat().st_size / 1e6 < SHORTEST_OF_WHOLE_FILE * file.megabytes:
+        return "cut short"
+    if file.sha256 is not None and not file_sha256(path).startswith(file.sha256):
+        return "wrong digest"
+    return "there"
+
+
+def checked(file: WeightFile, folder: Path) -> Path:
+    """The path of a file that lies in the folder; DataError if it is missing, cut short or not the pinned one."""
+    path, condition, command = folder / file.name, condition_of(file, folder), _fetching_into(folder)
+    if condition == "missing":
+        raise DataError(
+            f"weights {file.name} ({file.purpose}) are not in {folder}; fetch them with {command}, or get "
+            f"{file.address} ({file.megabytes:.0f} MB, sha256 {file.sha256 or 'not pinned'}) and put it there"
+        )
+    if condition == "cut short":
+        raise DataError(
+            f"weights {path} have {path.stat().st_size / 1e6:.1f} MB of about {file.megabytes:.0f}: the download was "
+            f"cut short; delete the file and fetch it again with {command}"
+        )
+    if condition == "wrong digest":
+        raise DataError(
+            f"weights {path} have the sha256 {file_sha256(path)[:16]}..., expected {str(file.sha256)[:16]}...; "
+            f"delete the file and fetch it again with {command}"
+        )
+    return path
+
+
+def _fetching_into(folder: Path) -> str:
+    """The command that fetches weights into a folder."""
+    given = "" if folder == cache_folder() / "weights" else f" --weights-dir {folder}"
+    return f"`kdbench data weights{given}`"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, read piece by piece; DataError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def fetch(file: WeightFile, folder: Path) -> Path:
+    """The path of a file, fetched if it does not lie in the folder yet.
+
+    Raises:
+        DataError: it cannot be fetched, or what lies there is not the file.
+    """
+    path = folder / file.name
+    if not path.exists():
+        _download(file, path)
+    return checked(file, folder)
+
+
+def fetch_or_check(file: WeightFile) -> Path:
+    """The path of a file: fetched if need be, but into a folder that was given nothing is fetched.
+
+    Raises:
+        DataError: it is missing and cannot be fetched, or what lies there is not the file.
+    """
+    return (checked if FOLDER_VARIABLE in os.environ else fetch)(file, weights_folder())
+
+
+def _download(file: WeightFile, path: Path) -> None:
+    """Fetches into a folder beside the file, so that no half of it ever lies under its name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as place:
+            shutil.move(_fetched(file, Path(place)), path)
+    except Exception as error:  # each client raises what its transport does
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"weights {file.name} cannot be fetched from {file.address}: {reason}; get the file elsewhere and give its "
+            f"folder with --weights-dir"
+        ) from error
+
+
+def _fetched(file: WeightFile, place: Path) -> Path:
+    scheme, _, repository = file.origin.partition(":")
+    if scheme == "hub":
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(repository, "model.safetensors", local_dir=place))
+    target = place / file.name
+    torch.hub.download_url_to_file(file.address, str(target), hash_prefix=file.sha256)
+    return target
+
+
+def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool]) -> None:
+    """Loads a `.pth` file into a network.
+
+    Args:
+        network: whose weights they are.
+        path: of the file.
+        ignored: whether a tensor of this name may be in the file and not in the network.
+
+    Raises:
+        DataError: the file is damaged, or of another network.
+    """
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        network.load_state_dict({name: one for name, one in state.items() if not ignored(name)})
+    except (EOFError, pickle.UnpicklingError, OSError) as error:
+        raise DataError(
+            f"weights {path} are damaged ({type(error).__name__}); delete the file and fetch it again"
+        ) from error
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"weights {path} are damaged or of another network than {type(network).__name__}; "
+            "delete the file and fetch it again"
+        ) from error

@@ -1,0 +1,109 @@
+"""The control arms that ship in `benchmark/controls`: runs that show what else than a teacher's bias could explain a
+score."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kdbench.errors import SpecError
+from kdbench.methods.files import code_digest, submission_path
+from kdbench.plan.matrix import HARNESS_CODE, UNTRAINED, Control, Submission, as_plain
+from kdbench.resources import shipped
+from kdbench.spec import Direction
+
+_FOLDER = ("benchmark", "controls")
+TABLE = "controls.toml"
+
+
+class ControlArm(BaseModel):
+    """One entry of the table.
+
+    Attributes:
+        method: a file in the folder of controls (`NAME.py`), or a submission's name.
+        config: the settings that are not the method's defaults.
+        random_teacher: its teachers are never trained.
+        epochs_factor: by track and direction, times the track's student epochs. A control that has any is run on these
+            tracks alone.
+        snapshots: weights kept along the training and evaluated.
+        tracks: that it is run on; all if there are none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    config: dict[str, float | str | bool] = {}
+    random_teacher: bool = False
+    epochs_factor: dict[str, dict[Direction, Annotated[float, Field(ge=1)]]] = {}
+    snapshots: Annotated[int, Field(ge=0)] = 0
+    tracks: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The method file."""
+        return shipped(*_FOLDER, self.method) if self.method.endswith(".py") else submission_path(self.method)
+
+    @property
+    def code(self) -> str:
+        """Digest of the method file."""
+        return code_digest(self.path)
+
+    def control(self, track_name: str, directions: tuple[Direction, ...]) -> Control:
+        """How its runs on a track, in some directions, differ from ordinary ones."""
+        return Control(
+            teacher=_random_teacher(directions) if self.random_teacher else None,
+            epochs_factor=self.epochs_factor.get(track_name, {}),
+            snapshots=self.snapshots,
+        )
+
+    def runs_on(self, track_name: str) -> bool:
+        """Whether the table has it for a track."""
+        return all(not named or track_name in named for named in (self.tracks, self.epochs_factor))
+
+
+def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
+    """The table of control arms by name; without a path, the shipped one.
+
+    Raises:
+        SpecError: it cannot be read, or a key or value is not allowed.
+    """
+    path = path or shipped(*_FOLDER, TABLE)
+    try:
+        return {name: ControlArm.model_validate(raw) for name, raw in tomllib.loads(path.read_text()).items()}
+    except OSError as error:
+        raise SpecError(f"controls {path} cannot be read: {error.strerror}; restore the shipped file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise SpecError(
+            f"controls {path}: {key}: {first['msg']}; allowed keys: {', '.join(ControlArm.model_fields)}"
+        ) from error
+
+
+def control_submissions(track_name: str) -> list[Submission]:
+    """The control arms of a track, for the matrix."""
+    return [_submission(name, arm, track_name) for name, arm in read_controls().items() if arm.runs_on(track_name)]
+
+
+def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
+    from kdbench.methods.loading import load_submission, parse_config
+
+    method = load_submission(arm.path)
+    return Submission(
+        name=name,
+        path=arm.path,
+        code=arm.code,
+        config=as_plain(parse_config(method, arm.config)),
+        uses_teacher=method.uses_teacher,
+        directions=tuple(method.directions),
+        control=arm.control(track_name, tuple(method.directions)),
+    )
+
+
+def _random_teacher(directions: tuple[Direction, ...]) -> Submission:
+    return Submission(
+        UNTRAINED, None, HARNESS_CODE[UNTRAINED], {}, uses_teacher=False, directions=directions, control=Control()
+    )

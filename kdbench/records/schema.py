@@ -1,0 +1,184 @@
+"""What a record holds: the fields of `result.json`, and the answers beside it."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from kdbench.spec import Direction, Family, TeacherBias
+
+SCHEMA_VERSION: Final = 1
+Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Budget(_Frozen):
+    """What the harness counted: updates of the student, examples drawn, images through each network."""
+
+    steps: int = 0
+    examples: int = 0
+    prepare_examples: int = 0
+    student_forward_images: int = 0
+    student_backward_images: int = 0
+    teacher_forward_images: int = 0
+
+
+class Timing(_Frozen):
+    """Seconds of wall time; `training` is the sum of the parts before it and of all else in the loop."""
+
+    data: float = 0.0
+    teacher: float = 0.0
+    student: float = 0.0
+    method: float = 0.0
+    prepare: float = 0.0
+    training: float = 0.0
+    evaluation: float = 0.0
+    epochs: tuple[float, ...] = ()
+
+
+class Environment(_Frozen):
+    """Where a run was made."""
+
+    kdbench: str
+    python: str
+    torch: str
+    timm: str
+    numpy: str
+    platform: str
+    processor: str
+    device: str
+    device_class: Literal["cpu-float32", "cuda-bfloat16", "cuda-float32", "cpu-bfloat16"]
+    threads: int
+    commit: str | None = None
+    command: str = ""
+
+
+class Digests(_Frozen):
+    """SHA-256 of what went in and came out."""
+
+    training: str
+    testsets: str
+    code: str
+    weights: str | None = None
+    arrays: dict[str, str] = {}
+
+
+class SetResult(_Frozen):
+    """A test set in two numbers; the answers themselves are in the predictions."""
+
+    images: int
+    macro_accuracy: float
+
+
+class Snapshot(_Frozen):
+    """A student on its way: after `step` updates. What it answered is beside the predictions."""
+
+    step: int
+    test: dict[str, SetResult]
+
+
+OCCLUSION_UNDEFINED = "occlusion_undefined"
+OCCLUSION_ON_OBJECT = "occlusion_on_object"
+LIKENESS = (
+    "cka",
+    "occlusion_correlation",
+    "occlusion_correlation_off_centre",
+    "occlusion_overlap",
+    OCCLUSION_UNDEFINED,
+)
+
+
+def beside(name: str, bias: TeacherBias) -> str:
+    """What `Record.scalars` calls a number of a student beside the teacher of a bias: `cka_to_shape`."""
+    return f"{name}_to_{bias}"
+
+
+class Record(_Frozen):
+    """Everything that is kept of one run.
+
+    Attributes:
+        run_id: digest of what decides the weights.
+        role: teachers are runs of their own.
+        family: of the network that was trained and scored.
+        direction: None for teachers.
+        teacher_bias: a teacher's own bias, or that of the student's teacher; None for independent.
+        method: submission name; "teacher" for teachers.
+        reason: why the status is not "ok", in words.
+        unofficial: why the run cannot be ranked; empty for an official run.
+        curves: for each epoch, mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
+            `seconds`, ...).
+        control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
+            `teacher_bias` of a random teacher and of its students says whose place it takes.
+        scalars: numbers of a student beside each teacher of its seed, by `beside` of the names that
+            `kdbench.evaluation.similarity` documents, and the network's own.
+        snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
+        compiled: trained through torch.compile, which rounds otherwise: a row of its own.
+        numerics: `NUMERICS_VERSION` of the harness that trained it.
+        finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later counts.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    role: Literal["teacher", "student"]
+    track: str
+    family: Family
+    direction: Direction | None
+    teacher_bias: TeacherBias | None
+    method: str
+    config: dict[str, Any]
+    seed: int
+    teacher_run_id: str | None
+    status: Status
+    reason: str = ""
+    unofficial: tuple[str, ...] = ()
+    digests: Digests
+    environment: Environment
+    budget: Budget = Budget()
+    timing: Timing = Timing()
+    peak_memory_bytes: int = 0
+    parameters: int = 0
+    curves: tuple[dict[str, float], ...] = ()
+    test: dict[str, SetResult] = {}
+    control: bool = False
+    scalars: dict[str, float] = {}
+    snapshots: tuple[Snapshot, ...] = ()
+    compiled: bool = False
+    numerics: int
+    finished: str
+
+    @property
+    def official(self) -> bool:
+        return not self.unofficial
+
+
+@dataclass(frozen=True)
+class SetPredictions:
+    """The answers on one test set of n images.
+
+    Attributes:
+        index: (n,) int32, the position in the clean set of the image that this one was made from; -1 for none.
+        target: (n,) int16, the right class (the shape's class on cue-conflict).
+        texture: (n,) int16, the texture's class on cue-conflict, else equal to `target`.
+        label: (n,) int16, the predicted class.
+        confidence: (n,) float32, probability of the predicted class.
+        nll: (n,) float32, -log p(target), nats.
+        brier: (n,) float32, sum over classes of the squared error, 0 to 2.
+        kl: (n,) float32, KL(teacher || student), nats; NaN without a teacher.
+    """
+
+    index: NDArray[np.int32]
+    target: NDArray[np.int16]
+    texture: NDArray[np.int16]
+    label: NDArray[np.int16]
+    confidence: NDArray[np.float32]
+    nll: NDArray[np.float32]
+    brier: NDArray[np.float32]
+    kl: NDArray[np.float32]
+
+
+Predictions = dict[str, SetPredictions]

@@ -1,0 +1,61 @@
+"""The benchmark's spec as validated, immutable types, its digests, and the reading of spec files."""
+
+from kdbench.spec.diagnostics import evaluated_sets, permuted_sets
+from kdbench.spec.digests import digest
+from kdbench.spec.loading import SPEC_PATH, load_spec
+from kdbench.spec.tracks import (
+    Augmentation,
+    Backbones,
+    BackboneSpec,
+    Data,
+    Look,
+    Resize,
+    Scoring,
+    Spec,
+    TestSet,
+    Track,
+    TrackScoring,
+    Training,
+)
+from kdbench.spec.vocabulary import (
+    BIAS_AXES,
+    DIRECTIONS,
+    FAMILIES,
+    Axis,
+    Direction,
+    Family,
+    Precision,
+    Primary,
+    TeacherBias,
+    families,
+)
+
+__all__ = [
+    "BIAS_AXES",
+    "DIRECTIONS",
+    "FAMILIES",
+    "SPEC_PATH",
+    "Augmentation",
+    "Axis",
+    "BackboneSpec",
+    "Backbones",
+    "Data",
+    "Direction",
+    "Family",
+    "Look",
+    "Precision",
+    "Primary",
+    "Resize",
+    "Scoring",
+    "Spec",
+    "TeacherBias",
+    "TestSet",
+    "Track",
+    "TrackScoring",
+    "Training",
+    "digest",
+    "evaluated_sets",
+    "families",
+    "load_spec",
+    "permuted_sets",
+]

@@ -1,0 +1,257 @@
+"""The benchmark's spec as validated, immutable types, and its three digests."""
+
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    Strict,
+    model_serializer,
+    model_validator,
+)
+
+from kdbench.errors import InputError
+from kdbench.spec.digests import digest
+from kdbench.spec.parameters import complaint
+from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Family, Precision, Primary, TeacherBias
+
+SYNTHETIC_CLASSES = 10
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Strict(False)]  # TOML has lists alone
+Channels = Annotated[tuple[float, float, float], Strict(False)]
+Spread = Annotated[float, Field(gt=0)]
+
+
+class _Frozen(BaseModel):
+    """Values are of the type that is asked for: "3" is no number, and "no" no boolean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Look(_Frozen):
+    """Saliences of the synthetic images, in grey levels; see `kdbench.data.synthetic.Look`."""
+
+    contrast: Positive
+    texture_gain: Positive
+    noise_gain: Annotated[int, Field(ge=0)]
+
+
+class Resize(_Frozen):
+    """Images are kept at `stored` pixels a side and resized to the track's size on the device, batch by batch."""
+
+    stored: Positive
+    interpolation: Literal["bicubic"]
+    antialias: bool
+
+
+class Data(_Frozen):
+    """Where a track's images come from. `mean` and `std` are of pixels in [0, 1], a channel each.
+
+    Networks see images of `image_size` pixels a side; without `resize` they are kept at that size.
+    """
+
+    source: Literal["synthetic", "cifar10"]
+    num_classes: Annotated[int, Field(ge=2)]
+    num_train: Positive
+    image_size: Positive
+    mean: Channels
+    std: Annotated[tuple[Spread, Spread, Spread], Strict(False)]
+    look: Look | None = None
+    resize: Resize | None = None
+
+    @property
+    def stored_size(self) -> int:
+        """Pixels a side of the images as they are kept."""
+        return self.resize.stored if self.resize else self.image_size
+
+    @model_serializer(mode="wrap")
+    def _resize_only_where_there_is_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Tracks without `resize` keep the digests that they had before there was such a key."""
+        dumped: dict[str, Any] = dump(self)
+        if self.resize is None:
+            dumped.pop("resize", None)
+        return dumped
+
+    @model_validator(mode="after")
+    def _synthetic_has_a_look(self) -> Self:
+        if (self.source == "synthetic") != (self.look is not None):
+            raise ValueError("`look` belongs to source 'synthetic', and to it alone")
+        if self.source == "synthetic" and self.num_classes != SYNTHETIC_CLASSES:
+            raise ValueError(f"num_classes: the source 'synthetic' has {SYNTHETIC_CLASSES}, not {self.num_classes}")
+        return self
+
+
+class Augmentation(_Frozen):
+    """Training-time changes: a random shift of up to `shift` pixels each way, a horizontal flip half of the time."""
+
+    shift: Annotated[int, Field(ge=0)]
+    flip: bool
+
+
+class BackboneSpec(_Frozen):
+    """A timm model. `weights`: a file in `benchmark/v1/weights`, "timm" for the hub's, or absent for random ones."""
+
+    architecture: str
+    arguments: dict[str, Any] = {}
+    cifar_stem: bool = False
+    weights: str | None = None
+    weights_sha256: str | None = None
+    learning_rate: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class Backbones(_Frozen):
+    cnn: BackboneSpec
+    vit: BackboneSpec
+
+    def __getitem__(self, family: Family) -> BackboneSpec:
+        return self.cnn if family == "cnn" else self.vit
+
+
+class Training(_Frozen):
+    """The budget and the recipe, the same for every method: AdamW, linear warm-up, cosine to zero."""
+
+    teacher_epochs: Positive
+    student_epochs: Positive
+    batch_size: Positive
+    warmup: Share
+    gradient_clip: Annotated[float, Field(ge=0)]
+    cpu_precision: Precision
+    cuda_precision: Precision
+    cpu_threads: Positive
+
+
+class TestSet(_Frozen):
+    """One array of test images. An axis's accuracy is the mean over its sets that are not diagnostic."""
+
+    __test__ = False
+
+    name: str
+    axis: Axis
+    images: Positive
+    parameters: dict[str, int | float | str] = {}
+    diagnostic: bool = False
+
+
+class Scoring(_Frozen):
+    """Thresholds that all tracks share; `spec.toml` says what each is.
+
+    Of three seeds two are left when one is left out, as many as a variance over seeds needs.
+    """
+
+    confidence: Share
+    ranked_seeds: Annotated[int, Field(ge=3)]
+    interval_seeds: Annotated[int, Field(ge=3)]
+    competence_margin: Share
+    competence_ratio: Share
+    bootstrap_samples: Positive
+    planted_axis_gap: Share
+    collapse_entropy: Share
+    live_axis_gap: Share
+    live_axes_needed: Positive
+    one_axis_share: Share
+    class_coverage: Share
+    conflict_decided: Share
+    conflict_images: Positive
+    least_errors: Positive
+    least_both_wrong: Positive
+    calibration_bins: Positive
+    null_controls: Several[str]
+
+
+class TrackScoring(_Frozen):
+    """How a track's boards are scored, beside what all tracks share.
+
+    Attributes:
+        teacher_margin: how far a teacher's clean accuracy may lie under independent's.
+        live_axes: by direction, the axes that the gap closed is taken over; frozen before any method was scored.
+        not_measurable: by direction, why the validity study found that it measures nothing; no row of it is ranked.
+    """
+
+    teacher_margin: Share
+    live_axes: dict[Direction, Several[Axis]] = {}
+    not_measurable: dict[Direction, str] = {}
+
+
+class Track(_Frozen):
+    """A data set, a pair of backbones and budgets."""
+
+    summary: str
+    directions: Several[Direction]
+    teacher_biases: Several[TeacherBias]
+    primary: Primary
+    scoring: TrackScoring
+    data: Data
+    augmentation: Augmentation
+    backbones: Backbones
+    training: Training
+    test_sets: Several[TestSet]
+
+    @model_validator(mode="after")
+    def _arms_are_different_ones(self) -> Self:
+        for key in ("directions", "teacher_biases"):
+            values = getattr(self, key)
+            if not values or len(set(values)) != len(values):
+                raise ValueError(f"{key}: needs one or more, each once, not {list(values)}")
+        return self
+
+    @model_validator(mode="after")
+    def _test_sets_are_complete(self) -> Self:
+        names = [test_set.name for test_set in self.test_sets]
+        if len(set(names)) != len(names):
+            raise ValueError("test_sets: two sets have the same name")
+        missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
+        if missing:
+            raise ValueError(f"test_sets: no set for the axis {', '.join(sorted(missing))}")
+        return self
+
+    @model_validator(mode="after")
+    def _test_sets_have_the_parameters_of_their_kind(self) -> Self:
+        generated, resized = self.data.source == "synthetic", self.data.resize is not None
+        for one in self.test_sets:
+            if reason := complaint(one.axis, one.parameters, generated=generated, resized=resized):
+                raise ValueError(f"test_sets: parameters of {one.name}: {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _live_axes_are_bias_axes(self) -> Self:
+        for direction, axes in self.scoring.live_axes.items():
+            if set(axes) - set(BIAS_AXES) or len(set(axes)) != len(axes):
+                raise ValueError(f"scoring.live_axes: {direction} needs different ones of {', '.join(BIAS_AXES)}")
+        return self
+
+    def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
+        """The sets that an axis's accuracy is the mean of, in the spec's order."""
+        return tuple(s for s in self.test_sets if s.axis == axis and not s.diagnostic)
+
+    @property
+    def training_digest(self) -> str:
+        """SHA-256 of all that decides a weight: data, augmentation, backbones, training, teacher biases."""
+        parts = {"data", "augmentation", "backbones", "training", "teacher_biases"}
+        return digest(self.model_dump(mode="json", include=parts))
+
+    @property
+    def testsets_digest(self) -> str:
+        """SHA-256 of all that decides a test array: the test sets and the data they are made from."""
+        return digest(self.model_dump(mode="json", include={"test_sets", "data"}))
+
+
+class Spec(_Frozen):
+    version: str
+    scoring: Scoring
+    tracks: dict[str, Track]
+
+    def scoring_digest(self, track_name: str) -> str:
+        """SHA-256 of how a track's boards are scored: the protocol, and the track's part of it."""
+        own = self.track(track_name).model_dump(mode="json", include={"primary", "scoring"})
+        return digest({"scoring": self.scoring.model_dump(mode="json"), "track": own})
+
+    def track(self, name: str) -> Track:
+        """The track called `name`; InputError naming the known ones otherwise."""
+        if name not in self.tracks:
+            raise InputError(f"unknown track {name!r}; this spec has: {', '.join(self.tracks)}")
+        return self.tracks[name]

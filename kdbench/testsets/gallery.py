@@ -1,0 +1,64 @@
+"""The few pictures of every test set that lie beside the records, for the page."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdbench.errors import InputError
+from kdbench.files import atomic_file
+from kdbench.spec import Track
+from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.contact_sheet import gallery
+
+GALLERY = "gallery.npz"
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of one track's test sets.
+
+    Attributes:
+        sets: by test set, images (n, H, W, 3) uint8 and targets (n,). Image i of every set is made from the same source
+            image; where a set has none of it (cue-conflict), it is another one of the same target.
+        class_names: by class number.
+    """
+
+    sets: Mapping[str, tuple[Images, NDArray[np.integer]]]
+    class_names: tuple[str, ...]
+
+
+def write_gallery(results: Path, track_name: str, track: Track, arrays: Mapping[str, TestArrays]) -> None:
+    """Keeps a few pictures of every test set of the spec beside the records, for the page."""
+    pictures = gallery({one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}, data=track.data)
+    targets = np.arange(track.data.num_classes)
+    with atomic_file(results / track_name / GALLERY) as file:
+        np.savez_compressed(file, **pictures, targets=targets, classes=np.array(class_names(track)))  # type: ignore[arg-type]
+
+
+def class_names(track: Track) -> tuple[str, ...]:
+    """What the classes of a track are called."""
+    if track.data.source == "cifar10":
+        from kdbench.data.cifar10 import CLASSES
+
+        return CLASSES
+    from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES
+
+    return tuple(f"{shape}, {texture}" for shape, texture in zip(SHAPE_NAMES, TEXTURE_NAMES, strict=True))
+
+
+def read_gallery(path: Path) -> Gallery | None:
+    """The pictures in a file; None if there is none. InputError if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])
+            sets = {name: (arrays[name], targets) for name in arrays.files if name not in ("targets", "classes")}
+    except FileNotFoundError:
+        return None
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}); delete it, and 'kdbench run' makes it again") from error
+    return Gallery(sets=sets, class_names=classes)

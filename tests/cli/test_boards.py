@@ -1,0 +1,74 @@
+"""What the terminal says of the boards."""
+
+import re
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from kdbench.cli.boards import print_boards
+from kdbench.scoring.board import score
+from kdbench.spec import load_spec
+from tests.record_factory import write_matrix
+
+
+def printed(results: Path) -> str:
+    text = StringIO()
+    print_boards(score(results, load_spec()), Console(file=text, width=160))
+    return text.getvalue()
+
+
+def line_of(text: str, start: str) -> list[str]:
+    line = next(line for line in text.splitlines() if start in line)
+    return [cell.strip() for cell in line.strip().strip("│").split("│")][1:]
+
+
+def test_a_board_shows_accuracy_biases_conflict_transfer_and_seeds(tmp_path: Path) -> None:
+    write_matrix(tmp_path, directions=("cnn-to-vit",), images=None, spread=0)
+    text = printed(tmp_path)
+    assert line_of(text, "cnn teacher, shape")[1:7] == ["0.98", "0.12", "0.95", "0.14", "0.09", "0.75"]
+    lm = line_of(text, "lm, shape")
+    assert lm[7] == "0.77/0.08"
+    assert lm[8].startswith("0.50 [")
+    assert lm[8].endswith("]*")
+    assert lm[9] == "1"
+
+
+def test_ranks_come_with_their_interval_and_tests_with_their_number(tmp_path: Path) -> None:
+    write_matrix(
+        tmp_path,
+        directions=("cnn-to-vit",),
+        methods=("lm", "crd", "none"),
+        transfer={"lm": 0.6, "crd": 0.6, "none": 0.0},
+        seeds=range(5),
+        spread=0.01,
+        controls=("random-teacher",),
+    )
+    text = printed(tmp_path)
+    assert re.search(r"│ 1-2 +│ lm, shape", text)
+    assert re.search(r"│ 3 +│ none, shape", text)
+    assert "lm: bias transfer shown, p < 0.001 (one-sided, Holm over 3 tests)" in text
+    assert "controls that should score nothing reach [-0." in text
+    assert line_of(text, "random-teacher (control), shape")[8].startswith(("0.0", "-0.0"))
+
+
+def test_a_gap_closed_is_shown_times_hundred(tmp_path: Path) -> None:
+    write_matrix(tmp_path, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3), spread=0.004, images=500)
+    text = printed(tmp_path)
+    assert "gap closed x 100" in text
+    assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural")[8])
+    assert "lm: unranked, the track's spec names no live axes for this direction yet" in text
+
+
+def test_every_board_says_why_a_method_is_not_ranked(tmp_path: Path) -> None:
+    write_matrix(tmp_path, seeds=(0, 1), failed={("lm", 1): ("diverged", "loss is [not] finite")})
+    text = printed(tmp_path)
+    assert line_of(text, "lm, shape")[9] == "1 of 2"
+    assert "lm: unranked, 1 of 2 seeds failed: seed 1 diverged: loss is [not] finite; needs 5 seeds" in text
+
+
+def test_a_board_of_a_student_at_chance_says_that_transfer_is_undefined(tmp_path: Path) -> None:
+    write_matrix(tmp_path, clean={"lm": 0.1})
+    text = printed(tmp_path)
+    assert line_of(text, "lm, shape")[1:8] == ["0.10", "-", "-", "-", "-", "-", line_of(text, "lm, shape")[7]]
+    assert "lm: transfer is undefined, student of the shape teacher: too near chance" in text

@@ -1,0 +1,246 @@
+"""The command line says what is wrong in one sentence, with exit code 2, and starts nothing."""
+
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from kdbench.cli.data import app as data_app
+from kdbench.cli.main import app, main
+from kdbench.jobs.invocation import sole_user
+from kdbench.resources import shipped
+from tests.command_line import Command, assert_refused
+from tests.record_factory import write_matrix
+
+COMMANDS = ["", *(one.name or one.callback.__name__ for one in app.registered_commands if one.callback)]
+DATA_COMMANDS = ["data", *(f"data {one.name}" for one in data_app.registered_commands)]
+
+
+def test_help_takes_less_than_a_second_of_a_processor() -> None:
+    fastest = float("inf")
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "kdbench", "--help"], stdout=subprocess.DEVNULL, check=True, timeout=300)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        fastest = min(fastest, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert fastest < 1.0
+
+
+def test_a_refusal_is_one_line_and_exit_code_2_for_the_shell_too() -> None:
+    command = [sys.executable, "-m", "kdbench", "run", "--track", "imagenet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("command", COMMANDS + DATA_COMMANDS)
+def test_every_help_has_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert f"Example: kdbench {command}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--track", "imagenet"], ["'imagenet'", "synthetic, cifar10-32"]),
+        (["--weights-dir", "nowhere"], ["nowhere", "kdbench data weights"]),
+        (["--methods", "lmm"], ["lmm", "independent", "lm"]),
+        (["--directions", "cnn-to-rnn"], ["'cnn-to-rnn'", "cnn-to-vit, vit-to-cnn"]),
+        (["--device", "tpu"], ["'tpu'", "auto, cpu, cuda"]),
+        (["--seeds", "one"], ["'one'", "0-4"]),
+        (["--epochs", "0"], ["--epochs"]),
+        (["--config", "lm.temprature=2"], ["temprature", "temperature, distill_weight"]),
+        (["--config", "lm.temperature=-1"], ["temperature", "above 0"]),
+        (["--config", "temperature"], ["METHOD.KEY=VALUE"]),
+        (["--config", "crd.rate=1", "--methods", "lm"], ["'crd'", "not run"]),
+        (["--track", "cifar10-32", "--data-root", "nowhere"], ["nowhere"]),
+        (["--colour", "red"], ["--colour"]),
+    ],
+)
+def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: list[str], tmp_path: Path) -> None:
+    assert_refused(kdbench("run", "--out", str(tmp_path / "runs"), *arguments), *words)
+    assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize("command", ["run --out runs", "data build --track synthetic", "timing --out timing.json"])
+def test_cuda_is_refused_where_there_is_no_gpu(
+    kdbench: Command, monkeypatch: pytest.MonkeyPatch, command: str, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    refused = kdbench(*command.split(), "--device", "cuda", cwd=tmp_path)
+    assert_refused(refused, "--device cuda", "no GPU", "--device cpu")
+    assert len(refused.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_spec_with_an_unknown_key_is_refused_with_the_allowed_ones(kdbench: Command, tmp_path: Path) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace("student_epochs", "student_epoch", 1))
+    assert_refused(kdbench("spec", str(path)), "spec.toml", "tracks.synthetic.training", "student_epochs")
+
+
+def test_an_unknown_key_comes_before_the_missing_ones_that_follow_from_it(kdbench: Command, tmp_path: Path) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace("student_epochs", "student_epoch", 1))
+    assert_refused(kdbench("run", "--spec", str(path)), "unknown key tracks.synthetic.training.student_epoch;")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("student_epochs = 3", 'student_epochs = "three"', ["student_epochs", "'three'", "integer"]),
+        ('"resnet18"', '"resnet9000"', ["cnn backbone", "'resnet9000'"]),
+        ("layers = [1, 1, 1, 1]", "depth = 3", ["cnn backbone", "'depth': 3"]),
+        ("synthetic-cnn.safetensors", "nonesuch.safetensors", ["nonesuch.safetensors", "cannot be read"]),
+        ("version =", "version = = ", ["spec.toml is not TOML"]),
+    ],
+)
+def test_a_spec_with_a_wrong_value_is_refused(
+    kdbench: Command, old: str, new: str, words: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace(old, new, 1))
+    assert_refused(kdbench("run", "--spec", str(path), "--out", str(tmp_path / "runs")), *words)
+    assert not list(tmp_path.rglob("result.json"))
+
+
+METHOD = """
+from dataclasses import dataclass
+from kdbench.api import BOTH, Method
+
+class Mine(Method):
+    name, paper, summary, directions = "NAME", "", "", BOTH
+    @dataclass(frozen=True)
+    class Config: pass
+    def loss(self, batch, student, teacher):
+        return student.logits.sum()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import nonesuch", ["mine.py does not import", "nonesuch"]),
+        ("def (", ["mine.py does not import", "SyntaxError"]),
+        ("x = 1", ["mine.py defines no subclass"]),
+        (METHOD.replace("NAME", "mine") + "class Yours(Mine): pass", ["2 subclasses of Method (Mine, Yours)"]),
+        (METHOD, ["'NAME'", "lower-case"]),
+        (METHOD.replace("NAME", "lm"), ["mine.py", "submissions/lm.py", "another name"]),
+    ],
+)
+def test_a_wrong_method_file_is_refused(kdbench: Command, text: str, words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    result = kdbench("run", "--methods", str(tmp_path / "mine.py"), "--out", str(tmp_path / "runs"))
+    assert_refused(result, *words)
+
+
+def test_verifying_builds_nothing_and_says_what_is_missing(
+    kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path))
+    assert_refused(kdbench("data", "verify"), "clean, shape, ", "are not built", "kdbench data build --track synthetic")
+    assert not list(tmp_path.iterdir())
+    assert kdbench("data", "build", "--limit-test", "10", "--workers", "1").returncode == 0
+    assert_refused(kdbench("data", "verify", "--limit-test", "10"), "clean (10 images) is not the frozen one")
+
+
+def test_a_flipped_bit_in_a_built_array_is_refused(
+    kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path))
+    build = ("data", "build", "--limit-test", "10", "--workers", "1")
+    assert kdbench(*build).returncode == 0
+    array = next(tmp_path.glob("synthetic/shape-*/images.npy"))
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 1
+    array.write_bytes(content)
+    assert_refused(kdbench(*build), str(array), "sha256", f"delete {array.parent}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["run", "--site", "file"], "--site"),
+        (["leaderboard", "--site", "file"], "--site"),
+        (["data", "show", "--to", "file/sheet.png"], "--to"),
+        (["timing", "--out", "file/timing.json"], "--out"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
+    kdbench: Command, arguments: list[str], option: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(kdbench(*arguments, cwd=tmp_path), "file", "cannot be written", option)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", [("score",), ("track", "--out"), ("leaderboard", "--out")])
+def test_a_folder_without_records_is_refused_and_not_made(
+    command: tuple[str, ...], kdbench: Command, tmp_path: Path
+) -> None:
+    said = kdbench(*command, str(tmp_path / "nothing"), cwd=tmp_path)
+    assert_refused(said, "no records", "kdbench run")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_timing_names_a_method_that_there_is_not(kdbench: Command, tmp_path: Path) -> None:
+    assert_refused(
+        kdbench("timing", "--methods", "lmm", "--out", str(tmp_path / "t.json")), "error: unknown method 'lmm'"
+    )
+
+
+def test_an_error_that_nobody_foresaw_is_a_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kdbench.cli.main.app", lambda: 1 / 0)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "unexpected ZeroDivisionError: division by zero; with `kdbench --debug" in capsys.readouterr().err
+
+
+def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(
+    kdbench: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.toml"
+    text = shipped("benchmark", "v1", "spec.toml").read_text()
+    path.write_text(re.sub(r'weights_sha256 = "[0-9a-f]+"', f'weights_sha256 = "{"0" * 64}"', text))
+    result = kdbench("run", "--spec", str(path), "--out", str(tmp_path / "runs"))
+    assert_refused(result, "synthetic-cnn.safetensors", "sha256", "restore the shipped file")
+    assert not list(tmp_path.rglob("result.json"))
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(kdbench: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert_refused(kdbench("run", "--out", str(tmp_path / "file" / "runs")), "cannot be written", "--out")
+
+
+def test_a_second_command_in_one_results_folder_is_refused(kdbench: Command, tmp_path: Path) -> None:
+    with sole_user(tmp_path):
+        assert_refused(kdbench("run", "--out", str(tmp_path)), "another kdbench run", "--out")
+    with sole_user(tmp_path):  # free again
+        pass
+
+
+def test_a_board_that_is_piped_is_not_cut(kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")
+    write_matrix(tmp_path, images=50)
+    said = kdbench("score", str(tmp_path)).stdout
+    assert "…" not in said
+    assert "cnn teacher, texture" in said
+
+
+def test_methods_are_listed(kdbench: Command) -> None:
+    lines = kdbench("methods").stdout.splitlines()
+    assert {"independent", "lm"} <= {line.split()[0] for line in lines}
+
+
+def test_the_help_of_run_says_what_controls_are(kdbench: Command) -> None:
+    text = " ".join(kdbench("run", "--help").stdout.split())
+    assert "--controls" in text
+    assert "never ranked" in text

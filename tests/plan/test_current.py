@@ -1,0 +1,147 @@
+"""Old records in a results folder: what the present code would make is scored, and nothing is mixed with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from kdbench.jobs.invocation import Asked, plan
+from kdbench.methods.files import code_digest, submission_path
+from kdbench.plan import matrix
+from kdbench.plan.current import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
+from kdbench.plan.matrix import HARNESS_CODE, UNTRAINED, PlannedRun, Request, Submission, expand
+from kdbench.records import Record
+from kdbench.spec import Direction, load_spec
+from kdbench.training import untrained
+from tests.examples import DIGESTS, a_record, store
+
+TRACK = load_spec().track("synthetic")
+LM, INDEPENDENT = (code_digest(submission_path(name)) for name in ("lm", "independent"))
+TEACHER = HARNESS_CODE[matrix.TEACHER]
+
+
+def runs(
+    *,
+    lm: str = LM,
+    teacher: str = TEACHER,
+    seeds: Sequence[int] = (0,),
+    directions: Sequence[Direction] = ("cnn-to-vit",),
+    compiled: bool = False,
+) -> list[PlannedRun]:
+    """Two teachers, an independent and two lm students a seed and direction, as code of these digests makes them."""
+    both = TRACK.directions
+    return expand(
+        Request(
+            track_name="synthetic",
+            track=TRACK,
+            submissions=[
+                Submission("independent", None, INDEPENDENT, {}, uses_teacher=False, directions=both),
+                Submission("lm", None, lm, {"temperature": 4.0}, uses_teacher=True, directions=both),
+            ],
+            teacher_submission=Submission("teacher", None, teacher, {}, uses_teacher=False, directions=both),
+            directions=directions,
+            seeds=seeds,
+            device="cpu",
+            compiled=compiled,
+        )
+    )
+
+
+def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **changes: object) -> list[Found]:
+    """Records of these runs, written `age` hours ago."""
+    found = []
+    for run in planned:
+        finished = f"2026-01-01T{12 - age:02}:00:00+00:00"
+        record = record_of(run).model_copy(update={"finished": finished, **changes})
+        found.append((store(results, record), record))
+    return found
+
+
+def record_of(run: PlannedRun) -> Record:
+    return a_record(
+        run_id=run.run_id,
+        role=run.role,
+        family=run.family,
+        direction=run.direction,
+        teacher_bias=run.teacher_bias,
+        method=run.submission.name,
+        config=dict(run.submission.config),
+        seed=run.seed,
+        teacher_run_id=run.teacher.run_id if run.teacher else None,
+        control=run.submission.control is not None,
+        compiled=run.compiled,
+        digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
+    )
+
+
+def test_records_of_one_version_are_all_scored(tmp_path: Path) -> None:
+    assert superseded(stored(tmp_path, runs(seeds=(0, 1))), TRACK) == {}
+
+
+def test_records_of_an_older_version_are_scored_while_there_are_no_newer_ones(tmp_path: Path) -> None:
+    assert superseded(stored(tmp_path, runs(lm="1" * 64, teacher="2" * 64)), TRACK) == {}
+
+
+def test_a_method_whose_code_has_changed_is_scored_by_its_present_code_alone(tmp_path: Path) -> None:
+    old = [one for one in stored(tmp_path, runs(lm="1" * 64, seeds=(0, 1))) if one[1].method == "lm"]
+    new = stored(tmp_path, runs(), age=9)  # the file was changed, and changed back
+    assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
+
+
+def test_a_change_of_numerics_supersedes_every_older_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = stored(tmp_path, runs(seeds=(0, 1, 2)), age=1)
+    monkeypatch.setattr(matrix, "NUMERICS_VERSION", matrix.NUMERICS_VERSION + 1)
+    new = stored(tmp_path, runs(seeds=(0,)))
+    assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
+
+
+def test_students_of_a_superseded_teacher_are_superseded(tmp_path: Path) -> None:
+    old = stored(tmp_path, runs(teacher="2" * 64))
+    new = [one for one in stored(tmp_path, runs()) if one[1].role == "teacher"]
+    students = [folder for folder, record in old if record.method == "lm"]
+    reasons = superseded([*old, *new], TRACK)
+    assert {folder: reasons[folder] for folder in students} == dict.fromkeys(students, OTHER_TEACHER)
+    assert len(reasons) == 4  # and the two teachers; independent had none
+
+
+def test_compiled_and_plain_runs_of_the_present_code_stand_beside_each_other(tmp_path: Path) -> None:
+    plain, compiled = stored(tmp_path, runs(), age=1), stored(tmp_path, runs(compiled=True))
+    assert superseded([*plain, *compiled], TRACK) == {}
+
+
+def test_compiled_runs_of_old_code_are_superseded_by_compiled_ones_alone(tmp_path: Path) -> None:
+    old = [one for one in stored(tmp_path, runs(lm="1" * 64, compiled=True)) if one[1].method == "lm"]
+    plain, compiled = stored(tmp_path, runs()), stored(tmp_path, runs(compiled=True))
+    assert superseded([*old, *plain], TRACK) == {}
+    assert superseded([*old, *compiled], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
+
+
+def test_a_method_of_ones_own_keeps_a_row_for_each_version_of_its_file(tmp_path: Path) -> None:
+    found = stored(tmp_path, runs(), method="mine") + stored(tmp_path, runs(lm="1" * 64), method="mine")
+    assert superseded([one for one in found if one[1].teacher_run_id], TRACK) == {}
+
+
+def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) -> None:
+    found = stored(tmp_path, runs(teacher="2" * 64), age=1, unofficial=("--epochs 3",))
+    older = [one for one in found if one[1].method == "lm"]
+    newer = stored(tmp_path, runs(), unofficial=("--epochs 3",))
+    assert superseded([*newer, *older], TRACK) == dict.fromkeys([folder for folder, _ in older], SAME_SEED)
+
+
+def controls() -> list[PlannedRun]:
+    """One seed of independents with all controls, as the present code plans them."""
+    return plan(Asked("synthetic", methods=("independent",), device="cpu", controls=True))[0]
+
+
+def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = controls()
+    new = stored(tmp_path, planned, age=1)
+    assert superseded(new, TRACK) == {}
+    monkeypatch.setattr(matrix, "NUMERICS_VERSION", matrix.NUMERICS_VERSION - 1)
+    old = stored(tmp_path, controls())  # written later, and older all the same
+    monkeypatch.undo()
+    assert superseded([*new, *old], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
+
+
+def test_random_teachers_are_named_alike_where_they_are_planned_and_where_they_are_made() -> None:
+    assert untrained.NAME == UNTRAINED

@@ -1,0 +1,236 @@
+"""Records survive what disks and people do to them."""
+
+import contextlib
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kdbench.errors import RecordError, WriteError
+from kdbench.files import atomic_file
+from kdbench.records import (
+    PREDICTIONS,
+    RESULT,
+    SNAPSHOTS,
+    Record,
+    SetResult,
+    find_records,
+    read_predictions,
+    read_record,
+    read_snapshots,
+    record_folder,
+    write_record,
+    write_snapshots,
+)
+from tests.examples import a_record, some_predictions, store
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = a_record(curves=({"loss": 0.1 + 0.2},), unofficial=("--epochs 1",))
+    assert read_record(store(tmp_path, record)) == record
+
+
+def test_a_record_that_says_nothing_of_compiling_was_not_compiled(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record(compiled=True))
+    assert read_record(folder).compiled
+    written = json.loads((folder / RESULT).read_text())
+    del written["compiled"]
+    (folder / RESULT).write_text(json.dumps(written))
+    assert not read_record(folder).compiled
+
+
+def test_predictions_are_read_bit_for_bit(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record(), some_predictions())
+    written, found = some_predictions()["clean"], read_predictions(folder)["clean"]
+    for name in written.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
+        assert getattr(found, name).dtype == getattr(written, name).dtype
+
+
+def test_a_failed_run_has_a_record_without_predictions(tmp_path: Path) -> None:
+    write_record(tmp_path / "run", a_record(status="oom", reason="over 16 GiB", test={}), {})
+    assert read_record(tmp_path / "run").status == "oom"
+    assert not (tmp_path / "run" / PREDICTIONS).exists()
+
+
+def test_an_override_makes_a_record_unofficial() -> None:
+    assert a_record().official
+    assert not a_record(unofficial=("--epochs 1",)).official
+
+
+def test_records_are_found_by_their_result_file_alone(tmp_path: Path) -> None:
+    complete = store(tmp_path, a_record(run_id="complete"))
+    unfinished = store(tmp_path, a_record(run_id="unfinished"))
+    (unfinished / RESULT).unlink()
+    assert find_records(tmp_path) == [complete]
+
+
+def test_the_same_run_on_other_test_sets_is_another_record(tmp_path: Path) -> None:
+    assert record_folder(tmp_path, "synthetic", "run", "a" * 64) != record_folder(
+        tmp_path, "synthetic", "run", "b" * 64
+    )
+
+
+def test_a_full_disk_keeps_the_old_record_and_leaves_no_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = store(tmp_path, a_record())
+    files = sorted(folder.iterdir())
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WriteError, match=rf"{folder / RESULT}: No space left .*; free space or choose") as caught:
+        write_record(folder, a_record(seed=99), {})
+    assert caught.value.exit_code == 2
+    assert read_record(folder).seed == 0
+    assert sorted(folder.iterdir()) == files
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=f"{tmp_path / 'file' / 'run'}.*choose another folder"):
+        write_record(tmp_path / "file" / "run", a_record(), {})
+
+
+def test_an_interrupted_write_is_no_write(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("old")
+    with contextlib.suppress(KeyboardInterrupt), atomic_file(tmp_path / "kept") as file:
+        file.write(b"half of the n")
+        raise KeyboardInterrupt
+    assert (tmp_path / "kept").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "Invalid JSON"),
+        ("{", "Invalid JSON"),
+        (json.dumps({**json.loads(a_record().model_dump_json()), "status": "fine"}), "status"),
+        (json.dumps({**json.loads(a_record().model_dump_json()), "colour": "red"}), "colour"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_file_and_key(tmp_path: Path, text: str, reason: str) -> None:
+    folder = store(tmp_path, a_record())
+    (folder / RESULT).write_text(text)
+    with pytest.raises(RecordError, match=reason) as caught:
+        read_record(folder)
+    assert str(folder / RESULT) in str(caught.value)
+
+
+def test_a_missing_record_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no record"):
+        read_record(tmp_path)
+
+
+def test_predictions_with_a_flipped_byte_are_refused(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    bytes_ = bytearray((folder / PREDICTIONS).read_bytes())
+    bytes_[100] ^= 0xFF  # inside the first array, behind its header
+    (folder / PREDICTIONS).write_bytes(bytes_)
+    with pytest.raises(RecordError, match="delete"):
+        read_predictions(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.95])
+def test_truncated_predictions_are_refused(tmp_path: Path, share: float) -> None:
+    folder = store(tmp_path, a_record())
+    whole = (folder / PREDICTIONS).read_bytes()
+    (folder / PREDICTIONS).write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(RecordError, match="delete"):
+        read_predictions(folder)
+
+
+def test_a_record_of_another_schema_is_refused(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    raw = json.loads((folder / RESULT).read_text())
+    (folder / RESULT).write_text(json.dumps({**raw, "schema_version": 2}))
+    with pytest.raises(RecordError, match="schema_version"):
+        read_record(folder)
+
+
+def test_a_record_from_before_there_were_controls_is_of_an_ordinary_run(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    raw = json.loads((folder / RESULT).read_text())
+    for field in ("control", "scalars", "snapshots"):
+        del raw[field]
+    (folder / RESULT).write_text(json.dumps(raw))
+    assert read_record(folder) == a_record(control=False, scalars={}, snapshots=())
+
+
+def test_answers_along_a_training_are_read_in_order_with_nothing_made_up(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record(), some_predictions())
+    labels = np.arange(60, dtype=np.int16).reshape(3, 20) % 10
+    write_snapshots(folder, {"clean": labels})
+    end, snapshots = read_predictions(folder)["clean"], read_snapshots(folder)
+    assert len(snapshots) == 3
+    for one, expected in zip(snapshots, labels, strict=True):
+        np.testing.assert_array_equal(one["clean"].label, expected)
+        np.testing.assert_array_equal(one["clean"].target, end.target)
+        np.testing.assert_array_equal(one["clean"].index, end.index)
+        assert np.isnan([one["clean"].confidence, one["clean"].nll, one["clean"].brier, one["clean"].kl]).all()
+
+
+def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    with pytest.raises(RecordError, match="snapshots"):
+        read_snapshots(folder)
+    (folder / SNAPSHOTS).write_bytes(b"no archive")
+    with pytest.raises(RecordError, match="delete"):
+        read_snapshots(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"label": np.zeros(19, np.int16)}, r"clean\.label has the shape \(19,\), but there are 20 images"),
+        ({"label": np.zeros((20, 1), np.int16)}, r"clean\.label has the shape \(20, 1\)"),
+        ({"label": np.full(20, -1, np.int16)}, r"clean\.label has the value -1, allowed are 0 and more"),
+        ({"index": np.full(20, -2, np.int32)}, r"clean\.index has the value -2, allowed are -1 and more"),
+        ({"target": np.zeros(20, np.float32)}, r"clean\.target holds float32"),
+        ({"kl": np.zeros(20, np.int16)}, r"clean\.kl holds int16"),
+    ],
+)
+def test_answers_that_no_network_gave_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    clean = replace(some_predictions()["clean"], **changes)
+    folder = store(tmp_path, a_record(), {"clean": clean})
+    with pytest.raises(RecordError, match=rf"{folder / PREDICTIONS} .*{reason}.*; delete {folder}") as caught:
+        read_predictions(folder)
+    assert caught.value.exit_code == 2
+
+
+def test_answers_are_on_the_sets_and_images_that_the_record_tells_of(tmp_path: Path) -> None:
+    def record(**images: int) -> Record:
+        return a_record(test={name: SetResult(images=n, macro_accuracy=0.5) for name, n in images.items()})
+
+    folder = store(tmp_path, a_record(), some_predictions())
+    assert list(read_predictions(folder, record(clean=20))) == ["clean"]
+    with pytest.raises(RecordError, match="clean has 20 images, the record says 1000"):
+        read_predictions(folder, record(clean=1000))
+    with pytest.raises(RecordError, match="noise has 0 images, the record says 20"):
+        read_predictions(folder, record(clean=20, noise=20))
+
+
+@pytest.mark.parametrize("labels", [np.zeros((3, 19), np.int16), np.zeros((3, 20)), np.full((3, 20), -5, np.int16)])
+def test_snapshots_that_do_not_fit_the_answers_at_the_end_are_refused(tmp_path: Path, labels: Any) -> None:
+    folder = store(tmp_path, a_record(), some_predictions())
+    write_snapshots(folder, {"clean": labels})
+    with pytest.raises(RecordError, match=r"as snapshots: clean\.label"):
+        read_snapshots(folder)
+    write_snapshots(folder, {"unheard-of": labels})
+    with pytest.raises(RecordError, match="as snapshots: 'unheard-of'"):
+        read_snapshots(folder)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_a_record_with_a_number_that_is_none_is_refused(tmp_path: Path, number: str) -> None:
+    folder = store(tmp_path, a_record(scalars={"cka_to_shape": 0.125}))
+    text = (folder / RESULT).read_text()
+    (folder / RESULT).write_text(text.replace("0.125", number))
+    with pytest.raises(RecordError, match=r"scalars\.cka_to_shape: .*finite"):
+        read_record(folder)

@@ -1,0 +1,91 @@
+"""What the timing suite stores, compares and refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kdbench.errors import InputError, KdbenchError
+from kdbench.timing.suite import StepTime, read_timings, run_timing, table, with_ratios
+
+
+def a_time(method: str, median: float, direction: str = "cnn-to-vit") -> StepTime:
+    return StepTime("synthetic", direction, method, "cpu", 64, median, 0.9 * median, 1.1 * median, 15, None)
+
+
+def test_a_ratio_compares_medians_within_a_direction() -> None:
+    times = with_ratios(
+        [
+            a_time("independent", 0.2),
+            a_time("lm", 0.3),
+            a_time("independent", 0.1, "vit-to-cnn"),
+            a_time("lm", 0.3, "vit-to-cnn"),
+        ]
+    )
+    assert [one.ratio for one in times] == pytest.approx([1.0, 1.5, 1.0, 3.0])
+
+
+def test_without_independent_there_is_no_ratio() -> None:
+    (alone,) = with_ratios([a_time("lm", 0.3)])
+    assert alone.ratio is None
+    assert "no independent" in table([alone])[1]
+
+
+def test_the_table_says_milliseconds_spread_and_number_of_steps() -> None:
+    lines = table(with_ratios([a_time("lm", 0.3), a_time("independent", 0.2)]))
+    assert lines[0] == "synthetic cnn-to-vit, batches of 64, cpu"
+    expected = "independent 200.0 ms (quartiles 180.0 to 220.0, 15 steps) 1.00 x independent"
+    assert " ".join(lines[1].split()) == expected
+    assert lines[2].endswith("1.50 x independent")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"benchmarks": [{"stats": {}}]}'])
+def test_a_file_of_another_layout_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "timing.json").write_text(text)
+    with pytest.raises(InputError, match="not a timing file"):
+        read_timings(tmp_path / "timing.json")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_timings(tmp_path / "timing.json")
+
+
+def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown method 'lmm'; known: .*independent"):
+        run_timing(tmp_path / "timing.json", methods=["lmm"], device="cpu")
+    assert not (tmp_path / "timing.json").exists()
+
+
+BROKEN = """
+from dataclasses import dataclass
+from kdbench.api import Method
+
+class Broken(Method):
+    name, paper, summary, directions = "broken", "", "raises", ("cnn-to-vit",)
+
+    @dataclass(frozen=True)
+    class Config:
+        pass
+
+    def loss(self, batch, student, teacher):
+        raise RuntimeError("no such thing")
+"""
+
+
+@pytest.mark.slow
+def test_a_step_is_timed_and_a_broken_method_keeps_nobody_out(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    out = tmp_path / "timing.json"
+    lines: list[str] = []
+    methods = ["independent", str(tmp_path / "broken.py")]
+    with pytest.raises(KdbenchError, match="broken"):
+        run_timing(out, methods=methods, tracks=["synthetic"], device="cpu", say=lines.append)
+    times = read_timings(out).steps
+    assert {(one.method, one.direction) for one in times} == {
+        ("independent", "cnn-to-vit"),
+        ("independent", "vit-to-cnn"),
+    }
+    assert all(0 < one.lower_quartile <= one.median <= one.upper_quartile for one in times)
+    assert json.loads(out.read_text())["machine_info"]
+    assert any("1.00 x independent" in line for line in lines)

@@ -1,0 +1,376 @@
+"""Records in MLflow, on real sqlite stores."""
+
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from mlflow import MlflowClient
+
+from kdbench.cli import main as cli
+from kdbench.errors import InputError
+from kdbench.records import PREDICTIONS, RESULT, Predictions, SetPredictions, Timing, read_record
+from kdbench.resources import shipped
+from kdbench.scoring.intervals import Resampler
+from kdbench.scoring.measured import measure
+from kdbench.spec import BIAS_AXES, SPEC_PATH, load_spec
+from kdbench.tracking.mirror import DATABASE, VALUES, mirror, serve, tracking_uri_of
+from kdbench.tracking.values import biases, curve_metrics, run_tags
+from tests.command_line import Command
+from tests.examples import a_record, answered, store
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh MLflow database; making one takes seconds, so tests copy it."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    mirror(folder)
+    return folder / DATABASE
+
+
+@pytest.fixture
+def results(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty results folder with an empty MLflow store in it."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_database, tmp_path / DATABASE)
+    return tmp_path
+
+
+def share_right(share: float) -> SetPredictions:
+    """Answers on 200 images, the same share right of every class."""
+    return answered([row < 200 * share for row in range(200)])
+
+
+def runs_of(results: Path, kind: str, track: str = "synthetic") -> list[Any]:
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    experiment = client.get_experiment_by_name(track)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], f"tags.`kdbench.kind` = '{kind}'"))
+
+
+def artifacts_of(results: Path, run: Any) -> set[str]:
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    return {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def test_a_track_is_an_experiment_and_a_record_a_child_of_the_invocation(results: Path) -> None:
+    store(results, a_record(run_id="one"))
+    store(results, a_record(run_id="two", track="cifar10-32"))
+    assert mirror(results, invocation="kdbench run").added == 2
+    for track, run_id in (("synthetic", "one"), ("cifar10-32", "two")):
+        (parent,) = runs_of(results, "invocation", track)
+        (child,) = runs_of(results, "record", track)
+        assert parent.info.run_name == "kdbench run"
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["kdbench.run_id"] == run_id
+        assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+
+
+def test_two_runs_can_be_compared_by_parameters_accuracy_and_bias(results: Path) -> None:
+    answers = {"clean": share_right(0.9), "shape": share_right(0.5), "texture": share_right(0.1)}
+    store(results, a_record(unofficial=("--epochs 1",)), answers)
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    assert run.data.params["method"] == "lm"
+    assert run.data.params["seed"] == "0"
+    assert run.data.params["teacher_bias"] == "shape"
+    assert run.data.params["config.temperature"] == "4.0"
+    assert run.data.metrics["accuracy/clean"] == 0.9
+    assert run.data.metrics["bias/shape"] == pytest.approx(0.5)  # (.5 - .1) / (.9 - .1)
+    assert run.data.metrics["bias/texture"] == pytest.approx(0.0)
+    assert run.data.metrics["peak_memory_bytes"] == 1e9
+    assert run.data.tags["official"] == "no"
+    assert run.data.tags["unofficial"] == "--epochs 1"
+    assert run.data.tags["digest.testsets"] == "e" * 64
+
+
+def test_a_compiled_run_is_tagged_as_one() -> None:
+    assert run_tags(a_record(compiled=True))["compiled"] == "yes"
+    assert run_tags(a_record())["compiled"] == "no"
+
+
+def test_an_epoch_is_a_step_of_a_curve(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    history = client.get_metric_history(run.info.run_id, "epoch/train_accuracy")
+    assert [(metric.step, metric.value) for metric in history] == [(0, 0.4), (1, 0.8)]
+
+
+def test_the_terms_of_a_loss_are_grouped_raw_weighted_and_by_gradient() -> None:
+    epoch = {
+        "distillation": 3.0,
+        "distillation_weighted": 2.7,
+        "gradient_norm_distillation": 0.4,
+        "kl(t, s)/T": 0.5,
+        "gradient_norm_kl(t, s)/T": 0.1,
+        "loss": 3.2,
+        "train_accuracy": 0.8,
+        "weight_weighted": 0.2,
+    }
+    assert list(curve_metrics(epoch)) == [
+        "term/distillation",
+        "term_weighted/distillation",
+        "gradient_norm/distillation",
+        "term/kl_t_ s__T",
+        "gradient_norm/kl_t_ s__T",
+        "epoch/loss",
+        "epoch/train_accuracy",
+        "epoch/weight_weighted",
+    ]
+
+
+def test_mlflow_takes_the_curves_of_any_term(results: Path) -> None:
+    names = (
+        "distillation",
+        "distillation_weighted",
+        "gradient_norm_distillation",
+        "kl(t, s)/T",
+        "gradient_norm_kl(t, s)/T",
+    )
+    store(results, a_record(curves=(dict.fromkeys(names, 1.0),) * 2, scalars={"cka": 0.5}))
+    assert mirror(results).warning == ""
+    (run,) = runs_of(results, "record")
+    assert {name for name in run.data.metrics if name.startswith(("term", "gradient"))} == {
+        "term/distillation",
+        "term_weighted/distillation",
+        "gradient_norm/distillation",
+        "term/kl_t_ s__T",
+        "gradient_norm/kl_t_ s__T",
+    }
+    assert run.data.metrics["similarity/cka"] == 0.5
+
+
+def test_folders_of_the_same_name_in_one_store_leave_each_other_alone(results: Path, empty_database: Path) -> None:
+    uri = f"sqlite:///{results / DATABASE}"
+    first, second = results / "a" / "runs", results / "b" / "runs"
+    for folder in (first, second):
+        store(folder, a_record(timing=Timing(training=1.0 if folder == first else 2.0)))
+    for _ in range(2):
+        for folder in (first, second):
+            mirror(folder, uri, invocation="kdbench run")
+    parents, children = runs_of(results, "invocation"), runs_of(results, "record")
+    assert len(parents) == len(children) == 2
+    owners = {run.data.tags["mlflow.parentRunId"]: run.data.metrics["seconds/training"] for run in children}
+    assert sorted(owners.values()) == [1.0, 2.0]
+    assert owners.keys() == {parent.info.run_id for parent in parents}
+
+
+def test_the_same_command_again_adds_to_its_own_parent(results: Path) -> None:
+    for seed in range(2):
+        store(results, a_record(run_id=f"seed{seed}", seed=seed))
+        mirror(results, invocation="kdbench run --seeds 0-1")
+    mirror(results, invocation="kdbench track")
+    (parent,) = runs_of(results, "invocation")
+    assert parent.info.status == "FINISHED"
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs_of(results, "record")} == {parent.info.run_id}
+
+
+def test_a_results_folder_that_was_moved_is_still_mirrored(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store(results, a_record())
+    mirror(results)
+    moved = tmp_path_factory.mktemp("elsewhere") / "runs"
+    shutil.copytree(results, moved)
+    assert (mirror(moved).added, mirror(moved).unchanged) == (0, 1)
+
+
+def test_weights_predictions_and_log_are_artifacts(results: Path) -> None:
+    folder = store(results, a_record())
+    (folder / "weights.safetensors").write_bytes(b"weights")
+    (folder / "log.txt").write_text("a line\n")
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    assert artifacts_of(results, run) == {"result.json", "predictions.npz", "weights.safetensors", "log.txt"}
+
+
+def test_a_failed_run_is_mirrored_as_failed_with_its_reason(results: Path) -> None:
+    store(results, a_record(status="diverged", reason="the loss was not finite", test={}))
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["reason"] == "the loss was not finite"
+
+
+def test_mirroring_twice_is_the_same_as_once(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    before = [run.info.run_id for run in runs_of(results, "record") + runs_of(results, "invocation")]
+    second = mirror(results)
+    assert (second.added, second.replaced, second.unchanged) == (0, 0, 1)
+    assert [run.info.run_id for run in runs_of(results, "record") + runs_of(results, "invocation")] == before
+
+
+def test_a_run_made_again_replaces_what_was_mirrored_of_it(results: Path) -> None:
+    store(results, a_record(status="error", reason="out of luck"))
+    mirror(results)
+    store(results, a_record())
+    again = mirror(results)
+    (run,) = runs_of(results, "record")
+    assert (again.added, again.replaced) == (0, 1)
+    assert run.data.tags["status"] == "ok"
+
+
+def test_an_interrupted_mirror_is_completed_by_the_next(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(results, a_record(run_id="one"))
+    store(results, a_record(run_id="two"))
+
+    def interrupt(self: MlflowClient, run_id: str, *arguments: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifact", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            mirror(results)
+    mirror(results)
+    children, parents = runs_of(results, "record"), runs_of(results, "invocation")
+    assert sorted(run.data.tags["kdbench.run_id"] for run in children) == ["one", "two"]
+    assert {run.info.status for run in children + parents} == {"FINISHED"}
+    assert all("predictions.npz" in artifacts_of(results, run) for run in children)
+    assert len(parents) == 1
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/no/such/folder/mlflow.db", "http://127.0.0.1:9", "nonsense://store"])
+def test_a_broken_store_is_a_warning_and_no_record_is_lost(
+    results: Path, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    folder = store(results, a_record())
+    outcome = mirror(results, uri)
+    assert outcome.added == 0
+    assert uri in outcome.warning
+    assert "no record is lost: mirror later with `kdbench track" in outcome.warning
+    assert "\n" not in outcome.warning
+    assert read_record(folder) == a_record()
+    assert mirror(results).added == 1
+
+
+def test_a_damaged_record_does_not_keep_the_others_out(results: Path) -> None:
+    damaged = store(results, a_record(run_id="damaged"))
+    (damaged / RESULT).write_text("{")
+    store(results, a_record(run_id="sound"))
+    outcome = mirror(results)
+    assert outcome.added == 1
+    assert str(damaged / RESULT) in outcome.warning
+    assert outcome.warning.endswith(f"then mirror again with `kdbench track --out {results}`")
+    assert "no record is lost" not in outcome.warning
+
+
+def test_the_environment_names_another_store(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(results / DATABASE, tmp_path / "elsewhere.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    store(results, a_record())
+    assert mirror(results).uri.endswith("elsewhere.db")
+    assert len(runs_of(results, "record")) == 1
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert MlflowClient(tracking_uri=tracking_uri_of(results)).get_experiment_by_name("synthetic") is None
+
+
+def test_mirroring_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    store(tmp_path, a_record())
+    assert mirror(tmp_path).added == 1
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_student_at_chance_has_no_bias() -> None:
+    at_chance = {"clean": share_right(0.1), "shape": share_right(0.1)}
+    assert biases(at_chance, load_spec().track("synthetic")) == {}
+
+
+def test_bias_is_that_of_the_boards_where_a_set_covers_some_images_only() -> None:
+    """Shapes were found in half of the images, and the network knows these worse: .8 clean, 1 on the others."""
+    cifar, half = load_spec().track("cifar10-32"), range(100)
+    answers: Predictions = {one.name: share_right(0.5) for one in cifar.test_sets if one.axis != "cue-conflict"}
+    answers["clean"] = answered([row >= 20 for row in range(200)])
+    answers["shape-white"] = answered([row < 40 for row in half], half)
+    answers["shape-black"] = answered([row < 20 for row in half], half)
+    found, boards = biases(answers, cifar), measure(answers, cifar, Resampler(10)).axes
+    assert found["shape-white"] == pytest.approx((0.4 - 0.1) / (0.8 - 0.1))
+    assert found["shape-black"] == pytest.approx((0.2 - 0.1) / (0.8 - 0.1))
+    for axis in BIAS_AXES:
+        assert fmean(found[one.name] for one in cifar.primary_sets(axis)) == pytest.approx(boards[axis].bias[0])
+
+
+def test_diagnostic_sets_of_the_spec_have_a_bias_too() -> None:
+    answers = {"clean": share_right(0.9), "texture-field": share_right(0.5)}
+    assert biases(answers, load_spec().track("synthetic")) == {"texture-field": pytest.approx(0.5)}
+
+
+def test_a_track_that_the_spec_does_not_have_has_no_bias(results: Path) -> None:
+    store(results, a_record(track="imagenet"), {"clean": share_right(0.9), "shape": share_right(0.5)})
+    assert mirror(results).added == 1
+    (run,) = runs_of(results, "record", "imagenet")
+    assert not [name for name in run.data.metrics if name.startswith("bias/")]
+
+
+def test_the_command_mirrors_under_the_spec_that_it_is_given(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shipped(*SPEC_PATH).read_text()
+    (tmp_path / "mine.toml").write_text(text.replace("[tracks.synthetic", "[tracks.mine"))
+    store(results, a_record(track="mine"), {"clean": share_right(0.9), "shape": share_right(0.5)})
+    cli.track(results, tmp_path / "mine.toml")
+    assert "1 records added" in capsys.readouterr().out
+    (run,) = runs_of(results, "record", "mine")
+    assert run.data.metrics["bias/shape"] == pytest.approx(0.5)
+
+
+def test_answers_that_cannot_be_read_do_not_keep_other_records_out(results: Path) -> None:
+    damaged = store(results, a_record(run_id="damaged"))
+    (damaged / PREDICTIONS).write_bytes(b"no predictions")
+    store(results, a_record(run_id="sound"))
+    outcome = mirror(results)
+    assert outcome.added == 1
+    assert str(damaged / PREDICTIONS) in outcome.warning
+
+
+def test_the_command_fails_where_it_could_not_mirror(tmp_path: Path, kdbench: Command) -> None:
+    (store(tmp_path, a_record()) / RESULT).write_text("{")
+    said = kdbench("track", "--out", str(tmp_path))
+    assert said.returncode == 1
+    assert "0 records added" in said.stdout
+    assert said.stderr.startswith("kdbench: error: ")
+    assert str(tmp_path) in said.stderr
+
+
+def test_what_was_mirrored_by_other_formulas_is_mirrored_anew(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    (run,) = runs_of(results, "record")
+    MlflowClient(tracking_uri=tracking_uri_of(results)).delete_tag(run.info.run_id, VALUES)
+    assert (mirror(results).replaced, mirror(results).unchanged) == (1, 1)
+
+
+def test_serving_a_folder_without_a_mirror_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="kdbench track"):
+        serve(tmp_path, 5000)
+
+
+def test_serving_on_a_port_in_use_is_refused(results: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="--port"):
+        serve(results, taken.getsockname()[1])
+
+
+@pytest.mark.slow
+def test_the_server_answers_at_the_address_it_prints(results: Path) -> None:
+    pages: list[str] = []
+
+    def visit_and_stop(line: str) -> None:
+        address = line.split()[2]
+        pages.append(urlopen(address).read().decode())
+        raise KeyboardInterrupt
+
+    say: Callable[[str], None] = visit_and_stop
+    assert serve(results, _free_port(), say=say) == 0
+    assert "mlflow" in pages[0].lower()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
