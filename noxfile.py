@@ -93,10 +93,11 @@ def numpy(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format and types."""
+    """Check style, format, types, and that imports point down."""
     _run(session, "ruff", "check", ".")
     _run(session, "ruff", "format", "--check", ".")
     _run(session, "mypy")
+    _run(session, "lint-imports")
 
 
 @nox.session

@@ -83,7 +83,6 @@ class Matrix:
 
     results: Path
     track: Track
-    track_name: str
     seeds: Sequence[int]
     images: int | None
     transfer: Mapping[str, float]
@@ -148,7 +147,6 @@ def write_matrix(
     matrix = Matrix(
         results=results,
         track=shipped,
-        track_name=track,
         seeds=seeds,
         images=images,
         transfer=every,
@@ -239,7 +237,7 @@ def _write(
     record = Record(
         run_id=_run_id(matrix, method, direction or family, bias, seed),
         role="teacher" if direction is None else "student",
-        track=matrix.track_name,
+        track=matrix.track.name,
         family=family,
         direction=direction,
         teacher_bias=bias,
@@ -265,7 +263,7 @@ def _write(
         finished="2026-01-01T00:00:00+00:00",
         **_costs(matrix.track, family, method, distilled=bias is not None and direction is not None, seed=seed),
     )
-    folder = record_folder(matrix.results, matrix.track_name, record.run_id, record.digests.testsets)
+    folder = record_folder(matrix.results, matrix.track.name, record.run_id, record.digests.testsets)
     write_record(folder, record, predictions)
     return folder
 
@@ -280,7 +278,7 @@ def _teacher_of(
 
 
 def _run_id(matrix: Matrix, method: str, place: str, bias: TeacherBias | None, seed: int) -> str:
-    return digest([matrix.track_name, matrix.environment.device_class, method, place, bias, seed])[:16]
+    return digest([matrix.track.name, matrix.environment.device_class, method, place, bias, seed])[:16]
 
 
 def _result(one: SetPredictions, num_classes: int) -> SetResult:

@@ -33,13 +33,12 @@ def track() -> Track:
 
 @pytest.fixture
 def data(track: Track) -> TrainingSet:
-    return training_set("synthetic", track, role="student", bias=None, seed=0, source=None)
+    return training_set(track, role="student", bias=None, seed=0, source=None)
 
 
 def assignment(track: Track, folder: object) -> Assignment:
     method = load_submission("independent")
     return Assignment(
-        track_name="synthetic",
         track=track,
         role="student",
         family="vit",
@@ -100,7 +99,7 @@ def test_a_batch_that_does_not_fit_is_split_or_refused_with_the_memory_it_needs(
             "data": track.data.model_copy(update={"num_train": LARGE_BATCH}),
         }
     )
-    data = training_set("synthetic", big, role="student", bias=None, seed=0, source=None)
+    data = training_set(big, role="student", bias=None, seed=0, source=None)
     one = replace(assignment(big, tmp_path_factory.mktemp("run")), family=family)
     leave(int(0.75 * loop.step_memory(one, data, LARGE_BATCH)))
     outcome = train(one, data, lambda *_: None)

@@ -81,7 +81,6 @@ def data() -> TrainingSet:
 def assignment(track: Track, family: Family, folder: Path, **more: Any) -> Assignment:
     folder.mkdir()
     given: dict[str, Any] = {
-        "track_name": NAME,
         "track": track,
         "role": "student",
         "family": family,
@@ -134,7 +133,7 @@ def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
     pretrained(weights, SMALL)
     track, source = track_with(SMALL), small_cifar10(1)
     student = taught(track, "lm", "cnn-to-vit", data, tmp_path)
-    arrays = build_test_sets(NAME, track, tmp_path, source=source, networks=networks())
+    arrays = build_test_sets(track, tmp_path, source=source, networks=networks())
     network = load_network(track, "vit", student.folder / WEIGHTS, CPU)
     predictions, logits = evaluate(
         network, arrays, track.data, device=CPU, bfloat16=False, teacher_logits={}, progress=lambda *_: None
@@ -159,7 +158,7 @@ def test_the_real_networks_are_asked_and_their_record_keeps_the_answers(family: 
     torch.manual_seed(2)
     plain = create_model(PAPER.backbones[family].architecture, {}, num_classes=10).eval()
     save_file(plain.state_dict(), tmp_path / WEIGHTS)
-    arrays = build_test_sets(NAME, track, tmp_path, source=small_cifar10(1))
+    arrays = build_test_sets(track, tmp_path, source=small_cifar10(1))
     predictions, logits = evaluate(
         load_network(track, family, tmp_path / WEIGHTS, CPU),
         arrays,

@@ -137,7 +137,7 @@ def main() -> int:
         return 2
     track = load_spec().track(arguments.track)
     images = arguments.images or track.data.num_train
-    bench = Bench(arguments.track, track, GPU, matrix_peak(GPU), arguments.steps, images)
+    bench = Bench(track, GPU, matrix_peak(GPU), arguments.steps, images)
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}", flush=True)
     bad = 0
     for row in all_rows(bench, arguments.methods.split(",") if arguments.methods else list_submissions()):

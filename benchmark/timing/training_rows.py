@@ -33,14 +33,13 @@ class Bench:
     """What trainings are measured on.
 
     Attributes:
-        track_name, track: of the spec.
+        track: of the spec.
         device: where they run.
         peak: FLOP/s of the device.
         steps: that are timed.
         images: of the training set.
     """
 
-    track_name: str
     track: Track
     device: torch.device
     peak: float
@@ -50,7 +49,7 @@ class Bench:
     @property
     def has_targets(self) -> bool:
         """The targets are of the paper's track, on a GPU."""
-        return self.track_name == PUBLISHED_TRACK and self.device.type == "cuda"
+        return self.track.name == PUBLISHED_TRACK and self.device.type == "cuda"
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _described(bench: Bench, direction: Direction, name: str, cost: StepCost, ep
     rate = bench.track.training.batch_size / cost.seconds
     stage = f" after {cost.own_stage:.0f} s of its own stage" if cost.own_stage >= 1 else ""
     ratio = f"{epochs[name] / epochs[REFERENCE]:.2f} x {REFERENCE}, " if REFERENCE in epochs else ""
-    theirs = published_seconds(read_published(), direction) if bench.track_name == PUBLISHED_TRACK else {}
+    theirs = published_seconds(read_published(), direction) if bench.track.name == PUBLISHED_TRACK else {}
     paper = f"{theirs[name]} s in the paper" if name in theirs else "not timed in the paper"
     shares = ", ".join(f"{part} {share:.0%}" for part, share in cost.shares.items())
     return (

@@ -21,7 +21,7 @@ def main() -> None:
     slic_labels.write_benchmark_maps(HERE / "slic_labels.npz")
     track = load_spec().track("synthetic")
     with tempfile.TemporaryDirectory() as cache:
-        made = build_test_sets("synthetic", track, Path(cache), source=None, diagnostics=True)
+        made = build_test_sets(track, Path(cache), source=None, diagnostics=True)
         arrays = {one.name: made[one.name] for one in track.test_sets}
         write_manifest(HERE / "manifest.toml", manifest_rows("synthetic", arrays, None), heading=HEADING)
         contact_sheet(arrays, HERE / "contact-sheet.png")

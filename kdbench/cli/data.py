@@ -75,7 +75,6 @@ def data_build(options: TestSetOptions) -> None:
 
     chosen, source, arrays = _open(options)
     facts = facts_of_test_sets(
-        options.track,
         chosen,
         cache_folder(),
         source=source,
@@ -100,7 +99,6 @@ def data_verify(options: VerifyOptions) -> None:
     chosen = _track(options)
     source = source_of(chosen, options.data_root)
     arrays = verify_test_sets(
-        options.track,
         chosen,
         cache_folder(),
         source=source,
@@ -109,7 +107,7 @@ def data_verify(options: VerifyOptions) -> None:
     )
     for name, one in arrays.items():
         typer.echo(f"{name:16s} {one.sha256}")
-    reasons = differences_from_frozen(options.track, chosen, arrays, source)
+    reasons = differences_from_frozen(chosen, arrays, source)
     if reasons:
         raise InputError(f"test sets of {options.track}: {'; '.join(reasons)}")
     typer.echo("all as in the frozen manifest")
@@ -169,7 +167,7 @@ def data_export(options: ExportOptions) -> None:
     _refuse_limits(options)
     check_can_write(options.to.parent, "--to")
     track, source, _ = _open(options)
-    arrays = arrays_of(options.track, track, cache_folder(), source=source, limit=None)
+    arrays = arrays_of(track, cache_folder(), source=source, limit=None)
     contents = export_test_sets(arrays, source_kind(source), options.to, diagnostics=options.diagnostics)
     typer.echo(f"wrote {options.to}: {len(contents.folders)} sets, made from {contents.source} images")
 
@@ -209,7 +207,7 @@ def data_freeze(options: FreezeOptions) -> None:
     _refuse_limits(options)
     check_can_write(options.to.parent, "--to")
     track, source, arrays = _open(options)
-    rows = write_proposal(options.to, options.track, track, arrays, source)
+    rows = write_proposal(options.to, track, arrays, source)
     typer.echo(proposal_heading(rows))
     typer.echo(f"wrote {options.to}: {len(rows)} digests")
 
@@ -230,7 +228,6 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
     device, confirmed = choose_device(options.device), options.device == "cpu" and options.yes
     chosen = _track(options)
     source, arrays = open_test_sets(
-        options.track,
         chosen,
         data_root=options.data_root,
         limit_test=options.limit_test,

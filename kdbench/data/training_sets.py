@@ -24,7 +24,6 @@ class TrainingSet:
 
 
 def training_set(
-    track_name: str,
     track: Track,
     *,
     role: Literal["teacher", "student"],
@@ -39,7 +38,6 @@ def training_set(
     the neutral one. On a CIFAR track everybody trains on the same images.
 
     Args:
-        track_name: names the random stream, with role and seed.
         track: the spec's.
         role: whom the images are for.
         bias: the bias planted in a teacher; ignored for students.
@@ -53,14 +51,14 @@ def training_set(
     """
     count = limited(track.data.num_train, limit, track.data.num_classes)
     if track.data.source == "synthetic":
-        law = _law(track_name, role, bias)
-        drawn = synthetic.training_images(law, track_name, role, seed, count=count, look=look_of(track))
+        law = _law(track, role, bias)
+        drawn = synthetic.training_images(law, track.name, role, seed, count=count, look=look_of(track))
         return TrainingSet(drawn.images, drawn.labels)
     if source is None:
-        raise DataError(f"track {track_name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
+        raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
     if len(source.train_labels) < track.data.num_train:
         raise DataError(
-            f"track {track_name} trains on {track.data.num_train} images, the source has {len(source.train_labels)}"
+            f"track {track.name} trains on {track.data.num_train} images, the source has {len(source.train_labels)}"
         )
     rows = balanced_subset(source.train_labels, count)
     if len(rows) == len(source.train_labels):
@@ -95,9 +93,9 @@ def balanced_subset(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return chosen
 
 
-def _law(track_name: str, role: Literal["teacher", "student"], bias: TeacherBias | None) -> synthetic.Law:
+def _law(track: Track, role: Literal["teacher", "student"], bias: TeacherBias | None) -> synthetic.Law:
     if role == "student":
         return "neutral"
     if bias not in ("shape", "texture"):
-        raise InputError(f"a teacher of track {track_name} has the bias 'shape' or 'texture', not {bias!r}")
+        raise InputError(f"a teacher of track {track.name} has the bias 'shape' or 'texture', not {bias!r}")
     return bias

@@ -47,7 +47,7 @@ class Setting:
     diagnostics: bool = False
 
     def folder(self, run: PlannedRun) -> Path:
-        return record_folder(self.results, run.track_name, run.run_id, run.track.testsets_digest)
+        return record_folder(self.results, run.track.name, run.run_id, run.track.testsets_digest)
 
     def places(self, run: PlannedRun) -> Places:
         return Places(

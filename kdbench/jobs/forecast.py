@@ -82,7 +82,7 @@ def _comparable_records(results: Path, run: PlannedRun) -> Iterable[Record]:
     training = run.track.training
     precision = training.cuda_precision if run.device == "cuda" else training.cpu_precision
     for folder in find_records(results):
-        if folder.parent.name != run.track_name:
+        if folder.parent.name != run.track.name:
             continue
         try:
             record = read_record(folder)

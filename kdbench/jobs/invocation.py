@@ -107,7 +107,6 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
         submissions += _controls(asked.track, submissions)
     _check_methods(submissions, directions, track, asked.limit_train or track.data.num_train)
     request = Request(
-        track_name=asked.track,
         track=track,
         submissions=submissions,
         teacher_submission=_teacher_submission(),
@@ -164,7 +163,6 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
     say_unofficial(known, console)
     if missing or not (setting.results / asked.track / GALLERY).exists():
         _, arrays = open_test_sets(
-            asked.track,
             runs[0].track,
             data_root=setting.data_root,
             limit_test=asked.limit_test,
@@ -173,7 +171,7 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
             diagnostics=setting.diagnostics,
             networks=make_networks(runs[0].device, confirmed=asked.confirmed),
         )
-        write_gallery(setting.results, asked.track, runs[0].track, arrays)
+        write_gallery(setting.results, runs[0].track, arrays)
     if missing:
         done |= {record.run_id: record for record in _executed(asked, missing, setting, forecast, console)}
     records = [done[run.run_id] for run in runs]
@@ -267,7 +265,6 @@ def source_of(track: Track, data_root: Path | None) -> "Cifar10 | None":
 
 
 def open_test_sets(
-    track_name: str,
     track: Track,
     *,
     data_root: Path | None,
@@ -282,10 +279,9 @@ def open_test_sets(
 
     source = source_of(track, data_root)
     if networks is None:
-        _refuse_building(arrays_of(track_name, track, cache_folder(), source=source, limit=limit_test), diagnostics)
+        _refuse_building(arrays_of(track, cache_folder(), source=source, limit=limit_test), diagnostics)
     with TestSetProgress(console) as progress:
         arrays = build_test_sets(
-            track_name,
             track,
             cache_folder(),
             source=source,
@@ -308,7 +304,7 @@ def _refuse_building(arrays: "Arrays", diagnostics: bool) -> None:
     if unmade:
         seconds = expected_building(unmade, arrays.track)
         raise InputError(
-            f"test sets {', '.join(one.name for one in unmade)} of track {arrays.track_name!r} are not built, and "
+            f"test sets {', '.join(one.name for one in unmade)} of track {arrays.track.name!r} are not built, and "
             f"networks make them: on a GPU, or in about {roughly(seconds)} on this processor with --device cpu --yes; "
             "or import them with `kdbench data import`"
         )

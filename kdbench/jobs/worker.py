@@ -150,7 +150,6 @@ def _keep_untrained(job: Job) -> None:
     run = job.run
     assert run.teacher_bias is not None
     keep_untrained(
-        run.track_name,
         run.track,
         run.family,
         stand_in_for=run.teacher_bias,
@@ -163,7 +162,6 @@ def _keep_untrained(job: Job) -> None:
 def _training_set(job: Job) -> TrainingSet:
     run = job.run
     return training_set(
-        run.track_name,
         run.track,
         role=run.role,
         bias=run.teacher_bias if run.role == "teacher" else None,
@@ -177,7 +175,6 @@ def _assignment(job: Job) -> Assignment:
     run = job.run
     method = Supervised if run.submission.path is None else load_submission(run.submission.path)
     return Assignment(
-        track_name=run.track_name,
         track=_as_trained(run),
         role=run.role,
         family=run.family,
@@ -231,7 +228,7 @@ def _unverified(job: Job) -> tuple[str, ...]:
         return ()
     try:
         kind = provenance_of(places.data_root) if run.track.data.source == "cifar10" else "generated"
-        return differences_before_building(run.track_name, run.track, kind)
+        return differences_before_building(run.track, kind)
     except DataError as error:  # a run that failed has a record, whatever has become of the data
         return (f"the test sets were not verified: {error}",)
 
@@ -241,7 +238,6 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     run, places = job.run, job.places
     device, source = torch.device(run.device), _source(job)
     test_sets = build_test_sets(
-        run.track_name,
         run.track,
         places.cache,
         source=source,
@@ -255,7 +251,7 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     write_logits(places.folder, logits)
     scalars, snapshots = _scalars(job, network, test_sets), _snapshots(job, outcome, test_sets)
     timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
-    unverified = () if places.limit_test else differences_from_frozen(run.track_name, run.track, test_sets, source)
+    unverified = () if places.limit_test else differences_from_frozen(run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified))
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
     measured = {"test": summarise(predictions, run.track.data.num_classes), "scalars": scalars, "snapshots": snapshots}
@@ -348,7 +344,7 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
     return Record(
         run_id=run.run_id,
         role=run.role,
-        track=run.track_name,
+        track=run.track.name,
         family=run.family,
         direction=run.direction,
         teacher_bias=run.teacher_bias,

@@ -83,7 +83,6 @@ def _request(official: Sequence[Record], track: Track, codes: Mapping[str, str])
     students = [record for record in official if record.role == "student"]
     directions = [direction for record in students if (direction := record.direction)] or track.directions
     return Request(
-        track_name=official[0].track,
         track=track,
         submissions=_submissions(students, codes),
         teacher_submission=Submission(TEACHER, None, codes[TEACHER], {}, False, tuple(track.directions)),

@@ -73,7 +73,6 @@ class PlannedRun:
 
     run_id: str
     role: Literal["teacher", "student"]
-    track_name: str
     track: Track
     family: Family
     direction: Direction | None
@@ -122,7 +121,6 @@ class PlannedRun:
 class Request:
     """What was asked for: a track, submissions, directions and seeds, on one device."""
 
-    track_name: str
     track: Track
     submissions: Sequence[Submission]
     teacher_submission: Submission
@@ -212,7 +210,7 @@ def _planned(
 ) -> PlannedRun:
     decides: dict[str, Any] = {
         "training": request.track.training_digest,
-        "track": request.track_name,
+        "track": request.track.name,
         "role": role,
         "family": family,
         "direction": direction,
@@ -233,7 +231,6 @@ def _planned(
     return PlannedRun(
         run_id=digest(decides)[:ID_LENGTH],
         role=role,
-        track_name=request.track_name,
         track=request.track,
         family=family,
         direction=direction,

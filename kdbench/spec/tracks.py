@@ -178,8 +178,9 @@ class TrackScoring(_Frozen):
 
 
 class Track(_Frozen):
-    """A data set, a pair of backbones and budgets."""
+    """A data set, a pair of backbones and budgets. `name` is its key in the spec."""
 
+    name: str
     summary: str
     directions: Several[Direction]
     teacher_biases: Several[TeacherBias]
@@ -245,6 +246,14 @@ class Spec(_Frozen):
     scoring: Scoring
     tracks: dict[str, Track]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tracks_know_their_names(cls, raw: Any) -> Any:
+        """Gives each track its key as its name; one that the file gives itself is left, and refused as wrong."""
+        if not isinstance(raw, dict) or not isinstance(raw.get("tracks"), dict):
+            return raw
+        return raw | {"tracks": {name: _named(name, track) for name, track in raw["tracks"].items()}}
+
     def scoring_digest(self, track_name: str) -> str:
         """SHA-256 of how a track's boards are scored: the protocol, and the track's part of it."""
         own = self.track(track_name).model_dump(mode="json", include={"primary", "scoring"})
@@ -255,3 +264,12 @@ class Spec(_Frozen):
         if name not in self.tracks:
             raise InputError(f"unknown track {name!r}; this spec has: {', '.join(self.tracks)}")
         return self.tracks[name]
+
+
+def _named(name: str, track: Any) -> Any:
+    """A track of a spec file with its name."""
+    if not isinstance(track, dict):
+        return track
+    if "name" in track:
+        raise ValueError(f"tracks.{name}.name: a track's name is its key; delete the line")
+    return {"name": name, **track}

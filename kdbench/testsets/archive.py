@@ -66,7 +66,7 @@ def export_test_sets(arrays: Arrays, kind: SourceKind, path: Path, *, diagnostic
     for entry in entries.values():
         read_entry(entry.folder, entry.recipe)
     contents = Contents(
-        track=arrays.track_name,
+        track=arrays.track.name,
         testsets=arrays.track.testsets_digest,
         source=kind,
         source_sha256=arrays.source_sha256,
@@ -145,7 +145,7 @@ def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache
             f"{path} holds test sets of another spec (test sets digest {contents.testsets[:12]}..., "
             f"here {track.testsets_digest[:12]}...); get one of this version"
         )
-    arrays = Arrays(contents.track, track, cache, contents.source_sha256, None)
+    arrays = Arrays(track, cache, contents.source_sha256, None)
     for test_set in _sets(contents, track):
         if contents.folders[test_set.name] != arrays.entry(test_set).folder.name:
             raise DataError(f"{path} holds the set {test_set.name} of another recipe than this version's; get another")
@@ -197,7 +197,7 @@ def _digest_of(test_set: TestSet, unpacked: Arrays, path: Path) -> str:
     try:
         return unpacked.open(unpacked.entry(test_set)).sha256
     except DataError as error:  # which tells of a folder that is gone soon
-        reason = str(error).partition(";")[0].replace(f"{unpacked.cache / unpacked.track_name}{os.sep}", "")
+        reason = str(error).partition(";")[0].replace(f"{unpacked.cache / unpacked.track.name}{os.sep}", "")
         raise DataError(f"{path} holds a damaged set {test_set.name} ({reason}); get it again") from error
 
 

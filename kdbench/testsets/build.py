@@ -39,7 +39,6 @@ __all__ = [
 
 
 def build_test_sets(
-    track_name: str,
     track: Track,
     cache: Path,
     *,
@@ -53,7 +52,6 @@ def build_test_sets(
     """Builds what is missing, and opens all sets of a track, verified.
 
     Args:
-        track_name: the track's name in the spec.
         track: the track.
         cache: the store; sets of other tracks and limits may lie in it.
         source: CIFAR-10; None on a synthetic track.
@@ -71,17 +69,16 @@ def build_test_sets(
             store is not what was written, or the store cannot be written.
         InputError: the limit leaves a class without images.
     """
-    arrays = arrays_of(track_name, track, cache, source=source, limit=limit)
+    arrays = arrays_of(track, cache, source=source, limit=limit)
     entries = arrays.entries(diagnostics=diagnostics)
     missing = [entry for entry in entries.values() if not has_entry(entry.folder)]
     if missing:
-        base = base_of(track_name, track, source, limit)
+        base = base_of(track, source, limit)
         _make(arrays, base, missing, workers, progress, networks)
     return {name: arrays.open(entry) for name, entry in entries.items()}
 
 
 def verify_test_sets(
-    track_name: str,
     track: Track,
     cache: Path,
     *,
@@ -94,20 +91,19 @@ def verify_test_sets(
     Raises:
         DataError: sets are missing, or the first one that is not the bytes that were written.
     """
-    arrays = arrays_of(track_name, track, cache, source=source, limit=limit)
+    arrays = arrays_of(track, cache, source=source, limit=limit)
     entries = arrays.entries(diagnostics=diagnostics)
     missing = [name for name, entry in entries.items() if not has_entry(entry.folder)]
     if missing:
         raise DataError(
-            f"test sets {', '.join(missing)} of track {track_name} are not built; build them with "
-            f"`kdbench data build --track {track_name}` and the same other options, or import them with "
+            f"test sets {', '.join(missing)} of track {track.name} are not built; build them with "
+            f"`kdbench data build --track {track.name}` and the same other options, or import them with "
             "`kdbench data import`"
         )
     return {name: arrays.open(entry) for name, entry in entries.items()}
 
 
 def facts_of_test_sets(
-    track_name: str,
     track: Track,
     cache: Path,
     *,
@@ -116,13 +112,13 @@ def facts_of_test_sets(
     diagnostics: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """What was noted when the sets were built: `coverage` and `source_from_object`, the share of each class, by set."""
-    entries = arrays_of(track_name, track, cache, source=source, limit=limit).entries(diagnostics=diagnostics)
+    entries = arrays_of(track, cache, source=source, limit=limit).entries(diagnostics=diagnostics)
     return {name: read_manifest(entry.folder)["facts"] for name, entry in entries.items()}
 
 
-def arrays_of(track_name: str, track: Track, cache: Path, *, source: Cifar10 | None, limit: int | None) -> Arrays:
+def arrays_of(track: Track, cache: Path, *, source: Cifar10 | None, limit: int | None) -> Arrays:
     """A track's arrays in the store, those from this source and under this limit."""
-    return Arrays(track_name, track, cache, source.test_sha256 if source else None, limit)
+    return Arrays(track, cache, source.test_sha256 if source else None, limit)
 
 
 def _make(

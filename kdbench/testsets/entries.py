@@ -39,13 +39,12 @@ class Arrays:
     """A track's arrays from one source under one limit.
 
     Attributes:
-        track_name, track: of the spec.
+        track: of the spec.
         cache: the store.
         source_sha256: of CIFAR-10's test images, as `Cifar10` has it; None on a synthetic track.
         limit: at most so many images a set; None for the spec's number.
     """
 
-    track_name: str
     track: Track
     cache: Path
     source_sha256: str | None
@@ -54,7 +53,7 @@ class Arrays:
     def entries(self, *, diagnostics: bool) -> dict[str, Entry]:
         """The entries of the track's test sets, in the order of `evaluated_sets`."""
         if self.track.data.source == "cifar10" and self.source_sha256 is None:
-            raise DataError(f"track {self.track_name} needs CIFAR-10; give its folder with --data-root, or let it load")
+            raise DataError(f"track {self.track.name} needs CIFAR-10; give its folder with --data-root, or let it load")
         return {one.name: self.entry(one) for one in evaluated_sets(self.track, diagnostics=diagnostics)}
 
     def made_by_networks(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
@@ -82,7 +81,7 @@ class Arrays:
         if self.track.data.resize is not None and weights:
             recipe["resize"] = self.track.data.resize.model_dump(mode="json")
         name = described["name"]
-        return Entry(self.cache / self.track_name / f"{name}-{digest(recipe)[:12]}", recipe, test_set)
+        return Entry(self.cache / self.track.name / f"{name}-{digest(recipe)[:12]}", recipe, test_set)
 
     def _made_from(self) -> dict[str, Any]:
         """What decides every array beside the set's own parameters."""

@@ -76,13 +76,13 @@ def write_manifest(path: Path, rows: tuple[FrozenArray, ...], *, heading: str) -
 
 
 def write_proposal(
-    path: Path, track_name: str, track: Track, arrays: Mapping[str, TestArrays], source: Cifar10 | None
+    path: Path, track: Track, arrays: Mapping[str, TestArrays], source: Cifar10 | None
 ) -> tuple[FrozenArray, ...]:
     """Writes what a manifest would say of a track's sets, and its spec of their weights, for a person to review.
 
     Args:
         path: of the proposal; not of the manifest itself.
-        track_name, track: of the spec.
+        track: of the spec.
         arrays: the sets of the spec, whole.
         source: the CIFAR-10 that they were made from.
 
@@ -93,7 +93,7 @@ def write_proposal(
     if path.resolve() == manifest_path(track).resolve():
         raise InputError(f"{path} is the frozen manifest, which a person edits after a review; choose another --to")
     named = {one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}
-    rows = manifest_rows(track_name, named, source)
+    rows = manifest_rows(track.name, named, source)
     write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track)]))
     return rows
 
@@ -118,7 +118,6 @@ def source_kind(source: Cifar10 | None) -> SourceKind:
 
 
 def differences_from_frozen(
-    track_name: str,
     track: Track,
     arrays: Mapping[str, TestArrays],
     source: Cifar10 | None,
@@ -128,7 +127,7 @@ def differences_from_frozen(
     """Why these arrays are not the frozen ones, in words; empty if they are, to the byte.
 
     Args:
-        track_name, track: of the spec.
+        track: of the spec.
         arrays: by set; diagnostic sets that the manifest does not name are not compared.
         source: the CIFAR-10 they were made from, None on a synthetic track.
         manifest: another manifest than the shipped one.
@@ -136,7 +135,7 @@ def differences_from_frozen(
     if source is not None and source.source != "original":
         return (NOT_ORIGINAL,)
     path = manifest or manifest_path(track)
-    frozen = _rows_of(path, track_name, source_kind(source))
+    frozen = _rows_of(path, track.name, source_kind(source))
     reasons = []
     for test_set in track.test_sets:
         row, one = frozen.get(test_set.name), arrays.get(test_set.name)
@@ -151,20 +150,18 @@ def differences_from_frozen(
     return tuple(reasons)
 
 
-def differences_before_building(
-    track_name: str, track: Track, kind: SourceKind, *, manifest: Path | None = None
-) -> tuple[str, ...]:
+def differences_before_building(track: Track, kind: SourceKind, *, manifest: Path | None = None) -> tuple[str, ...]:
     """Those of `differences_from_frozen` that hold for whatever arrays are made from such a source.
 
     Args:
-        track_name, track: of the spec.
+        track: of the spec.
         kind: of the source.
         manifest: another manifest than the shipped one.
     """
     if kind == "other":
         return (NOT_ORIGINAL,)
     path = manifest or manifest_path(track)
-    frozen = _rows_of(path, track_name, kind)
+    frozen = _rows_of(path, track.name, kind)
     unknown = (one for one in track.test_sets if not one.diagnostic and one.name not in frozen)
     return tuple(_without_digest(one, path) for one in unknown)
 

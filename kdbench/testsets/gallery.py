@@ -32,11 +32,11 @@ class Gallery:
     class_names: tuple[str, ...]
 
 
-def write_gallery(results: Path, track_name: str, track: Track, arrays: Mapping[str, TestArrays]) -> None:
+def write_gallery(results: Path, track: Track, arrays: Mapping[str, TestArrays]) -> None:
     """Keeps a few pictures of every test set of the spec beside the records, for the page."""
     pictures = gallery({one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}, data=track.data)
     targets = np.arange(track.data.num_classes)
-    with atomic_file(results / track_name / GALLERY) as file:
+    with atomic_file(results / track.name / GALLERY) as file:
         np.savez_compressed(file, **pictures, targets=targets, classes=np.array(class_names(track)))  # type: ignore[arg-type]
 
 

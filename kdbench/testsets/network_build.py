@@ -44,8 +44,8 @@ class NetworkBuild:
         if self.networks is None:
             names = ", ".join(one.name for _, one in missing)
             raise DataError(
-                f"test sets {names} of track {self.arrays.track_name} are not built, or were built another way; "
-                f"build them with `kdbench data build --track {self.arrays.track_name}` or import them"
+                f"test sets {names} of track {self.arrays.track.name} are not built, or were built another way; "
+                f"build them with `kdbench data build --track {self.arrays.track.name}` or import them"
             )
         workshop = self._workshop(self.networks, any(FCN in weights_of(one) for _, one in missing))
         for entry, test_set in sorted(missing, key=lambda pair: _needs_field(pair[1])):

@@ -64,7 +64,7 @@ class Plan:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def base_of(track_name: str, track: Track, source: Cifar10 | None, limit: int | None) -> Base:
+def base_of(track: Track, source: Cifar10 | None, limit: int | None) -> Base:
     """The clean images of a track, without masks.
 
     Raises:
@@ -73,7 +73,7 @@ def base_of(track_name: str, track: Track, source: Cifar10 | None, limit: int | 
     """
     if track.data.stored_size != SIZE:
         raise DataError(
-            f"the images of track {track_name} are stored {track.data.stored_size} pixels wide; "
+            f"the images of track {track.name} are stored {track.data.stored_size} pixels wide; "
             f"arrays are built from {SIZE} pixels only: mend the spec"
         )
     clean = next(one for one in track.test_sets if one.axis == "clean")
@@ -82,7 +82,7 @@ def base_of(track_name: str, track: Track, source: Cifar10 | None, limit: int | 
         drawn = synthetic.condition_images("clean", count=count, look=look_of(track))
         return Base(drawn.images, drawn.labels, np.arange(count))
     if source is None:
-        raise DataError(f"track {track_name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
+        raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
     ids = balanced_subset(source.test_labels, count)
     return Base(source.test_images[ids], source.test_labels[ids], ids)
 

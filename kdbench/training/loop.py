@@ -37,7 +37,7 @@ class Assignment:
     """What to train.
 
     Attributes:
-        track_name, track: the track as it is run, overrides included.
+        track: the track as it is run, overrides included.
         role: students share initialisation and data order within a seed; teachers have streams of their own.
         family: of the network to train.
         bias: a teacher's planted bias; None for students.
@@ -50,7 +50,6 @@ class Assignment:
         compiled: the networks run through torch.compile.
     """
 
-    track_name: str
     track: Track
     role: str
     family: Family
@@ -74,7 +73,7 @@ class Assignment:
     def stream(self) -> tuple[str | int, ...]:
         return (
             "batches",
-            self.track_name,
+            self.track.name,
             self.role,
             self.family if self.role == "teacher" else "",
             self.bias or "",
@@ -150,7 +149,7 @@ class _Training:
         total_steps = assignment.epochs * self.batches.per_epoch
         task = self._task(student, teacher, total_steps)
         self._compile(student, teacher)
-        torch.manual_seed(seed_of("method", assignment.track_name, assignment.method_class.name, assignment.seed))
+        torch.manual_seed(seed_of("method", assignment.track.name, assignment.method_class.name, assignment.seed))
         method = assignment.method_class(task, assignment.config).to(self.device)
         self.metered = MeteredRun(
             student=student.train(),
@@ -208,7 +207,7 @@ class _Training:
         )
 
     def _network(self, family: Family, role: str) -> Backbone:
-        seed = head_seed(self.assignment.track_name, role, family, self.assignment.seed, self.assignment.bias)
+        seed = head_seed(self.assignment.track.name, role, family, self.assignment.seed, self.assignment.bias)
         return self._placed(new_backbone(self.assignment.track, family, seed=seed))
 
     def _teacher(self) -> Backbone | None:

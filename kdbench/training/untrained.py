@@ -14,7 +14,7 @@ NAME = "untrained"
 
 
 def keep_untrained(
-    track_name: str, track: Track, family: Family, *, stand_in_for: TeacherBias, seed: int, folder: Path, device: str
+    track: Track, family: Family, *, stand_in_for: TeacherBias, seed: int, folder: Path, device: str
 ) -> TrainingOutcome:
     """Writes a network as it is before any training, and the outcome of that.
 
@@ -22,14 +22,14 @@ def keep_untrained(
     and seed than that of any teacher or student.
 
     Args:
-        track_name, track: of the spec.
+        track: of the spec.
         family: of the network.
         stand_in_for: the bias of the teacher whose place it takes.
         seed: the run's.
         folder: where weights and outcome go.
         device: "cpu" or "cuda", for the record.
     """
-    backbone = new_backbone(track, family, seed=head_seed(track_name, NAME, family, seed, stand_in_for))
+    backbone = new_backbone(track, family, seed=head_seed(track.name, NAME, family, seed, stand_in_for))
     write_weights(folder / WEIGHTS, backbone.model)
     outcome = TrainingOutcome(
         status="ok",

@@ -20,7 +20,7 @@ CIFAR = load_spec().track("cifar10-32")
 
 def drawn(**changes: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
     wanted: dict[str, object] = {"role": "student", "bias": None, "seed": 0, "source": None, "limit": 40, **changes}
-    return training_set("synthetic", SYNTHETIC, **wanted).images  # type: ignore[arg-type]
+    return training_set(SYNTHETIC, **wanted).images  # type: ignore[arg-type]
 
 
 def test_teachers_and_students_of_one_seed_see_different_images() -> None:
@@ -62,23 +62,23 @@ def test_a_limit_below_the_number_of_classes_is_refused() -> None:
 
 def test_cifar_without_images_is_refused() -> None:
     with pytest.raises(DataError, match="needs CIFAR-10"):
-        training_set("cifar10-32", CIFAR, role="student", bias=None, seed=0, source=None)
+        training_set(CIFAR, role="student", bias=None, seed=0, source=None)
 
 
 def test_a_source_smaller_than_the_spec_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies.small_counts(monkeypatch)
     source = read_cifar10(copies.parquet_copy(tmp_path), tmp_path)
     with pytest.raises(DataError, match="trains on 50000 images, the source has 20"):
-        training_set("cifar10-32", CIFAR, role="student", bias=None, seed=0, source=source)
+        training_set(CIFAR, role="student", bias=None, seed=0, source=source)
 
 
 def test_everybody_trains_on_the_same_cifar_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies.small_counts(monkeypatch)
     source = read_cifar10(copies.parquet_copy(tmp_path), tmp_path)
     track = CIFAR.model_copy(update={"data": CIFAR.data.model_copy(update={"num_train": 20})})
-    teacher = training_set("cifar10-32", track, role="teacher", bias="natural", seed=5, source=source)
-    student = training_set("cifar10-32", track, role="student", bias=None, seed=7, source=source)
-    limited = training_set("cifar10-32", track, role="student", bias=None, seed=7, source=source, limit=10)
+    teacher = training_set(track, role="teacher", bias="natural", seed=5, source=source)
+    student = training_set(track, role="student", bias=None, seed=7, source=source)
+    limited = training_set(track, role="student", bias=None, seed=7, source=source, limit=10)
     np.testing.assert_array_equal(teacher.images, student.images)
     assert np.bincount(limited.labels).tolist() == [1] * 10
 

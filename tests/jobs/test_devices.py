@@ -76,7 +76,6 @@ def test_without_gpus_no_job_is_given_one(tmp_path: Path) -> None:
 
 def test_a_compiled_run_is_another_run_and_others_keep_their_ids() -> None:
     request = Request(
-        track_name="synthetic",
         track=load_spec().track("synthetic"),
         submissions=(submission("independent", uses_teacher=False), submission("lm")),
         teacher_submission=submission("teacher", uses_teacher=False),

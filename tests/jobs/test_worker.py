@@ -48,13 +48,13 @@ def failed(run: PlannedRun, where: Places, status: Status = "timeout") -> Record
 
 def test_a_failed_run_on_another_copy_of_cifar10_is_unofficial(tmp_path: Path) -> None:
     (tmp_path / "copy" / "train").mkdir(parents=True)
-    run = a_teacher(TRACKS["cifar10-32"], track_name="cifar10-32", unofficial=("--epochs 1",))
+    run = a_teacher(TRACKS["cifar10-32"], unofficial=("--epochs 1",))
     assert failed(run, places(tmp_path, tmp_path / "copy")).unofficial == ("--epochs 1", NOT_ORIGINAL)
 
 
 def test_a_failed_run_on_sets_of_which_no_digest_is_frozen_says_so_of_each(tmp_path: Path) -> None:
     track = TRACKS["cifar10-224"]
-    record = failed(a_teacher(track, track_name="cifar10-224"), places(tmp_path))  # without a folder, the original
+    record = failed(a_teacher(track), places(tmp_path))  # without a folder, the original
     needed = [one.name for one in track.test_sets if not one.diagnostic]
     assert len(record.unofficial) == len(needed) > 1
     for name, reason in zip(needed, record.unofficial, strict=True):
@@ -62,7 +62,7 @@ def test_a_failed_run_on_sets_of_which_no_digest_is_frozen_says_so_of_each(tmp_p
 
 
 def test_a_failed_run_whose_data_are_gone_has_a_record_all_the_same(tmp_path: Path) -> None:
-    run = a_teacher(TRACKS["cifar10-32"], track_name="cifar10-32")
+    run = a_teacher(TRACKS["cifar10-32"])
     (reason,) = failed(run, places(tmp_path, tmp_path / "gone")).unofficial
     assert "not verified" in reason
     assert str(tmp_path / "gone") in reason

@@ -32,7 +32,6 @@ def runs(
     both = TRACK.directions
     return expand(
         Request(
-            track_name="synthetic",
             track=TRACK,
             submissions=[
                 Submission("independent", None, INDEPENDENT, {}, uses_teacher=False, directions=both),

@@ -19,7 +19,6 @@ def plan(
 ) -> list[PlannedRun]:
     return expand(
         Request(
-            track_name="synthetic",
             track=track,
             submissions=submissions or (submission("independent", uses_teacher=False), submission("lm")),
             teacher_submission=submission("teacher", uses_teacher=False),

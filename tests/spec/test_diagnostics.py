@@ -19,11 +19,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def arrays(store: Path) -> dict[str, TestArrays]:
-    return build_test_sets("synthetic", SYNTHETIC, store, source=None, limit=30, diagnostics=True)
+    return build_test_sets(SYNTHETIC, store, source=None, limit=30, diagnostics=True)
 
 
 def test_primary_sets_are_the_same_bytes_beside_diagnostic_ones(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
-    primary = array_digests(build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=30))
+    primary = array_digests(build_test_sets(SYNTHETIC, tmp_path, source=None, limit=30))
     assert list(primary) == [one.name for one in SYNTHETIC.test_sets if not one.diagnostic]
     assert primary.items() < array_digests(arrays).items()
 

@@ -64,6 +64,12 @@ def test_a_track_runs_both_directions_and_covers_every_axis(name: str) -> None:
     assert all(track.primary_sets(axis) for axis in ("clean", *BIAS_AXES))
 
 
+def test_a_track_knows_its_name_and_a_file_may_not_give_it_another(tmp_path: Path) -> None:
+    assert {name: track.name for name, track in load_spec().tracks.items()} == {name: name for name in PINNED}
+    message = refusal(tmp_path, "[tracks.synthetic]\n", '[tracks.synthetic]\nname = "mine"\n')
+    assert "tracks.synthetic.name" in message
+
+
 def test_only_synthetic_teachers_are_planted() -> None:
     tracks = load_spec().tracks
     assert tracks["synthetic"].teacher_biases == ("shape", "texture")

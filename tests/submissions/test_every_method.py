@@ -81,7 +81,7 @@ def small_track(images: int, **training: Any) -> Track:
 
 
 def images_of(track: Track) -> TrainingSet:
-    return training_set(TRACK, track, role="student", bias=None, seed=0, source=None)
+    return training_set(track, role="student", bias=None, seed=0, source=None)
 
 
 def silent(done: int, total: int) -> None:
@@ -103,7 +103,6 @@ def assignment(
 ) -> Assignment:
     teacher_family, teacher_weights = teacher or (None, None)
     return Assignment(
-        track_name=TRACK,
         track=track,
         role="student",
         family=family,

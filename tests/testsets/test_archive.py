@@ -22,7 +22,7 @@ NAME = "small"
 
 def small_track(images: int = 20, track: Track = SYNTHETIC) -> Track:
     sets = tuple(one.model_copy(update={"images": images}) for one in track.test_sets)
-    return track.model_copy(update={"test_sets": sets})
+    return track.model_copy(update={"name": NAME, "test_sets": sets})
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(store: Path) -> dict[str, TestArrays]:
-    return build_test_sets(NAME, small_track(), store, source=None)
+    return build_test_sets(small_track(), store, source=None)
 
 
 @pytest.fixture(scope="module")
 def archive(built: dict[str, TestArrays], store: Path) -> Path:
-    arrays = arrays_of(NAME, small_track(), store, source=None, limit=None)
+    arrays = arrays_of(small_track(), store, source=None, limit=None)
     export_test_sets(arrays, "generated", store / "sets.zip", diagnostics=False)
     return store / "sets.zip"
 
@@ -48,21 +48,21 @@ def imported(archive: Path, cache: Path, track: Track | None = None, name: str =
 
 def test_what_is_imported_is_what_was_exported(archive: Path, built: dict[str, TestArrays], tmp_path: Path) -> None:
     assert array_digests(imported(archive, tmp_path)) == array_digests(built)
-    opened = verify_test_sets(NAME, small_track(), tmp_path, source=None)
+    opened = verify_test_sets(small_track(), tmp_path, source=None)
     assert array_digests(opened) == array_digests(built)
     assert array_digests(imported(archive, tmp_path)) == array_digests(built)
 
 
 def test_sets_of_photographs_are_found_by_who_has_the_same_ones(tmp_path: Path) -> None:
     track, source = small_track(track=load_spec().track("cifar10-32")), small_cifar10(2)
-    made = build_test_sets(NAME, track, tmp_path / "here", source=source)
-    arrays = arrays_of(NAME, track, tmp_path / "here", source=source, limit=None)
+    made = build_test_sets(track, tmp_path / "here", source=source)
+    arrays = arrays_of(track, tmp_path / "here", source=source, limit=None)
     contents = export_test_sets(arrays, "other", tmp_path / "sets.zip", diagnostics=False)
     assert (contents.source, contents.source_sha256) == ("other", source.test_sha256)
     imported(tmp_path / "sets.zip", tmp_path / "there", track)
-    assert array_digests(verify_test_sets(NAME, track, tmp_path / "there", source=source)) == array_digests(made)
+    assert array_digests(verify_test_sets(track, tmp_path / "there", source=source)) == array_digests(made)
     with pytest.raises(DataError, match=r"clean, .* are not built"):
-        verify_test_sets(NAME, track, tmp_path / "there", source=small_cifar10(2, seed=7))
+        verify_test_sets(track, tmp_path / "there", source=small_cifar10(2, seed=7))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
@@ -163,15 +163,16 @@ def test_an_encrypted_archive_is_refused(archive: Path, tmp_path: Path) -> None:
 
 def test_sets_that_are_not_the_frozen_ones_are_refused(tmp_path: Path) -> None:
     """The benchmark's own track has frozen digests; twenty images a set are not what they are of."""
-    build_test_sets("synthetic", small_track(), tmp_path / "here", source=None)
-    arrays = arrays_of("synthetic", small_track(), tmp_path / "here", source=None, limit=None)
+    track = small_track().model_copy(update={"name": "synthetic"})
+    build_test_sets(track, tmp_path / "here", source=None)
+    arrays = arrays_of(track, tmp_path / "here", source=None, limit=None)
     export_test_sets(arrays, "generated", tmp_path / "sets.zip", diagnostics=False)
     with pytest.raises(DataError, match=r"a set clean with the sha256 \w+\.\.\., frozen is"):
         imported(tmp_path / "sets.zip", tmp_path / "there", name="synthetic")
 
 
 def test_what_is_not_built_cannot_be_exported(tmp_path: Path) -> None:
-    arrays = arrays_of(NAME, small_track(), tmp_path, source=None, limit=None)
+    arrays = arrays_of(small_track(), tmp_path, source=None, limit=None)
     with pytest.raises(DataError, match="holds no built arrays"):
         export_test_sets(arrays, "generated", tmp_path / "sets.zip", diagnostics=False)
     assert not (tmp_path / "sets.zip").exists()
@@ -186,8 +187,8 @@ def a_copy(kind: str) -> Cifar10:
 @pytest.mark.parametrize("kind", ["original", "other"])
 def test_a_proposal_calls_original_only_what_matches_the_checksum(kind: str, tmp_path: Path) -> None:
     track, source = small_track(track=load_spec().track("cifar10-32")), a_copy(kind)
-    arrays = build_test_sets(NAME, track, tmp_path, source=source)
-    rows = write_proposal(tmp_path / "proposal.toml", NAME, track, arrays, source)
+    arrays = build_test_sets(track, tmp_path, source=source)
+    rows = write_proposal(tmp_path / "proposal.toml", track, arrays, source)
     assert read_manifest(tmp_path / "proposal.toml") == rows
     assert {row.source for row in rows} == {kind}
     assert {row.set: row.sha256 for row in rows} == array_digests(arrays)
@@ -197,5 +198,5 @@ def test_a_proposal_calls_original_only_what_matches_the_checksum(kind: str, tmp
 def test_a_proposal_never_takes_the_place_of_the_manifest(built: dict[str, TestArrays]) -> None:
     before = manifest_path(SYNTHETIC).read_bytes()
     with pytest.raises(InputError, match="frozen manifest"):
-        write_proposal(manifest_path(SYNTHETIC), "synthetic", small_track(), built, None)
+        write_proposal(manifest_path(SYNTHETIC), small_track(), built, None)
     assert manifest_path(SYNTHETIC).read_bytes() == before

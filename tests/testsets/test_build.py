@@ -45,7 +45,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def cifar(store: Path, source: Cifar10) -> dict[str, TestArrays]:
-    return build_test_sets("cifar10-32", cifar_track(30), store, source=source)
+    return build_test_sets(cifar_track(30), store, source=source)
 
 
 def test_every_set_of_the_spec_is_built(cifar: dict[str, TestArrays]) -> None:
@@ -65,7 +65,7 @@ def test_shape_has_the_covered_images_alone_in_both_polarities(
     white, black = cifar["shape-white"], cifar["shape-black"]
     np.testing.assert_array_equal(white.index, black.index)
     np.testing.assert_array_equal(255 - white.images, black.images)
-    coverage = facts_of_test_sets("cifar10-32", cifar_track(30), store, source=source)["shape-white"]["coverage"]
+    coverage = facts_of_test_sets(cifar_track(30), store, source=source)["shape-white"]["coverage"]
     expected = np.bincount(white.targets, minlength=10) / 3
     np.testing.assert_allclose(coverage, expected, atol=1e-4)
 
@@ -80,9 +80,7 @@ def test_conflict_is_balanced_over_all_ordered_pairs(cifar: dict[str, TestArrays
 
 def test_a_second_call_builds_nothing(cifar: dict[str, TestArrays], store: Path, source: Cifar10) -> None:
     steps: list[str] = []
-    again = build_test_sets(
-        "cifar10-32", cifar_track(30), store, source=source, progress=lambda name, *_: steps.append(name)
-    )
+    again = build_test_sets(cifar_track(30), store, source=source, progress=lambda name, *_: steps.append(name))
     assert steps == []
     assert array_digests(again) == array_digests(cifar)
 
@@ -90,7 +88,7 @@ def test_a_second_call_builds_nothing(cifar: dict[str, TestArrays], store: Path,
 def test_a_limited_build_has_the_same_images_as_the_whole(
     cifar: dict[str, TestArrays], store: Path, source: Cifar10
 ) -> None:
-    limited = build_test_sets("cifar10-32", cifar_track(30), store, source=source, limit=10)
+    limited = build_test_sets(cifar_track(30), store, source=source, limit=10)
     assert np.bincount(limited["clean"].targets).tolist() == [1] * 10
     whole = {one.tobytes(): row for row, one in enumerate(cifar["clean"].images)}
     rows = [whole[one.tobytes()] for one in limited["clean"].images]
@@ -100,48 +98,46 @@ def test_a_limited_build_has_the_same_images_as_the_whole(
 
 @pytest.mark.slow
 def test_more_processes_make_the_same_bytes(cifar: dict[str, TestArrays], tmp_path: Path, source: Cifar10) -> None:
-    again = build_test_sets("cifar10-32", cifar_track(30), tmp_path, source=source, workers=2)
+    again = build_test_sets(cifar_track(30), tmp_path, source=source, workers=2)
     assert array_digests(again) == array_digests(cifar)
 
 
 def test_progress_ends_at_the_number_of_images(tmp_path: Path) -> None:
     last: dict[str, tuple[int, int]] = {}
-    build_test_sets(
-        "synthetic", SYNTHETIC, tmp_path, source=None, limit=20, progress=lambda name, *n: last.update({name: n})
-    )
+    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=20, progress=lambda name, *n: last.update({name: n}))
     assert last == {one.name: (20, 20) for one in SYNTHETIC.test_sets if not one.diagnostic}
 
 
 def test_diagnostic_sets_are_built_when_asked_for(tmp_path: Path) -> None:
-    arrays = build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10, diagnostics=True)
+    arrays = build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10, diagnostics=True)
     assert "texture-field" in arrays
 
 
 def test_other_limits_and_sources_lie_beside_each_other(tmp_path: Path) -> None:
     track = cifar_track(20, conflicts=10)
-    first = build_test_sets("cifar10-32", track, tmp_path, source=small_cifar10(2, seed=1))
-    second = build_test_sets("cifar10-32", track, tmp_path, source=small_cifar10(2, seed=2))
-    reopened = verify_test_sets("cifar10-32", track, tmp_path, source=small_cifar10(2, seed=1))
+    first = build_test_sets(track, tmp_path, source=small_cifar10(2, seed=1))
+    second = build_test_sets(track, tmp_path, source=small_cifar10(2, seed=2))
+    reopened = verify_test_sets(track, tmp_path, source=small_cifar10(2, seed=1))
     assert array_digests(first) == array_digests(reopened)
     assert not set(array_digests(first).values()) & set(array_digests(second).values())
 
 
 def test_sets_that_were_not_built_are_named(tmp_path: Path) -> None:
-    build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
     shutil.rmtree(next(tmp_path.glob("synthetic/shape-*")))
     with pytest.raises(DataError, match=r"test sets shape of track synthetic are not built.*data build --track synth"):
-        verify_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+        verify_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
     assert not list(tmp_path.glob("synthetic/shape-*"))
 
 
 def test_a_damaged_set_is_refused_not_rebuilt(tmp_path: Path) -> None:
-    build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
     path = next(tmp_path.glob("synthetic/noise-*/images.npy"))
     data = bytearray(path.read_bytes())
     data[500] ^= 255
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"noise-\w+/images.npy has the sha256 \w+, expected \w+; delete"):
-        build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
+        build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -150,22 +146,20 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10, progress=dies)
+        build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10, progress=dies)
     steps: list[str] = []
-    build_test_sets(
-        "synthetic", SYNTHETIC, tmp_path, source=None, limit=10, progress=lambda name, *_: steps.append(name)
-    )
+    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10, progress=lambda name, *_: steps.append(name))
     assert steps[0] == "locality"
 
 
 def test_bad_requests_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs CIFAR-10"):
-        build_test_sets("cifar10-32", cifar_track(30), tmp_path, source=None)
+        build_test_sets(cifar_track(30), tmp_path, source=None)
     with pytest.raises(InputError, match="leaves a class without any"):
-        build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=3)
+        build_test_sets(SYNTHETIC, tmp_path, source=None, limit=3)
     larger = SYNTHETIC.model_copy(update={"data": SYNTHETIC.data.model_copy(update={"image_size": 64})})
     with pytest.raises(DataError, match="are stored 64 pixels wide; arrays are built from 32"):
-        build_test_sets("synthetic", larger, tmp_path, source=None)
+        build_test_sets(larger, tmp_path, source=None)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +170,7 @@ def test_a_parameter_without_a_recipe_is_named(name: str, parameters: dict[str, 
         one.model_copy(update={"parameters": parameters}) if one.name == name else one for one in SYNTHETIC.test_sets
     )
     with pytest.raises(DataError, match=f"test set {name}.*mend the spec"):
-        build_test_sets("synthetic", SYNTHETIC.model_copy(update={"test_sets": sets}), tmp_path, source=None, limit=10)
+        build_test_sets(SYNTHETIC.model_copy(update={"test_sets": sets}), tmp_path, source=None, limit=10)
 
 
 def test_the_gallery_shows_one_image_under_every_manipulation(cifar: dict[str, TestArrays]) -> None:

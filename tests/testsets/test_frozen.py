@@ -23,7 +23,7 @@ REAL = Path(__file__).parents[2].parent / "shared" / "cifar10"
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestArrays]:
-    made = build_test_sets("synthetic", SYNTHETIC, tmp_path_factory.mktemp("store"), source=None, diagnostics=True)
+    made = build_test_sets(SYNTHETIC, tmp_path_factory.mktemp("store"), source=None, diagnostics=True)
     return {one.name: made[one.name] for one in SYNTHETIC.test_sets}
 
 
@@ -31,7 +31,7 @@ def test_every_synthetic_array_is_the_frozen_one(arrays: dict[str, TestArrays]) 
     frozen = read_manifest(manifest_path(SYNTHETIC))
     assert {row.set for row in frozen} == {one.name for one in SYNTHETIC.test_sets}
     assert manifest_rows("synthetic", arrays, None) == frozen
-    assert differences_from_frozen("synthetic", SYNTHETIC, arrays, None) == ()
+    assert differences_from_frozen(SYNTHETIC, arrays, None) == ()
 
 
 @pytest.mark.slow
@@ -44,8 +44,8 @@ def test_the_bytes_are_the_same_without_vector_instructions(tmp_path: Path) -> N
         "from numpy._core._multiarray_umath import __cpu_features__ as features;"
         "assert not any(features[name] for name in sys.argv[2:]);"
         "track = load_spec().track('synthetic');"
-        "made = build_test_sets('synthetic', track, pathlib.Path(sys.argv[1]), source=None, diagnostics=True);"
-        "print(differences_from_frozen('synthetic', track, made, None))"
+        "made = build_test_sets(track, pathlib.Path(sys.argv[1]), source=None, diagnostics=True);"
+        "print(differences_from_frozen(track, made, None))"
     )
     environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(features)}
     command = [sys.executable, "-c", script, str(tmp_path), *features]
@@ -64,36 +64,36 @@ def test_the_shipped_segment_maps_belong_to_the_clean_images(arrays: dict[str, T
 
 
 def test_a_limited_build_is_not_the_frozen_one(tmp_path: Path) -> None:
-    limited = build_test_sets("synthetic", SYNTHETIC, tmp_path, source=None, limit=10)
-    reasons = differences_from_frozen("synthetic", SYNTHETIC, limited, None)
+    limited = build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
+    reasons = differences_from_frozen(SYNTHETIC, limited, None)
     assert "test set clean (10 images) is not the frozen one (1000 images)" in reasons
 
 
 def test_a_missing_set_is_a_difference_unless_it_is_diagnostic(arrays: dict[str, TestArrays]) -> None:
     without = {name: one for name, one in arrays.items() if name not in ("noise", "texture-field")}
-    assert differences_from_frozen("synthetic", SYNTHETIC, without, None) == ("test set noise was not built",)
+    assert differences_from_frozen(SYNTHETIC, without, None) == ("test set noise was not built",)
 
 
 def test_a_diagnostic_set_is_compared_where_the_manifest_names_it_alone(
     arrays: dict[str, TestArrays], tmp_path: Path
 ) -> None:
     other = arrays | {"texture-field": arrays["noise"]}
-    assert differences_from_frozen("synthetic", SYNTHETIC, other, None) == (
+    assert differences_from_frozen(SYNTHETIC, other, None) == (
         "test set texture-field (1000 images) is not the frozen one (1000 images)",
     )
     unnamed = tuple(row for row in manifest_rows("synthetic", arrays, None) if row.set != "texture-field")
     write_manifest(tmp_path / "manifest.toml", unnamed, heading="All but the diagnostic set.")
-    assert differences_from_frozen("synthetic", SYNTHETIC, other, None, manifest=tmp_path / "manifest.toml") == ()
+    assert differences_from_frozen(SYNTHETIC, other, None, manifest=tmp_path / "manifest.toml") == ()
 
 
 def test_a_copy_of_cifar10_without_checksums_is_never_frozen(arrays: dict[str, TestArrays]) -> None:
-    reasons = differences_from_frozen("cifar10-32", load_spec().track("cifar10-32"), arrays, small_cifar10())
+    reasons = differences_from_frozen(load_spec().track("cifar10-32"), arrays, small_cifar10())
     assert len(reasons) == 1
     assert "not the original" in reasons[0]
 
 
 def test_a_track_without_a_manifest_has_no_frozen_digest(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
-    reasons = differences_from_frozen("synthetic", SYNTHETIC, arrays, None, manifest=tmp_path / "x" / "manifest.toml")
+    reasons = differences_from_frozen(SYNTHETIC, arrays, None, manifest=tmp_path / "x" / "manifest.toml")
     assert len(reasons) == sum(not one.diagnostic for one in SYNTHETIC.test_sets)
     assert reasons[0] == "no digest of test set clean is frozen in x/manifest.toml"
 
@@ -118,6 +118,6 @@ def test_arrays_of_the_other_cifar10_are_those_of_the_manifest(tmp_path: Path) -
     """The sets without floats: what they are is decided by the copy and the integers drawn."""
     source, track = read_cifar10(REAL, REAL), load_spec().track("cifar10-32")
     integer = tuple(one for one in track.test_sets if one.axis in ("clean", "scramble", "noise"))
-    arrays = build_test_sets("cifar10-32", track.model_copy(update={"test_sets": integer}), tmp_path, source=source)
+    arrays = build_test_sets(track.model_copy(update={"test_sets": integer}), tmp_path, source=source)
     pinned = {row.set: row for row in read_manifest(manifest_path(track))}
     assert manifest_rows("cifar10-32", arrays, source) == tuple(pinned[name] for name in arrays)

@@ -63,7 +63,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def arrays(store: Path, source: Cifar10) -> dict[str, TestArrays]:
-    return build_test_sets(NAME, paper_track(), store, source=source, diagnostics=True, networks=networks())
+    return build_test_sets(paper_track(), store, source=source, diagnostics=True, networks=networks())
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def clean(source: Cifar10) -> NDArray[np.uint8]:
 
 
 def facts(store: Path, source: Cifar10) -> dict[str, dict[str, Any]]:
-    return facts_of_test_sets(NAME, paper_track(), store, source=source, diagnostics=True)
+    return facts_of_test_sets(paper_track(), store, source=source, diagnostics=True)
 
 
 def test_every_set_is_stored_at_the_size_that_the_spec_says(arrays: dict[str, TestArrays]) -> None:
@@ -155,7 +155,7 @@ def test_a_texture_comes_from_the_object_alone(tmp_path: Path) -> None:
     other = Cifar10(images, one.test_labels, images, one.test_labels, source="other", layout="parquet")
     sets = tuple(s for s in paper_track(10).test_sets if s.name in ("clean", "texture"))
     track = paper_track(10).model_copy(update={"test_sets": sets})
-    made = [build_test_sets(NAME, track, tmp_path, source=each, networks=networks) for each in (one, other)]
+    made = [build_test_sets(track, tmp_path, source=each, networks=networks) for each in (one, other)]
     assert not np.array_equal(made[0]["clean"].images, made[1]["clean"].images)
     np.testing.assert_array_equal(made[0]["texture"].images, made[1]["texture"].images)
 
@@ -166,13 +166,13 @@ def test_the_share_of_textures_that_come_from_the_object_is_noted(store: Path, a
 
 
 def test_a_second_call_makes_nothing(arrays: dict[str, TestArrays], store: Path, source: Cifar10) -> None:
-    again = build_test_sets(NAME, paper_track(), store, source=source, diagnostics=True)
+    again = build_test_sets(paper_track(), store, source=source, diagnostics=True)
     assert array_digests(again) == array_digests(arrays)
 
 
 def test_sets_that_are_not_built_are_not_made_without_networks(tmp_path: Path, source: Cifar10) -> None:
     with pytest.raises(DataError, match=r"shape-white, shape-black, texture of track cifar10-224 are not built"):
-        build_test_sets(NAME, paper_track(), tmp_path, source=source)
+        build_test_sets(paper_track(), tmp_path, source=source)
 
 
 def test_a_killed_build_goes_on_with_the_pieces_that_it_has(
@@ -193,11 +193,11 @@ def test_a_killed_build_goes_on_with_the_pieces_that_it_has(
 
     monkeypatch.setattr(Texture, "synthesised", counted)
     with pytest.raises(KeyboardInterrupt):
-        build_test_sets(NAME, track, tmp_path, source=source, networks=networks(), progress=dies)
+        build_test_sets(track, tmp_path, source=source, networks=networks(), progress=dies)
     assert made == [8, 8]
     damaged = next(tmp_path.glob("cifar10-224/texture-*/partial/cpu/000008.npy"))
     damaged.write_bytes(damaged.read_bytes()[:-10])
-    again = build_test_sets(NAME, track, tmp_path, source=source, networks=networks())
+    again = build_test_sets(track, tmp_path, source=source, networks=networks())
     assert made == [8, 8, 8, 4]
     assert not list(tmp_path.rglob("partial"))
     difference = again["texture"].images.astype(int) - arrays["texture"].images
@@ -207,7 +207,7 @@ def test_a_killed_build_goes_on_with_the_pieces_that_it_has(
 def test_a_limited_build_starts_from_the_same_noise(
     arrays: dict[str, TestArrays], tmp_path: Path, source: Cifar10
 ) -> None:
-    limited = build_test_sets(NAME, paper_track(10), tmp_path, source=source, limit=10, networks=networks())
+    limited = build_test_sets(paper_track(10), tmp_path, source=source, limit=10, networks=networks())
     rows = balanced_subset(source.test_labels, 10)
     np.testing.assert_array_equal(limited["clean"].images, arrays["clean"].images[rows])
     difference = limited["texture"].images.astype(int) - arrays["texture"].images[rows]
@@ -228,7 +228,7 @@ def test_another_style_is_another_set(tmp_path: Path, source: Cifar10) -> None:
             update={"parameters": {**sets[1].parameters, "style": picture}, "diagnostic": False}
         )
         track = paper_track(10).model_copy(update={"test_sets": tuple(sets)})
-        return build_test_sets(NAME, track, tmp_path, source=source, limit=10, networks=networks())["stylized"]
+        return build_test_sets(track, tmp_path, source=source, limit=10, networks=networks())["stylized"]
 
     from PIL import Image
 
@@ -262,7 +262,7 @@ def test_a_recipe_that_does_not_exist_is_named(
     )
     track = paper_track().model_copy(update={"test_sets": sets})
     with pytest.raises(DataError, match=f"test set {name}.*mend the spec"):
-        build_test_sets(NAME, track, tmp_path, source=source, networks=networks())
+        build_test_sets(track, tmp_path, source=source, networks=networks())
 
 
 def test_erosion_takes_the_rim_but_not_the_images_edge() -> None:

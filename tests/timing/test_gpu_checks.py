@@ -29,7 +29,7 @@ def track() -> Track:
 
 @pytest.fixture
 def bench(track: Track) -> Bench:
-    return Bench("synthetic", track, CPU, peak=1e12, steps=1, images=IMAGES)
+    return Bench(track, CPU, peak=1e12, steps=1, images=IMAGES)
 
 
 def assert_none_is_bad(rows: list[Row], *checks: str) -> None:

@@ -26,7 +26,7 @@ def track() -> Track:
 
 @pytest.fixture
 def data(track: Track) -> TrainingSet:
-    return training_set("synthetic", track, role="student", bias=None, seed=0, source=None)
+    return training_set(track, role="student", bias=None, seed=0, source=None)
 
 
 @pytest.fixture
@@ -44,7 +44,6 @@ def make(track: Track, tmp_path: Path) -> Make:
         folder = tmp_path / place
         folder.mkdir(exist_ok=True)
         return Assignment(
-            track_name="synthetic",
             track=track,
             role="student",
             family="cnn",

@@ -22,7 +22,7 @@ def kept(
 ) -> dict[str, torch.Tensor]:
     folder = folder / f"{track}-{family}-{bias}-{seed}"
     settings = load_spec().track(track)
-    keep_untrained(track, settings, family, stand_in_for=bias, seed=seed, folder=folder, device="cpu")
+    keep_untrained(settings, family, stand_in_for=bias, seed=seed, folder=folder, device="cpu")
     return load_file(folder / WEIGHTS)
 
 

@@ -55,7 +55,6 @@ def fit(
         return Network(family, folder)
     folder.mkdir(parents=True, exist_ok=True)
     assignment = Assignment(
-        track_name=TRACK,
         track=track,
         role=role,
         family=family,

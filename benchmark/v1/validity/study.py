@@ -268,7 +268,7 @@ def main() -> None:
     torch.set_num_threads(1)
     spec = load_spec()
     track = spec.track("synthetic")
-    sets = build_test_sets("synthetic", track, cache_folder(), source=None, workers=1)
+    sets = build_test_sets(track, cache_folder(), source=None, workers=1)
     study = Study(spec, track, arguments.work, sets, Resampler(spec.scoring.bootstrap_samples))
     started = time.monotonic()
     results = run_study(study, arguments.seeds)
