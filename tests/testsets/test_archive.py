@@ -42,8 +42,9 @@ def archive(built: dict[str, TestArrays], store: Path) -> Path:
     return store / "sets.zip"
 
 
-def imported(archive: Path, cache: Path, track: Track | None = None, name: str = NAME) -> dict[str, TestArrays]:
-    return import_test_sets(archive, {name: track or small_track()}, cache)[1]
+def imported(archive: Path, cache: Path, track: Track | None = None) -> dict[str, TestArrays]:
+    track = track or small_track()
+    return import_test_sets(archive, {track.name: track}, cache)[1]
 
 
 def test_what_is_imported_is_what_was_exported(archive: Path, built: dict[str, TestArrays], tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_sets_that_are_not_the_frozen_ones_are_refused(tmp_path: Path) -> None:
     arrays = arrays_of(track, tmp_path / "here", source=None, limit=None)
     export_test_sets(arrays, "generated", tmp_path / "sets.zip", diagnostics=False)
     with pytest.raises(DataError, match=r"a set clean with the sha256 \w+\.\.\., frozen is"):
-        imported(tmp_path / "sets.zip", tmp_path / "there", name="synthetic")
+        imported(tmp_path / "sets.zip", tmp_path / "there", track)
 
 
 def test_what_is_not_built_cannot_be_exported(tmp_path: Path) -> None:
