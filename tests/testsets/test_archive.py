@@ -113,7 +113,7 @@ def test_an_archive_of_another_spec_is_refused(archive: Path, tmp_path: Path) ->
     with pytest.raises(DataError, match="of another spec"):
         imported(archive, tmp_path, small_track(30))
     with pytest.raises(DataError, match="of a track 'small'; this spec has synthetic"):
-        imported(archive, tmp_path, name="synthetic")
+        imported(archive, tmp_path, small_track().model_copy(update={"name": "synthetic"}))
 
 
 def test_an_archive_of_another_recipe_is_refused(archive: Path, tmp_path: Path) -> None:
