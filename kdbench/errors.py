@@ -1,7 +1,17 @@
-"""The errors that a user can mend. The command line prints them as one sentence, without a traceback."""
+"""The errors that a user can fix, and how errors of other libraries read in a sentence.
+
+The command line prints a `KdbenchError` as one sentence, without a traceback.
+"""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+_LONGEST_VALUE = 60  # characters of a value that a message repeats
 
 
 class KdbenchError(Exception):
@@ -29,11 +39,11 @@ class SubmissionError(InputError):
 
 
 class WriteError(InputError):
-    """A place that cannot be written: the disk is full, or the folder cannot be made. It is no result of any run."""
+    """A place that cannot be written: the disk is full, or the folder cannot be made. No run is to blame for it."""
 
     @classmethod
     def at(cls, path: Path, error: OSError) -> Self:
-        """What the system said when `path` was to be written, and what to do."""
+        """Return the error that says why the system did not write `path`, and what to do."""
         return cls(f"cannot write {path}: {error.strerror or error}; free space or choose another folder")
 
 
@@ -42,6 +52,66 @@ class RecordError(InputError):
 
 
 def in_a_sentence(error: BaseException) -> str:
-    """An error of code that is not ours as part of a sentence: its type and its message on one line."""
+    """Return an error of another library as part of a sentence: its type and its message on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def describe_invalid(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return as part of a sentence what pydantic found wrong in a file.
+
+    The sentence tells of one problem and of how many more there are; an unknown key comes first, since other problems
+    often follow from it. It names the key, the value seen and what is allowed there.
+
+    Args:
+        error: of the validation.
+        model: that the file, or each of its entries, was validated against.
+    """
+    problems: list[Any] = list(error.errors())
+    first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
+    more = len(problems) - 1
+    return _describe_problem(first, model) + (f" (and {more} more problem{'s' * (more > 1)})" if more else "")
+
+
+def _describe_problem(problem: Any, model: type[BaseModel]) -> str:
+    """Return what one of pydantic's `ErrorDetails` says."""
+    location: tuple[str | int, ...] = problem["loc"]
+    key, value = ".".join(map(str, location)), _shortened(problem["input"])
+    match problem["type"]:
+        case "extra_forbidden":
+            allowed = _keys_at(location[:-1], model)
+            return f"unknown key {key} = {value}" + (f"; allowed there: {', '.join(allowed)}" if allowed else "")
+        case "missing":
+            return f"key {key} is missing"
+        case "value_error":
+            reason = problem["ctx"]["error"]
+            return f"{key}: {reason}" if key else str(reason)
+    reason = problem["msg"].replace("Input should", "it should")
+    return f"key {key} has the value {value}: {reason}" if key else str(reason)
+
+
+def _shortened(value: object) -> str:
+    """Return a value as Python would write it, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def _keys_at(location: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys allowed at a location, none if several models may stand there.
+
+    Parts of the location that are no fields are list positions or keys of a mapping, and are passed over.
+    """
+    models = [model]
+    for part in location:
+        field = models[0].model_fields.get(str(part))
+        models = _models_in(field.annotation) if field else models
+        if len(models) != 1:
+            return ()
+    return tuple(models[0].model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the pydantic models that a type annotation names, at any depth."""
+    if hasattr(annotation, "model_fields"):
+        return [annotation]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, describe_invalid
 from kdbench.leaderboard import wording
 from kdbench.resources import shipped
 from kdbench.spec import Direction
@@ -78,6 +78,5 @@ def _read(path: Path) -> PublishedTable:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"published table {path} cannot be read: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"published table {path}: {key}: {first['msg']}") from error
+        reason = describe_invalid(error, PublishedTable)
+        raise InputError(f"published table {path}: {reason}; restore the shipped file") from error

@@ -5,9 +5,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from kdbench.errors import SpecError
+from kdbench.errors import SpecError, describe_invalid
 from kdbench.methods.files import code_digest, submission_path
 from kdbench.plan.matrix import HARNESS_CODE, UNTRAINED, Control, Submission, as_plain
 from kdbench.resources import shipped
@@ -62,6 +62,9 @@ class ControlArm(BaseModel):
         return all(not named or track_name in named for named in (self.tracks, self.epochs_factor))
 
 
+_ARMS = TypeAdapter(dict[str, ControlArm])
+
+
 def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
     """The table of control arms by name; without a path, the shipped one.
 
@@ -70,17 +73,14 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
     """
     path = path or shipped(*_FOLDER, TABLE)
     try:
-        return {name: ControlArm.model_validate(raw) for name, raw in tomllib.loads(path.read_text()).items()}
+        return _ARMS.validate_python(tomllib.loads(path.read_text()))
     except OSError as error:
         raise SpecError(f"controls {path} cannot be read: {error.strerror}; restore the shipped file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise SpecError(
-            f"controls {path}: {key}: {first['msg']}; allowed keys: {', '.join(ControlArm.model_fields)}"
-        ) from error
+        reason = describe_invalid(error, ControlArm)
+        raise SpecError(f"controls {path}: {reason}; restore the shipped file") from error
 
 
 def control_submissions(track_name: str) -> list[Submission]:

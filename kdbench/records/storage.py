@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kdbench.errors import RecordError
+from kdbench.errors import RecordError, describe_invalid
 from kdbench.files import DAMAGES, atomic_file
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 
@@ -52,10 +52,9 @@ def read_record(folder: Path) -> Record:
     except OSError as error:
         raise RecordError(f"no record in {folder}: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
+        reason = describe_invalid(error, Record)
         raise RecordError(
-            f"{path} is not a record of schema {SCHEMA_VERSION}: {key}: {first['msg']}; delete it to run again"
+            f"{path} is not a record of schema {SCHEMA_VERSION}: {reason}; delete {folder} to run it again"
         ) from error
 
 

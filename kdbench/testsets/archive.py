@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kdbench.data.store import MANIFEST, has_entry, read_entry, read_manifest
-from kdbench.errors import DataError
+from kdbench.errors import DataError, describe_invalid
 from kdbench.files import atomic_file
 from kdbench.spec import TestSet, Track, evaluated_sets
 from kdbench.testsets.arrays import TestArrays
@@ -105,7 +105,7 @@ def import_test_sets(path: Path, tracks: Mapping[str, Track], cache: Path) -> tu
             arrays = _expected(contents, tracks, path, cache)
             _put(archive, contents, arrays, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:  # the last if it is encrypted
-        raise DataError(f"{path} is no archive of test sets, or damaged: {error}; get it again") from error
+        raise DataError(f"{path} is not an archive of test sets, or damaged: {error}; get it again") from error
     except OSError as error:
         raise DataError(f"archive {path} cannot be read: {error.strerror or error}; give another file") from error
     return contents, {one.name: arrays.open(arrays.entry(one)) for one in _sets(contents, arrays.track)}
@@ -131,8 +131,13 @@ def _put(archive: zipfile.ZipFile, contents: Contents, arrays: Arrays, path: Pat
 def _contents(archive: zipfile.ZipFile, path: Path) -> Contents:
     try:
         return Contents.model_validate(json.loads(archive.read(CONTENTS)))
-    except (KeyError, ValueError, ValidationError) as error:
-        raise DataError(f"{path} is no archive of test sets: it has no valid {CONTENTS}") from error
+    except ValidationError as error:
+        reason = f"its {CONTENTS} is not valid: {describe_invalid(error, Contents)}"
+        raise DataError(f"{path} is not an archive of test sets: {reason}; get another file") from error
+    except (KeyError, ValueError) as error:
+        raise DataError(
+            f"{path} is not an archive of test sets: it has no valid {CONTENTS}; get another file"
+        ) from error
 
 
 def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache: Path) -> Arrays:

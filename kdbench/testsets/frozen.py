@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdbench.data.cifar10 import Cifar10
-from kdbench.errors import DataError, InputError
+from kdbench.errors import DataError, InputError, describe_invalid
 from kdbench.files import atomic_file
 from kdbench.networks.weights import FROM_TIMM, backbone_file, file_sha256, weights_folder
 from kdbench.resources import shipped
@@ -31,6 +31,12 @@ class FrozenArray(BaseModel):
     source: SourceKind
 
 
+class _Manifest(BaseModel):
+    """A manifest file: a TOML array of tables."""
+
+    array: tuple[FrozenArray, ...] = ()
+
+
 def manifest_path(track: Track) -> Path:
     """The shipped manifest of a track's data set; it may not exist."""
     return shipped("datasets", track.data.source, "manifest.toml")
@@ -39,18 +45,14 @@ def manifest_path(track: Track) -> Path:
 def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
     """The rows of a manifest, none if there is no file; DataError if it is not one."""
     try:
-        rows = tomllib.loads(path.read_text()).get("array", [])
-        return tuple(FrozenArray.model_validate(row) for row in rows)
+        return _Manifest.model_validate(tomllib.loads(path.read_text())).array
     except FileNotFoundError:
         return ()
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not a manifest of arrays: {error}; restore it from the release") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "a row"
-        raise DataError(
-            f"{path} is not a manifest of arrays: {key}: {first['msg']}; restore it from the release"
-        ) from error
+        reason = describe_invalid(error, _Manifest)
+        raise DataError(f"{path} is not a manifest of arrays: {reason}; restore it from the release") from error
 
 
 def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:
