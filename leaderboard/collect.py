@@ -27,8 +27,9 @@ from kdbench.records import (
     write_record,
 )
 from kdbench.scoring.board import score, write_scores
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
 from kdbench.testsets.gallery import GALLERY
+from kdbench.testsets.spec import load_spec
 
 RESULTS = Path(__file__).parent / "results"
 ON_CLEAN = ("confidence", "nll", "brier")

@@ -28,7 +28,8 @@ from kdbench.records import (
     record_folder,
     write_record,
 )
-from kdbench.spec import BIAS_AXES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families, load_spec
+from kdbench.spec import BIAS_AXES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families
+from kdbench.testsets.spec import load_spec
 
 CONFIGS: Mapping[str, dict[str, Any]] = {
     "lm": {"temperature": 4.0, "distill_weight": 0.9},

@@ -12,8 +12,9 @@ from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.jobs.devices import visible_gpus
 from kdbench.methods.loading import load_submission
 from kdbench.networks.device import forget_peak_memory, free_memory, peak_memory
-from kdbench.spec import Family, Track, load_spec
+from kdbench.spec import Family, Track
 from kdbench.testsets.on_device import manipulated, noise_of, orders_of
+from kdbench.testsets.spec import load_spec
 from kdbench.training import loop
 from kdbench.training.loop import Assignment, train
 

@@ -17,9 +17,10 @@ from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import create_model
 from kdbench.networks.weights import FOLDER_VARIABLE, backbone_file
 from kdbench.records import WEIGHTS, read_predictions, read_record, write_record
-from kdbench.spec import Backbones, BackboneSpec, Direction, Family, Track, families, load_spec
+from kdbench.spec import Backbones, BackboneSpec, Direction, Family, Track, families
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.spec import load_spec
 from kdbench.training.loop import Assignment, train
 from kdbench.training.teacher import Supervised
 from tests.examples import a_record

@@ -7,7 +7,8 @@ import pytest
 
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission
-from kdbench.spec import Direction, Track, load_spec
+from kdbench.spec import Direction, Track
+from kdbench.testsets.spec import load_spec
 
 LARGEST_IMAGE_ON_CPU = 32  # pixels
 Case = tuple[str, Direction, str]

@@ -24,10 +24,11 @@ from kdbench.evaluation.answers import BATCH as EVALUATION_BATCH
 from kdbench.evaluation.answers import logits_of
 from kdbench.methods.files import list_submissions
 from kdbench.networks.backbone import Backbone, compile_parts
-from kdbench.spec import Family, Track, load_spec
+from kdbench.spec import Family, Track
 from kdbench.testsets.fcn import Segmenter, new_fcn
 from kdbench.testsets.network_sets import Networks
 from kdbench.testsets.on_device import manipulated, noise_of, orders_of
+from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import new_vgg
 
 GPU = torch.device("cuda")

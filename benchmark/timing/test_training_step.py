@@ -18,7 +18,8 @@ from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone
-from kdbench.spec import Direction, Family, Track, families, load_spec
+from kdbench.spec import Direction, Family, Track, families
+from kdbench.testsets.spec import load_spec
 from kdbench.training.batches import Batches
 from kdbench.training.run import MeteredRun
 from kdbench.training.stopwatch import Stopwatch

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import slic_labels
 
-from kdbench.spec import load_spec
 from kdbench.testsets.build import build_test_sets, contact_sheet
 from kdbench.testsets.frozen import manifest_rows, write_manifest
+from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
 HEADING = "SHA-256 of the images, then the targets (int16, little-endian), of each test array. Made by freeze.py."

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from kdbench.data.synthetic import condition_images
 from kdbench.data.training_sets import look_of
-from kdbench.spec import load_spec
 from kdbench.testsets.locality import write_maps
 from kdbench.testsets.plans import slic_of
+from kdbench.testsets.spec import load_spec
 
 
 def write_benchmark_maps(path: Path) -> None:

@@ -135,7 +135,7 @@ def data_weights(
     """List the pretrained weights that a track needs, and fetch those that are missing."""
     from kdbench.networks.weights import condition_of, file_sha256, needed_weights, weights_folder
     from kdbench.networks.weights import fetch as fetch_file
-    from kdbench.spec import load_spec
+    from kdbench.testsets.spec import load_spec
 
     files = needed_weights(load_spec(spec).track(track))
     folder = weights_dir or weights_folder()
@@ -179,8 +179,8 @@ def data_import(
 ) -> None:
     """Put the test sets of an archive into the cache, after verifying every byte."""
     from kdbench.resources import cache_folder
-    from kdbench.spec import load_spec
     from kdbench.testsets.archive import import_test_sets
+    from kdbench.testsets.spec import load_spec
 
     contents, arrays = import_test_sets(archive, load_spec(spec).tracks, cache_folder())
     for name, one in arrays.items():
@@ -242,7 +242,7 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
 def _track(options: VerifyOptions) -> "Track":
     """The track as it is asked for."""
     from kdbench.plan.matrix import with_overrides
-    from kdbench.spec import load_spec
+    from kdbench.testsets.spec import load_spec
 
     track = load_spec(options.spec).track(options.track)
     return with_overrides(track, epochs=None, limit_test=options.limit_test, limit_train=None, style=options.style)[0]

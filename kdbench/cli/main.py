@@ -134,7 +134,7 @@ def score(
     from kdbench.leaderboard.publish import recorded
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
-    from kdbench.spec import load_spec
+    from kdbench.testsets.spec import load_spec
 
     recorded(results)
     scores = score_records(results, load_spec(spec))
@@ -189,7 +189,7 @@ def methods() -> None:
 @app.command(epilog="Example: kdbench spec")
 def spec(path: Annotated[Path | None, typer.Argument(help="A spec file; without it, the shipped one.")] = None) -> None:
     """Check a spec file and print its tracks and digests."""
-    from kdbench.spec import load_spec
+    from kdbench.testsets.spec import load_spec
 
     loaded = load_spec(path)
     typer.echo(f"spec {loaded.version}")
@@ -220,7 +220,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _mirror(results: Path, spec: Path | None) -> str:
     """Mirrors records and says how many; returns a sentence on what could not be mirrored."""
-    from kdbench.spec import load_spec
+    from kdbench.testsets.spec import load_spec
     from kdbench.tracking.mirror import mirror
 
     done = mirror(results, invocation=" ".join(["kdbench", *sys.argv[1:]]), spec=load_spec(spec))

@@ -24,7 +24,7 @@ from kdbench.records import (
     read_record,
     record_folder,
 )
-from kdbench.spec import evaluated_sets
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import ended_training, read_outcome
 
 _POLL_SECONDS = 0.05

@@ -8,7 +8,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdbench.networks.models import new_backbone
 from kdbench.plan.matrix import PlannedRun
-from kdbench.spec import Data, Family, TestSet, Track, evaluated_sets
+from kdbench.spec import Data, Family, TestSet, Track
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.entries import weights_of
 from kdbench.testsets.fcn import new_fcn
 from kdbench.testsets.vgg import VggFeatures, new_vgg, style_of, texture_of

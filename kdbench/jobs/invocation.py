@@ -30,8 +30,9 @@ from kdbench.plan.matrix import (
 )
 from kdbench.records import Record
 from kdbench.resources import cache_folder
-from kdbench.spec import DIRECTIONS, Direction, Track, load_spec
+from kdbench.spec import DIRECTIONS, Direction, Track
 from kdbench.testsets.gallery import GALLERY, write_gallery
+from kdbench.testsets.spec import load_spec
 
 if TYPE_CHECKING:
     from kdbench.data.cifar10 import Cifar10

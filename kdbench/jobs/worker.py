@@ -41,9 +41,10 @@ from kdbench.networks.backbone import Backbone
 from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun
 from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
 from kdbench.records.environment import describe_environment
-from kdbench.spec import Track, evaluated_sets, families
+from kdbench.spec import Track, families
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train

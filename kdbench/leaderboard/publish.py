@@ -7,8 +7,8 @@ from kdbench.leaderboard.render import render_site
 from kdbench.records import find_records, read_record
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
-from kdbench.spec import load_spec
 from kdbench.testsets.gallery import GALLERY, read_gallery
+from kdbench.testsets.spec import load_spec
 
 SCORES, TIMING = "scores.json", "timing.json"
 

@@ -23,7 +23,8 @@ from kdbench.scoring.likeness import (
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.scores import Diagnostics, Likeness, Score, Undefined
 from kdbench.scoring.statistic import Statistic, average
-from kdbench.spec import BIAS_AXES, Scoring, Track, permuted_sets
+from kdbench.spec import BIAS_AXES, Scoring, Track
+from kdbench.testsets.diagnostics import permuted_sets
 
 Found = Statistic | Undefined
 OfPair = Callable[[Answers, Answers], Found]

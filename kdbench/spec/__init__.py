@@ -1,8 +1,7 @@
 """The benchmark's spec as validated, immutable types, its digests, and the reading of spec files."""
 
-from kdbench.spec.diagnostics import evaluated_sets, permuted_sets
 from kdbench.spec.digests import digest
-from kdbench.spec.loading import SPEC_PATH, load_spec
+from kdbench.spec.loading import SPEC_PATH, read_spec
 from kdbench.spec.tracks import (
     Augmentation,
     Backbones,
@@ -54,8 +53,6 @@ __all__ = [
     "TrackScoring",
     "Training",
     "digest",
-    "evaluated_sets",
     "families",
-    "load_spec",
-    "permuted_sets",
+    "read_spec",
 ]

@@ -1,26 +1,28 @@
 """Reading of spec files."""
 
 import tomllib
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from kdbench.errors import SpecError, describe_invalid
-from kdbench.resources import shipped
-from kdbench.spec.tracks import Spec
+from kdbench.spec.tracks import Spec, Track
 
 SPEC_PATH = ("benchmark", "v1", "spec.toml")
 
 
-@cache
-def load_spec(path: Path | None = None) -> Spec:
-    """Read and validate a spec file; without a path, the shipped one.
+def read_spec(path: Path, complaint_about: Callable[[Track], str]) -> Spec:
+    """Read and validate a spec file. `kdbench.testsets.spec.load_spec` is the way to call this.
+
+    Args:
+        path: of the file.
+        complaint_about: says in words what is wrong with the test sets of a track, "" if nothing is. What a test set
+            may say is known to the code that makes it, which lies above this package.
 
     Raises:
         SpecError: the file cannot be read, is not TOML, or a key is unknown, missing or of a wrong value.
     """
-    path = path or shipped(*SPEC_PATH)
     try:
         raw = tomllib.loads(path.read_text())
     except OSError as error:
@@ -28,6 +30,10 @@ def load_spec(path: Path | None = None) -> Spec:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
     try:
-        return Spec.model_validate(raw)
+        spec = Spec.model_validate(raw)
     except ValidationError as error:
         raise SpecError(f"spec {path}: {describe_invalid(error, Spec)}") from error
+    for track in spec.tracks.values():
+        if complaint := complaint_about(track):
+            raise SpecError(f"spec {path}: tracks.{track.name}: {complaint}")
+    return spec

@@ -14,7 +14,6 @@ from pydantic import (
 
 from kdbench.errors import InputError
 from kdbench.spec.digests import digest
-from kdbench.spec.parameters import complaint
 from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Family, Precision, Primary, TeacherBias
 
 SYNTHETIC_CLASSES = 10
@@ -208,14 +207,6 @@ class Track(_Frozen):
         missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
         if missing:
             raise ValueError(f"test_sets: no set for the axis {', '.join(sorted(missing))}")
-        return self
-
-    @model_validator(mode="after")
-    def _test_sets_have_the_parameters_of_their_kind(self) -> Self:
-        generated, resized = self.data.source == "synthetic", self.data.resize is not None
-        for one in self.test_sets:
-            if reason := complaint(one.axis, one.parameters, generated=generated, resized=resized):
-                raise ValueError(f"test_sets: parameters of {one.name}: {reason}")
         return self
 
     @model_validator(mode="after")

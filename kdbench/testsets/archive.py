@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from kdbench.data.store import MANIFEST, has_entry, read_entry, read_manifest
 from kdbench.errors import DataError, describe_invalid
 from kdbench.files import atomic_file
-from kdbench.spec import TestSet, Track, evaluated_sets
+from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.entries import Arrays
 from kdbench.testsets.frozen import SourceKind, manifest_path
 from kdbench.testsets.frozen import read_manifest as read_frozen

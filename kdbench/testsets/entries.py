@@ -10,8 +10,9 @@ from kdbench.data.store import Array, array_sha256, has_entry, read_entry
 from kdbench.errors import DataError
 from kdbench.networks.weights import FCN, VGG, WeightFile
 from kdbench.resources import shipped
-from kdbench.spec import TestSet, Track, digest, evaluated_sets
+from kdbench.spec import TestSet, Track, digest
 from kdbench.testsets.arrays import Manipulation, NoisePatch, TestArrays, TileOrders
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.draws import VERSION
 from kdbench.testsets.locality import SHIPPED_MAPS
 from kdbench.testsets.style_pictures import style_picture

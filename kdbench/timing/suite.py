@@ -14,7 +14,7 @@ from typing import Any
 from kdbench.errors import InputError, KdbenchError
 from kdbench.files import atomic_file
 from kdbench.resources import shipped
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 
 SUITE = ("benchmark", "timing")
 INDEPENDENT = "independent"

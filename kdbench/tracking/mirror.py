@@ -21,7 +21,8 @@ from urllib.request import urlopen
 
 from kdbench.errors import InputError, KdbenchError, RecordError
 from kdbench.records import LOG, PREDICTIONS, RESULT, WEIGHTS, Record, find_records, read_predictions, read_record
-from kdbench.spec import Spec, load_spec
+from kdbench.spec import Spec
+from kdbench.testsets.spec import load_spec
 from kdbench.tracking.values import biases, curve_metrics, final_metrics, parameters, run_name, run_tags
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from kdbench.cli.boards import print_boards
 from kdbench.scoring.board import score
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.record_factory import write_matrix
 
 

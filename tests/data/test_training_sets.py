@@ -11,7 +11,7 @@ from kdbench.data import synthetic
 from kdbench.data.cifar10 import read_cifar10
 from kdbench.data.training_sets import balanced_subset, look_of, training_set
 from kdbench.errors import DataError, InputError
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.data import copies
 
 SYNTHETIC = load_spec().track("synthetic")

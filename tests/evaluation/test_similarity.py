@@ -30,8 +30,8 @@ from kdbench.evaluation.similarity import (
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone
 from kdbench.records import OCCLUSION
-from kdbench.spec import load_spec
 from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.spec import load_spec
 
 TRACK = load_spec().track("synthetic")
 CPU = torch.device("cpu")

@@ -14,7 +14,8 @@ from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.plan.controls import read_controls
 from kdbench.plan.matrix import Control, PlannedRun
 from kdbench.records import LOGITS, OCCLUSION, WEIGHTS, Budget, Record, read_predictions, read_snapshots, record_folder
-from kdbench.spec import evaluated_sets, load_spec
+from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.testsets.spec import load_spec
 from kdbench.training.snapshots import snapshot_steps
 
 pytestmark = pytest.mark.slow

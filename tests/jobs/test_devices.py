@@ -11,7 +11,7 @@ from kdbench.jobs.devices import see_only, visible_gpus
 from kdbench.jobs.executor import LocalExecutor, Setting
 from kdbench.jobs.job import Job
 from kdbench.plan.matrix import Request, expand, with_overrides
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.jobs.test_executor import PretendHandle, PretendLauncher, Silent
 from tests.plan.test_matrix import plan, submission
 

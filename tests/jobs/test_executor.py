@@ -24,7 +24,7 @@ from kdbench.records import (
     read_record,
     write_record,
 )
-from kdbench.spec import evaluated_sets
+from kdbench.testsets.diagnostics import evaluated_sets
 from tests.examples import DIGESTS, a_record
 from tests.plan.test_matrix import plan
 

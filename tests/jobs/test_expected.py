@@ -15,7 +15,8 @@ from kdbench.jobs.invocation import plan as plan_asked
 from kdbench.networks.weights import FOLDER_VARIABLE
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Budget, Timing
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
+from kdbench.testsets.spec import load_spec
 from tests.examples import a_record, store
 from tests.plan.test_matrix import plan
 

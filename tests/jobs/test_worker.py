@@ -10,8 +10,9 @@ from kdbench.jobs.job import Job, Places
 from kdbench.jobs.worker import work
 from kdbench.plan.matrix import PlannedRun, with_overrides
 from kdbench.records import LOGITS, Budget, Record, Status, read_predictions, read_record
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
 from kdbench.testsets.frozen import NOT_ORIGINAL
+from kdbench.testsets.spec import load_spec
 from tests.plan.test_matrix import plan, submission
 
 TRACKS = load_spec().tracks

@@ -25,9 +25,10 @@ from kdbench.scoring.scores import (
     Scores,
     Undefined,
 )
-from kdbench.spec import Axis, Direction, Family, TeacherBias, families, load_spec
+from kdbench.spec import Axis, Direction, Family, TeacherBias, families
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.spec import load_spec
 from tests.examples import DIGESTS, ENVIRONMENT, a_record
 
 AXES: tuple[Axis, ...] = ("shape", "texture", "locality", "scramble", "noise")

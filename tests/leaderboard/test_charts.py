@@ -10,7 +10,7 @@ from kdbench.leaderboard.boards import board_views
 from kdbench.leaderboard.charts import Scale, curve_rows, forests, profile_charts
 from kdbench.leaderboard.published import read_published
 from kdbench.scoring.scores import Undefined
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 
 

@@ -9,7 +9,7 @@ from kdbench.leaderboard.publish import SCORES
 from kdbench.records import find_records, read_predictions, read_record
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from leaderboard.collect import collect
 from tests.record_factory import write_matrix
 

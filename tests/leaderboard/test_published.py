@@ -8,7 +8,7 @@ from kdbench.leaderboard import render_site
 from kdbench.leaderboard.published import published_seconds, read_published
 from kdbench.methods.files import list_submissions
 from kdbench.scoring.scores import Board
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 from tests.leaderboard.test_render import Page
 

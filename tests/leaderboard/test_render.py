@@ -13,7 +13,7 @@ from kdbench.errors import InputError, WriteError
 from kdbench.leaderboard import Gallery, render_site
 from kdbench.records import Record
 from kdbench.scoring.scores import Scores, Superseded, Undefined
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 
 HOSTILE = "<script>alert('τ')</script>"

@@ -1,7 +1,7 @@
 """What the gallery says of a test set is what was done to it."""
 
 from kdbench.leaderboard.stimuli import caption_of
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 
 
 def test_sets_that_networks_make_are_told_from_those_that_are_quilted() -> None:

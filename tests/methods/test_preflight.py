@@ -7,7 +7,8 @@ from kdbench.errors import SubmissionError
 from kdbench.methods.loading import load_submission
 from kdbench.methods.preflight import backbone_shapes, check_method
 from kdbench.networks.models import new_backbone
-from kdbench.spec import Family, load_spec
+from kdbench.spec import Family
+from kdbench.testsets.spec import load_spec
 from kdbench.training.teacher import Supervised
 
 TRACK = load_spec().track("synthetic")

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kdbench.api import Output, Shapes
 from kdbench.networks.backbone import ALL_FIELDS, Backbone, compile_parts, create_model
-from kdbench.spec import Family, load_spec
+from kdbench.spec import Family
+from kdbench.testsets.spec import load_spec
 
 COMPACT: list[tuple[str, Family]] = [
     ("synthetic", "cnn"),

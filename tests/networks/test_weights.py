@@ -27,7 +27,8 @@ from kdbench.networks.weights import (
     unpinned,
     weights_folder,
 )
-from kdbench.spec import BackboneSpec, Track, load_spec
+from kdbench.spec import BackboneSpec, Track
+from kdbench.testsets.spec import load_spec
 from tests.command_line import Command, assert_refused
 
 PAPER = load_spec().track("cifar10-224")

@@ -17,7 +17,8 @@ from kdbench.networks.models import new_backbone
 from kdbench.plan.controls import control_submissions, read_controls
 from kdbench.plan.matrix import PlannedRun
 from kdbench.resources import shipped
-from kdbench.spec import Direction, Family, Track, families, load_spec
+from kdbench.spec import Direction, Family, Track, families
+from kdbench.testsets.spec import load_spec
 from tests.plan.test_matrix import plan as plan_of
 from tests.plan.test_matrix import submission
 

@@ -11,7 +11,8 @@ from kdbench.plan import matrix
 from kdbench.plan.current import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
 from kdbench.plan.matrix import HARNESS_CODE, UNTRAINED, PlannedRun, Request, Submission, expand
 from kdbench.records import Record
-from kdbench.spec import Direction, load_spec
+from kdbench.spec import Direction
+from kdbench.testsets.spec import load_spec
 from kdbench.training import untrained
 from tests.examples import DIGESTS, a_record, store
 

@@ -2,7 +2,8 @@ import pytest
 
 from kdbench.errors import InputError
 from kdbench.plan.matrix import PlannedRun, Request, Submission, expand, parse_seeds, with_overrides
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
+from kdbench.testsets.spec import load_spec
 
 TRACK = load_spec().track("synthetic")
 BOTH = ("cnn-to-vit", "vit-to-cnn")

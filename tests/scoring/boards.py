@@ -7,7 +7,8 @@ from typing import Any
 from kdbench.records import Predictions, Record, SetResult, read_predictions, read_record, write_record
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Estimate, Row, Score
-from kdbench.spec import Axis, Spec, Track, load_spec
+from kdbench.spec import Axis, Spec, Track
+from kdbench.testsets.spec import load_spec
 
 SPEC = load_spec()
 

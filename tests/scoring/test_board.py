@@ -19,7 +19,7 @@ from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Estimate, Row, Scores, Undefined
 from kdbench.scoring.setting import Run, Setting
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.record_factory import record_of, write_matrix
 
 SPEC = load_spec()

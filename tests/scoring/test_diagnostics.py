@@ -14,7 +14,7 @@ from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.scores import Diagnostics, Score, Undefined
 from kdbench.scoring.statistic import mean
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.scoring.boards import estimated
 from tests.scoring.test_measured import a_run
 

@@ -26,7 +26,8 @@ from kdbench.scoring.intervals import p_above_zero
 from kdbench.scoring.metrics import Floats, chance_corrected
 from kdbench.scoring.scores import Estimate, Score, Undefined
 from kdbench.scoring.transfer import transfer_errors, transfer_number
-from kdbench.spec import BIAS_AXES, load_spec
+from kdbench.spec import BIAS_AXES
+from kdbench.testsets.spec import load_spec
 
 SCORING = load_spec().scoring
 ALONE = np.array([0.4, 0.6, 0.15, 0.3, 0.7])

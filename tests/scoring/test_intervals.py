@@ -15,7 +15,7 @@ from kdbench.scoring.intervals import (
     t_quantile,
 )
 from kdbench.scoring.metrics import Floats
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 
 SCORING = load_spec().scoring
 TARGET = (np.arange(1000) % 10).astype(np.int16)

@@ -15,7 +15,8 @@ from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.profiles import profile_of
 from kdbench.scoring.scores import Estimate, Undefined
-from kdbench.spec import BIAS_AXES, load_spec
+from kdbench.spec import BIAS_AXES
+from kdbench.testsets.spec import load_spec
 
 SPEC = load_spec()
 TRACK, CIFAR = SPEC.tracks["synthetic"], SPEC.tracks["cifar10-32"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kdbench.records import read_predictions, read_record, write_record
 from kdbench.scoring.board import score
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.record_factory import record_of, write_matrix
 
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from kdbench.resources import shipped
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 
 SCORING = load_spec().scoring
 REPETITIONS = 2000

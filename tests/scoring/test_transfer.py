@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from kdbench.scoring.metrics import Floats
 from kdbench.scoring.scores import Estimate, Undefined
 from kdbench.scoring.transfer import TOO_ALIKE, Contrast, transfer, transfer_by_axis, transfer_terms
-from kdbench.spec import BIAS_AXES, load_spec
+from kdbench.spec import BIAS_AXES
+from kdbench.testsets.spec import load_spec
 
 SCORING = load_spec().scoring
 GAP = np.array([0.7, -0.7, -0.1, 0.4, -0.6])

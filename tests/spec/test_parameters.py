@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kdbench.spec import load_spec, parameters
+from kdbench.spec import parameters
 from kdbench.spec.parameters import Keys, Value, complaint
 from kdbench.testsets.locality import Slic
 from kdbench.testsets.network_sets import Workshop
@@ -16,6 +16,7 @@ from kdbench.testsets.on_device import noise_of, orders_of
 from kdbench.testsets.quilting import Recipe
 from kdbench.testsets.scramble import scrambled
 from kdbench.testsets.shape import silhouettes
+from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import style_of, texture_of
 
 

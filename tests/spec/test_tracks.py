@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from kdbench.errors import InputError, SpecError
 from kdbench.resources import shipped
-from kdbench.spec import BIAS_AXES, SPEC_PATH, Spec, digest, families, load_spec
+from kdbench.spec import BIAS_AXES, SPEC_PATH, Spec, digest, families
+from kdbench.testsets.spec import load_spec
 
 Edit = Callable[[dict[str, Any]], object]
 SHIPPED = shipped(*SPEC_PATH).read_text()

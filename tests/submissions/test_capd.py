@@ -19,7 +19,7 @@ from kdbench.api import Output, Shapes, Term
 from kdbench.errors import SubmissionError
 from kdbench.methods.loading import load_submission
 from kdbench.methods.preflight import check_method
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from tests.submissions.small_networks import (
     CLASSES,
     CNN,

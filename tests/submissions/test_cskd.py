@@ -19,7 +19,7 @@ from kdbench.api import Batch, Output, Shapes, Task
 from kdbench.errors import SubmissionError
 from kdbench.methods.loading import parse_config
 from kdbench.networks.models import new_backbone
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CLASSES = 10

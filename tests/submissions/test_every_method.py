@@ -21,7 +21,8 @@ from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.records import WEIGHTS
-from kdbench.spec import Direction, Family, Track, families, load_spec
+from kdbench.spec import Direction, Family, Track, families
+from kdbench.testsets.spec import load_spec
 from kdbench.training import loop
 from kdbench.training.loop import Assignment, train
 from kdbench.training.outcome import TrainingOutcome

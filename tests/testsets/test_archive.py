@@ -9,11 +9,12 @@ import pytest
 
 from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
 from kdbench.testsets.archive import CONTENTS, export_test_sets, import_test_sets
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import arrays_of, build_test_sets, verify_test_sets
 from kdbench.testsets.frozen import manifest_path, read_manifest, write_proposal
+from kdbench.testsets.spec import load_spec
 from tests.testsets.pictures import small_cifar10
 
 SYNTHETIC = load_spec().track("synthetic")

@@ -8,7 +8,7 @@ import pytest
 
 from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.build import (
     array_digests,
@@ -18,6 +18,7 @@ from kdbench.testsets.build import (
     gallery,
     verify_test_sets,
 )
+from kdbench.testsets.spec import load_spec
 from tests.testsets.pictures import small_cifar10
 
 SYNTHETIC = load_spec().track("synthetic")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kdbench.data.cifar10 import CLASSES
 from kdbench.data.pixels import resized
-from kdbench.spec import Data, load_spec
+from kdbench.spec import Data
 from kdbench.testsets.fcn import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -21,6 +21,7 @@ from kdbench.testsets.fcn import (
     new_fcn,
     segmented,
 )
+from kdbench.testsets.spec import load_spec
 
 PAPER = load_spec().track("cifar10-224").data
 CPU = torch.device("cpu")

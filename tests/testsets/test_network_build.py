@@ -13,12 +13,13 @@ from kdbench.data.cifar10 import CLASSES, Cifar10
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import balanced_subset
 from kdbench.errors import DataError
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
 from kdbench.testsets import partial
 from kdbench.testsets.arrays import NoisePatch, TestArrays, TileOrders, array_digests
 from kdbench.testsets.build import build_test_sets, contact_sheet, facts_of_test_sets, gallery
 from kdbench.testsets.fcn import VOC
 from kdbench.testsets.network_sets import Networks, eroded, grown_outwards, noise_fields
+from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import Texture
 from tests.testsets.pictures import disk, small_cifar10
 from tests.testsets.test_fcn import CAT, ByColour

@@ -11,11 +11,11 @@ from kdbench.data.pixels import resized
 from kdbench.errors import DataError
 from kdbench.evaluation.answers import image_batches, logits_of
 from kdbench.networks.backbone import Backbone, create_model
-from kdbench.spec import load_spec
 from kdbench.testsets.arrays import Manipulation, NoisePatch, TestArrays, TileOrders
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.on_device import manipulated, noise_of, orders_of
 from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.spec import load_spec
 
 PAPER = load_spec().track("cifar10-224")
 SIZE = PAPER.data.image_size

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from kdbench.data import synthetic
 from kdbench.data.training_sets import look_of
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 
 TRACK = load_spec().track("synthetic")
 LOOK = look_of(TRACK)

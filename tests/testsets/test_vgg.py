@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kdbench.spec import load_spec
 from kdbench.testsets.fcn import IMAGENET_STD
+from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import (
     BLOCKS,
     Adam,

@@ -12,7 +12,8 @@ from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture
 from benchmark.timing.rows import Row, guarded, matrix_peak
 from benchmark.timing.test_training_step import timed_training
 from benchmark.timing.training_rows import Bench, training_rows, within_target
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
+from kdbench.testsets.spec import load_spec
 from tests.testsets.test_network_build import networks
 
 CPU = torch.device("cpu")

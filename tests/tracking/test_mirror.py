@@ -17,7 +17,8 @@ from kdbench.records import PREDICTIONS, RESULT, Predictions, SetPredictions, Ti
 from kdbench.resources import shipped
 from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import measure
-from kdbench.spec import BIAS_AXES, SPEC_PATH, load_spec
+from kdbench.spec import BIAS_AXES, SPEC_PATH
+from kdbench.testsets.spec import load_spec
 from kdbench.tracking.mirror import DATABASE, VALUES, mirror, serve, tracking_uri_of
 from kdbench.tracking.values import biases, curve_metrics, run_tags
 from tests.command_line import Command

@@ -6,7 +6,8 @@ import pytest
 
 from kdbench.api import Method
 from kdbench.data.training_sets import TrainingSet, training_set
-from kdbench.spec import Track, load_spec
+from kdbench.spec import Track
+from kdbench.testsets.spec import load_spec
 from kdbench.training.loop import Assignment
 from kdbench.training.teacher import Supervised
 

@@ -3,7 +3,8 @@ import torch
 
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import TrainingSet
-from kdbench.spec import Augmentation, load_spec
+from kdbench.spec import Augmentation
+from kdbench.testsets.spec import load_spec
 from kdbench.training.batches import Batches
 
 SETTINGS = load_spec().track("synthetic").data

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdbench.spec import load_spec
+from kdbench.testsets.spec import load_spec
 from kdbench.training.optimisation import make_optimizer, rate_factor
 
 

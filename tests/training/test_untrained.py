@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from kdbench.networks.models import head_seed
 from kdbench.records import WEIGHTS, Budget
 from kdbench.resources import shipped
-from kdbench.spec import Family, TeacherBias, load_spec
+from kdbench.spec import Family, TeacherBias
+from kdbench.testsets.spec import load_spec
 from kdbench.training.outcome import read_outcome
 from kdbench.training.untrained import keep_untrained
 

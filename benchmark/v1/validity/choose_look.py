@@ -15,7 +15,8 @@ from conditions import fit, law_set, look_of, shares
 
 from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet
-from kdbench.spec import Family, Look, Track, load_spec
+from kdbench.spec import Family, Look, Track
+from kdbench.testsets.spec import load_spec
 
 TUNING_SEED = 1000
 CONDITIONS: tuple[synthetic.Condition, ...] = ("clean", "shape", "texture", "cue-conflict")

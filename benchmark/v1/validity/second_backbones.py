@@ -17,7 +17,8 @@ from kdbench.networks.weights import file_sha256
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
-from kdbench.spec import BIAS_AXES, SPEC_PATH, Family, load_spec
+from kdbench.spec import BIAS_AXES, SPEC_PATH, Family
+from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE.parent / "weights"

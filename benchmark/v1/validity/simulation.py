@@ -23,7 +23,8 @@ from kdbench.scoring.metrics import Floats
 from kdbench.scoring.ranking import Primary, holm, surely_better
 from kdbench.scoring.scores import Estimate, Score
 from kdbench.scoring.transfer import Contrast, transfer, transfer_errors, transfer_number
-from kdbench.spec import Scoring, load_spec
+from kdbench.spec import Scoring
+from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
 MARK = "<!-- What follows is written by simulation.py. -->"

@@ -40,11 +40,12 @@ from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.scores import Score
 from kdbench.scoring.transfer import Contrast, transfer
-from kdbench.spec import BIAS_AXES, Family, Spec, TeacherBias, Track, load_spec
+from kdbench.spec import BIAS_AXES, Family, Spec, TeacherBias, Track
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.locality import Slic, filled
 from kdbench.testsets.noise import noisy
 from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
 BIASES: tuple[TeacherBias, ...] = ("shape", "texture")

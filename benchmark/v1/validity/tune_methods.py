@@ -19,7 +19,8 @@ from conditions import Network, fit, law_set, predicted
 
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission, parse_config
-from kdbench.spec import Direction, Family, TeacherBias, Track, families, load_spec
+from kdbench.spec import Direction, Family, TeacherBias, Track, families
+from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
 BIASES: tuple[TeacherBias, ...] = ("shape", "texture")

@@ -34,7 +34,8 @@ from torch.utils.data import DataLoader, Dataset
 from kdbench.data.synthetic import Look, SceneDraws, Split, Tables, read_tables, render
 from kdbench.networks.backbone import create_model
 from kdbench.randomness import seed_of
-from kdbench.spec import Family, load_spec
+from kdbench.spec import Family
+from kdbench.testsets.spec import load_spec
 
 CHUNK = 4096  # images drawn at once, with one look
 BATCH = 128

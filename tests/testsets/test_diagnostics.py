@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdbench.spec import evaluated_sets, load_spec, permuted_sets
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.diagnostics import evaluated_sets, permuted_sets
+from kdbench.testsets.spec import load_spec
 
 SYNTHETIC = load_spec().track("synthetic")
 

@@ -6,7 +6,7 @@ SHA-256 of each one's bytes, as of every set.
 
 from collections.abc import Iterator
 
-from kdbench.spec.tracks import TestSet, Track
+from kdbench.spec import TestSet, Track
 
 PERMUTATIONS = 3  # of each image and grid, the primary one included
 SEGMENTS = (16, 32, 64, 128)
