@@ -18,7 +18,6 @@ from kdbench.jobs.progress import RunProgress, TestSetProgress, say_unofficial
 from kdbench.plan.checks import check_backbones, check_names
 from kdbench.plan.matrix import (
     HARNESS_CODE,
-    TEACHER,
     PlannedRun,
     Request,
     Submission,
@@ -30,7 +29,7 @@ from kdbench.plan.matrix import (
 )
 from kdbench.records import Record
 from kdbench.resources import cache_folder
-from kdbench.spec import DIRECTIONS, Direction, Track
+from kdbench.spec import DIRECTIONS, INDEPENDENT, TEACHER, Direction, Track
 from kdbench.testsets.gallery import GALLERY, write_gallery
 from kdbench.testsets.spec import load_spec
 
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from kdbench.testsets.arrays import TestArrays
     from kdbench.testsets.entries import Arrays
     from kdbench.testsets.network_sets import Networks
-
-INDEPENDENT = "independent"
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 from kdbench.api import Method, OutputField
 from kdbench.errors import SubmissionError, in_a_sentence
 from kdbench.methods.files import read_method_file, submission_path
-from kdbench.spec import DIRECTIONS
+from kdbench.spec import DIRECTIONS, TEACHER
 
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
-_RESERVED_NAMES = ("teacher",)
+_RESERVED_NAMES = (TEACHER,)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
 

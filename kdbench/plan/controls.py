@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from kdbench.errors import SpecError, describe_invalid
 from kdbench.methods.files import code_digest, submission_path
-from kdbench.plan.matrix import HARNESS_CODE, UNTRAINED, Control, Submission, as_plain
+from kdbench.plan.matrix import HARNESS_CODE, Control, Submission, as_plain
 from kdbench.resources import shipped
-from kdbench.spec import Direction
+from kdbench.spec import UNTRAINED, Direction
 
 _FOLDER = ("benchmark", "controls")
 TABLE = "controls.toml"

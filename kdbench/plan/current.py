@@ -14,9 +14,9 @@ from pathlib import Path
 from kdbench.errors import SubmissionError
 from kdbench.methods.files import code_digest, list_submissions, submission_path
 from kdbench.plan.controls import read_controls
-from kdbench.plan.matrix import HARNESS_CODE, TEACHER, Request, Submission, expand
+from kdbench.plan.matrix import HARNESS_CODE, Request, Submission, expand
 from kdbench.records import Record
-from kdbench.spec import Track
+from kdbench.spec import TEACHER, Track
 
 Found = tuple[Path, Record]  # a record and its folder
 Row = tuple[str, str, str | None, str, bool, bool, bool]

@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdbench.errors import InputError
-from kdbench.spec import Direction, Family, TeacherBias, TestSet, Track, digest, families
+from kdbench.spec import TEACHER, UNTRAINED, Direction, Family, TeacherBias, TestSet, Track, digest, families
 
 NUMERICS_VERSION = 1  # raise it whenever a change of the code can change a weight
 ID_LENGTH = 16
 MOST_SEEDS = 1000
-TEACHER = "teacher"
-UNTRAINED = "untrained"  # the method of random teachers
 
 # What teachers are made by is the harness, and `NUMERICS_VERSION` covers it; these stand where a method has its code.
 HARNESS_CODE: Mapping[str, str] = {

@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 from kdbench.records import LIKENESS, Record, beside
 from kdbench.scoring.measured import MeasuredRun
-from kdbench.spec import BIAS_AXES, Axis, Direction, Scoring, TeacherBias, Track, families
+from kdbench.spec import BIAS_AXES, INDEPENDENT, TEACHER, Axis, Direction, Scoring, TeacherBias, Track, families
 
-INDEPENDENT: Final = "independent"
 ACCURACY_MATCHED: Final = "accuracy-matched"
 Kind = Literal["teacher", "independent", "method", "control"]
 
@@ -126,8 +125,8 @@ def kind_of(record: Record) -> Kind:
     if record.control:
         return "control"
     if record.role == "teacher":
-        return "teacher"
-    return "independent" if record.method == INDEPENDENT else "method"
+        return TEACHER
+    return INDEPENDENT if record.method == INDEPENDENT else "method"
 
 
 def good(runs: Iterable[Run]) -> dict[int, MeasuredRun]:

@@ -14,10 +14,10 @@ from typing import Any
 from kdbench.errors import InputError, KdbenchError
 from kdbench.files import atomic_file
 from kdbench.resources import shipped
+from kdbench.spec import INDEPENDENT
 from kdbench.testsets.spec import load_spec
 
 SUITE = ("benchmark", "timing")
-INDEPENDENT = "independent"
 LIMIT_SECONDS = 3600
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from torch.nn import functional as F
 
 from kdbench.api import Batch, Losses, Method, Output
+from kdbench.spec import TEACHER
 
 
 class Supervised(Method):
     """L = CE(z, y) on the labels of the teacher's law."""
 
-    name, paper = "teacher", ""
+    name, paper = TEACHER, ""
     summary = "trained on labels that follow the planted cue (or on the data set's own)"
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
     uses_teacher = False

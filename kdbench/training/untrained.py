@@ -7,10 +7,8 @@ import torch
 from kdbench.networks.models import head_seed, new_backbone, state_digest, write_weights
 from kdbench.records import WEIGHTS
 from kdbench.records.environment import describe_environment
-from kdbench.spec import Family, TeacherBias, Track
+from kdbench.spec import UNTRAINED, Family, TeacherBias, Track
 from kdbench.training.outcome import TrainingOutcome, write_outcome
-
-NAME = "untrained"
 
 
 def keep_untrained(
@@ -29,7 +27,7 @@ def keep_untrained(
         folder: where weights and outcome go.
         device: "cpu" or "cuda", for the record.
     """
-    backbone = new_backbone(track, family, seed=head_seed(track.name, NAME, family, seed, stand_in_for))
+    backbone = new_backbone(track, family, seed=head_seed(track.name, UNTRAINED, family, seed, stand_in_for))
     write_weights(folder / WEIGHTS, backbone.model)
     outcome = TrainingOutcome(
         status="ok",

@@ -9,16 +9,15 @@ from kdbench.jobs.invocation import Asked, plan
 from kdbench.methods.files import code_digest, submission_path
 from kdbench.plan import matrix
 from kdbench.plan.current import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
-from kdbench.plan.matrix import HARNESS_CODE, UNTRAINED, PlannedRun, Request, Submission, expand
+from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
 from kdbench.records import Record
 from kdbench.spec import Direction
 from kdbench.testsets.spec import load_spec
-from kdbench.training import untrained
 from tests.examples import DIGESTS, a_record, store
 
 TRACK = load_spec().track("synthetic")
 LM, INDEPENDENT = (code_digest(submission_path(name)) for name in ("lm", "independent"))
-TEACHER = HARNESS_CODE[matrix.TEACHER]
+TEACHER = HARNESS_CODE["teacher"]
 
 
 def runs(
@@ -141,7 +140,3 @@ def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypa
     old = stored(tmp_path, controls())  # written later, and older all the same
     monkeypatch.undo()
     assert superseded([*new, *old], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
-
-
-def test_random_teachers_are_named_alike_where_they_are_planned_and_where_they_are_made() -> None:
-    assert untrained.NAME == UNTRAINED
