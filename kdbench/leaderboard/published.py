@@ -5,30 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from kdbench.errors import InputError, describe_invalid
 from kdbench.leaderboard import wording
 from kdbench.resources import shipped
-from kdbench.spec import Direction
+from kdbench.spec import Direction, FrozenModel
 
 TRACK = "cifar10-224"  # the setting of the paper
 TIMES = "seconds per epoch"
 SUBMISSIONS = {"Logit Matching": "lm"}  # where the paper's name is not the submission's in capitals
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PublishedRow(_Frozen):
+class PublishedRow(FrozenModel):
     """A line of a table; values are kept as text, so that no digit is added or lost."""
 
     method: str
     values: tuple[str, ...]
 
 
-class PublishedTable(_Frozen):
+class PublishedTable(FrozenModel):
     """One table of a publication."""
 
     source: str

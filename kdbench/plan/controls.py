@@ -5,19 +5,19 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from kdbench.errors import SpecError, describe_invalid
 from kdbench.methods.files import code_digest, submission_path
 from kdbench.plan.matrix import HARNESS_CODE, Control, Submission, as_plain
 from kdbench.resources import shipped
-from kdbench.spec import UNTRAINED, Direction
+from kdbench.spec import UNTRAINED, Direction, FrozenModel
 
 _FOLDER = ("benchmark", "controls")
 TABLE = "controls.toml"
 
 
-class ControlArm(BaseModel):
+class ControlArm(FrozenModel):
     """One entry of the table.
 
     Attributes:
@@ -29,8 +29,6 @@ class ControlArm(BaseModel):
         snapshots: weights kept along the training and evaluated.
         tracks: that it is run on; all if there are none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
     config: dict[str, float | str | bool] = {}

@@ -5,19 +5,18 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from kdbench.spec import Direction, Family, TeacherBias
+from kdbench.spec import Direction, Family, FrozenModel, TeacherBias
 
 SCHEMA_VERSION: Final = 1
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _RecordModel(FrozenModel, allow_inf_nan=False):
+    """A part of a record; its numbers are finite."""
 
 
-class Budget(_Frozen):
+class Budget(_RecordModel):
     """What the harness counted: updates of the student, examples drawn, images through each network."""
 
     steps: int = 0
@@ -28,7 +27,7 @@ class Budget(_Frozen):
     teacher_forward_images: int = 0
 
 
-class Timing(_Frozen):
+class Timing(_RecordModel):
     """Seconds of wall time; `training` is the sum of the parts before it and of all else in the loop."""
 
     data: float = 0.0
@@ -41,7 +40,7 @@ class Timing(_Frozen):
     epochs: tuple[float, ...] = ()
 
 
-class Environment(_Frozen):
+class Environment(_RecordModel):
     """Where a run was made."""
 
     kdbench: str
@@ -58,7 +57,7 @@ class Environment(_Frozen):
     command: str = ""
 
 
-class Digests(_Frozen):
+class Digests(_RecordModel):
     """SHA-256 of what went in and came out."""
 
     training: str
@@ -68,14 +67,14 @@ class Digests(_Frozen):
     arrays: dict[str, str] = {}
 
 
-class SetResult(_Frozen):
+class SetResult(_RecordModel):
     """A test set in two numbers; the answers themselves are in the predictions."""
 
     images: int
     macro_accuracy: float
 
 
-class Snapshot(_Frozen):
+class Snapshot(_RecordModel):
     """A student on its way: after `step` updates. What it answered is beside the predictions."""
 
     step: int
@@ -98,7 +97,7 @@ def beside(name: str, bias: TeacherBias) -> str:
     return f"{name}_to_{bias}"
 
 
-class Record(_Frozen):
+class Record(_RecordModel):
     """Everything that is kept of one run.
 
     Attributes:

@@ -2,16 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from kdbench.spec import BIAS_AXES, Axis, Direction, Family, Primary, TeacherBias
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Primary, TeacherBias
 
 
-class Estimate(_Frozen):
+class Estimate(FrozenModel):
     """A number with its interval.
 
     Attributes:
@@ -31,7 +27,7 @@ class Estimate(_Frozen):
     covers: Literal["images", "seeds", "seeds and images"]
 
 
-class Undefined(_Frozen):
+class Undefined(FrozenModel):
     """A number that does not exist, and why, in words."""
 
     kind: Literal["undefined"] = "undefined"
@@ -41,7 +37,7 @@ class Undefined(_Frozen):
 Score = Annotated[Estimate | Undefined, Field(discriminator="kind")]
 
 
-class AxisScore(_Frozen):
+class AxisScore(FrozenModel):
     """One bias axis: macro accuracy, chance-corrected bias c = (a - 1/C) / (a_clean - 1/C), and the paper's ratio a
     / a_clean."""
 
@@ -50,7 +46,7 @@ class AxisScore(_Frozen):
     ratio: Score
 
 
-class ConflictScore(_Frozen):
+class ConflictScore(FrozenModel):
     """Decisions on cue-conflict images: share by shape, by texture, and shape / (shape + texture)."""
 
     shape: Score
@@ -58,7 +54,7 @@ class ConflictScore(_Frozen):
     shape_bias: Score
 
 
-class Profile(_Frozen):
+class Profile(FrozenModel):
     """One kind of network on every test set, over its seeds."""
 
     clean: Score
@@ -66,7 +62,7 @@ class Profile(_Frozen):
     conflict: ConflictScore | None = None
 
 
-class Likeness(_Frozen):
+class Likeness(FrozenModel):
     """A student's answers beside its teacher's: on the clean set, or averaged over the manipulated primary sets.
 
     Attributes:
@@ -88,7 +84,7 @@ class Likeness(_Frozen):
     divergence: Score
 
 
-class Diagnostics(_Frozen):
+class Diagnostics(FrozenModel):
     """What explains a score and never enters one.
 
     Attributes:
@@ -114,7 +110,7 @@ class Diagnostics(_Frozen):
     collapsed: tuple[str, ...] = ()
 
 
-class Movement(_Frozen):
+class Movement(FrozenModel):
     """Where the students of one teacher stand between the independent student and that teacher.
 
     Attributes:
@@ -138,7 +134,7 @@ class Movement(_Frozen):
     cosine: Score
 
 
-class Cost(_Frozen):
+class Cost(FrozenModel):
     """Medians over the runs of a row.
 
     Attributes:
@@ -155,7 +151,7 @@ class Cost(_Frozen):
     relative_time: float | None
 
 
-class Arm(_Frozen):
+class Arm(FrozenModel):
     """The students of one method that had teachers of one bias (or teachers themselves, or independents: one arm).
 
     Attributes:
@@ -176,7 +172,7 @@ class Arm(_Frozen):
     movement: Movement | None = None
 
 
-class Range(_Frozen):
+class Range(FrozenModel):
     """From `low` to `high`."""
 
     low: float
@@ -186,7 +182,7 @@ class Range(_Frozen):
 Badge = Literal["bias transfer shown", "G only", "one-axis"]
 
 
-class Row(_Frozen):
+class Row(FrozenModel):
     """One line of a board.
 
     Attributes:
@@ -237,7 +233,7 @@ class Row(_Frozen):
         return self.transfer if self.transfer is not None else self.gap_closed
 
 
-class Board(_Frozen):
+class Board(FrozenModel):
     """All rows that may be compared: one track, direction, pair of digests and device class.
 
     Attributes:
@@ -263,7 +259,7 @@ class Board(_Frozen):
     warnings: tuple[str, ...] = ()
 
 
-class Superseded(_Frozen):
+class Superseded(FrozenModel):
     """Records that were not scored because newer ones took their place.
 
     Attributes:
@@ -283,7 +279,7 @@ class Superseded(_Frozen):
         return f"{count} older record{' was' if count == 1 else 's were'} not scored: {self.reason}"
 
 
-class Scores(_Frozen):
+class Scores(FrozenModel):
     schema_version: Literal[2] = 2
     spec_version: str
     scoring_digests: dict[str, str]

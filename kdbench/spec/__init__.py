@@ -2,6 +2,7 @@
 
 from kdbench.spec.digests import digest
 from kdbench.spec.loading import SPEC_PATH, read_spec
+from kdbench.spec.models import FrozenModel
 from kdbench.spec.tracks import (
     Augmentation,
     Backbones,
@@ -47,6 +48,7 @@ __all__ = [
     "Data",
     "Direction",
     "Family",
+    "FrozenModel",
     "Look",
     "Precision",
     "Primary",

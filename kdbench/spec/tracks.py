@@ -3,8 +3,6 @@
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     Strict,
@@ -14,6 +12,7 @@ from pydantic import (
 
 from kdbench.errors import InputError
 from kdbench.spec.digests import digest
+from kdbench.spec.models import FrozenModel
 from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Family, Precision, Primary, TeacherBias
 
 SYNTHETIC_CLASSES = 10
@@ -25,13 +24,11 @@ Channels = Annotated[tuple[float, float, float], Strict(False)]
 Spread = Annotated[float, Field(gt=0)]
 
 
-class _Frozen(BaseModel):
-    """Values are of the type that is asked for: "3" is no number, and "no" no boolean."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+class _SpecModel(FrozenModel, strict=True, allow_inf_nan=False):
+    """A part of the spec. Values are of their declared type: the text "3" is not a number, nor "no" a boolean."""
 
 
-class Look(_Frozen):
+class Look(_SpecModel):
     """Saliences of the synthetic images, in grey levels; see `kdbench.data.synthetic.Look`."""
 
     contrast: Positive
@@ -39,7 +36,7 @@ class Look(_Frozen):
     noise_gain: Annotated[int, Field(ge=0)]
 
 
-class Resize(_Frozen):
+class Resize(_SpecModel):
     """Images are kept at `stored` pixels a side and resized to the track's size on the device, batch by batch."""
 
     stored: Positive
@@ -47,7 +44,7 @@ class Resize(_Frozen):
     antialias: bool
 
 
-class Data(_Frozen):
+class Data(_SpecModel):
     """Where a track's images come from. `mean` and `std` are of pixels in [0, 1], a channel each.
 
     Networks see images of `image_size` pixels a side; without `resize` they are kept at that size.
@@ -84,14 +81,14 @@ class Data(_Frozen):
         return self
 
 
-class Augmentation(_Frozen):
+class Augmentation(_SpecModel):
     """Training-time changes: a random shift of up to `shift` pixels each way, a horizontal flip half of the time."""
 
     shift: Annotated[int, Field(ge=0)]
     flip: bool
 
 
-class BackboneSpec(_Frozen):
+class BackboneSpec(_SpecModel):
     """A timm model. `weights`: a file in `benchmark/v1/weights`, "timm" for the hub's, or absent for random ones."""
 
     architecture: str
@@ -103,7 +100,7 @@ class BackboneSpec(_Frozen):
     weight_decay: Annotated[float, Field(ge=0)]
 
 
-class Backbones(_Frozen):
+class Backbones(_SpecModel):
     cnn: BackboneSpec
     vit: BackboneSpec
 
@@ -111,7 +108,7 @@ class Backbones(_Frozen):
         return self.cnn if family == "cnn" else self.vit
 
 
-class Training(_Frozen):
+class Training(_SpecModel):
     """The budget and the recipe, the same for every method: AdamW, linear warm-up, cosine to zero."""
 
     teacher_epochs: Positive
@@ -124,7 +121,7 @@ class Training(_Frozen):
     cpu_threads: Positive
 
 
-class TestSet(_Frozen):
+class TestSet(_SpecModel):
     """One array of test images. An axis's accuracy is the mean over its sets that are not diagnostic."""
 
     __test__ = False
@@ -136,7 +133,7 @@ class TestSet(_Frozen):
     diagnostic: bool = False
 
 
-class Scoring(_Frozen):
+class Scoring(_SpecModel):
     """Thresholds that all tracks share; `spec.toml` says what each is.
 
     Of three seeds two are left when one is left out, as many as a variance over seeds needs.
@@ -162,7 +159,7 @@ class Scoring(_Frozen):
     null_controls: Several[str]
 
 
-class TrackScoring(_Frozen):
+class TrackScoring(_SpecModel):
     """How a track's boards are scored, beside what all tracks share.
 
     Attributes:
@@ -176,7 +173,7 @@ class TrackScoring(_Frozen):
     not_measurable: dict[Direction, str] = {}
 
 
-class Track(_Frozen):
+class Track(_SpecModel):
     """A data set, a pair of backbones and budgets. `name` is its key in the spec."""
 
     name: str
@@ -232,7 +229,7 @@ class Track(_Frozen):
         return digest(self.model_dump(mode="json", include={"test_sets", "data"}))
 
 
-class Spec(_Frozen):
+class Spec(_SpecModel):
     version: str
     scoring: Scoring
     tracks: dict[str, Track]

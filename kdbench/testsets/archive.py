@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from kdbench.data.store import MANIFEST, has_entry, read_entry, read_manifest
 from kdbench.errors import DataError, describe_invalid
 from kdbench.files import atomic_file
-from kdbench.spec import TestSet, Track
+from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.entries import Arrays
@@ -31,7 +31,7 @@ FAST = 1  # level of compression: silhouettes shrink a hundredfold at any
 PIECE = 2**20  # bytes copied at once
 
 
-class Contents(BaseModel):
+class Contents(FrozenModel):
     """What an archive says of itself.
 
     Attributes:
@@ -39,8 +39,6 @@ class Contents(BaseModel):
         source, source_sha256: of the images that they were made from; None for generated ones.
         folders: by set, the folder in the archive.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     track: str

@@ -5,24 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError, describe_invalid
 from kdbench.files import atomic_file
 from kdbench.networks.weights import FROM_TIMM, backbone_file, file_sha256, weights_folder
 from kdbench.resources import shipped
-from kdbench.spec import TestSet, Track
+from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 
 SourceKind = Literal["generated", "original", "other"]
 NOT_ORIGINAL = "the test sets were made from a CIFAR-10 copy that is not the original (no matching checksum)"
 
 
-class FrozenArray(BaseModel):
+class FrozenArray(FrozenModel):
     """One row of a manifest. `source`: "generated" for synthetic images, else that of the CIFAR-10 copy."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     track: str
     set: str
