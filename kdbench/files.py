@@ -1,7 +1,8 @@
 """Writes files whole or not at all, and lists the errors by which a damaged array file shows itself."""
 
+import errno
 import os
-import tempfile
+import secrets
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,36 +12,45 @@ from zipfile import BadZipFile
 
 from kdbench.errors import WriteError
 
-DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)  # of an npz file
+DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)
+"""What reading an npz file may raise when the file is cut short, altered, of another format or lacks an array."""
+
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears at `path` whole or not at all, flushed to the disk before it does.
+    """Open a file that appears at `path` whole or not at all, flushed to the disk before it does.
 
     Raises:
         WriteError: the folder cannot be written or the disk is full; whatever lay at `path` is untouched.
     """
-    temporary: str | None = None
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
+        with temporary.open("x+b") as file:  # with the permissions that an ordinary new file gets
             yield file
             file.flush()
-            os.fchmod(file.fileno(), _permissions())
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
+            _flush_to_disk(file.fileno())
+        temporary.replace(path)
     except OSError as error:
         raise WriteError.at(path, error) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        _remove(temporary)
 
 
-def _permissions() -> int:
-    """What an ordinary new file would get; temporary files are readable by their owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def _flush_to_disk(descriptor: int) -> None:
+    """Wait until a file's bytes are on the disk, where its file system can tell."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+
+
+def _remove(temporary: Path) -> None:
+    """Remove what an interrupted write left; its own error is the one to tell of."""
+    try:
+        temporary.unlink(missing_ok=True)
+    except OSError:
+        return

@@ -76,7 +76,6 @@ def render_site(
     page = render_page(scores, records, spec=spec, gallery=gallery or {}, timing=timing)
     with atomic_file(out / PAGE) as file:
         file.write(page.encode())
-    (out / PAGE).chmod(0o644)
     return out / PAGE
 
 

@@ -1,6 +1,5 @@
 """Records survive what disks and people do to them."""
 
-import contextlib
 import errno
 import json
 import os
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from kdbench.errors import RecordError, WriteError
-from kdbench.files import atomic_file
 from kdbench.records import (
     PREDICTIONS,
     RESULT,
@@ -89,21 +87,6 @@ def test_a_full_disk_keeps_the_old_record_and_leaves_no_rest(tmp_path: Path, mon
     assert caught.value.exit_code == 2
     assert read_record(folder).seed == 0
     assert sorted(folder.iterdir()) == files
-
-
-def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(WriteError, match=f"{tmp_path / 'file' / 'run'}.*choose another folder"):
-        write_record(tmp_path / "file" / "run", a_record(), {})
-
-
-def test_an_interrupted_write_is_no_write(tmp_path: Path) -> None:
-    (tmp_path / "kept").write_text("old")
-    with contextlib.suppress(KeyboardInterrupt), atomic_file(tmp_path / "kept") as file:
-        file.write(b"half of the n")
-        raise KeyboardInterrupt
-    assert (tmp_path / "kept").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
