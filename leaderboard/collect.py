@@ -1,9 +1,9 @@
 """Gathers official records for the repository: `python leaderboard/collect.py runs`.
 
-Copies every official record of a results folder, failed runs included, into `leaderboard/results`, with the answers
-that scoring reads and nothing else: predicted labels everywhere, confidence, NLL and Brier score on clean images, KL to
-the teacher on the primary sets. Weights, logits, maps and logs stay behind. `scores.json` is written from the copies;
-where all records are official it must be that of the full records.
+Copies every official record of a results folder that is scored, failed runs included, into `leaderboard/results`, with
+the answers that scoring reads and nothing else: predicted labels everywhere, confidence, NLL and Brier score on clean
+images, KL to the teacher on the primary sets. Weights, logits, maps and logs stay behind. `scores.json` is written from
+the copies; where all records are official it must be that of the full records.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdbench.leaderboard.publish import SCORES, TIMING, recorded
+from kdbench.plan.current import read_current
 from kdbench.records import (
     SNAPSHOTS,
     Predictions,
@@ -26,7 +27,9 @@ from kdbench.records import (
     read_record,
     write_record,
 )
+from kdbench.records.groups import StoredRecord
 from kdbench.scoring.board import score, write_scores
+from kdbench.scoring.scores import Scores
 from kdbench.spec import Track
 from kdbench.testsets.gallery import GALLERY
 from kdbench.testsets.spec import load_spec
@@ -48,11 +51,12 @@ def needed(track: Track, predictions: Predictions) -> Predictions:
     return {name: trimmed(name, one) for name, one in predictions.items()}
 
 
-def official(results: Path) -> Iterator[tuple[Path, Record]]:
-    """Folders and records of the official runs below `results`."""
+def official(results: Path, scores: Scores) -> Iterator[StoredRecord]:
+    """Yield the official records below `results` that newer ones have not superseded."""
+    superseded = {name for old in scores.superseded for name in old.records}
     for folder in recorded(results):
         record = read_record(folder)
-        if record.official:
+        if record.official and folder.name not in superseded:
             yield folder, record
 
 
@@ -63,7 +67,8 @@ def collect(results: Path, to: Path) -> int:
         RuntimeError: the copies score otherwise than the records they were made of.
     """
     spec, count = load_spec(), 0
-    for folder, record in official(results):
+    full_scores = score(results, spec, current=read_current(results))
+    for folder, record in official(results, full_scores):
         copy = to / record.track / folder.name
         write_record(copy, record, needed(spec.track(record.track), _answers(folder, record)))
         if record.snapshots:
@@ -74,7 +79,7 @@ def collect(results: Path, to: Path) -> int:
             (to / extra).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(results / extra, to / extra)
     scores = score(to, spec)
-    if len(find_records(to)) == len(find_records(results)) and scores != score(results, spec):
+    if len(find_records(to)) == len(find_records(results)) and scores != full_scores:
         raise RuntimeError(f"the records in {to} score otherwise than those in {results}")
     write_scores(scores, to / SCORES)
     return count

@@ -132,12 +132,13 @@ def score(
     """Compute scores.json from the records, and print the boards."""
     from kdbench.cli.boards import print_boards
     from kdbench.leaderboard.publish import recorded
+    from kdbench.plan.current import read_current
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec
 
     recorded(results)
-    scores = score_records(results, load_spec(spec))
+    scores = score_records(results, load_spec(spec), current=read_current(results))
     write_scores(scores, results / "scores.json")
     print_boards(scores, make_console())
 

@@ -16,6 +16,7 @@ from kdbench.jobs.forecast import Forecast, forecast_of, roughly
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.progress import RunProgress, TestSetProgress, say_unofficial
 from kdbench.plan.checks import check_backbones, check_names
+from kdbench.plan.current import write_current
 from kdbench.plan.matrix import (
     HARNESS_CODE,
     PlannedRun,
@@ -145,7 +146,9 @@ def run(asked: Asked, console: Console) -> list[Record]:
     """Does all runs that have no record yet. Returns every record of the plan, old and new."""
     runs, setting = plan(asked)
     with sole_user(setting.results):
-        return _completed(asked, runs, setting, console)
+        records = _completed(asked, runs, setting, console)
+        write_current(setting.results, load_spec(asked.spec))
+    return records
 
 
 def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, console: Console) -> list[Record]:

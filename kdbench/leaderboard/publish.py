@@ -4,6 +4,7 @@ from pathlib import Path
 
 from kdbench.errors import InputError
 from kdbench.leaderboard.render import render_site
+from kdbench.plan.current import read_current
 from kdbench.records import find_records, read_record
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
@@ -34,7 +35,7 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
     """
     folders = recorded(results)
     spec = load_spec(spec_path)
-    scores = score(results, spec)
+    scores = score(results, spec, current=read_current(results))
     write_scores(scores, results / SCORES)
     timing = results / TIMING
     old = {(one.track, name) for one in scores.superseded for name in one.records}

@@ -1,14 +1,13 @@
 """Scores from records: the one way from a results folder to `scores.json`."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kdbench.errors import RecordError
 from kdbench.files import atomic_file
-from kdbench.plan.current import superseded
 from kdbench.records import Record, find_records, read_predictions, read_record, read_snapshots
+from kdbench.records.groups import RecordGroup, StoredRecord, group_records
 from kdbench.scoring.gates import axis_warnings
 from kdbench.scoring.intervals import DIGITS, Resampler
 from kdbench.scoring.measured import measure
@@ -16,73 +15,62 @@ from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Scores, Superseded
 from kdbench.scoring.setting import Run, Setting, belongs, kind_of
 from kdbench.scoring.standing import null_band, tests_of
+from kdbench.scoring.superseded import superseded_records
 from kdbench.spec import Direction, Spec, Track, families
 
 
-@dataclass(frozen=True, order=True)
-class Group:
-    """What runs must share to be compared."""
+def score(results: Sequence[Path] | Path, spec: Spec, *, current: Collection[str] | None = None) -> Scores:
+    """Score every record below one or several results folders.
 
-    track: str
-    training: str
-    testsets: str
-    device_class: str
-
-    @classmethod
-    def of(cls, record: Record) -> "Group":
-        digests = record.digests
-        return cls(record.track, digests.training, digests.testsets, record.environment.device_class)
-
-
-def score(results: Sequence[Path] | Path, spec: Spec) -> Scores:
-    """Scores every record below one or several results folders.
+    The same records, spec and `current` give the same scores; nothing else is read.
 
     Args:
         results: folders that hold `TRACK/RUN-TESTSETS/`; of the same run in two folders the first counts.
         spec: the tracks, and how to score.
+        current: names of the record folders (`RUN-TESTSETS`) that are current, as `kdbench.plan.current.read_current`
+            returns them; None where all are.
 
     Raises:
         RecordError: a record cannot be read, belongs to no track of the spec, or contradicts another; it is named.
     """
-    groups = _grouped(_records([results] if isinstance(results, Path) else results))
+    groups = group_records(_records([results] if isinstance(results, Path) else results))
     boards: list[Board] = []
-    replaced: list[Superseded] = []
+    superseded: list[Superseded] = []
     for group in _in_order(groups, spec):
-        old = superseded(groups[group], spec.tracks[group.track])
-        boards += _boards(group, [one for one in groups[group] if one[0] not in old], spec)
-        replaced += _not_scored(group, old)
+        reasons = superseded_records(groups[group], current)
+        scored = [(folder, record) for folder, record in groups[group] if folder not in reasons]
+        boards += _boards(group, scored, spec)
+        superseded += _not_scored(group, reasons)
     return Scores(
         spec_version=spec.version,
         scoring_digests={board.track: spec.scoring_digest(board.track) for board in boards},
         boards=tuple(boards),
-        superseded=tuple(replaced),
+        superseded=tuple(superseded),
     )
 
 
-def _not_scored(group: Group, old: Mapping[Path, str]) -> list[Superseded]:
-    names = {reason: tuple(sorted(path.name for path in old if old[path] == reason)) for reason in old.values()}
+def _not_scored(group: RecordGroup, reasons: Mapping[Path, str]) -> list[Superseded]:
+    names: dict[str, list[str]] = {}
+    for folder, reason in reasons.items():
+        names.setdefault(reason, []).append(folder.name)
     return [
-        Superseded(track=group.track, device_class=group.device_class, reason=reason, records=names[reason])
+        Superseded(
+            track=group.track, device_class=group.device_class, reason=reason, records=tuple(sorted(names[reason]))
+        )
         for reason in sorted(names)
     ]
 
 
-def _records(results: Iterable[Path]) -> list[tuple[Path, Record]]:
-    found: dict[tuple[Group, str], tuple[Path, Record]] = {}
+def _records(results: Iterable[Path]) -> list[StoredRecord]:
+    """Read the records below some folders; of a run that lies in several, the first counts."""
+    records: dict[tuple[RecordGroup, str], StoredRecord] = {}
     for folder in (folder for root in results for folder in find_records(root)):
         record = read_record(folder)
-        found.setdefault((Group.of(record), record.run_id), (folder, record))
-    return list(found.values())
+        records.setdefault((RecordGroup.of(record), record.run_id), (folder, record))
+    return list(records.values())
 
 
-def _grouped(records: Iterable[tuple[Path, Record]]) -> dict[Group, list[tuple[Path, Record]]]:
-    groups: dict[Group, list[tuple[Path, Record]]] = {}
-    for folder, record in records:
-        groups.setdefault(Group.of(record), []).append((folder, record))
-    return groups
-
-
-def _in_order(groups: Mapping[Group, list[tuple[Path, Record]]], spec: Spec) -> list[Group]:
+def _in_order(groups: Mapping[RecordGroup, list[StoredRecord]], spec: Spec) -> list[RecordGroup]:
     """Tracks in the spec's order; within one, runs under the spec's own settings first."""
     for group, records in groups.items():
         if group.track not in spec.tracks:
@@ -90,7 +78,7 @@ def _in_order(groups: Mapping[Group, list[tuple[Path, Record]]], spec: Spec) -> 
             raise RecordError(f"{records[0][0]} is of the track {group.track!r}; this spec has: {known}")
     order = list(spec.tracks)
 
-    def key(group: Group) -> tuple[int, bool, bool, Group]:
+    def key(group: RecordGroup) -> tuple[int, bool, bool, RecordGroup]:
         track = spec.tracks[group.track]
         own = (group.training != track.training_digest, group.testsets != track.testsets_digest)
         return order.index(group.track), *own, group
@@ -98,7 +86,7 @@ def _in_order(groups: Mapping[Group, list[tuple[Path, Record]]], spec: Spec) -> 
     return sorted(groups, key=key)
 
 
-def _boards(group: Group, records: Sequence[tuple[Path, Record]], spec: Spec) -> list[Board]:
+def _boards(group: RecordGroup, records: Sequence[StoredRecord], spec: Spec) -> list[Board]:
     track = spec.tracks[group.track]
     resampler = Resampler(spec.scoring.bootstrap_samples)
     runs = [_run(folder, record, track, resampler) for folder, record in records]
@@ -107,7 +95,7 @@ def _boards(group: Group, records: Sequence[tuple[Path, Record]], spec: Spec) ->
     return [_board(group, runs, setting) for setting in settings]
 
 
-def _board(group: Group, runs: Sequence[Run], setting: Setting) -> Board:
+def _board(group: RecordGroup, runs: Sequence[Run], setting: Setting) -> Board:
     here = [run for run in runs if belongs(run.record, setting.direction)]
     rows = board_rows(here, setting)
     teachers = [run for run in here if kind_of(run.record) == "teacher"]

@@ -1,21 +1,29 @@
-"""Old records in a results folder: what the present code would make is scored, and nothing is mixed with it."""
+"""Old records in a results folder: what the present code makes is scored, and nothing is mixed with it."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from kdbench.errors import RecordError
 from kdbench.jobs.invocation import Asked, plan
 from kdbench.methods.files import code_digest, submission_path
 from kdbench.plan import matrix
-from kdbench.plan.current import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, Found, superseded
+from kdbench.plan.current import CURRENT, outdated_records, read_current, write_current
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
 from kdbench.records import Record
-from kdbench.spec import Direction
+from kdbench.records.groups import StoredRecord
+from kdbench.resources import shipped
+from kdbench.scoring.board import score, write_scores
+from kdbench.scoring.superseded import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, superseded_records
+from kdbench.spec import Direction, Track
 from kdbench.testsets.spec import load_spec
 from tests.examples import DIGESTS, a_record, store
 
-TRACK = load_spec().track("synthetic")
+SPEC = load_spec()
+TRACK = SPEC.track("synthetic")
 LM, INDEPENDENT = (code_digest(submission_path(name)) for name in ("lm", "independent"))
 TEACHER = HARNESS_CODE["teacher"]
 
@@ -46,7 +54,7 @@ def runs(
     )
 
 
-def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **changes: object) -> list[Found]:
+def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **changes: object) -> list[StoredRecord]:
     """Records of these runs, written `age` hours ago."""
     found = []
     for run in planned:
@@ -71,6 +79,12 @@ def record_of(run: PlannedRun) -> Record:
         compiled=run.compiled,
         digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
     )
+
+
+def superseded(records: Sequence[StoredRecord], track: Track) -> dict[Path, str]:
+    """Judge records by the present code, then find what is superseded from the records and that judgement alone."""
+    outdated = {folder.name for folder in outdated_records(records, track)}
+    return superseded_records(records, {folder.name for folder, _ in records} - outdated)
 
 
 def test_records_of_one_version_are_all_scored(tmp_path: Path) -> None:
@@ -140,3 +154,67 @@ def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypa
     old = stored(tmp_path, controls())  # written later, and older all the same
     monkeypatch.undo()
     assert superseded([*new, *old], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
+
+
+def old_and_new(results: Path) -> tuple[list[StoredRecord], list[StoredRecord]]:
+    """Store lm students of an older file beside everything that the present code makes."""
+    old = [stored_run for stored_run in stored(results, runs(lm="1" * 64), age=1) if stored_run[1].method == "lm"]
+    return old, stored(results, runs())
+
+
+def score_bytes(results: Path, to: Path) -> bytes:
+    write_scores(score(results, SPEC, current=read_current(results)), to)
+    return to.read_bytes()
+
+
+def edit_lm(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let the harness find the shipped submissions in a copy in which the code of lm differs."""
+    copy = shutil.copytree(shipped("benchmark", "submissions"), folder / "submissions")
+    with (copy / "lm.py").open("a") as file:
+        file.write("CHANGED = True\n")
+    monkeypatch.setattr("kdbench.methods.files.shipped", lambda *parts: copy.joinpath(*parts[2:]))
+
+
+def test_the_written_file_names_what_is_current_and_what_is_outdated(tmp_path: Path) -> None:
+    old, new = old_and_new(tmp_path)
+    write_current(tmp_path, SPEC)
+    lists = json.loads((tmp_path / CURRENT).read_text())
+    assert lists["outdated"] == sorted(folder.name for folder, _ in old)
+    assert lists["current"] == sorted(folder.name for folder, _ in new)
+    assert read_current(tmp_path) == {folder.name for folder, _ in new}
+
+
+def test_without_the_file_every_record_is_current(tmp_path: Path) -> None:
+    old, new = old_and_new(tmp_path)
+    assert read_current(tmp_path) == {folder.name for folder, _ in (*old, *new)}
+    assert score(tmp_path, SPEC, current=read_current(tmp_path)) == score(tmp_path, SPEC)
+
+
+def test_a_record_that_came_after_the_file_is_current(tmp_path: Path) -> None:
+    _, new = old_and_new(tmp_path)
+    write_current(tmp_path, SPEC)
+    later = stored(tmp_path, runs(seeds=(1,)))
+    assert read_current(tmp_path) == {folder.name for folder, _ in (*new, *later)}
+
+
+def test_the_same_folder_scores_alike_in_a_checkout_with_an_edited_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "runs"
+    old, _ = old_and_new(results)
+    write_current(results, SPEC)
+    judged, before = (results / CURRENT).read_bytes(), score_bytes(results, tmp_path / "before.json")
+    edit_lm(monkeypatch, tmp_path)
+    assert score_bytes(results, tmp_path / "after.json") == before
+    assert old[0][0].name in before.decode()
+    write_current(results, SPEC)  # only a run of the edited checkout judges the records anew
+    assert (results / CURRENT).read_bytes() != judged
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"current": [], "outdated": [1]}', '{"current": []}'])
+def test_a_damaged_file_is_refused_in_a_sentence_that_names_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / CURRENT).write_text(text)
+    with pytest.raises(RecordError, match=r"is not a list of current records: .*; delete it") as refusal:
+        read_current(tmp_path)
+    assert str(tmp_path / CURRENT) in str(refusal.value)
+    assert "\n" not in str(refusal.value)

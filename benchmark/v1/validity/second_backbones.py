@@ -14,6 +14,7 @@ from pathlib import Path
 from kdbench.cli.options import make_console
 from kdbench.jobs.invocation import Asked, run
 from kdbench.networks.weights import file_sha256
+from kdbench.plan.current import read_current
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
@@ -110,7 +111,7 @@ def main() -> None:
     seeds = len({record.seed for record in records})
     found = {
         "first": boards(score(OFFICIAL, load_spec()), seeds),
-        "second": boards(score(arguments.work, load_spec(path)), seeds),
+        "second": boards(score(arguments.work, load_spec(path), current=read_current(arguments.work)), seeds),
     }
     rows = [(board.direction, line(board, name)) for name, of_it in found.items() for board in of_it]
     (HERE / "BACKBONES.md").write_text(as_text(text for _, text in sorted(rows, key=lambda row: row[0])))

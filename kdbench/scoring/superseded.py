@@ -1,0 +1,60 @@
+"""Which records are not scored because newer ones have taken their place, and why: from the records alone.
+
+The caller says which records are current (`kdbench.plan.current` decides that). Records that are not, of a row that has
+current ones, are superseded, and so are the students of a superseded teacher. Of two runs of the same seed that this
+does not tell apart, the one that was written later counts.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from kdbench.records.groups import RowKey, StoredRecord, row_key
+
+OTHER_CODE = "the code of {} has changed"
+OTHER_HARNESS = "the harness has changed"
+OTHER_TEACHER = "their teachers were trained anew"
+SAME_SEED = "a later run of the same seed is there"
+
+
+def superseded_records(records: Sequence[StoredRecord], current: Collection[str] | None) -> dict[Path, str]:
+    """Return the folders of the records that newer ones have superseded, each with the reason in words.
+
+    Args:
+        records: of one track, training digest, test sets and device class.
+        current: names of the record folders that are current; None where all are.
+    """
+    reasons = {} if current is None else _outdated(records, current)
+    gone = {record.run_id for folder, record in records if folder in reasons}
+    for folder, record in records:
+        if record.teacher_run_id in gone:
+            reasons.setdefault(folder, OTHER_TEACHER)
+    remaining = [(folder, record) for folder, record in records if folder not in reasons]
+    return reasons | dict.fromkeys(_earlier_of_a_seed(remaining), SAME_SEED)
+
+
+def _outdated(records: Sequence[StoredRecord], current: Collection[str]) -> dict[Path, str]:
+    """Return the records that are not current, of rows that have current ones, with what has changed."""
+    current_codes: dict[RowKey, set[str]] = defaultdict(set)
+    for folder, record in records:
+        if folder.name in current:
+            current_codes[row_key(record)].add(record.digests.code)
+    return {
+        folder: OTHER_HARNESS if record.digests.code in codes else OTHER_CODE.format(record.method)
+        for folder, record in records
+        if folder.name not in current and (codes := current_codes.get(row_key(record)))
+    }
+
+
+def _earlier_of_a_seed(records: Iterable[StoredRecord]) -> list[Path]:
+    """Return all but the last written of the runs of the same row, code, teacher bias and seed."""
+    repeats: dict[tuple[object, ...], list[StoredRecord]] = defaultdict(list)
+    for folder, record in records:
+        key = (*row_key(record), record.digests.code, record.teacher_bias, record.seed)
+        repeats[key].append((folder, record))
+    return [folder for runs in repeats.values() for folder, _ in sorted(runs, key=_written)[:-1]]
+
+
+def _written(stored: StoredRecord) -> tuple[str, str]:
+    record = stored[1]
+    return record.finished, record.run_id
