@@ -3,12 +3,17 @@
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
+from kdbench.errors import InputError
+
 _PACKAGE = Path(__file__).parent
 _SHIPPED = _PACKAGE / "_shipped"
+CACHE_VARIABLE = "KDBENCH_CACHE"
 
 
 def shipped(*parts: str) -> Path:
-    """Path of a shipped file or folder, for example `shipped("benchmark", "v1", "spec.toml")`.
+    """Return the path of a shipped file or folder, for example of `shipped("benchmark", "v1", "spec.toml")`.
 
     Args:
         *parts: path below the project root (`benchmark`, `datasets` or `leaderboard` first).
@@ -21,7 +26,23 @@ def shipped(*parts: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where built test arrays and downloads are kept: `KDBENCH_CACHE`, or `kdbench` in the user's cache folder."""
-    if "KDBENCH_CACHE" in os.environ:
-        return Path(os.environ["KDBENCH_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdbench"
+    """Return the folder of built test arrays and downloads: `KDBENCH_CACHE`, else `kdbench` in the user's cache.
+
+    Raises:
+        InputError: the user has no home directory.
+    """
+    try:
+        chosen = os.environ.get(CACHE_VARIABLE)
+        return Path(chosen).expanduser() if chosen else _user_cache()
+    except RuntimeError as error:
+        raise InputError(
+            "there is no home directory for the cache of test sets and weights; set the environment variable HOME, or "
+            f"set {CACHE_VARIABLE} to a folder"
+        ) from error
+
+
+def _user_cache() -> Path:
+    folder = user_cache_path("kdbench", appauthor=False)
+    if not folder.is_absolute():  # older versions of platformdirs leave `~` in place
+        raise RuntimeError(f"{folder} is not absolute")
+    return folder

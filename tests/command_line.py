@@ -24,7 +24,6 @@ Command = Callable[..., Said]
 
 def command_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs the command line in this process, which has imported everything already."""
-    monkeypatch.setenv("KDBENCH_COMMAND", "kdbench")
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: str, cwd: Path | None = None) -> Said:

@@ -15,7 +15,7 @@ from kdbench.evaluation.answers import evaluate, load_network, summarise
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import create_model
-from kdbench.networks.weights import FOLDER_VARIABLE, backbone_file
+from kdbench.networks.weights import backbone_file
 from kdbench.records import WEIGHTS, read_predictions, read_record, write_record
 from kdbench.spec import Backbones, BackboneSpec, Direction, Family, Track, families
 from kdbench.testsets.arrays import array_digests
@@ -66,10 +66,9 @@ def pretrained(folder: Path, backbones: Backbones) -> None:
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def weights(tmp_path: Path) -> Path:
     folder = tmp_path / "weights"
     folder.mkdir()
-    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
     return folder
 
 
@@ -93,6 +92,7 @@ def assignment(track: Track, family: Family, folder: Path, **more: Any) -> Assig
         "teacher_weights": None,
         "folder": folder,
         "device": "cpu",
+        "weights_dir": folder.parent / "weights",
     }
     return Assignment(**(given | more))
 

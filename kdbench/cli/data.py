@@ -18,9 +18,9 @@ from kdbench.cli.options import (
     YesOption,
     check_can_write,
     check_device,
+    check_weights_dir,
     make_console,
     takes,
-    use_weights_of,
 )
 from kdbench.errors import InputError
 
@@ -138,7 +138,7 @@ def data_weights(
     from kdbench.testsets.spec import load_spec
 
     files = needed_weights(load_spec(spec).track(track))
-    folder = weights_dir or weights_folder()
+    folder = weights_folder(weights_dir)
     typer.echo(f"{len(files)} files in {folder}" if files else f"track {track} needs none but those that ship")
     for file in files:
         condition = condition_of(file, folder)
@@ -207,7 +207,7 @@ def data_freeze(options: FreezeOptions) -> None:
     _refuse_limits(options)
     check_can_write(options.to.parent, "--to")
     track, source, arrays = _open(options)
-    rows = write_proposal(options.to, track, arrays, source)
+    rows = write_proposal(options.to, track, arrays, source, options.weights_dir)
     typer.echo(proposal_heading(rows))
     typer.echo(f"wrote {options.to}: {len(rows)} digests")
 
@@ -224,7 +224,7 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
     from kdbench.networks.device import choose_device
 
     check_device(options.device)
-    use_weights_of(options.weights_dir)
+    check_weights_dir(options.weights_dir)
     device, confirmed = choose_device(options.device), options.device == "cpu" and options.yes
     chosen = _track(options)
     source, arrays = open_test_sets(
@@ -234,7 +234,7 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
         workers=options.workers,
         console=make_console(),
         diagnostics=options.diagnostics,
-        networks=make_networks(device, confirmed=confirmed),
+        networks=make_networks(device, confirmed=confirmed, weights_dir=options.weights_dir),
     )
     return chosen, source, arrays
 

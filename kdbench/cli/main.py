@@ -26,9 +26,9 @@ from kdbench.cli.options import (
     YesOption,
     check_can_write,
     check_device,
+    check_weights_dir,
     make_console,
     takes,
-    use_weights_of,
 )
 from kdbench.errors import KdbenchError, in_a_sentence
 
@@ -103,11 +103,11 @@ def run(options: RunOptions) -> None:
     from kdbench.jobs.invocation import run as run_benchmark
 
     check_device(options.device)
-    use_weights_of(options.weights_dir)
+    check_weights_dir(options.weights_dir)
     check_can_write(options.site, "--site")
-    os.environ["KDBENCH_COMMAND"] = "kdbench " + " ".join(sys.argv[1:])
-    same = {one.name: getattr(options, one.name) for one in fields(Asked)}
+    same = {one.name: getattr(options, one.name) for one in fields(Asked) if one.name != "command"}
     lists = {
+        "command": _command(),
         "methods": _listed(options.methods),
         "directions": _listed(options.directions),
         "configs": options.configs or (),
@@ -215,6 +215,10 @@ def timing(
     run_timing(out, methods=_listed(methods), tracks=_listed(tracks), device=device)
 
 
+def _command() -> str:
+    return " ".join(["kdbench", *sys.argv[1:]])
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
@@ -224,7 +228,7 @@ def _mirror(results: Path, spec: Path | None) -> str:
     from kdbench.testsets.spec import load_spec
     from kdbench.tracking.mirror import mirror
 
-    done = mirror(results, invocation=" ".join(["kdbench", *sys.argv[1:]]), spec=load_spec(spec))
+    done = mirror(results, invocation=_command(), spec=load_spec(spec))
     typer.echo(
         f"MLflow: {done.added} records added, {done.replaced} replaced, {done.unchanged} unchanged in {done.uri}"
     )

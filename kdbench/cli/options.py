@@ -83,12 +83,7 @@ def check_device(device: str) -> None:
             raise InputError("--device cuda: PyTorch finds no GPU here; take --device cpu, or see `nvidia-smi`")
 
 
-def use_weights_of(folder: Path | None) -> None:
-    """Makes this process and those it starts look for pretrained weights in a folder; InputError if it is none."""
-    from kdbench.networks.weights import FOLDER_VARIABLE
-
-    if folder is None:
-        return
-    if not folder.is_dir():
-        raise InputError(f"--weights-dir {folder} is no folder; `kdbench data weights` lists what belongs there")
-    os.environ[FOLDER_VARIABLE] = str(folder.resolve())
+def check_weights_dir(folder: Path | None) -> None:
+    """Raise InputError if the folder of `--weights-dir` is not a folder."""
+    if folder is not None and not folder.is_dir():
+        raise InputError(f"--weights-dir {folder} is not a folder; `kdbench data weights` lists what belongs there")

@@ -45,6 +45,8 @@ class Setting:
     data_root: Path | None = None
     limit_test: int | None = None
     diagnostics: bool = False
+    weights_dir: Path | None = None
+    command: str = ""
 
     def folder(self, run: PlannedRun) -> Path:
         return record_folder(self.results, run.track.name, run.run_id, run.track.testsets_digest)
@@ -58,6 +60,8 @@ class Setting:
             data_root=self.data_root,
             limit_test=self.limit_test,
             diagnostics=self.diagnostics,
+            weights_dir=self.weights_dir,
+            command=self.command,
         )
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -66,6 +67,8 @@ class Asked:
     compile: bool = False
     style: Path | None = None
     yes: bool = False
+    weights_dir: Path | None = None
+    command: str = "kdbench run"
 
     @property
     def confirmed(self) -> bool:
@@ -119,13 +122,15 @@ def plan(asked: Asked) -> tuple[list[PlannedRun], Setting]:
     runs = expand(request)
     if track.data.resize is not None and device == "cpu" and not asked.confirmed:
         _refuse_cpu(asked, runs)
-    check_weights(track)
+    check_weights(track, asked.weights_dir)
     return runs, Setting(
         results=asked.out.resolve(),
         cache=cache_folder(),
         data_root=asked.data_root.resolve() if asked.data_root else None,
         limit_test=asked.limit_test,
         diagnostics=asked.all_sets,
+        weights_dir=asked.weights_dir.resolve() if asked.weights_dir else None,
+        command=asked.command,
     )
 
 
@@ -170,7 +175,7 @@ def _completed(asked: Asked, runs: Sequence[PlannedRun], setting: Setting, conso
             workers=asked.workers,
             console=console,
             diagnostics=setting.diagnostics,
-            networks=make_networks(runs[0].device, confirmed=asked.confirmed),
+            networks=make_networks(runs[0].device, confirmed=asked.confirmed, weights_dir=asked.weights_dir),
         )
         write_gallery(setting.results, runs[0].track, arrays)
     if missing:
@@ -184,7 +189,6 @@ def _executed(
     asked: Asked, missing: Sequence[PlannedRun], setting: Setting, forecast: Forecast, console: Console
 ) -> list[Record]:
     launcher = ForkLauncher(Limits(asked.time_limit, int(asked.memory_limit * 2**30)))
-    os.environ.setdefault("KDBENCH_COMMAND", "kdbench run")
     with RunProgress(console, forecast) as progress:
         executor = LocalExecutor(launcher, forecast.workers, _gpus(missing[0].device))
         return executor.execute(missing, setting, progress)
@@ -249,13 +253,21 @@ def _gpus(device: str) -> tuple[str, ...]:
     return visible_gpus() if device == "cuda" else ()
 
 
-def make_networks(device: str, *, confirmed: bool) -> "Networks | None":
+def make_networks(device: str, *, confirmed: bool, weights_dir: Path | None) -> "Networks | None":
     """What test sets are made with that networks make: on a GPU, or on a processor that was asked for by name."""
     import torch
 
+    from kdbench.testsets.fcn import load_segmenter
     from kdbench.testsets.network_sets import Networks
+    from kdbench.testsets.vgg import load_vgg
 
-    return Networks(torch.device(device)) if device == "cuda" or confirmed else None
+    if device != "cuda" and not confirmed:
+        return None
+    return Networks(
+        torch.device(device),
+        make_segmenter=partial(load_segmenter, weights_dir=weights_dir),
+        make_vgg=partial(load_vgg, weights_dir=weights_dir),
+    )
 
 
 def source_of(track: Track, data_root: Path | None) -> "Cifar10 | None":

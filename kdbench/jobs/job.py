@@ -24,6 +24,8 @@ class Places:
         cache: of built test arrays.
         data_root: of CIFAR-10; None downloads it.
         limit_test, diagnostics: which test sets were built.
+        weights_dir: of pretrained weights that do not ship; None for the one in the cache.
+        command: the command line that asked for the run, for the record.
     """
 
     folder: Path
@@ -33,6 +35,8 @@ class Places:
     data_root: Path | None = None
     limit_test: int | None = None
     diagnostics: bool = False
+    weights_dir: Path | None = None
+    command: str = ""
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,8 @@ def _keep_untrained(job: Job) -> None:
         seed=run.seed,
         folder=job.places.folder,
         device=run.device,
+        weights_dir=job.places.weights_dir,
+        command=job.places.command,
     )
 
 
@@ -189,6 +191,8 @@ def _assignment(job: Job) -> Assignment:
         device=run.device,
         snapshots=run.submission.control.snapshots if run.submission.control else 0,
         compiled=run.compiled,
+        weights_dir=job.places.weights_dir,
+        command=job.places.command,
     )
 
 
@@ -341,7 +345,9 @@ def _snapshots(job: Job, outcome: TrainingOutcome, test_sets: Mapping[str, TestA
 
 def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> Record:
     run = job.run
-    environment = outcome.environment or describe_environment(torch.device(run.device), run.track.training)
+    environment = outcome.environment or describe_environment(
+        torch.device(run.device), run.track.training, job.places.command
+    )
     return Record(
         run_id=run.run_id,
         role=run.role,

@@ -19,10 +19,22 @@ from kdbench.resources import shipped
 from kdbench.spec import BackboneSpec, Family, Track
 
 
-def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = True) -> Backbone:
-    """A backbone of the track with its shipped weights, if it has any, and a fresh classifier drawn from `seed`.
+def new_backbone(
+    track: Track, family: Family, *, seed: int, pretrained: bool = True, weights_dir: Path | None = None
+) -> Backbone:
+    """Build a backbone of the track with its pretrained weights, if it has any, and a fresh classifier.
 
-    The caller's random state is left as it was. DataError if the weights are missing, damaged or of another network.
+    The caller's random state is left as it was.
+
+    Args:
+        track: of the spec.
+        family: of the network.
+        seed: draws the classifier.
+        pretrained: False leaves the whole network as it was drawn.
+        weights_dir: folder of pretrained weights that do not ship, as the user gave it; None for the cache.
+
+    Raises:
+        DataError: the weights are missing, damaged or of another network.
     """
     spec = track.backbones[family]
     with torch.random.fork_rng(devices=[]):
@@ -31,24 +43,24 @@ def new_backbone(track: Track, family: Family, *, seed: int, pretrained: bool = 
             spec.architecture, spec.arguments, num_classes=track.data.num_classes, cifar_stem=spec.cifar_stem
         )
     if pretrained and spec.weights is not None:
-        load_trunk(model, spec, _weights_path(spec))
+        load_trunk(model, spec, _weights_path(spec, weights_dir))
     return Backbone(model, family)
 
 
-def check_weights(track: Track) -> None:
+def check_weights(track: Track, weights_dir: Path | None) -> None:
     """Fetches the weights that a track starts from, unless they are there, and compares them with the spec; DataError
     names the file that cannot be had or differs."""
     for file in backbone_files(track):
-        fetch_or_check(file)
+        fetch_or_check(file, weights_dir)
     for family in get_args(Family):
         if track.backbones[family].weights is not None:
-            new_backbone(track, family, seed=0)
+            new_backbone(track, family, seed=0, weights_dir=weights_dir)
 
 
-def _weights_path(spec: BackboneSpec) -> Path:
+def _weights_path(spec: BackboneSpec, weights_dir: Path | None) -> Path:
     """The file of a backbone: fetched from timm's hub before, or shipped with the benchmark."""
     if spec.weights == FROM_TIMM:
-        return checked(backbone_file(spec), weights_folder())
+        return checked(backbone_file(spec), weights_folder(weights_dir))
     return shipped("benchmark", "v1", "weights", str(spec.weights))
 
 

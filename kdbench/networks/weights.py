@@ -1,11 +1,10 @@
 """Pretrained weights that do not ship with the benchmark: what a track needs, where it lies, where it comes from.
 
-All files of a machine lie in one folder under the names that `kdbench data weights` lists, fetched or put there by
-hand.
+All files of a machine lie in one folder under the names that `kdbench data weights` lists, whether they were fetched or
+put there by hand: the folder that the user gives (`--weights-dir`), else one in the cache.
 """
 
 import hashlib
-import os
 import pickle
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import pooch
 import torch
 from torch import Tensor, nn
 
@@ -24,10 +24,9 @@ from kdbench.spec import BackboneSpec, Track
 
 FROM_TIMM: Final = "timm"
 FROM_TORCHVISION: Final = "torchvision"
-FOLDER_VARIABLE: Final = "KDBENCH_WEIGHTS"
-BYTES_A_PARAMETER = 4
+BYTES_PER_PARAMETER = 4
 SHORTEST_OF_WHOLE_FILE = 0.9  # of the expected size; a smaller file was not downloaded to its end
-Condition = Literal["missing", "cut short", "wrong digest", "there"]
+FileCondition = Literal["missing", "cut short", "wrong digest", "there"]
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,9 @@ VGG: Final = WeightFile(
 )
 
 
-def weights_folder() -> Path:
-    """Where pretrained weights lie: `KDBENCH_WEIGHTS` (`--weights-dir`), else `weights` in the cache."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else cache_folder() / "weights"
+def weights_folder(weights_dir: Path | None) -> Path:
+    """Return the folder of the pretrained weights: the one that the user gave, else `weights` in the cache."""
+    return weights_dir or cache_folder() / "weights"
 
 
 def needed_weights(track: Track) -> tuple[WeightFile, ...]:
@@ -126,12 +124,12 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
         name=f"{spec.architecture}.safetensors",
         purpose=f"the weights that {spec.architecture.partition('.')[0]} starts from",
         origin=f"hub:{config.hf_hub_id}",
-        megabytes=parameters * BYTES_A_PARAMETER / 1e6,
+        megabytes=parameters * BYTES_PER_PARAMETER / 1e6,
         sha256=spec.weights_sha256,
     )
 
 
-def condition_of(file: WeightFile, folder: Path) -> Condition:
+def condition_of(file: WeightFile, folder: Path) -> FileCondition:
     """How a file lies in a folder; DataError if it cannot be read."""
     path = folder / file.name
     if not path.is_file():
@@ -191,17 +189,21 @@ def fetch(file: WeightFile, folder: Path) -> Path:
     return checked(file, folder)
 
 
-def fetch_or_check(file: WeightFile) -> Path:
-    """The path of a file: fetched if need be, but into a folder that was given nothing is fetched.
+def fetch_or_check(file: WeightFile, weights_dir: Path | None) -> Path:
+    """Return the path of a file, checked, after fetching it into the cache if it is missing there.
+
+    Args:
+        file: the weights.
+        weights_dir: the folder that the user gave, into which nothing is fetched; None for the one in the cache.
 
     Raises:
-        DataError: it is missing and cannot be fetched, or what lies there is not the file.
+        DataError: the file is missing and cannot be fetched, or what lies there is not the file.
     """
-    return (checked if FOLDER_VARIABLE in os.environ else fetch)(file, weights_folder())
+    return (fetch if weights_dir is None else checked)(file, weights_folder(weights_dir))
 
 
 def _download(file: WeightFile, path: Path) -> None:
-    """Fetches into a folder beside the file, so that no half of it ever lies under its name."""
+    """Fetch a file into a folder beside its place, so that no half of it ever lies under its name."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as place:
@@ -220,9 +222,12 @@ def _fetched(file: WeightFile, place: Path) -> Path:
         from huggingface_hub import hf_hub_download
 
         return Path(hf_hub_download(repository, "model.safetensors", local_dir=place))
-    target = place / file.name
-    torch.hub.download_url_to_file(file.address, str(target), hash_prefix=file.sha256)
-    return target
+    pooch.get_logger().setLevel("WARNING")
+    fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=place, progressbar=True))
+    digest = file_sha256(fetched)
+    if not digest.startswith(file.sha256 or ""):  # torchvision states the first digits only, which pooch cannot compare
+        raise ValueError(f"what came has the sha256 {digest[:16]}..., expected {str(file.sha256)[:16]}...")
+    return fetched
 
 
 def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool]) -> None:

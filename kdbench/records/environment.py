@@ -1,6 +1,5 @@
 """Describes where a run is made."""
 
-import os
 import platform
 import subprocess
 from functools import cache
@@ -14,8 +13,8 @@ from kdbench.records.schema import Environment
 from kdbench.spec import Training
 
 
-def describe_environment(device: torch.device, training: Training) -> Environment:
-    """Versions, machine, device and precision of this process."""
+def describe_environment(device: torch.device, training: Training, command: str) -> Environment:
+    """Return the versions, machine, device and precision of this process, and the command that asked for it."""
     cuda = device.type == "cuda"
     precision = training.cuda_precision if cuda else training.cpu_precision
     return Environment(
@@ -30,7 +29,7 @@ def describe_environment(device: torch.device, training: Training) -> Environmen
         device_class=f"{device.type}-{precision}",
         threads=torch.get_num_threads(),
         commit=_commit(),
-        command=os.environ.get("KDBENCH_COMMAND", ""),
+        command=command,
     )
 
 

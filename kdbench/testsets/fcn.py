@@ -6,6 +6,7 @@ CIFAR-10's: what the network calls an object is noted, but any object counts.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, cast
 
 import numpy as np
@@ -81,10 +82,10 @@ class Segmenter(nn.Module):
         return scores
 
 
-def load_segmenter(device: torch.device) -> Segmenter:
+def load_segmenter(device: torch.device, weights_dir: Path | None = None) -> Segmenter:
     """torchvision's network with its weights, fetched if need be; DataError if they cannot be had."""
     network = new_fcn()
-    load_into(network, fetch_or_check(FCN), ignored=lambda name: name.startswith("aux_classifier."))
+    load_into(network, fetch_or_check(FCN, weights_dir), ignored=lambda name: name.startswith("aux_classifier."))
     return Segmenter(network).to(device).eval()
 
 

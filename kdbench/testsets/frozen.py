@@ -76,7 +76,11 @@ def write_manifest(path: Path, rows: tuple[FrozenArray, ...], *, heading: str) -
 
 
 def write_proposal(
-    path: Path, track: Track, arrays: Mapping[str, TestArrays], source: Cifar10 | None
+    path: Path,
+    track: Track,
+    arrays: Mapping[str, TestArrays],
+    source: Cifar10 | None,
+    weights_dir: Path | None = None,
 ) -> tuple[FrozenArray, ...]:
     """Writes what a manifest would say of a track's sets, and its spec of their weights, for a person to review.
 
@@ -85,6 +89,7 @@ def write_proposal(
         track: of the spec.
         arrays: the sets of the spec, whole.
         source: the CIFAR-10 that they were made from.
+        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
 
     Raises:
         InputError: the path is the manifest's.
@@ -94,7 +99,7 @@ def write_proposal(
         raise InputError(f"{path} is the frozen manifest, which a person edits after a review; choose another --to")
     named = {one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}
     rows = manifest_rows(track.name, named, source)
-    write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track)]))
+    write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track, weights_dir)]))
     return rows
 
 
@@ -105,10 +110,10 @@ def proposal_heading(rows: tuple[FrozenArray, ...]) -> str:
     return "A proposal: review it, then move its rows to the data set's manifest.toml."
 
 
-def _weight_lines(track: Track) -> list[str]:
+def _weight_lines(track: Track, weights_dir: Path | None) -> list[str]:
     """The digests of the pretrained weights that lie on this machine, for the track's spec."""
     files = (backbone_file(spec) for spec in (track.backbones.cnn, track.backbones.vit) if spec.weights == FROM_TIMM)
-    paths = (weights_folder() / file.name for file in files)
+    paths = (weights_folder(weights_dir) / file.name for file in files)
     return [f"weights_sha256 of {path.name}: {file_sha256(path)}" for path in paths if path.is_file()]
 
 

@@ -8,6 +8,7 @@ what an image becomes depends on who else is in its batch by rounding alone.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import torch
@@ -70,10 +71,10 @@ class VggFeatures(nn.Module):
         raise ValueError(f"VGG-19 has no layer {', '.join(sorted(wanted - features.keys()))}")
 
 
-def load_vgg(device: torch.device) -> nn.Sequential:
+def load_vgg(device: torch.device, weights_dir: Path | None = None) -> nn.Sequential:
     """torchvision's convolutions with their weights, fetched if need be; DataError if they cannot be had."""
     network = nn.ModuleDict({"features": new_vgg()})
-    load_into(network, fetch_or_check(VGG), ignored=lambda name: name.startswith("classifier."))
+    load_into(network, fetch_or_check(VGG, weights_dir), ignored=lambda name: name.startswith("classifier."))
     return cast(nn.Sequential, network["features"]).to(device).eval().requires_grad_(False)
 
 

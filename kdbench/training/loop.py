@@ -48,6 +48,8 @@ class Assignment:
         device: "cpu" or "cuda".
         snapshots: weights to keep along the way, at the steps of `snapshot_steps`.
         compiled: the networks run through torch.compile.
+        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
+        command: the command line that asked for the run, for the record.
     """
 
     track: Track
@@ -63,6 +65,8 @@ class Assignment:
     device: str
     snapshots: int = 0
     compiled: bool = False
+    weights_dir: Path | None = None
+    command: str = ""
 
     @property
     def epochs(self) -> int:
@@ -208,7 +212,8 @@ class _Training:
 
     def _network(self, family: Family, role: str) -> Backbone:
         seed = head_seed(self.assignment.track.name, role, family, self.assignment.seed, self.assignment.bias)
-        return self._placed(new_backbone(self.assignment.track, family, seed=seed))
+        backbone = new_backbone(self.assignment.track, family, seed=seed, weights_dir=self.assignment.weights_dir)
+        return self._placed(backbone)
 
     def _teacher(self) -> Backbone | None:
         assignment = self.assignment
@@ -337,5 +342,5 @@ class _Training:
             peak_memory_bytes=peak_memory(self.device),
             parameters=self._parameters(),
             curves=tuple(self.curves),
-            environment=describe_environment(self.device, self.assignment.track.training),
+            environment=describe_environment(self.device, self.assignment.track.training, self.assignment.command),
         )

@@ -12,7 +12,15 @@ from kdbench.training.outcome import TrainingOutcome, write_outcome
 
 
 def keep_untrained(
-    track: Track, family: Family, *, stand_in_for: TeacherBias, seed: int, folder: Path, device: str
+    track: Track,
+    family: Family,
+    *,
+    stand_in_for: TeacherBias,
+    seed: int,
+    folder: Path,
+    device: str,
+    weights_dir: Path | None = None,
+    command: str = "",
 ) -> TrainingOutcome:
     """Writes a network as it is before any training, and the outcome of that.
 
@@ -26,14 +34,17 @@ def keep_untrained(
         seed: the run's.
         folder: where weights and outcome go.
         device: "cpu" or "cuda", for the record.
+        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
+        command: the command line that asked for the run, for the record.
     """
-    backbone = new_backbone(track, family, seed=head_seed(track.name, UNTRAINED, family, seed, stand_in_for))
+    classifier = head_seed(track.name, UNTRAINED, family, seed, stand_in_for)
+    backbone = new_backbone(track, family, seed=classifier, weights_dir=weights_dir)
     write_weights(folder / WEIGHTS, backbone.model)
     outcome = TrainingOutcome(
         status="ok",
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
         weights=state_digest(backbone.model),
-        environment=describe_environment(torch.device(device), track.training),
+        environment=describe_environment(torch.device(device), track.training, command),
     )
     write_outcome(folder, outcome)
     return outcome

@@ -12,7 +12,6 @@ from kdbench.jobs.expected import building_operations, expected_on_cpu
 from kdbench.jobs.forecast import forecast_of
 from kdbench.jobs.invocation import Asked
 from kdbench.jobs.invocation import plan as plan_asked
-from kdbench.networks.weights import FOLDER_VARIABLE
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Budget, Timing
 from kdbench.spec import Track
@@ -105,11 +104,10 @@ def test_a_processor_is_used_for_the_papers_track_only_when_asked_for_by_name(
         plan_asked(asked(tmp_path, workers=2, **given))
 
 
-def test_who_asks_for_a_processor_gets_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_for_a_processor_gets_it(tmp_path: Path) -> None:
     """What is missing then are the weights, which are looked for in the folder that was given."""
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(DataError, match=f"resnet50.a1_in1k.safetensors .*are not in {tmp_path}"):
-        plan_asked(asked(tmp_path, device="cpu", yes=True))
+        plan_asked(asked(tmp_path, device="cpu", yes=True, weights_dir=tmp_path))
 
 
 def test_the_processors_rate_is_measured_on_the_track_itself() -> None:

@@ -1,12 +1,15 @@
 """Pretrained weights are what the spec and torchvision say they are, or one sentence says what is wrong."""
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from kdbench.errors import DataError
@@ -15,7 +18,6 @@ from kdbench.networks.backbone import create_model
 from kdbench.networks.models import check_weights, new_backbone
 from kdbench.networks.weights import (
     FCN,
-    FOLDER_VARIABLE,
     VGG,
     WeightFile,
     backbone_file,
@@ -56,9 +58,8 @@ def a_file(folder: Path, network: nn.Module, name: str = "line.pth") -> WeightFi
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Track:
-    """The paper's track with small networks, whose "pretrained" weights lie in the weights folder."""
-    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+def small(tmp_path: Path) -> Track:
+    """The paper's track with small networks, whose "pretrained" weights lie in the test's folder."""
     backbones = PAPER.backbones.model_copy(update={"cnn": SMALL_CNN, "vit": SMALL_VIT})
     for spec in (SMALL_CNN, SMALL_VIT):
         model = create_model(spec.architecture, spec.arguments, num_classes=1000)
@@ -126,38 +127,74 @@ def test_weights_are_loaded_but_for_what_the_network_has_no_use_for(tmp_path: Pa
     assert torch.equal(trunk.state_dict()["trunk.weight"], network.state_dict()["trunk.weight"])
 
 
-def test_a_file_is_fetched_once_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = a_file(tmp_path, nn.Linear(5, 3))
-    content, fetched = (tmp_path / file.name).read_bytes(), []
+@dataclass
+class Server:
+    """Serves one file on this machine, under any address, to its end or cut short; `requests` counts."""
 
-    def download(url: str, target: str, hash_prefix: str) -> None:
-        fetched.append((url, hash_prefix))
-        Path(target).write_bytes(content)
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    folder = tmp_path / "weights"
-    assert fetch(file, folder).read_bytes() == fetch(file, folder).read_bytes() == content
-    assert fetched == [(file.address, file.sha256)]
+    address: str
+    content: bytes
+    cut: bool = False
+    requests: int = 0
 
 
-def test_a_broken_connection_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(url: str, target: str, hash_prefix: str) -> None:
-        Path(target).write_bytes(b"half")
-        raise ConnectionError("the network is unreachable")
+@pytest.fixture
+def server() -> Iterator[Server]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.requests += 1
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(served.content)))
+            self.end_headers()
+            self.wfile.write(served.content[:10] if served.cut else served.content)
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", broken)
-    with pytest.raises(DataError, match=r"cannot be fetched .*unreachable.*--weights-dir"):
-        fetch(VGG, tmp_path / "weights")
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        served = Server(f"http://127.0.0.1:{http.server_port}/line.pth", b"")
+        Thread(target=http.serve_forever, daemon=True).start()
+        yield served
+        http.shutdown()
+
+
+def put_on(server: Server, folder: Path) -> WeightFile:
+    """The description of a small network's weights that the server has."""
+    file = a_file(folder, nn.Linear(5, 3))
+    server.content = (folder / file.name).read_bytes()
+    return replace(file, origin=server.address)
+
+
+def test_a_file_is_fetched_once_and_checked(server: Server, tmp_path: Path) -> None:
+    file, folder = put_on(server, tmp_path), tmp_path / "weights"
+    assert fetch(file, folder).read_bytes() == fetch(file, folder).read_bytes() == server.content
+    assert server.requests == 1
+    assert [path.name for path in folder.iterdir()] == [file.name]
+
+
+def test_a_broken_connection_leaves_no_half_of_a_file(server: Server, tmp_path: Path) -> None:
+    file = put_on(server, tmp_path)
+    server.cut = True
+    with pytest.raises(DataError, match=rf"cannot be fetched from {server.address}: .*--weights-dir"):
+        fetch(file, tmp_path / "weights")
     assert list((tmp_path / "weights").iterdir()) == []
 
 
-def test_a_backbone_has_the_pretrained_trunk_and_a_classifier_of_its_own(small: Track) -> None:
-    check_weights(small)
+def test_what_comes_with_another_digest_is_not_kept(server: Server, tmp_path: Path) -> None:
+    file = put_on(server, tmp_path)
+    with pytest.raises(DataError, match=r"cannot be fetched .* has the sha256 \w+\.\.\., expected 00000000"):
+        fetch(replace(file, sha256="0" * 8), tmp_path / "weights")
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_a_backbone_has_the_pretrained_trunk_and_a_classifier_of_its_own(small: Track, tmp_path: Path) -> None:
+    check_weights(small, tmp_path)
     for family, classifier in (("cnn", "fc.weight"), ("vit", "head.weight")):
         spec = small.backbones[family]  # type: ignore[index]
         pretrained = create_model(spec.architecture, spec.arguments, num_classes=1000)
-        pretrained.load_state_dict(weights_of(spec))
-        one, other = (new_backbone(small, family, seed=seed).model.state_dict() for seed in (1, 2))  # type: ignore[arg-type]
+        pretrained.load_state_dict(load_file(tmp_path / backbone_file(spec).name))
+        one, other = (
+            new_backbone(small, family, seed=seed, weights_dir=tmp_path).model.state_dict()  # type: ignore[arg-type]
+            for seed in (1, 2)
+        )
         assert one[classifier].shape[0] == 10
         for name, expected in pretrained.state_dict().items():
             if not name.startswith(("fc.", "head.")):
@@ -165,47 +202,43 @@ def test_a_backbone_has_the_pretrained_trunk_and_a_classifier_of_its_own(small: 
         assert not torch.equal(one[classifier], other[classifier])
 
 
-def weights_of(spec: BackboneSpec) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    return load_file(weights_folder() / backbone_file(spec).name)
-
-
-def test_a_backbones_weights_of_another_shape_are_refused(small: Track) -> None:
+def test_a_backbones_weights_of_another_shape_are_refused(small: Track, tmp_path: Path) -> None:
     wider = create_model("resnet18.a1_in1k", {"channels": [8, 8, 8, 9]}, num_classes=1000)
-    save_file(wider.state_dict(), weights_folder() / backbone_file(SMALL_CNN).name)
+    save_file(wider.state_dict(), tmp_path / backbone_file(SMALL_CNN).name)
     with pytest.raises(DataError, match="of another network than resnet18"):
-        check_weights(small)
+        check_weights(small, tmp_path)
 
 
-def test_a_backbones_file_cut_in_its_last_part_is_damaged(small: Track) -> None:
-    path = weights_folder() / backbone_file(SMALL_VIT).name
+def test_a_backbones_file_cut_in_its_last_part_is_damaged(small: Track, tmp_path: Path) -> None:
+    path = tmp_path / backbone_file(SMALL_VIT).name
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataError, match=rf"{path.name} are damaged"):
-        check_weights(small)
+        check_weights(small, tmp_path)
 
 
-def test_runs_from_weights_without_a_pinned_digest_say_so(small: Track) -> None:
+def test_runs_from_weights_without_a_pinned_digest_say_so(small: Track, tmp_path: Path) -> None:
     assert unpinned(small) == tuple(
         f"the spec pins no sha256 of the weights {backbone_file(spec).name}" for spec in (SMALL_CNN, SMALL_VIT)
     )
     pinned = {
-        family: spec.model_copy(update={"weights_sha256": file_sha256(weights_folder() / backbone_file(spec).name)})
+        family: spec.model_copy(update={"weights_sha256": file_sha256(tmp_path / backbone_file(spec).name)})
         for family, spec in (("cnn", SMALL_CNN), ("vit", SMALL_VIT))
     }
     track = small.model_copy(update={"backbones": small.backbones.model_copy(update=pinned)})
     assert unpinned(track) == ()
-    check_weights(track)
+    check_weights(track, tmp_path)
     wrong = {"cnn": pinned["cnn"].model_copy(update={"weights_sha256": "0" * 64})}
     with pytest.raises(DataError, match="expected 0000"):
-        check_weights(track.model_copy(update={"backbones": track.backbones.model_copy(update=wrong)}))
+        check_weights(track.model_copy(update={"backbones": track.backbones.model_copy(update=wrong)}), tmp_path)
 
 
-def test_nothing_is_fetched_into_a_folder_that_was_given(small: Track, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_fetched_into_a_folder_that_was_given(
+    small: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(weights, "_download", lambda *arguments: pytest.fail("fetched"))
-    (weights_folder() / backbone_file(SMALL_CNN).name).unlink()
+    (tmp_path / backbone_file(SMALL_CNN).name).unlink()
     with pytest.raises(DataError, match=r"resnet18.a1_in1k.safetensors .*are not in"):
-        check_weights(small)
+        check_weights(small, tmp_path)
 
 
 def test_an_architecture_without_pretrained_weights_is_refused() -> None:
@@ -228,7 +261,7 @@ def test_the_list_tells_a_file_that_is_not_the_weights_from_one_that_is(
     kdbench: Command, tmp_path: Path, small: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = backbone_file(SMALL_CNN)
-    whole = (weights_folder() / file.name).read_bytes()
+    whole = (tmp_path / file.name).read_bytes()
     monkeypatch.setattr(weights, "needed_weights", lambda track: (replace(file, sha256=sha256(whole).hexdigest()),))
     said = {"there": whole, "cut short": whole[: len(whole) // 2], "wrong digest": b"\0" * len(whole), "missing": None}
     for condition, content in said.items():
@@ -248,9 +281,8 @@ def test_the_command_that_is_named_fetches_into_the_folder_that_was_given(
         with pytest.raises(DataError, match=f"with `kdbench data weights --weights-dir {tmp_path}`"):
             checked(file, tmp_path)
     monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
     with pytest.raises(DataError, match="with `kdbench data weights`"):
-        checked(VGG, weights_folder())
+        checked(VGG, weights_folder(None))
 
 
 def test_a_file_in_the_folder_that_is_not_the_weights_is_refused(kdbench: Command, tmp_path: Path) -> None:
