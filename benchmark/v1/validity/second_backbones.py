@@ -89,8 +89,8 @@ def as_text(lines: Iterator[str]) -> str:
         [
             "# Logit matching from other pretrained backbones",
             "",
-            "Made by `second_backbones.py`, which says how. Clean accuracies; tau with its 95% interval; tau by axis,",
-            "`–` where the teachers do not differ on it.",
+            "`second_backbones.py` made this page and describes how. The columns show clean accuracies, tau with its",
+            "95% interval, and tau per axis (`–` where the teachers do not differ on the axis).",
             "",
             "| " + " | ".join(head) + " |",
             "|---" * len(head) + "|",

@@ -200,9 +200,9 @@ def simulate(repetitions: int, scoring: Scoring) -> dict[str, Table]:
 
 
 HEADINGS = {
-    "coverage": "How often a 95 % interval holds the truth",
+    "coverage": "How often a 95 % interval contains the truth",
     "null": "Numbers that should be 0, with noisy seeds (.03) and a teacher at a distance of .17",
-    "ranks": "Seven methods: who is told apart, and who gets the badge",
+    "ranks": "Seven methods: which are told apart, and which get the badge",
 }
 
 

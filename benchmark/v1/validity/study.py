@@ -233,17 +233,17 @@ def gates(profiles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         gaps[family] = abs(float(shape - texture))
     single = ", ".join(f"{family} {gap:.3f}" for family, gap in gaps.items())
     mean = float(np.mean(list(gaps.values())))
-    yield f"V2 shape and texture accuracy apart, mean of both families: {mean:.3f} ({single}); asked .10 or less"
+    yield f"V2 mean difference of accuracy between shape and texture: {mean:.3f} ({single}); required: .10 or less"
     alone = [row for row in profiles if row["network"].endswith("independent")]
     biases = [row[f"c {axis}"] for row in alone for axis in BIAS_AXES]
-    yield f"V4 c of the independents: {min(biases):.3f} to {max(biases):.3f}; asked .03 to .97"
+    yield f"V4 c of the independents: {min(biases):.3f} to {max(biases):.3f}; required: .03 to .97"
     clean = [row["clean"] for row in alone]
-    yield f"V4 clean accuracy of the independents: {min(clean):.3f} to {max(clean):.3f}; asked .85 to .99"
+    yield f"V4 clean accuracy of the independents: {min(clean):.3f} to {max(clean):.3f}; required: .85 to .99"
 
 
 def as_text(results: dict[str, Any]) -> str:
     """The study as Markdown."""
-    lines = ["# Validity of the synthetic track", "", f"Tuning seeds {results['seeds']}; made by `study.py`.", ""]
+    lines = ["# Validity of the synthetic track", "", f"Made by `study.py` on tuning seeds {results['seeds']}.", ""]
     columns = [key for key in results["profiles"][0] if key not in ("network", "seed")]
     lines += ["| network | seed | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for row in results["profiles"]:

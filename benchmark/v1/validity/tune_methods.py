@@ -97,7 +97,7 @@ def as_text(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
         found[row["method"], row["settings"]].append(float(row["accuracy"]))
     means = {key: sum(values) / len(values) for key, values in found.items()}
     lines = ["# Settings of the methods on the synthetic track", ""]
-    lines += [f"Tuning seeds {', '.join(map(str, seeds))}; made by `tune_methods.py`, which says the rule.", ""]
+    lines += [f"`tune_methods.py` states the rule and made this page. Tuning seeds: {', '.join(map(str, seeds))}.", ""]
     lines += ["| method | settings | held-out accuracy | networks |", "|---|---|---|---|"]
     lines += [f"| {m} | {s} | {mean:.3f} | {len(found[m, s])} |" for (m, s), mean in means.items()]
     lines.append("")
