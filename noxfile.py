@@ -1,7 +1,8 @@
-"""The project's commands. `nox -s benchmark` and `nox -s tests` are the two to know; `nox --list` shows all.
+"""Define the project's nox sessions. Most users need `nox -s benchmark` and `nox -s tests`; `nox --list` shows all.
 
-PyTorch is big, so every session but `numpy` uses one environment, `.venv`, built on the first call and again only when
-pyproject.toml changes. Its stamp, the digest of that file, is written last; an install that was interrupted is redone.
+PyTorch is large, so all sessions except `numpy` share one environment, `.venv`. The first call builds it; later calls
+update it only when pyproject.toml changes. Its stamp, the digest of that file, is written last, so an interrupted
+installation is repeated.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ BIN = ENVIRONMENT / "bin"
 STAMP = ENVIRONMENT / "kdbench-installed"
 UNFINISHED = ENVIRONMENT / "kdbench-installing"
 OLDEST_PYTHON = (3, 11)
-OTHER_NUMPYS = ("1.26.4", "2.0.2")  # an older line than the harness takes, and the oldest that it takes
+OTHER_NUMPYS = ("1.26.4", "2.0.2")  # an older line than the harness supports, and the oldest version that it supports
 NO_WHEELS_FOR = (3, 13)
 
 
@@ -32,37 +33,39 @@ def _is_current() -> bool:
 
 
 def _create(session: nox.Session) -> None:
-    """An empty environment, unless a working one is there. What an interrupted install left is not built upon."""
+    """Create an empty environment, unless a working one exists; replace what an interrupted installation left."""
     usable = (BIN / "python").exists() and (BIN / "pip").exists()
     if usable and not UNFINISHED.exists():
         return
     if sys.version_info < OLDEST_PYTHON:
-        session.error(f"kdbench needs Python 3.11 or later, and this nox runs on {sys.version.split()[0]}")
+        session.error(f"kdbench needs Python 3.11 or later, but this nox runs on {sys.version.split()[0]}")
     if Path(sys.prefix).resolve() == ENVIRONMENT.resolve():
-        session.error("an install into .venv was interrupted, and this nox lives in it: use one from elsewhere")
+        session.error(
+            "an installation into .venv was interrupted, and this nox runs from .venv: call a nox outside of it"
+        )
     session.log("Creating the environment .venv")
     session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
 
 
 def _install(session: nox.Session) -> None:
-    """Installs the project and its tools into `.venv`."""
-    session.log("Installing kdbench, PyTorch and MLflow into .venv: minutes the first time, then seconds")
+    """Install the project and its tools into `.venv`."""
+    session.log("Installing kdbench, PyTorch and MLflow into .venv; this takes minutes the first time, then seconds")
     digest = _digest()
     UNFINISHED.touch()
     STAMP.unlink(missing_ok=True)
     command = ("-m", "pip", "install", "--disable-pip-version-check", "--editable", f"{ROOT}[dev]")
     try:
         session.run(str(BIN / "python"), *command, external=True)
-    except nox.command.CommandFailed:  # pip ended by itself and undid what it had begun
+    except nox.command.CommandFailed:  # pip itself reported the failure and undid its changes
         UNFINISHED.unlink()
         raise
     STAMP.write_text(digest)
     UNFINISHED.unlink()
-    session.log("The environment is ready; later calls use it as it is")
+    session.log("The environment is ready; later calls reuse it")
 
 
 def _run(session: nox.Session, program: str, *arguments: str) -> None:
-    """Runs a program of the environment, which is made or brought up to date first."""
+    """Create or update the environment if necessary, then run one of its programs."""
     if not _is_current():
         _create(session)
         _install(session)
@@ -77,15 +80,15 @@ def benchmark(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite, a file a core at a time; arguments after `--` go to pytest."""
+    """Run the test suite on all cores; arguments after `--` go to pytest."""
     _run(session, "python", "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(venv_backend="venv")
 def numpy(session: nox.Session) -> None:
-    """Draw synthetic images with other versions of numpy: the bytes must be the pinned ones. Takes seconds."""
+    """Check in seconds that other versions of numpy draw synthetic images with the pinned bytes."""
     if sys.version_info >= NO_WHEELS_FOR:
-        session.skip("these versions of numpy come for Python 3.11 and 3.12 only")
+        session.skip("these versions of numpy have wheels for Python 3.11 and 3.12 only")
     for version in OTHER_NUMPYS:
         session.install("--quiet", "--only-binary=numpy", f"numpy=={version}")
         session.run("python", "-m", "tests.pinned_bytes")
@@ -93,7 +96,7 @@ def numpy(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, format, types, and that imports point down."""
+    """Check style, format, types and the layers of imports."""
     _run(session, "ruff", "check", ".")
     _run(session, "ruff", "format", "--check", ".")
     _run(session, "mypy")
@@ -108,7 +111,7 @@ def timing(session: nox.Session) -> None:
 
 @nox.session
 def leaderboard(session: nox.Session) -> None:
-    """Render the leaderboard from the records at hand; arguments after `--` go to `kdbench leaderboard`."""
+    """Render the leaderboard from the records in runs/; arguments after `--` go to `kdbench leaderboard`."""
     _run(session, "kdbench", "leaderboard", *session.posargs)
 
 
