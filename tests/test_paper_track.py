@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kdbench.data.pixels import normalisation, resized
+from kdbench.data.pixels import Normalisation, resized
 from kdbench.data.training_sets import TrainingSet
 from kdbench.evaluation.answers import evaluate, load_network, summarise
 from kdbench.methods.files import list_submissions
@@ -137,7 +137,7 @@ def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
     arrays = build_test_sets(track, tmp_path, source=source, networks=networks())
     network = load_network(track, "vit", student.folder / WEIGHTS, CPU)
     predictions, logits = evaluate(
-        network, arrays, track.data, device=CPU, bfloat16=False, teacher_logits={}, progress=lambda *_: None
+        network, arrays, track.data, device=CPU, precision="float32", teacher_logits={}, progress=lambda *_: None
     )
     assert set(predictions) == {one.name for one in track.test_sets if not one.diagnostic}
     assert all(np.isfinite(one).all() for one in logits.values())
@@ -165,14 +165,13 @@ def test_the_real_networks_are_asked_and_their_record_keeps_the_answers(family: 
         arrays,
         track.data,
         device=CPU,
-        bfloat16=False,
+        precision="float32",
         teacher_logits={},
         progress=lambda *_: None,
     )
     images = torch.from_numpy(arrays["clean"].images[:2].copy()).permute(0, 3, 1, 2).float()
-    mean, scale = normalisation(track.data, CPU)
     with torch.no_grad():
-        expected = plain((resized(images, track.data) - mean) * scale)
+        expected = plain(Normalisation(track.data, CPU)(resized(images, track.data)))
     torch.testing.assert_close(torch.from_numpy(logits["clean"][:2]), expected, atol=1e-3, rtol=1e-3)
     assert not np.array_equal(logits["scramble-7"], logits["clean"])
     record = a_record(track=NAME, family=family, test=summarise(predictions, 10))

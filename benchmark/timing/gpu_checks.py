@@ -24,7 +24,9 @@ from kdbench.evaluation.answers import BATCH as EVALUATION_BATCH
 from kdbench.evaluation.answers import logits_of
 from kdbench.methods.files import list_submissions
 from kdbench.networks.backbone import Backbone, compile_parts
-from kdbench.spec import Family, Track
+from kdbench.networks.placement import memory_format
+from kdbench.networks.precision import autocast
+from kdbench.spec import FAMILIES, Precision, Track
 from kdbench.testsets.fcn import Segmenter, new_fcn
 from kdbench.testsets.network_sets import Networks
 from kdbench.testsets.on_device import manipulated, noise_of, orders_of
@@ -33,7 +35,6 @@ from kdbench.testsets.vgg import new_vgg
 
 GPU = torch.device("cuda")
 TERA = 1e12
-FAMILIES: tuple[Family, ...] = ("cnn", "vit")
 TESTS = Path(__file__).parents[2] / "tests" / "test_gpu.py"
 SAME_LOSS = 0.02  # relative difference that rounding in bfloat16 may make
 SAME_PIXELS = 0.01  # grey levels that resizing on another device may differ by
@@ -68,22 +69,21 @@ def pixel_rows(track: Track, device: torch.device) -> Iterator[Row]:
 
 def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUATION_BATCH) -> Iterator[Row]:
     """Images a second that a network is asked about."""
-    size, half = stored_size(track), device.type == "cuda"
+    size, precision = stored_size(track), track.training.precision_on(device.type)
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
     for family in FAMILIES:
         network = placed_network(track, family, device).eval()
-        taken = seconds(partial(logits_of, network, pixels, track.data, device, bfloat16=half), 2, device)
+        taken = seconds(partial(logits_of, network, pixels, track.data, device, precision=precision), 2, device)
         yield Row(f"evaluation of a {family}", f"{images / taken:.0f} images/s")
 
 
 def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: str = "inductor") -> Iterator[Row]:
     """What torch.compile gains, and that it changes rounding alone."""
-    size = track.data.image_size
+    size, precision = track.data.image_size, track.training.precision_on(device.type)
     for family in FAMILIES:
-        memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
         images = torch.randn(track.training.batch_size, 3, size, size, device=device)
         network = placed_network(track, family, device).train()
-        step = partial(_step, network, images.contiguous(memory_format=memory_format))
+        step = partial(_step, network, images.contiguous(memory_format=memory_format(family)), precision)
         plain, loss = seconds(step, rounds, device), step().item()
         compile_parts(network, backend)
         compiled, other = seconds(step, rounds, device), step().item()
@@ -94,10 +94,10 @@ def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: 
         )
 
 
-def _step(network: Backbone, images: Tensor) -> Tensor:
+def _step(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
     """The loss of a step on images (B, 3, H, H); the weights stay as they are."""
     network.zero_grad(set_to_none=True)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=images.device.type == "cuda"):
+    with autocast(precision, images.device):
         logits = network(images).logits
     loss: Tensor = logits.float().square().mean()
     loss.backward()  # type: ignore[no-untyped-call]

@@ -1,10 +1,11 @@
 """What the GPU checks are written in: rows of a table, and the clock that they read."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+
+from kdbench.training.stopwatch import Stopwatch
 
 MARKS = {None: "", True: "good", False: "BAD"}
 WARM_UP_ROUNDS = 2
@@ -43,9 +44,7 @@ def seconds(work: Callable[[], object], rounds: int, device: torch.device) -> fl
 
 def now(device: torch.device) -> float:
     """Seconds on a monotonic clock, with all work of the device done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    return Stopwatch(device).now()
 
 
 def matrix_peak(device: torch.device, side: int = 8192, rounds: int = 20) -> float:

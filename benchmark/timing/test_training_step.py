@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from kdbench.api import Batch, Task
+from kdbench.api import Batch
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission
+from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone
+from kdbench.networks.placement import memory_format, placed
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
 from kdbench.training.batches import Batches
@@ -86,7 +88,16 @@ def timed_training(
         if method_class.uses_teacher
         else None
     )
-    task = _task(track, batches, student, teacher, device)
+    size = track.data.image_size
+    task = make_task(
+        track,
+        batches.labels,
+        teacher=teacher.shapes(size) if teacher else None,
+        student=student.shapes(size),
+        epochs=track.training.student_epochs,
+        seed=0,
+        device=device,
+    )
     metered = MeteredRun(
         student=student,
         teacher=teacher,
@@ -104,26 +115,9 @@ def timed_training(
     return training
 
 
-def _task(track: Track, batches: Batches, student: Backbone, teacher: Backbone | None, device: torch.device) -> Task:
-    size = track.data.image_size
-    return Task(
-        num_classes=track.data.num_classes,
-        num_train=len(batches.labels),
-        train_labels=batches.labels,
-        teacher=teacher.shapes(size) if teacher else None,
-        student=student.shapes(size),
-        total_steps=batches.per_epoch * track.training.student_epochs,
-        epochs=track.training.student_epochs,
-        seed=0,
-        device=device,
-    )
-
-
 def placed_network(track: Track, family: Family, device: torch.device) -> Backbone:
     """A network of the track with random weights, laid out on the device as in a run."""
-    backbone = new_backbone(track, family, seed=0, pretrained=False)
-    memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
-    return backbone.to(device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
+    return placed(new_backbone(track, family, seed=0, pretrained=False), device)
 
 
 def stored_size(track: Track) -> int:
@@ -142,5 +136,5 @@ def _batches(track: Track, family: Family, device: torch.device, images: int) ->
         batch_size=track.training.batch_size,
         stream=("timing",),
         device=device,
-        channels_last=family == "cnn",
+        memory_format=memory_format(family),
     )

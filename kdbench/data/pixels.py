@@ -1,14 +1,30 @@
 """From stored pixels to what a network sees: resized and normalised on the device, in training as in evaluation."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.spec import Data
 
 
+def pixels_at_size(images: NDArray[np.uint8], data: Data, device: torch.device) -> Tensor:
+    """Return stored images as float pixels at the track's size, on a device.
+
+    Args:
+        images: (B, h, h, 3) uint8, h the stored or the track's own size; may be read-only.
+        data: of the track.
+        device: where the result lies.
+
+    Returns:
+        (B, 3, H, H) float in [0, 255].
+    """
+    return resized(torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2).float(), data)
+
+
 def resized(pixels: Tensor, data: Data) -> Tensor:
-    """Images at the track's size; those that are stored at this size as they are.
+    """Return images at the track's size; those that are stored at this size are returned as they are.
 
     Args:
         pixels: (B, 3, h, h) float in [0, 255], h the stored or the track's own size.
@@ -16,6 +32,9 @@ def resized(pixels: Tensor, data: Data) -> Tensor:
 
     Returns:
         (B, 3, H, H) float in [0, 255]. What bicubic interpolation makes brighter than white is white.
+
+    Raises:
+        ValueError: h is neither of the two sizes.
     """
     size = data.image_size
     if data.resize is None or pixels.shape[-1] == size:
@@ -28,8 +47,18 @@ def resized(pixels: Tensor, data: Data) -> Tensor:
     return larger.clamp_(0, 255)
 
 
-def normalisation(data: Data, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and reciprocal standard deviation, (3, 1, 1) each, of pixels in [0, 255]: (pixels - mean) * scale."""
-    mean = torch.tensor(data.mean, device=device).view(3, 1, 1) * 255
-    scale = 1 / (torch.tensor(data.std, device=device).view(3, 1, 1) * 255)
-    return mean, scale
+class Normalisation:
+    """A track's normalisation, with its constants on a device.
+
+    Args:
+        data: the track's mean and standard deviation of each channel, in [0, 1].
+        device: where the images lie.
+    """
+
+    def __init__(self, data: Data, device: torch.device) -> None:
+        self._mean = torch.tensor(data.mean, device=device).view(3, 1, 1) * 255
+        self._scale = 1 / (torch.tensor(data.std, device=device).view(3, 1, 1) * 255)
+
+    def __call__(self, pixels: Tensor, memory_format: torch.memory_format = torch.contiguous_format) -> Tensor:
+        """Return (B, 3, H, H) pixels in [0, 255] with the mean subtracted, divided by the standard deviation."""
+        return ((pixels.float() - self._mean) * self._scale).contiguous(memory_format=memory_format)

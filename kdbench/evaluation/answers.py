@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.data.pixels import normalisation, resized
+from kdbench.data.pixels import Normalisation, pixels_at_size
 from kdbench.errors import in_a_sentence
 from kdbench.files import DAMAGES, atomic_file
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone, read_weights
+from kdbench.networks.placement import memory_format, placed
+from kdbench.networks.precision import autocast
 from kdbench.records import LOGITS, Predictions, SetPredictions, SetResult
-from kdbench.spec import Data, Family, Track
+from kdbench.spec import Data, Family, Precision, Track
 from kdbench.testsets.arrays import Manipulation, TestArrays
 from kdbench.testsets.on_device import manipulated
 
@@ -28,8 +30,7 @@ def load_network(track: Track, family: Family, weights: Path, device: torch.devi
     """A fresh network of the spec with the trained weights, every one of them, ready to be asked."""
     backbone = new_backbone(track, family, seed=0, pretrained=False)
     backbone.model.load_state_dict(read_weights(weights), strict=True)
-    memory_format = torch.channels_last if family == "cnn" else torch.contiguous_format
-    return backbone.to(device, memory_format=memory_format).eval()  # type: ignore[call-overload,no-any-return]
+    return placed(backbone, device).eval()
 
 
 def image_batches(
@@ -44,14 +45,12 @@ def image_batches(
     Yields:
         (B, 3, H, H) float at the track's size, in the memory format of the network.
     """
-    mean, scale = normalisation(data, device)
-    memory_format = torch.channels_last if network.family == "cnn" else torch.contiguous_format
+    normalisation = Normalisation(data, device)
     for start in range(0, len(images), BATCH):
-        stored = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
-        pixels = resized(stored.permute(0, 3, 1, 2).float(), data)
+        pixels = pixels_at_size(images[start : start + BATCH], data, device)
         if manipulation is not None:
             pixels = manipulated(pixels, manipulation, slice(start, start + BATCH))
-        yield ((pixels - mean) * scale).contiguous(memory_format=memory_format)
+        yield normalisation(pixels, memory_format(network.family))
 
 
 @torch.inference_mode()
@@ -61,13 +60,13 @@ def logits_of(
     data: Data,
     device: torch.device,
     *,
-    bfloat16: bool = False,
+    precision: Precision = "float32",
     manipulation: Manipulation | None = None,
 ) -> Logits:
     """(n, C) float32 logits for (n, h, h, 3) uint8 images; see `image_batches`."""
     parts = []
     for batch in image_batches(images, data, network, device, manipulation):
-        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        with autocast(precision, device):
             output = network(batch)
         parts.append(output.logits.float().cpu())
     return torch.cat(parts).numpy()
@@ -102,7 +101,7 @@ def evaluate(
     data: Data,
     *,
     device: torch.device,
-    bfloat16: bool,
+    precision: Precision,
     teacher_logits: Mapping[str, Logits],
     progress: Progress,
 ) -> tuple[Predictions, dict[str, Logits]]:
@@ -111,7 +110,7 @@ def evaluate(
     for number, (name, arrays) in enumerate(test_sets.items()):
         progress(number, len(test_sets))
         logits[name] = logits_of(
-            network, arrays.images, data, device, bfloat16=bfloat16, manipulation=arrays.manipulation
+            network, arrays.images, data, device, precision=precision, manipulation=arrays.manipulation
         )
         predictions[name] = answers(arrays, logits[name], teacher_logits.get(name))
     return predictions, logits

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdbench.networks.models import new_backbone
 from kdbench.plan.matrix import PlannedRun
-from kdbench.spec import Data, Family, TestSet, Track
+from kdbench.spec import FAMILIES, Data, Family, TestSet, Track
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.entries import weights_of
 from kdbench.testsets.fcn import new_fcn
@@ -39,7 +39,7 @@ def expected_on_cpu(runs: Sequence[PlannedRun], *, diagnostics: bool) -> Expecte
     track = runs[0].track
     sets = evaluated_sets(track, diagnostics=diagnostics)
     rate = processor_rate(track)
-    answer: dict[Family, float] = {family: _answer_operations(track, family) for family in ("cnn", "vit")}
+    answer: dict[Family, float] = {family: _answer_operations(track, family) for family in FAMILIES}
     asked = sum(one.images for one in sets)
     operations = sum(_run_operations(run, answer) + asked * answer[run.family] for run in runs)
     return Expected(operations / rate, building_operations(sets, track.data) / rate)

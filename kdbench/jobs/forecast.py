@@ -79,8 +79,7 @@ def _usual(runs: Iterable[PlannedRun]) -> dict[Work, float]:
 
 
 def _comparable_records(results: Path, run: PlannedRun) -> Iterable[Record]:
-    training = run.track.training
-    precision = training.cuda_precision if run.device == "cuda" else training.cpu_precision
+    precision = run.track.training.precision_on(run.device)
     for folder in find_records(results):
         if folder.parent.name != run.track.name:
             continue

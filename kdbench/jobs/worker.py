@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -50,6 +49,7 @@ from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train
 from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, read_outcome, write_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
+from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
@@ -250,12 +250,13 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
         workers=1,
         diagnostics=places.diagnostics,
     )
-    started = time.perf_counter()
+    stopwatch = Stopwatch(device)
+    started = stopwatch.now()
     network = load_network(run.track, run.family, places.folder / WEIGHTS, device)
     predictions, logits = _ask(job, network, test_sets, _teacher_logits(job, test_sets), progress)
     write_logits(places.folder, logits)
     scalars, snapshots = _scalars(job, network, test_sets), _snapshots(job, outcome, test_sets)
-    timing = outcome.timing.model_copy(update={"evaluation": time.perf_counter() - started})
+    timing = outcome.timing.model_copy(update={"evaluation": stopwatch.now() - started})
     unverified = () if places.limit_test else differences_from_frozen(run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified))
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
@@ -283,14 +284,13 @@ def _ask(
     teacher_logits: Mapping[str, Logits],
     progress: Progress,
 ) -> tuple[Predictions, dict[str, Logits]]:
-    training, device = job.run.track.training, torch.device(job.run.device)
-    precision = training.cuda_precision if device.type == "cuda" else training.cpu_precision
+    device = torch.device(job.run.device)
     return evaluate(
         network,
         test_sets,
         job.run.track.data,
         device=device,
-        bfloat16=precision == "bfloat16",
+        precision=job.run.track.training.precision_on(job.run.device),
         teacher_logits=teacher_logits,
         progress=progress,
     )
@@ -345,9 +345,8 @@ def _snapshots(job: Job, outcome: TrainingOutcome, test_sets: Mapping[str, TestA
 
 def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> Record:
     run = job.run
-    environment = outcome.environment or describe_environment(
-        torch.device(run.device), run.track.training, job.places.command
-    )
+    precision = run.track.training.precision_on(run.device)
+    environment = outcome.environment or describe_environment(torch.device(run.device), precision, job.places.command)
     return Record(
         run_id=run.run_id,
         role=run.role,

@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
-from kdbench.api import Method, Shapes, Task
+from kdbench.api import Method, Shapes
 from kdbench.errors import SubmissionError
 from kdbench.methods.loading import parse_config
+from kdbench.methods.tasks import make_task
 from kdbench.networks.models import new_backbone
 from kdbench.spec import Direction, Family, Track, families
 
@@ -29,15 +30,12 @@ def check_method(
         num_train: images in the training set.
     """
     teacher, student = (backbone_shapes(track, family) for family in families(direction))
-    training = track.training
-    task = Task(
-        num_classes=track.data.num_classes,
-        num_train=num_train,
-        train_labels=torch.arange(num_train) % track.data.num_classes,
+    task = make_task(
+        track,
+        torch.arange(num_train) % track.data.num_classes,
         teacher=teacher if method.uses_teacher else None,
         student=student,
-        total_steps=training.student_epochs * (num_train // training.batch_size),
-        epochs=training.student_epochs,
+        epochs=track.training.student_epochs,
         seed=0,
         device=torch.device("cpu"),
     )

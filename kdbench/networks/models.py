@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +15,7 @@ from kdbench.networks.backbone import Backbone, create_model
 from kdbench.networks.weights import FROM_TIMM, backbone_file, backbone_files, checked, fetch_or_check, weights_folder
 from kdbench.randomness import seed_of
 from kdbench.resources import shipped
-from kdbench.spec import BackboneSpec, Family, Track
+from kdbench.spec import FAMILIES, BackboneSpec, Family, Track
 
 
 def new_backbone(
@@ -52,7 +51,7 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
     names the file that cannot be had or differs."""
     for file in backbone_files(track):
         fetch_or_check(file, weights_dir)
-    for family in get_args(Family):
+    for family in FAMILIES:
         if track.backbones[family].weights is not None:
             new_backbone(track, family, seed=0, weights_dir=weights_dir)
 

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 from kdbench.errors import SpecError, SubmissionError, in_a_sentence
 from kdbench.methods.files import list_submissions, submission_path
 from kdbench.plan.matrix import Submission
-from kdbench.spec import Family, Track
+from kdbench.spec import FAMILIES, Track
 
 
 def check_backbones(track: Track) -> None:
     """SpecError if timm cannot make one of the track's networks; its own reason is in the message."""
     from kdbench.methods.preflight import backbone_shapes
 
-    families: tuple[Family, ...] = ("cnn", "vit")
-    for family in families:
+    for family in FAMILIES:
         try:
             backbone_shapes(track, family)
         except Exception as error:  # timm and what lies below it raise a dozen types

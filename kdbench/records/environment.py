@@ -10,13 +10,12 @@ import torch
 
 from kdbench import __version__
 from kdbench.records.schema import Environment
-from kdbench.spec import Training
+from kdbench.spec import Precision
 
 
-def describe_environment(device: torch.device, training: Training, command: str) -> Environment:
-    """Return the versions, machine, device and precision of this process, and the command that asked for it."""
+def describe_environment(device: torch.device, precision: Precision, command: str) -> Environment:
+    """Return versions and machine of this process, its device and precision, and the command that started it."""
     cuda = device.type == "cuda"
-    precision = training.cuda_precision if cuda else training.cpu_precision
     return Environment(
         kdbench=__version__,
         python=platform.python_version(),

@@ -120,6 +120,10 @@ class Training(_SpecModel):
     cuda_precision: Precision
     cpu_threads: Positive
 
+    def precision_on(self, device_type: str) -> Precision:
+        """Return the precision of forward passes on a type of device, "cpu" or "cuda"."""
+        return self.cuda_precision if device_type == "cuda" else self.cpu_precision
+
 
 class TestSet(_SpecModel):
     """One array of test images. An axis's accuracy is the mean over its sets that are not diagnostic."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kdbench.data.cifar10 import CLASSES
-from kdbench.data.pixels import resized
+from kdbench.data.pixels import pixels_at_size
 from kdbench.networks.weights import FCN, fetch_or_check, load_into
 from kdbench.spec import Data
 from kdbench.testsets.segmentation import AREA
@@ -117,8 +117,7 @@ def segmented(segmenter: nn.Module, images: Images, data: Data, device: torch.de
 
 def _labels(segmenter: nn.Module, images: Images, data: Data, device: torch.device) -> Iterator[NDArray[np.uint8]]:
     for start in range(0, len(images), BATCH):
-        stored = torch.from_numpy(np.array(images[start : start + BATCH])).to(device)
-        pixels = resized(stored.permute(0, 3, 1, 2).float(), data)
+        pixels = pixels_at_size(images[start : start + BATCH], data, device)
         yield segmenter(pixels).argmax(dim=1).to(torch.uint8).cpu().numpy()
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdbench.data.pixels import resized
+from kdbench.data.pixels import pixels_at_size
 from kdbench.networks.device import forget_peak_memory
 from kdbench.spec import Data, TestSet
 from kdbench.testsets.draws import image_words
@@ -129,8 +129,7 @@ class Workshop:
 
     def _clean(self, rows: NDArray[np.int64]) -> Tensor:
         """(k, 3, H, H) pixels in [0, 255] of clean images, on the device."""
-        stored = torch.from_numpy(np.array(self.base.images[rows])).to(self.networks.device)
-        return resized(stored.permute(0, 3, 1, 2).float(), self.data)
+        return pixels_at_size(self.base.images[rows], self.data, self.networks.device)
 
     def _masks_on_device(self, rows: NDArray[np.int64]) -> Tensor:
         """(k, 1, H, H) bool."""
@@ -196,7 +195,7 @@ class Workshop:
         rows = self._covered
 
         def piece(part: slice) -> Images:
-            texture = torch.from_numpy(np.array(field[rows[part]])).to(self.networks.device).permute(0, 3, 1, 2).float()
+            texture = pixels_at_size(field[rows[part]], self.data, self.networks.device)
             return _as_images(torch.where(self._masks_on_device(rows[part]), texture, self._clean(rows[part])))
 
         return Making(rows, piece, self.mask_facts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.data.pixels import resized
+from kdbench.data.pixels import pixels_at_size
 from kdbench.data.store import array_sha256
 from kdbench.errors import DataError
 from kdbench.randomness import below
@@ -65,7 +65,7 @@ def _with_noise(pixels: Tensor, noise: NoisePatch, rows: slice | Integers) -> Te
 
 def seen_small(arrays: TestArrays, rows: list[int], data: Data, side: int) -> NDArray[np.uint8]:
     """(k, side, side, 3) some images of a set as networks see them, made smaller for people."""
-    seen = resized(torch.from_numpy(np.array(arrays.images[rows])).permute(0, 3, 1, 2).float(), data)
+    seen = pixels_at_size(arrays.images[rows], data, torch.device("cpu"))
     if arrays.manipulation is not None:
         seen = manipulated(seen, arrays.manipulation, np.array(rows))
     small = F.interpolate(seen, (side, side), mode="bilinear", antialias=True, align_corners=False)

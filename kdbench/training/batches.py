@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.api import Batch
-from kdbench.data.pixels import normalisation, resized
+from kdbench.data.pixels import Normalisation, resized
 from kdbench.data.training_sets import TrainingSet
 from kdbench.randomness import seed_of
 from kdbench.spec import Augmentation, Data
@@ -26,7 +26,7 @@ class Batches:
         batch_size: images a batch; an epoch drops the rest that does not fill one.
         stream: names the order and the augmentation; arms that share it see the same batches.
         device: where the images live, as uint8; they are moved once, and resized batch by batch.
-        channels_last: memory format of the batches.
+        memory_format: of the batches' images.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batches:
         batch_size: int,
         stream: Stream,
         device: torch.device,
-        channels_last: bool,
+        memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         if batch_size > len(data.labels):
             raise ValueError(
@@ -50,10 +50,10 @@ class Batches:
         padding = 0 if self._enlarged else shift
         self._stored = F.pad(images.float(), (padding,) * 4, mode="replicate").to(torch.uint8).to(device)
         self.labels = torch.from_numpy(data.labels).to(device)
-        self._mean, self._scale = normalisation(settings, device)
+        self._normalisation = Normalisation(settings, device)
         self._shift, self._flip, self._settings = shift, augmentation.flip, settings
         self._batch_size, self._stream, self._device = batch_size, stream, device
-        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._format = memory_format
 
     @property
     def per_epoch(self) -> int:
@@ -81,8 +81,7 @@ class Batches:
         channels = torch.arange(3, device=self._device)[None, :, None, None]
         source, place = self._source(index)
         pixels = source[place[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
-        images = ((pixels.float() - self._mean) * self._scale).contiguous(memory_format=self._format)
-        return Batch(images=images, labels=self.labels[index], index=index)
+        return Batch(images=self._normalisation(pixels, self._format), labels=self.labels[index], index=index)
 
     def _moved(self, drawn: Tensor) -> Tensor:
         """What was drawn, on the device; a GPU copies it while it still works on the step before."""

@@ -11,9 +11,12 @@ from torch import Tensor
 
 from kdbench.api import Method, Task
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone, compile_parts
 from kdbench.networks.device import forget_peak_memory, free_memory, peak_memory
 from kdbench.networks.models import head_seed, new_backbone, read_weights, state_digest, write_weights
+from kdbench.networks.placement import memory_format, placed
+from kdbench.networks.precision import autocast
 from kdbench.randomness import seed_of
 from kdbench.records import WEIGHTS, Status
 from kdbench.records.environment import describe_environment
@@ -144,14 +147,14 @@ class _Training:
     def __init__(self, assignment: Assignment, data: TrainingSet, micro_batches: int = 1) -> None:
         self.assignment = assignment
         self.device = torch.device(assignment.device)
+        self.precision = assignment.track.training.precision_on(assignment.device)
         if self.device.type == "cuda" or assignment.compiled:
             self._warm_up(assignment.track.training.batch_size // micro_batches)
         self.stopwatch = Stopwatch(self.device)
         self.batches = self._make_batches(data)
         student = self._network(assignment.family, assignment.role)
         teacher = self._teacher()
-        total_steps = assignment.epochs * self.batches.per_epoch
-        task = self._task(student, teacher, total_steps)
+        task = self._task(student, teacher)
         self._compile(student, teacher)
         torch.manual_seed(seed_of("method", assignment.track.name, assignment.method_class.name, assignment.seed))
         method = assignment.method_class(task, assignment.config).to(self.device)
@@ -162,7 +165,7 @@ class _Training:
             batches=self.batches,
             training=assignment.track.training,
             backbone=assignment.track.backbones[assignment.family],
-            total_steps=total_steps,
+            total_steps=task.total_steps,
             stopwatch=self.stopwatch,
             device=self.device,
             micro_batches=micro_batches,
@@ -177,8 +180,8 @@ class _Training:
         """Makes the device load its libraries and choose its kernels, and the compiler compile, on networks that are
         thrown away, before the clock runs."""
         assignment, size = self.assignment, self.assignment.track.data.image_size
-        memory_format = torch.channels_last if assignment.family == "cnn" else torch.contiguous_format
-        batch = torch.zeros(images, 3, size, size, device=self.device).contiguous(memory_format=memory_format)
+        batch = torch.zeros(images, 3, size, size, device=self.device)
+        batch = batch.contiguous(memory_format=memory_format(assignment.family))
         self._exercise(assignment.family, batch, learns=True)
         if assignment.teacher_family is not None:
             self._exercise(assignment.teacher_family, batch, learns=False)
@@ -186,14 +189,11 @@ class _Training:
 
     def _exercise(self, family: Family, images: Tensor, *, learns: bool) -> None:
         """Some steps of a student on images (B, 3, H, H), or of a teacher, which does not learn."""
-        training = self.assignment.track.training
-        precision = training.cuda_precision if self.device.type == "cuda" else training.cpu_precision
-        half = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
-        network = self._placed(new_backbone(self.assignment.track, family, seed=0, pretrained=False))
+        network = placed(new_backbone(self.assignment.track, family, seed=0, pretrained=False), self.device)
         network.train(learns).requires_grad_(learns)
         self._compile(network)
         for _ in range(WARM_UP_STEPS):
-            with half, torch.set_grad_enabled(learns):
+            with autocast(self.precision, self.device), torch.set_grad_enabled(learns):
                 logits = network(images).logits
             if learns:
                 logits.float().sum().backward()
@@ -207,13 +207,13 @@ class _Training:
             batch_size=track.training.batch_size,
             stream=self.assignment.stream,
             device=self.device,
-            channels_last=self.assignment.family == "cnn",
+            memory_format=memory_format(self.assignment.family),
         )
 
     def _network(self, family: Family, role: str) -> Backbone:
         seed = head_seed(self.assignment.track.name, role, family, self.assignment.seed, self.assignment.bias)
         backbone = new_backbone(self.assignment.track, family, seed=seed, weights_dir=self.assignment.weights_dir)
-        return self._placed(backbone)
+        return placed(backbone, self.device)
 
     def _teacher(self) -> Backbone | None:
         assignment = self.assignment
@@ -221,11 +221,7 @@ class _Training:
             return None
         teacher = new_backbone(assignment.track, assignment.teacher_family, seed=0, pretrained=False)
         teacher.model.load_state_dict(read_weights(assignment.teacher_weights), strict=True)
-        return self._placed(teacher).eval().requires_grad_(False)
-
-    def _placed(self, backbone: Backbone) -> Backbone:
-        memory_format = torch.channels_last if backbone.family == "cnn" else torch.contiguous_format
-        return backbone.to(self.device, memory_format=memory_format)  # type: ignore[call-overload,no-any-return]
+        return placed(teacher, self.device).eval().requires_grad_(False)
 
     def _compile(self, *networks: Backbone | None) -> None:
         """Compiles networks in a run that is to be compiled."""
@@ -233,15 +229,13 @@ class _Training:
             if network is not None and self.assignment.compiled:
                 compile_parts(network)
 
-    def _task(self, student: Backbone, teacher: Backbone | None, total_steps: int) -> Task:
-        data = self.assignment.track.data
-        return Task(
-            num_classes=data.num_classes,
-            num_train=len(self.batches.labels),
-            train_labels=self.batches.labels,
-            teacher=teacher.shapes(data.image_size) if teacher else None,
-            student=student.shapes(data.image_size),
-            total_steps=total_steps,
+    def _task(self, student: Backbone, teacher: Backbone | None) -> Task:
+        track = self.assignment.track
+        return make_task(
+            track,
+            self.batches.labels,
+            teacher=teacher.shapes(track.data.image_size) if teacher else None,
+            student=student.shapes(track.data.image_size),
             epochs=self.assignment.epochs,
             seed=self.assignment.seed,
             device=self.device,
@@ -342,5 +336,5 @@ class _Training:
             peak_memory_bytes=peak_memory(self.device),
             parameters=self._parameters(),
             curves=tuple(self.curves),
-            environment=describe_environment(self.device, self.assignment.track.training, self.assignment.command),
+            environment=describe_environment(self.device, self.precision, self.assignment.command),
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdbench.api import Batch, Losses, Method, Output, Term
 from kdbench.networks.backbone import Backbone
+from kdbench.networks.precision import autocast
 from kdbench.records import Budget
 from kdbench.spec import BackboneSpec, Training
 from kdbench.training.batches import Batches
@@ -70,8 +71,7 @@ class MeteredRun:
         self._graph_images = 0
         self._micro_batches, self._part = micro_batches, 0
         self._preparing = False
-        precision = training.cuda_precision if device.type == "cuda" else training.cpu_precision
-        self._autocast = precision == "bfloat16"
+        self._precision = training.precision_on(device.type)
 
     def _trained_parameters(self) -> list[nn.Parameter]:
         students = {id(p) for p in self.student.parameters()}
@@ -97,12 +97,11 @@ class MeteredRun:
     def progress(self) -> float:
         return self.step / self.total_steps
 
-    def autocast(self) -> Any:
-        """The track's precision, without autocast's cache: a module that a method trains would be stale in it."""
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast, cache_enabled=False)
+    def _autocast(self) -> torch.autocast:
+        return autocast(self._precision, self._device)
 
     def student_forward(self, images: Tensor) -> Output:
-        with self.stopwatch.part("student"), self.autocast(), torch.set_grad_enabled(not self._preparing):
+        with self.stopwatch.part("student"), self._autocast(), torch.set_grad_enabled(not self._preparing):
             output: Output = self.student(images, self.method.needs)
         self.counts["student_forward_images"] += len(images)
         if output.logits.requires_grad:
@@ -115,7 +114,7 @@ class MeteredRun:
             raise RuntimeError(
                 f"{type(self.method).__name__} sets uses_teacher = False but asks for the teacher's output"
             )
-        with self.stopwatch.part("teacher"), self.autocast():
+        with self.stopwatch.part("teacher"), self._autocast():
             output: Output = self.teacher(images, self.method.needs)
         self.counts["teacher_forward_images"] += len(images)
         return output
@@ -140,7 +139,7 @@ class MeteredRun:
         self.student.eval()
         started = self.stopwatch.now()
         try:
-            with self.autocast():
+            with self._autocast():
                 self.method.prepare(self)
         finally:
             self.stopwatch.add("prepare", self.stopwatch.now() - started)
@@ -153,7 +152,7 @@ class MeteredRun:
         self.counts["examples"] += len(batch.index)
         for number, part in enumerate(self._parts(batch)):
             self._part = number
-            with self.autocast():
+            with self._autocast():
                 self.method.step(self, part)
         if self.step != before + 1:
             raise BudgetExceeded(f"a step must update the student once, it did {self.step - before} times")

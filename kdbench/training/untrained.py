@@ -44,7 +44,7 @@ def keep_untrained(
         status="ok",
         parameters=sum(parameter.numel() for parameter in backbone.parameters()),
         weights=state_digest(backbone.model),
-        environment=describe_environment(torch.device(device), track.training, command),
+        environment=describe_environment(torch.device(device), track.training.precision_on(device), command),
     )
     write_outcome(folder, outcome)
     return outcome

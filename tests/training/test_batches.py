@@ -17,7 +17,13 @@ def batches(*, shift: int = 0, flip: bool = False, count: int = 10, batch_size: 
     data = TrainingSet(images=pixels, labels=np.arange(count, dtype=np.int64))
     augmentation = Augmentation(shift=shift, flip=flip)
     return Batches(
-        data, SETTINGS, augmentation, batch_size=batch_size, stream=("s", seed), device=CPU, channels_last=False
+        data,
+        SETTINGS,
+        augmentation,
+        batch_size=batch_size,
+        stream=("s", seed),
+        device=CPU,
+        memory_format=torch.contiguous_format,
     )
 
 
@@ -80,7 +86,9 @@ def enlarged(*, shift: int = 0, flip: bool = False, stored: int = 32) -> Batches
         pixels = planes.round().byte().permute(0, 2, 3, 1).contiguous().numpy()
     data = TrainingSet(images=pixels, labels=np.arange(4, dtype=np.int64))
     augmentation = Augmentation(shift=shift, flip=flip)
-    return Batches(data, PAPER, augmentation, batch_size=4, stream=("s", 0), device=CPU, channels_last=True)
+    return Batches(
+        data, PAPER, augmentation, batch_size=4, stream=("s", 0), device=CPU, memory_format=torch.channels_last
+    )
 
 
 def test_small_images_are_resized_batch_by_batch() -> None:

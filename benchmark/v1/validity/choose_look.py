@@ -15,12 +15,11 @@ from conditions import fit, law_set, look_of, shares
 
 from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet
-from kdbench.spec import Family, Look, Track
+from kdbench.spec import FAMILIES, Look, Track
 from kdbench.testsets.spec import load_spec
 
 TUNING_SEED = 1000
 CONDITIONS: tuple[synthetic.Condition, ...] = ("clean", "shape", "texture", "cue-conflict")
-FAMILIES: tuple[Family, ...] = ("cnn", "vit")
 
 
 def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:

@@ -18,14 +18,13 @@ from kdbench.plan.current import read_current
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
-from kdbench.spec import BIAS_AXES, SPEC_PATH, Family
+from kdbench.spec import BIAS_AXES, FAMILIES, SPEC_PATH
 from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE.parent / "weights"
 OFFICIAL = HERE.parents[2] / "leaderboard" / "results"
 TRACK, REFERENCE, METHOD = "synthetic", "independent", "lm"
-FAMILIES: tuple[Family, ...] = ("cnn", "vit")
 COLUMNS = ("direction", "backbones", "seeds", "independent", "teachers apart", "lm from shape, texture", "tau")
 
 

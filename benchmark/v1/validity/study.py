@@ -40,7 +40,7 @@ from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.scores import Score
 from kdbench.scoring.transfer import Contrast, transfer
-from kdbench.spec import BIAS_AXES, Family, Spec, TeacherBias, Track
+from kdbench.spec import BIAS_AXES, FAMILIES, Family, Spec, TeacherBias, Track
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.locality import Slic, filled
 from kdbench.testsets.noise import noisy
@@ -50,7 +50,6 @@ from kdbench.testsets.spec import load_spec
 HERE = Path(__file__).parent
 BIASES: tuple[TeacherBias, ...] = ("shape", "texture")
 PAIRS: tuple[tuple[Family, Family], ...] = (("cnn", "vit"), ("vit", "cnn"))
-FAMILIES: tuple[Family, ...] = ("cnn", "vit")
 CPU = torch.device("cpu")
 
 
@@ -78,7 +77,7 @@ class Study:
             self.test_sets,
             self.track.data,
             device=CPU,
-            bfloat16=False,
+            precision="float32",
             teacher_logits={},
             progress=lambda *_: None,
         )

@@ -19,8 +19,8 @@ A stopped run goes on from its last checkpoint (`OUT.state`); the weights are th
 
 import argparse
 import math
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +33,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdbench.data.synthetic import Look, SceneDraws, Split, Tables, read_tables, render
 from kdbench.networks.backbone import create_model
+from kdbench.networks.placement import memory_format
 from kdbench.randomness import seed_of
-from kdbench.spec import Family
+from kdbench.spec import FAMILIES, Family
 from kdbench.testsets.spec import load_spec
+from kdbench.training.optimisation import rate_factor
+from kdbench.training.stopwatch import Stopwatch
 
 CHUNK = 4096  # images drawn at once, with one look
 BATCH = 128
 LEARNING_RATE = {"cnn": 4e-3, "vit": 1.5e-3}
 WEIGHT_DECAY = 0.05
-MEMORY_FORMAT = {"cnn": torch.channels_last, "vit": torch.contiguous_format}
 WARMUP = 0.05
 FIRST, SECOND = 0, 1  # the rounds
 LOOKS = {  # contrast, texture gain and noise gain of a round: lowest, and one above the highest
@@ -90,7 +92,7 @@ def accuracies(model: nn.Module, held_out: Chunks, device: torch.device) -> tupl
 
 
 @dataclass
-class Training:
+class Pretraining:
     """What an update changes: the network, its optimiser and its schedule."""
 
     model: nn.Module
@@ -124,7 +126,7 @@ class Training:
 
 def begin(
     family: Family, start: Path | None, tables: Tables, stream: int, updates: int, device: torch.device
-) -> Training:
+) -> Pretraining:
     """A network with a fresh classifier, on the trunk in `start` if there is one, before the first of its updates."""
     torch.manual_seed(seed_of("pretext-init", family, stream))
     spec = load_spec().tracks["synthetic"].backbones[family]
@@ -132,16 +134,10 @@ def begin(
     model = create_model(spec.architecture, spec.arguments, num_classes=classes, cifar_stem=spec.cifar_stem)
     if start:
         model.load_state_dict(load_file(start), strict=False)
-    model = model.to(device, memory_format=MEMORY_FORMAT[family])  # type: ignore[call-overload]
+    model = model.to(device, memory_format=memory_format(family))  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE[family], weight_decay=WEIGHT_DECAY)
-    return Training(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, updates)))
-
-
-def rate(step: int, updates: int) -> float:
-    """Linear warm-up and cosine, 1 at the highest."""
-    if step < WARMUP * updates:
-        return (step + 1) / (WARMUP * updates)
-    return 0.5 * (1 + math.cos(math.pi * (step / updates - WARMUP) / (1 - WARMUP)))
+    factor = partial(rate_factor, total=updates, warmup=WARMUP, warmup_ends_at_peak=True)
+    return Pretraining(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor))
 
 
 def pretrain(
@@ -166,15 +162,16 @@ def pretrain(
     drawn = DataLoader(
         Chunks(tables, this_round, stream, range(first, chunks)), batch_size=None, shuffle=False, num_workers=workers
     )
-    began = time.monotonic()
+    stopwatch = Stopwatch(device)
+    began = stopwatch.glance()
     for done, chunk in enumerate(drawn, first + 1):
         pixels, shape, texture = (part.to(device) for part in chunk)
         for part in range(0, CHUNK, BATCH):
             batch = slice(part, part + BATCH)
-            of_batch = pixels[batch].contiguous(memory_format=MEMORY_FORMAT[family])
+            of_batch = pixels[batch].contiguous(memory_format=memory_format(family))
             loss = training.update(of_batch, shape[batch], texture[batch], shapes)
         if done % 8 == 0 or done == chunks:
-            left = (time.monotonic() - began) / (done - first) * (chunks - done)
+            left = (stopwatch.glance() - began) / (done - first) * (chunks - done)
             by_shape, by_texture = accuracies(training.model, held_out, device)
             print(
                 f"{family} {done * CHUNK:7d} images: loss {loss.item():.3f}, held-out accuracy "
@@ -189,7 +186,7 @@ def pretrain(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=("cnn", "vit"), required=True)
+    parser.add_argument("--family", choices=FAMILIES, required=True)
     parser.add_argument("--start", type=Path, help="weights that a first round made")
     parser.add_argument("--images", type=int, help="pretext images, instead of those that the shipped weights saw")
     parser.add_argument("--tables", type=Path, default=Path(__file__).with_name("pretext_tables.npz"))
