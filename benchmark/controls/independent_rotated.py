@@ -2,8 +2,8 @@
 
     L = CE(z_s(x), y) + mean over the rotated views x~ of CE(z_s(x~), y)
 
-Rotations by themselves can change what a student goes by. Here they come without a teacher: the same four views, in one
-pass through the student as there, so that its batch statistics are those of the four together.
+Rotations by themselves can change a student's bias. This control has the rotations without a teacher. As in `sskd`, the
+four views pass through the student together, so its batch statistics are those of all four.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ TURNS = (1, 2, 3)  # quarters of a full turn
 
 
 def upright_and_rotated(images: Tensor) -> Tensor:
-    """(4B, 3, S, S): the B images upright, then by 90, by 180 and by 270 degrees."""
+    """Return (4B, 3, S, S): the B images upright, then rotated by 90, by 180 and by 270 degrees."""
     return torch.cat([images, *(torch.rot90(images, turns, dims=(2, 3)) for turns in TURNS)])
 
 
 class IndependentRotated(Method):
-    """Cross-entropy on upright and on rotated images, with the same labels."""
+    """Train with cross-entropy on upright and on rotated images, with the same labels."""
 
     name, paper = "independent-rotated", ""
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")

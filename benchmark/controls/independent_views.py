@@ -2,9 +2,9 @@
 
     L = CE(z_s(x), y) + CE(z_s(x~), y)
 
-x~ is what `capd` shows its student there: with probability 1/2 an image is changed in colour, cropped, rotated and
-masked, else it is itself. Such views by themselves can change what a student goes by. A method file imports no other,
-so the transformations stand here again; a test holds the two together.
+x~ is the view that `capd` shows its student: with probability 1/2 an image is changed in colour, cropped, rotated and
+masked, and otherwise it is unchanged. Such views by themselves can change a student's bias. A method file may not
+import another one, so this file repeats the transformations; a test checks that both copies agree.
 """
 
 import math
@@ -16,29 +16,29 @@ from torch.nn import functional as F
 
 from kdbench.api import Batch, Method, Run
 
-PATCH_STAGE = 2  # stage 3, counted from 0: its grid is that of the ViT's patches, in either network
+PATCH_STAGE = 2  # stage 3, counted from 0; in both networks its grid is that of the ViT's patches
 COLOUR_STRENGTH = 0.4  # of saturation, contrast and brightness, in standard deviations of the normalised image
 SMALLEST_CROP = 0.6  # share of the image's side
-LARGEST_ROTATION = math.pi / 6  # radians, each way
+LARGEST_ROTATION = math.pi / 6  # radians in each direction
 MASKED_SHARE = 0.2  # of the patches
 
 
 def random_view(images: Tensor, patch_grid: tuple[int, int], probability: float) -> Tensor:
-    """x~: each normalised image of (B, 3, H, W) with the given probability transformed in all ways, else itself."""
+    """Return x~: with the given probability, transform each normalised image of (B, 3, H, W) in all four ways."""
     transformed = mask_patches(crop_and_rotate(jitter_colours(images)), patch_grid)
     chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < probability
     return torch.where(chosen, transformed, images)
 
 
 def jitter_colours(images: Tensor) -> Tensor:
-    """Saturation, contrast and brightness of each image, changed by up to `COLOUR_STRENGTH`."""
+    """Change saturation, contrast and brightness of each image by up to `COLOUR_STRENGTH`."""
     saturation, contrast, brightness = (_uniform(images, -COLOUR_STRENGTH, COLOUR_STRENGTH) for _ in range(3))
     images = images + saturation * (images - images.mean(dim=1, keepdim=True))
     return images + contrast * (images - images.mean(dim=(1, 2, 3), keepdim=True)) + brightness
 
 
 def crop_and_rotate(images: Tensor) -> Tensor:
-    """A square of each image, turned about its centre and scaled to the image's size; beyond the edge, reflections."""
+    """Return a random square of each image, rotated and scaled to the image's size; reflection fills the corners."""
     angle = _uniform(images, -LARGEST_ROTATION, LARGEST_ROTATION)[..., 0]
     side = _uniform(images, SMALLEST_CROP, 1)[..., 0]
     centre_x, centre_y = ((1 - side) * _uniform(images, -1, 1)[..., 0] for _ in range(2))
@@ -51,18 +51,18 @@ def crop_and_rotate(images: Tensor) -> Tensor:
 
 
 def mask_patches(images: Tensor, patch_grid: tuple[int, int]) -> Tensor:
-    """About `MASKED_SHARE` of the patches of each image set to 0, the mean colour of the training set."""
+    """Set each patch, with probability `MASKED_SHARE`, to 0, the mean colour of the training set."""
     kept = torch.rand(len(images), 1, *patch_grid, device=images.device) >= MASKED_SHARE
     return images * F.interpolate(kept.to(images.dtype), size=images.shape[-2:])
 
 
 def _uniform(images: Tensor, low: float, high: float) -> Tensor:
-    """(B, 1, 1, 1): a number in [low, high) for each image."""
+    """Draw a number in [low, high) for each image: (B, 1, 1, 1)."""
     return low + (high - low) * torch.rand(len(images), 1, 1, 1, device=images.device)
 
 
 class IndependentViews(Method):
-    """Cross-entropy on each image and on a view of it, with the same label."""
+    """Train with cross-entropy on each image and on a view of it, with the same label."""
 
     name, paper = "independent-views", ""
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")

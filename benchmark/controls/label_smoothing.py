@@ -2,7 +2,7 @@
 
     L = CE(z_s, (1 - e) onehot(y) + e / C)
 
-What a teacher's soft targets do by being soft, without a teacher. e = 0.1 is the paper's.
+This control has soft targets without a teacher, and shows the effect of softness alone. e = 0.1 is the paper's value.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from kdbench.api import Batch, Losses, Method, Output
 
 
 class LabelSmoothing(Method):
-    """The independent student on softened labels."""
+    """Train the independent student on softened labels."""
 
     name, paper = "label-smoothing", "arXiv:1512.00567"
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")

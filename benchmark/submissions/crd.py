@@ -1,8 +1,8 @@
 """Contrastive representation distillation: Tian, Krishnan & Isola (2020), ICLR, arXiv:1910.10699.
 
-v_s and v_t (B, d) are the penultimate vectors of student and teacher, embedded linearly and normalised. Memories M1
-(student) and M2 (teacher) keep such a vector for each of the n training images. c_bk names the images that row b is
-compared with: c_b0 is the image itself, the K others are drawn.
+v_s and v_t (B, d) are the penultimate vectors of student and teacher, after a linear embedding and normalisation. The
+memories M1 (student) and M2 (teacher) keep one such vector for each of the n training images. c_bk are the indices of
+the images that row b is compared with: c_b0 is the image itself, and the K others are drawn.
 
     o_s[b, k] = exp(v_s[b] . M2[c_bk] / tau)        o_t[b, k] = exp(v_t[b] . M1[c_bk] / tau)
     x = o / Z,  Z = n mean(o) of the first batch, constant from then on
@@ -13,11 +13,12 @@ compared with: c_b0 is the image itself, the K others are drawn.
 The paper's critic is h = x / (x + c), with N for K and M for n. Both embeddings are trained; no gradient flows to the
 teacher, the memories or Z. Defaults (beta, a = 0, tau, m, d) are those of RepDistiller, the authors' code.
 
-What differs from RepDistiller:
-- K is min(4096, n // 3), not 16384: schedules are short and training sets small. `num_negatives` sets another.
-- `prefill` (off) fills both memories with embedded vectors by one pass before training. RepDistiller starts from random
-  rows, so in the first epoch every positive is noise, which is a third of a run of three epochs.
-- Scores are one matrix product with the whole memory, gathered at c_bk: the same numbers in less memory.
+Differences from RepDistiller:
+
+- K is min(4096, n // 3), not 16384, because schedules are short and training sets small. `num_negatives` overrides it.
+- `prefill` (off by default) fills both memories with embedded vectors in one pass before training. RepDistiller starts
+  from random rows, so every positive is noise in the first epoch, which is a third of a run of three epochs.
+- Scores are one matrix product with the whole memory, gathered at c_bk. They are the same numbers and need less memory.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ MOST_NEGATIVES = 4096
 
 
 def contrast_loss(x: Tensor, num_train: int) -> Tensor:
-    """ContrastLoss: the mean over the batch of a noise-contrastive loss summed over the images compared with.
+    """Return ContrastLoss: a noise-contrastive loss, summed over the compared images and averaged over the batch.
 
     Args:
         x: (B, K + 1) normalised scores, above 0; column 0 is the positive.
@@ -49,32 +50,32 @@ def contrast_loss(x: Tensor, num_train: int) -> Tensor:
 
 
 def indifferent_loss(num_negatives: int) -> float:
-    """`contrast_loss` of scores that are all alike, about ln(K + 1) + 1: what nothing transferred looks like, in nats.
+    """Return `contrast_loss` of equal scores, about ln(K + 1) + 1 nats: the loss if nothing was transferred.
 
-    Scores that vary at random cost somewhat more.
+    Scores that vary at random cost slightly more.
     """
     k = torch.tensor(float(num_negatives), dtype=torch.float64)
     return float(torch.log1p(k) + k * torch.log1p(1 / k))
 
 
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Mean over the batch of KL(teacher || student) of (B, C) logits at `temperature`, times its square, in nats."""
+    """Return T^2 KL(teacher || student) of (B, C) logits in nats, the mean over the batch; T is `temperature`."""
     student = F.log_softmax(student_logits.float() / temperature, dim=1)
     teacher = F.log_softmax(teacher_logits.detach().float() / temperature, dim=1)
     return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
 def draw_negatives(labels: Tensor, train_labels: Tensor, count: int, *, repeat: bool = False) -> Tensor:
-    """Images of other classes, drawn uniformly.
+    """Draw images of other classes uniformly.
 
     Args:
         labels: (B,) int64.
         train_labels: (n,) int64.
         count: K.
-        repeat: whether an image may come twice in a row; it must where fewer than K are of other classes.
+        repeat: whether a row may contain an image twice; needed where fewer than K images belong to other classes.
 
     Returns:
-        (B, K) int64, positions in the training set.
+        (B, K) int64, indices of training images.
     """
     others = labels[:, None] != train_labels
     if repeat:
@@ -84,12 +85,12 @@ def draw_negatives(labels: Tensor, train_labels: Tensor, count: int, *, repeat: 
 
 
 def full_precision(tensor: Tensor) -> torch.autocast:
-    """Keeps the block it encloses in float32: divided by tau, bfloat16 would change scores by per cents."""
+    """Keep the enclosed block in float32; after division by tau, bfloat16 would change scores by several per cent."""
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 class Embedding(nn.Module):
-    """Linear, then normalised to length 1."""
+    """A linear layer, then normalisation to length 1."""
 
     def __init__(self, width: int, dimension: int) -> None:
         super().__init__()
@@ -101,7 +102,7 @@ class Embedding(nn.Module):
 
 
 class Memory(nn.Module):
-    """A vector for every training image, and the constant Z of the scores against them.
+    """One vector per training image, and the constant Z that normalises the scores.
 
     Buffers: `rows` (n, d) drawn from U(-s, s) with s = 1 / sqrt(d / 3), so that their length is about 1; `z` (), 0
     until the first scores.
@@ -118,7 +119,7 @@ class Memory(nn.Module):
         self.register_buffer("z", torch.zeros(()))
 
     def forward(self, v: Tensor, compared: Tensor) -> Tensor:
-        """x (B, K + 1) of unit vectors v (B, d) with the rows `compared` (B, K + 1); the first call decides Z."""
+        """Return scores x (B, K + 1) of unit vectors v (B, d) and rows `compared` (B, K + 1); the first call sets Z."""
         with full_precision(v):
             o = torch.exp((v @ self.rows.T).gather(1, compared) / self.temperature)
         self.z = torch.where(self.z > 0, self.z, len(self.rows) * o.detach().mean())
@@ -126,12 +127,12 @@ class Memory(nn.Module):
 
     @torch.no_grad()
     def update(self, index: Tensor, v: Tensor, momentum: float) -> None:
-        """Moves the rows `index` (B,), no two alike, towards v (B, d), at length 1."""
+        """Move the rows `index` (B,), which must differ, towards v (B, d), and rescale them to length 1."""
         self.rows[index] = F.normalize(momentum * self.rows[index] + (1 - momentum) * v, dim=1)
 
 
 class ContrastiveRepresentationDistillation(Method):
-    """The student's vector of an image is recognised by the teacher's among those of other images, and vice versa."""
+    """Make the vectors of one image from both networks recognisable among the vectors of other images."""
 
     name, paper, directions = "crd", "arXiv:1910.10699", BOTH
     summary = "tells by the student's features which features of the teacher belong to the same image"
@@ -139,8 +140,8 @@ class ContrastiveRepresentationDistillation(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """`num_negatives` None stands for min(4096, n // 3). `label_free` draws the K from all images, with repetition
-        and whatever their class, as RepDistiller does when it is given none."""
+        """`num_negatives` None stands for min(4096, n // 3). `label_free` draws the K images from all classes, with
+        repetition, as RepDistiller does when it receives no indices."""
 
         beta: float = 0.8
         temperature: float = 0.07
@@ -203,13 +204,13 @@ class ContrastiveRepresentationDistillation(Method):
         self.log_transfer(run, loss_s.detach(), loss_t.detach())
 
     def embedded(self, student: Output, teacher: Output) -> tuple[Tensor, Tensor]:
-        """v_s and v_t, each (B, d)."""
+        """Return v_s and v_t, each (B, d)."""
         assert student.pooled is not None
         assert teacher.pooled is not None
         return self.embed_s(student.pooled), self.embed_t(teacher.pooled)
 
     def compared(self, batch: Batch) -> Tensor:
-        """c (B, K + 1): positions in the training set, the image itself first."""
+        """Return c (B, K + 1): indices of training images, the image itself first."""
         if self.config.label_free:
             shape = (len(batch.index), self.num_negatives)
             drawn = torch.randint(self.task.num_train, shape, device=batch.index.device)
@@ -218,13 +219,13 @@ class ContrastiveRepresentationDistillation(Method):
         return torch.cat([batch.index[:, None], drawn], dim=1)
 
     def remember(self, batch: Batch, v_s: Tensor, v_t: Tensor, *, momentum: float) -> None:
-        """Updates both memories at the batch's images."""
+        """Update both memories at the batch's images."""
         self.memory_s.update(batch.index, v_s, momentum)
         self.memory_t.update(batch.index, v_t, momentum)
 
     def log_transfer(self, run: Run, loss_s: Tensor, loss_t: Tensor) -> None:
-        """Records both sides of the contrast, what they would sum to had nothing been transferred, and how far they are
-        below that."""
+        """Log both sides of the contrast, the sum that they would have without any transfer, and how far they are below
+        it."""
         reference = 2 * indifferent_loss(self.num_negatives)
         run.log(
             contrast_student=loss_s,

@@ -6,25 +6,26 @@ arXiv:2307.08500.
     L_cskd = CE(z_dense, y_hat), the mean over images and positions
     y_hat  = argmax_c [alpha_t z_t_dense + (1 - alpha_t) z_t_glob] at every position
 
-z_t_dense is what the teacher's own classifier says at every position of its last map; the mean over positions is
-z_t_glob, its ordinary logits. z_cls are the student's ordinary logits. One more linear layer, head_dist, gives z_dist
-and, at every patch token, what averaged to the teacher's grid is z_dense. alpha_t falls with the epoch e of E, so that
-the student is taught locally first and globally later: 1 - e/E (`linear`), its square (`x2`) or cos(pi e / 2E) (`cos`).
-Defaults are those of the three official configurations: a = 0.5, gamma = 1, hard labels, linear.
+z_t_dense are the logits of the teacher's own classifier at every position of its last map. Their mean over positions is
+z_t_glob, the teacher's ordinary logits. z_cls are the student's ordinary logits. One more linear layer, head_dist, maps
+the class token to z_dist, and every patch token to logits that are averaged to the teacher's grid, z_dense. alpha_t
+falls with the epoch e of E, so the student first learns local and later global targets: 1 - e/E (`linear`), its square
+(`x2`) or cos(pi e / 2E) (`cos`). Defaults are those of the three official configurations: a = 0.5, gamma = 1, hard
+labels, linear.
 
 Departures from the paper and its code:
 
 - The student has no distillation token, because every method here trains the same network: z_dist = head_dist(CLS).
-- head_dist is thrown away after training and z_cls alone is scored. The official model answers with the mean of z_cls,
-  z_dist and the mean of z_dense; how often that is right in training is logged as `train_accuracy_three_heads`.
+- head_dist is discarded after training, and only z_cls is scored. The official model predicts with the mean of z_cls,
+  z_dist and the mean of z_dense; the accuracy of that mean in training is logged as `train_accuracy_three_heads`.
 - With soft labels both losses are T^2 KL(teacher || student), summed over classes and averaged over images and
-  positions. The official code divides L_deit by B C and L_cskd by B: on 49 positions and 10 classes, 490 times the
-  weight for the same divergence.
-- Grids of any size: the official code knows 14 x 14 tokens on 7 x 7 positions only.
-- Mixup, cutmix and averaged weights belong to the official recipe. Here the recipe is the harness's, for all methods.
+  positions. The official code divides L_deit by B C and L_cskd by B: on 49 positions and 10 classes, L_cskd has 490
+  times the weight for the same divergence.
+- Grids may have any size; the official code supports only 14 x 14 tokens on 7 x 7 positions.
+- Mixup, cutmix and averaged weights belong to the official recipe. Here the harness sets the recipe, for all methods.
 
-The paper that this benchmark follows prints z_t_dense and z_t_glob swapped in its eq. 8, against its own text; this
-file goes from local to global. The alpha of its eq. 6 is the constant `a` here, not alpha_t.
+The paper that this benchmark follows prints z_t_dense and z_t_glob swapped in its eq. 8, which contradicts its own
+text; this file goes from local to global. The alpha of its eq. 6 is the constant `a` here, not alpha_t.
 """
 
 import math
@@ -42,7 +43,7 @@ Labels = Literal["hard", "soft"]
 
 
 def dense_share(decay: Decay, epoch: int, epochs: int) -> float:
-    """alpha_t, the share of the dense logits in the target: 1 in epoch 0, falling towards 0 at `epochs`."""
+    """Return alpha_t, the share of the dense logits in the target; it falls from 1 in epoch 0 to 0 at `epochs`."""
     done = epoch / epochs
     if decay == "cos":
         return math.cos(math.pi * done / 2)
@@ -50,7 +51,7 @@ def dense_share(decay: Decay, epoch: int, epochs: int) -> float:
 
 
 def fused_logits(dense: Tensor, alpha_t: float) -> Tensor:
-    """The teacher's logits at every position, drawn towards their mean over positions by 1 - `alpha_t`.
+    """Mix the teacher's logits at every position with their mean over positions, which has the share 1 - `alpha_t`.
 
     Args:
         dense: (B, C, h, w) float.
@@ -64,13 +65,13 @@ def fused_logits(dense: Tensor, alpha_t: float) -> Tensor:
 
 
 def matching_loss(student: Tensor, teacher: Tensor, labels: Labels, temperature: float) -> Tensor:
-    """How far the student is from the teacher's answers, mean over images and positions.
+    """Return the loss of the student against the teacher's predictions, the mean over images and positions.
 
     Args:
-        student, teacher: logits (B, C) or (B, C, h, w); no gradient flows to the teacher's.
+        student, teacher: logits, (B, C) or (B, C, h, w); no gradient flows to the teacher.
         labels: cross-entropy with the teacher's best class ("hard"), or KL(teacher || student) times the squared
             temperature ("soft").
-        temperature: above 0; divides both logits if labels are soft, unused if they are hard.
+        temperature: above 0; divides both logits if labels are soft, and is unused if they are hard.
 
     Returns:
         Scalar, nats.
@@ -84,7 +85,7 @@ def matching_loss(student: Tensor, teacher: Tensor, labels: Labels, temperature:
 
 
 class CumulativeSpatial(Method):
-    """Every patch token learns the teacher's answer at its place, less and less locally."""
+    """Train patch tokens on the teacher's predictions at their positions, which become global over the epochs."""
 
     name, paper, directions = "cskd", "arXiv:2307.08500", ("cnn-to-vit",)
     summary = "patch tokens match the teacher's classes at their places, later those of the whole image"
@@ -93,7 +94,7 @@ class CumulativeSpatial(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """`deit_weight` is the paper's a, `cskd_weight` its gamma, `temperature` its tau."""
+        """`deit_weight` is the paper's a, `cskd_weight` its gamma, and `temperature` its tau."""
 
         deit_weight: float = 0.5
         cskd_weight: float = 1.0
@@ -123,7 +124,7 @@ class CumulativeSpatial(Method):
             )
         self.grid = teacher[1:]
         self.head_dist = nn.Linear(student[0], task.num_classes)
-        nn.init.trunc_normal_(self.head_dist.weight, std=0.02)  # as DeiT starts its heads
+        nn.init.trunc_normal_(self.head_dist.weight, std=0.02)  # as DeiT initialises its heads
         nn.init.zeros_(self.head_dist.bias)
         self.alpha_t = 1.0
 
@@ -148,9 +149,9 @@ class CumulativeSpatial(Method):
         }
 
     def distilled_logits(self, student: Output) -> tuple[Tensor, Tensor]:
-        """z_dist (B, C), and z_dense (B, C, h, w) on the teacher's grid.
+        """Return z_dist (B, C), and z_dense (B, C, h, w) on the teacher's grid.
 
-        Where the student's grid is a multiple of the teacher's this is plain average pooling.
+        If the student's grid is a multiple of the teacher's, this is plain average pooling.
         """
         assert student.pooled is not None
         assert student.feature_map is not None
@@ -159,7 +160,7 @@ class CumulativeSpatial(Method):
 
     @torch.no_grad()
     def accuracies(self, student: Output, labels: Tensor) -> dict[str, Tensor]:
-        """How often z_cls is right, and the official model's answer: the mean of z_cls, z_dist and averaged z_dense."""
+        """Return the accuracy of z_cls, and of the official model: the mean of z_cls, z_dist and averaged z_dense."""
         z_dist, z_dense = self.distilled_logits(student)
         answers = {"": student.logits, "_three_heads": student.logits + z_dist + z_dense.mean(dim=(2, 3))}
         return {

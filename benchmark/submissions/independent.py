@@ -1,4 +1,4 @@
-"""The student trained alone: cross-entropy under the budget of every distilled run, the zero of every comparison."""
+"""The student trained alone, with cross-entropy and the budget of every distilled run: the zero of all comparisons."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from kdbench.api import Batch, Losses, Method, Output
 
 
 class Independent(Method):
-    """No teacher: L = CE(z_s, y)."""
+    """Train without a teacher: L = CE(z_s, y)."""
 
     name, paper = "independent", ""
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")

@@ -2,8 +2,8 @@
 
     L = (1 - a) CE(z_s, y) + a T^2 KL(softmax(z_t / T) || softmax(z_s / T))
 
-T^2 keeps the gradient's size independent of T. Defaults T = 4 and a = 0.9 are those of RepDistiller and mdistiller.
-The paper that this benchmark follows states neither.
+The factor T^2 keeps the size of the gradient independent of T. The defaults T = 4 and a = 0.9 are those of RepDistiller
+and mdistiller. The paper that this benchmark follows states neither.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from kdbench.api import BOTH, Batch, Losses, Method, Output, Term
 
 
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Mean over the batch of KL(teacher || student) at `temperature`, times its square.
+    """Return KL(teacher || student) at `temperature`, times its square, as the mean over the batch.
 
     Args:
         student_logits: (B, C) float.
@@ -31,7 +31,7 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) 
 
 
 class LogitMatching(Method):
-    """The student matches the teacher's softened class probabilities."""
+    """Match the teacher's softened class probabilities."""
 
     name, paper, directions = "lm", "arXiv:1503.02531", BOTH
     summary = "matches the teacher's softened class probabilities"

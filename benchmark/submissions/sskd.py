@@ -1,13 +1,13 @@
 """Self-supervised distillation: Xu, Liu, Li & Loy (2020), "Knowledge distillation meets self-supervision",
 arXiv:2006.07114.
 
-Each image x_i is seen upright and rotated by 90, 180 and 270 degrees (the x~ below, three a sample). A head h of two
-layers on the pooled feature f asks which upright image a rotated one was made from:
+The networks see each image x_i upright and rotated by 90, 180 and 270 degrees (the x~ below, three per sample). A head
+h of two layers on the pooled feature f learns from which upright image a rotated one was made:
 
     A_ij = cos(h(f(x~_i)), h(f(x_j)))                                   3B rotated rows, B upright columns
 
-Stage 1, in `prepare`, trains the teacher's head alone, by CE(A^t, the row's own sample). Stage 2 trains the student and
-its head, with everything of the teacher's frozen:
+Stage 1, in `prepare`, trains only the teacher's head, with CE(A^t, the row's own sample). Stage 2 trains the student
+and its head, while the teacher and its head are frozen:
 
     L    = l1 L_ce + l2 L_kd + l3 L_ss + l4 L_T                         .1, .9, 10, 2.7
     L_ce = CE(z^s, y)                                                   upright
@@ -15,26 +15,29 @@ its head, with everything of the teacher's frozen:
     L_T  = the same, T = 4, on the rotated rows that are kept           ratio 1
     L_ss = tau^2 KL(softmax_j(A^t / tau) || softmax_j(A^s / tau))       tau = .5, ratio .75
 
-Kept are all rows on which the teacher puts the truth first and, of its wrong rows, the share `ratio` on which it ranks
-the truth best; both are means over the rows kept.
+L_T and L_ss keep all rows in which the teacher ranks the truth first. Of the other rows they keep the share `ratio` in
+which the teacher ranks the truth best. Both terms are means over the rows kept.
 
-Weights, temperatures, ratios and the head's optimiser are those of the official code (xuguodong03/SSKD). Its objective,
-not the printed one, is meant: eq. 16 of the paper that this benchmark follows sums a cross-entropy over all 3B rows,
-which would make l3 = 10 too large by that factor, and its ratio belongs to L_ss as to L_T.
+Weights, temperatures, ratios and the head's optimiser are those of the official code (xuguodong03/SSKD), and so is the
+objective. Eq. 16 of the paper that this benchmark follows sums a cross-entropy over all 3B rows instead, which would
+make l3 = 10 too large by that factor. The ratio applies to L_ss as well as to L_T.
 
-Where this differs from the official code, and why:
+Differences from the official code:
 
-- Flip and crop are drawn once a sample, by the harness, and shared by its four views; there each view has its own crop.
-- Stage 1 sees each image once, the benchmark's budget, where there it is augmented anew in each of 60 epochs. The head
-  still gets its 60, on the teacher's features of that one pass: after one, it would be no better than no head at all.
-- The student has the benchmark's optimiser, schedule and clipped gradient. The weighted sum starts far above 1, so SGD
-  at .05 would wreck a pretrained student; AdamW does not see the scale.
-- Rows of equal rank are kept in order, where there the sort decides; if no row is kept the term is 0.
+- The harness draws the flip and the crop once per sample for all four views; in the official code each view has its own
+  crop.
+- Stage 1 sees each image once, as the budget allows; the official code augments it anew in each of 60 epochs. The head
+  is still trained for 60 epochs, on the teacher's features of that one pass: after one epoch, it would be no better
+  than no head.
+- The student has the benchmark's optimiser, schedule and gradient clipping. The weighted sum starts far above 1, so SGD
+  at .05 would destroy a pretrained student; AdamW is insensitive to the scale.
+- Rows of equal rank are kept in order, where the official code leaves the order to the sort. If no row is kept, the
+  term is 0.
 
-Kept from it: stage 1 has no temperature, and the student's batch statistics come from all four views, three quarters of
-them rotated, though it is scored on upright images. Seeing rotations is a treatment of its own, so a difference from
-independent is not all the teacher's doing. The method is indifferent to architecture; only the direction in which the
-paper ran it is offered. A step costs four of logit matching.
+As in the official code, stage 1 has no temperature, and the student's batch statistics come from all four views, three
+quarters of which are rotated, although it is scored on upright images. Seeing rotated images is a treatment of its own,
+so a difference from independent is not caused by the teacher alone. The method does not depend on the architectures;
+this file offers only the direction of the paper. A step costs four times one of logit matching.
 """
 
 from collections.abc import Mapping
@@ -53,11 +56,11 @@ HEAD_MILESTONES, HEAD_DECAY = (0.5, 0.75), 0.1
 
 
 class Views(NamedTuple):
-    """What one network says about the four views of B samples.
+    """The outputs of one network for the four views of B samples.
 
     Attributes:
         upright: (B, C) logits.
-        rotated: (3B, C) logits; rows 3i to 3i + 2 are sample i by 90, 180 and 270 degrees.
+        rotated: (3B, C) logits; rows 3i to 3i + 2 are sample i, rotated by 90, 180 and 270 degrees.
         similarity: (3B, B) in [-1, 1], rotated rows against upright columns.
     """
 
@@ -67,36 +70,37 @@ class Views(NamedTuple):
 
 
 def four_views(images: Tensor) -> Tensor:
-    """(4B, 3, S, S): rows 4i to 4i + 3 are image i by 0, 90, 180 and 270 degrees."""
+    """Return (4B, 3, S, S): rows 4i to 4i + 3 are image i, rotated by 0, 90, 180 and 270 degrees."""
     return torch.stack([torch.rot90(images, turns, dims=(2, 3)) for turns in range(ROTATIONS + 1)], dim=1).flatten(0, 1)
 
 
 def split_views(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """The (B, D) upright and the (3B, D) rotated ones of (4B, D) rows in the order of `four_views`."""
+    """Split (4B, D) rows in the order of `four_views` into (B, D) upright and (3B, D) rotated rows."""
     samples = rows.reshape(-1, ROTATIONS + 1, rows.shape[1])
     return samples[:, 0], samples[:, 1:].flatten(0, 1)
 
 
 def view_similarity(representations: Tensor) -> Tensor:
-    """A: (3B, B) cosines, in float32, of rotated rows with upright ones; from (4B, D) in the order of `four_views`."""
+    """Return A: (3B, B) float32 cosines of rotated with upright rows, from (4B, D) in the order of `four_views`."""
     with torch.autocast(representations.device.type, enabled=False):
         upright, rotated = split_views(F.normalize(representations.float(), dim=1))
         return rotated @ upright.T
 
 
 def own_samples(similarity: Tensor) -> Tensor:
-    """(3B,) int64: the column in which each row of (3B, B) finds its own sample."""
+    """Return, for each row of (3B, B), the column of its own sample: (3B,) int64."""
     return torch.arange(len(similarity), device=similarity.device) // ROTATIONS
 
 
 def truth_ranks(scores: Tensor, truth: Tensor) -> Tensor:
-    """(N,) int64: how many entries of each row of (N, K) lie strictly above that of `truth`, (N,) int64; 0 is right."""
+    """Count the entries of each row of (N, K) above the entry of `truth`, (N,) int64: (N,) int64, where 0 is right."""
     return (scores > scores.gather(1, truth[:, None])).sum(dim=1)
 
 
 def kept_rows(ranks: Tensor, ratio: float) -> Tensor:
-    """(N,) bool: the rows of rank 0 and, of the W others, the floor(ratio W) of the lowest ranks; of equal ones the
-    earlier rows.
+    """Select the rows of rank 0 and, of the W others, the floor(ratio W) rows with the lowest ranks: (N,) bool.
+
+    Among rows of equal rank, the earlier ones are selected.
 
     Args:
         ranks: (N,) int64, at least 0.
@@ -111,7 +115,7 @@ def kept_rows(ranks: Tensor, ratio: float) -> Tensor:
 
 
 def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """(N,) nats: KL(teacher || student) of each row of (N, K) scores at `temperature`, times its square.
+    """Return KL(teacher || student) of each row of (N, K) scores at `temperature`, times its square: (N,) nats.
 
     No gradient flows to the teacher.
     """
@@ -121,7 +125,7 @@ def softened_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def selective_kl(student: Tensor, teacher: Tensor, truth: Tensor, *, temperature: float, ratio: float) -> Tensor:
-    """Mean of `softened_kl` over the rows that are kept by the teacher's ranks of the truth; 0 if none is.
+    """Return the mean of `softened_kl` over the rows that the teacher's ranks of the truth keep; 0 if none is kept.
 
     Args:
         student: (N, K) float.
@@ -135,17 +139,17 @@ def selective_kl(student: Tensor, teacher: Tensor, truth: Tensor, *, temperature
 
 
 def similarity_accuracy(similarity: Tensor) -> Tensor:
-    """Share of the rows of (3B, B) whose own sample is the most similar; 1 / B for a head that knows nothing."""
+    """Return the share of the rows of (3B, B) whose own sample is the most similar; 1 / B for an untrained head."""
     return (truth_ranks(similarity, own_samples(similarity)) == 0).float().mean()
 
 
 def projection_head(width: int) -> nn.Sequential:
-    """h: two layers as wide as the feature, (N, width) to (N, width)."""
+    """Build h: two layers as wide as the feature, (N, width) to (N, width)."""
     return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
 
 
 class SelfSupervisedDistillation(Method):
-    """The student matches the teacher's classes, and what it finds alike among rotated and upright images."""
+    """Match the teacher's classes, and its similarities between rotated and upright images."""
 
     name, paper, directions = "sskd", "arXiv:2006.07114", ("vit-to-cnn",)
     summary = "matches classes and image similarities on upright and rotated views (direction as in the paper)"
@@ -153,7 +157,7 @@ class SelfSupervisedDistillation(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """Weights l1, l2, l3, l4; temperatures T, T, tau; shares of wrong rows kept; epochs and rate of stage 1."""
+        """The weights l1, l2, l3, l4; temperatures T, T, tau; shares of wrong rows kept; epochs and rate of stage 1."""
 
         cross_entropy_weight: float = 0.1
         distill_weight: float = 0.9
@@ -193,13 +197,13 @@ class SelfSupervisedDistillation(Method):
         )
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """The teacher's head belongs to an optimiser that only `prepare` calls, so that nothing trains it later."""
+        """Give the teacher's head an optimiser that only `prepare` calls, so that nothing trains the head later."""
         return {"teacher_head": self._head_optimizer}
 
     def prepare(self, run: Run) -> None:
-        """Stage 1: the teacher's head learns to find a rotated image's own sample; its last epoch's accuracy is logged.
+        """Run stage 1: train the teacher's head to find a rotated image's own sample, and log its accuracy at the end.
 
-        Holds (N, 4, F) features of the N images of one pass.
+        Keeps the features (N, 4, F) of the N images of one pass in memory.
         """
         batches, epochs = self.task.total_steps // self.task.epochs, self.config.head_epochs
         features = torch.cat([self._teacher_features(run, batch) for batch in run.batches(batches)])
@@ -214,13 +218,13 @@ class SelfSupervisedDistillation(Method):
                     run.log(stage1_head_accuracy=similarity_accuracy(similarity))
 
     def _teacher_features(self, run: Run, batch: Batch) -> Tensor:
-        """(B, 4, F) of a batch's four views."""
+        """Return the teacher's features of a batch's four views, (B, 4, F)."""
         pooled = run.teacher_forward(four_views(batch.images)).pooled
         assert pooled is not None
         return pooled.view(len(batch.images), ROTATIONS + 1, -1)
 
     def _train_head(self, features: Tensor) -> Tensor:
-        """One step of the teacher's head on (4B, F) features; gives the (3B, B) similarities before it."""
+        """Train the teacher's head for one step on (4B, F) features; return the previous (3B, B) similarities."""
         similarity = view_similarity(self.teacher_head(features))
         self._head_optimizer.zero_grad()
         F.cross_entropy(similarity, own_samples(similarity)).backward()  # type: ignore[no-untyped-call]
@@ -243,7 +247,7 @@ class SelfSupervisedDistillation(Method):
         return Views(*split_views(output.logits), view_similarity(head(output.pooled)))
 
     def terms(self, student: Views, teacher: Views, labels: Tensor) -> dict[str, Term]:
-        """L_ce, L_kd, L_ss and L_T with their weights, for B samples of `labels` (B,) int64."""
+        """Return L_ce, L_kd, L_ss and L_T with their weights, for B samples with `labels` (B,) int64."""
         config = self.config
         cross_entropy = F.cross_entropy(student.upright, labels)
         distillation = softened_kl(student.upright, teacher.upright, config.temperature).mean()

@@ -1,6 +1,6 @@
 """VLFKD: the visual-linguistic feature distillation and the decoupled distillation (PDD) of C2VKD: Zheng, Luo, Zhou &
-Wang (2023), "Distilling efficient vision transformers from CNNs for semantic segmentation", arXiv:2310.07265. From
-segmentation it is carried over to classification by the paper that this benchmark follows.
+Wang (2023), "Distilling efficient vision transformers from CNNs for semantic segmentation", arXiv:2310.07265. The paper
+that this benchmark follows adapted it from segmentation to classification.
 
     L = CE(z_s, y) + lg L_global + lp L_patch + ll L_linguistic + ld L_pdd
     L_global     = KL(softmax(GAP(F_t)) || softmax(GAP(F_s))), over channels
@@ -8,30 +8,32 @@ segmentation it is carried over to classification by the paper that this benchma
     L_linguistic = KL(softmax(pool_t(F_t)) || softmax(pool_s(F_s))), over the pool's outputs
     L_pdd        = T^2 [alpha KL(q2 || s2) + beta KL(non_t || non_s)],  q2 = (t2 + [1, 0]) / 2
 
-F_t is the teacher's last map; F_s are the student's patch tokens, averaged to the same grid and brought to the same
-channels by Proj_S, a 1x1 convolution without bias. pool_t and pool_s are attention pools as in CLIP (Radford et al.
-2021, arXiv:2103.00020). s2 and t2 are (p_y, 1 - p_y) of student and teacher, non_s and non_t their distributions over
-the other classes (DKD, Zhao et al. 2022, arXiv:2203.08679): the label in q2 corrects the teacher where it is wrong.
+F_t is the teacher's last map. F_s are the student's patch tokens, averaged to the same grid and projected to the same
+number of channels by Proj_S, a 1x1 convolution without bias. pool_t and pool_s are attention pools as in CLIP (Radford
+et al. 2021, arXiv:2103.00020). s2 and t2 are (p_y, 1 - p_y) of student and teacher, and non_s and non_t are their
+distributions over the other classes (DKD, Zhao et al. 2022, arXiv:2203.08679). The label in q2 corrects the teacher
+where it is wrong.
 
-The official code lacks the attention pool, its weights and the body of PDD, and does not run. Departures from what
-there is of it, and from the paper that this benchmark follows:
+The official code lacks the attention pool, its weights and the body of PDD, and does not run. This file departs from
+the rest of that code, and from the paper that this benchmark follows, as follows:
 
-- CE is part of the loss, with weight 1. The official code logs it only. lg, lp, ll, ld = 0.5, 0.3, 0.2, 1 are those of
-  the benchmark paper's notebooks; the official ones (0.1, 0.1, 0.5, 1) belong to the reductions of the next points.
-- L_global compares averages over positions, summed over channels. The official code compares every position and
-  averages over channels too, so that the term vanishes as 1 / channels.
-- L_patch is normalised by the teacher's variance, so that its size is the same whatever the teacher's scale. The option
-  `gram` compares cosines between the tokens of an image; officially the tokens of a whole batch are compared, which
-  takes (B N)^2 numbers and vanishes as 1 / channels^2.
-- No trained layer stands on the teacher's side: two learned projections could agree on a constant. The benchmark
-  paper's eqs. 2-4 allow that.
-- pool_t stands in for the unreleased weights: with a linear classifier on top it is trained in `prepare`, one pass over
-  the training set on the frozen F_t with cross-entropy, then frozen. Its accuracy in the last tenth of that pass is
-  logged as `teacher_pool_accuracy`. Nothing is normalised before the softmax: two softmaxes of unit vectors of 512
-  entries differ by about 0.002 nats, which teaches nothing.
-- L_pdd follows C2VKD's idea in DKD's terms, with the divergence from the target to the student. Options: `dkd` (q2 =
-  t2), `binary` (no other classes), `literal_mse` (squared differences of the probabilities themselves; the benchmark
-  paper's equation has sums of raw logits, which change when a constant is added to all of them).
+- CE is part of the loss, with weight 1. The official code only logs it. lg, lp, ll, ld = 0.5, 0.3, 0.2, 1 are those of
+  the notebooks of the benchmark's paper; the official values (0.1, 0.1, 0.5, 1) belong to the reductions that the next
+  points describe.
+- L_global compares averages over positions, and is summed over channels. The official code compares every position and
+  averages over channels too, so the term vanishes as 1 / channels.
+- L_patch is normalised by the teacher's variance, so its size does not depend on the teacher's scale. The option `gram`
+  compares cosines between the tokens of an image. The official code compares the tokens of a whole batch, which needs
+  (B N)^2 numbers and vanishes as 1 / channels^2.
+- No layer on the teacher's side is trained together with the student, because two learned projections could agree on a
+  constant. Eqs. 2-4 of the benchmark's paper allow this.
+- pool_t replaces the unreleased weights. `prepare` trains it, under a linear classifier, with cross-entropy in one pass
+  over the training set on the frozen F_t, and then it is frozen. Its accuracy in the last tenth of that pass is logged
+  as `teacher_pool_accuracy`. Nothing is normalised before the softmax: softmaxes of unit vectors with 512 entries
+  differ by about 0.002 nats, which teaches nothing.
+- L_pdd expresses C2VKD's idea in DKD's terms, with the divergence from the target to the student. The options are `dkd`
+  (q2 = t2), `binary` (no other classes), and `literal_mse` (squared differences of the probabilities; the equation of
+  the benchmark's paper has sums of raw logits, which change when a constant is added to all of them).
 """
 
 import math
@@ -50,39 +52,39 @@ Pdd = Literal["mixed", "dkd", "binary", "literal_mse"]
 
 CLIP_HEAD_WIDTH = 64
 CLIP_POOL_WIDTH = 512
-SMALL_POOL_WIDTH = 128  # of teachers with fewer channels than that
+SMALL_POOL_WIDTH = 128  # for teachers with fewer channels
 
 
 def softmax_divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean over the batch of KL(softmax(teacher) || softmax(student)); inputs (B, F), no gradient to the teacher."""
+    """Return KL(softmax(teacher) || softmax(student)), batch mean, of (B, F); no gradient flows to the teacher."""
     log_student = F.log_softmax(student.float(), dim=1)
     log_teacher = F.log_softmax(teacher.detach().float(), dim=1)
     return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
 
 
 def nmse_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of two (B, F, h, w) maps over the teacher's variance: 1 if the student knows its mean."""
+    """Return the MSE of two (B, F, h, w) maps divided by the teacher's variance; 1 if the student is the mean."""
     teacher = teacher.detach().float()
     return F.mse_loss(student.float(), teacher) / teacher.var(correction=0)
 
 
 def gram_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of the cosines between the positions of an image; two maps (B, F, h, w)."""
+    """Return the mean squared difference of the cosines between the positions of an image, for (B, F, h, w) maps."""
     return F.mse_loss(_cosines(student.float()), _cosines(teacher.detach().float()))
 
 
 def _cosines(feature_map: Tensor) -> Tensor:
-    """(B, h * w, h * w)."""
+    """Return the cosines between all positions of each image, (B, h * w, h * w)."""
     tokens = F.normalize(feature_map.flatten(2), dim=1)
     return tokens.transpose(1, 2) @ tokens
 
 
 class Decoupled(NamedTuple):
-    """Log-probabilities of B images, taken apart at the true class.
+    """Log-probabilities of B images, split at the true class.
 
     Attributes:
-        target: (B, 2), of the true class and of all others together.
-        others: (B, C - 1), of the other classes, given that it is one of them.
+        target: (B, 2), for the true class and for all others together.
+        others: (B, C - 1), for each other class, given that the class is not the true one.
     """
 
     target: Tensor
@@ -90,7 +92,7 @@ class Decoupled(NamedTuple):
 
 
 def decouple(logits: Tensor, labels: Tensor, temperature: float) -> Decoupled:
-    """The log-probabilities of (B, C) `logits` at `temperature`, taken apart at the (B,) `labels`."""
+    """Split the log-probabilities of (B, C) `logits` at `temperature` at the (B,) `labels`."""
     logits = logits.float() / temperature
     is_label = F.one_hot(labels, logits.shape[1]).bool()
     others = logits[~is_label].view(len(logits), -1)
@@ -108,16 +110,16 @@ def pdd_loss(
     target_weight: float,
     others_weight: float,
 ) -> Tensor:
-    """Decoupled distillation, mean over the batch, times the squared temperature.
+    """Return the loss of decoupled distillation, the mean over the batch times the squared temperature.
 
     Args:
         student_logits, teacher_logits: (B, C) float; no gradient flows to the teacher's.
         labels: (B,) int64.
-        kind: "dkd" is KL(teacher || student) of (true class, all others) and within the others; "mixed" the same after
-            the label has been mixed in equal parts into the teacher's (true class, all others); "binary" is "mixed"
-            without the second term; "literal_mse" has mean squared differences of the probabilities themselves.
+        kind: "dkd" is KL(teacher || student) of (true class, all others) and within the others; "mixed" is the same,
+            after the label is mixed in equal parts into the teacher's (true class, all others); "binary" is "mixed"
+            without the second term; "literal_mse" uses mean squared differences of the probabilities.
         temperature: above 0; divides both logits.
-        target_weight, others_weight: of the two terms, DKD's alpha and beta.
+        target_weight, others_weight: weights of the two terms, DKD's alpha and beta.
 
     Returns:
         Scalar, nats (none for "literal_mse").
@@ -145,11 +147,11 @@ def _probability_errors(student: Decoupled, teacher: Decoupled) -> tuple[Tensor,
 
 
 class AttentionPool(nn.Module):
-    """CLIP's attention pool: the mean of all positions asks the positions, and itself, what to keep.
+    """CLIP's attention pool: the mean of all positions is the query over the positions and itself.
 
     Args:
-        feature_map: (F, h, w) of the maps to pool.
-        width: of the answer.
+        feature_map: the shape (F, h, w) of the maps to pool.
+        width: of the output.
     """
 
     def __init__(self, feature_map: tuple[int, int, int], width: int) -> None:
@@ -163,7 +165,7 @@ class AttentionPool(nn.Module):
         self.output = nn.Linear(channels, width)
 
     def forward(self, feature_map: Tensor) -> Tensor:
-        """(B, F, h, w) to (B, width)."""
+        """Map (B, F, h, w) to (B, width)."""
         positions = feature_map.flatten(2).transpose(1, 2)
         tokens = torch.cat([positions.mean(dim=1, keepdim=True), positions], dim=1) + self.position
         query, key, value = (
@@ -174,12 +176,12 @@ class AttentionPool(nn.Module):
         return pooled
 
     def _by_head(self, tokens: Tensor) -> Tensor:
-        """(B, N, F) to (B, heads, N, F / heads)."""
+        """Reshape (B, N, F) to (B, heads, N, F / heads)."""
         return tokens.view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class VisualLinguistic(Method):
-    """Features of the whole image, of its patches and of an attention pool, and decoupled logits."""
+    """Match features of the whole image, of its patches and of an attention pool, and decoupled logits."""
 
     name, paper, directions = "vlfkd", "arXiv:2310.07265", ("cnn-to-vit",)
     summary = "matches features globally, by patch and by attention pool, and logits decoupled at the true class"
@@ -187,9 +189,9 @@ class VisualLinguistic(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """The weights are the lg, lp, ll, ld and the PDD's alpha and beta of the equations above.
+        """The weights are lg, lp, ll, ld, and PDD's alpha and beta, of the equations above.
 
-        `pool_width` None is CLIP's 512 where the teacher has as many channels, else 128.
+        `pool_width` None means CLIP's 512 if the teacher has at least as many channels, else 128.
         """
 
         global_weight: float = 0.5
@@ -237,17 +239,17 @@ class VisualLinguistic(Method):
         )
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """Keeps the teacher's pool from the student's optimiser: it is trained in `prepare` and in no step."""
+        """Keep the teacher's pool out of the student's optimiser: only `prepare` trains it."""
         return {"teacher_pool": self._pool_optimizer}
 
     def prepare(self, run: Run) -> None:
-        """One pass over the training set that trains the teacher's pool."""
+        """Train the teacher's pool in one pass over the training set."""
         steps = self.task.total_steps // self.task.epochs
         accuracy = [self._train_pool(batch, run.teacher_forward(batch.images)) for batch in run.batches(steps)]
         run.log(teacher_pool_accuracy=torch.stack(accuracy[-max(1, steps // 10) :]).mean())
 
     def _train_pool(self, batch: Batch, teacher: Output) -> Tensor:
-        """One update of the teacher's pool and its classifier; the accuracy before it."""
+        """Update the teacher's pool and its classifier once; return the accuracy before the update."""
         assert teacher.feature_map is not None
         logits: Tensor = self.pool_classifier(self.teacher_pool(teacher.feature_map))
         self._pool_optimizer.zero_grad(set_to_none=True)
@@ -283,10 +285,10 @@ class VisualLinguistic(Method):
         }
 
     def project(self, student: Output) -> Tensor:
-        """The student's patch tokens in the teacher's shape, (B, F_t, h, w).
+        """Return the student's patch tokens in the teacher's shape, (B, F_t, h, w).
 
-        Averaged first, which is cheaper and the same, since Proj_S is linear. Where the student's grid is a multiple of
-        the teacher's this is plain average pooling.
+        The tokens are averaged before the projection, which is cheaper and equivalent, since Proj_S is linear. If the
+        student's grid is a multiple of the teacher's, the average is plain average pooling.
         """
         assert student.feature_map is not None
         projected: Tensor = self.projection(F.adaptive_avg_pool2d(student.feature_map, self.grid))
