@@ -170,10 +170,10 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
 ) -> None:
     """Start MLflow's web page on the mirrored records."""
-    from kdbench.tracking.mirror import serve
+    from kdbench.tracking.server import serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server too, as Ctrl-C does
-    serve(out, port)
+    serve(out, port, say=typer.echo)
 
 
 @app.command(epilog="Example: kdbench methods")

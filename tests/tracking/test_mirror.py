@@ -1,61 +1,20 @@
 """Records in MLflow, on real sqlite stores."""
 
 import shutil
-import socket
-from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
-from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from mlflow import MlflowClient
 
 from kdbench.cli import main as cli
-from kdbench.errors import InputError
-from kdbench.records import PREDICTIONS, RESULT, Predictions, SetPredictions, Timing, read_record
+from kdbench.records import PREDICTIONS, RESULT, Timing, read_record
 from kdbench.resources import shipped
-from kdbench.scoring.intervals import Resampler
-from kdbench.scoring.measured import measure
-from kdbench.spec import BIAS_AXES, SPEC_PATH
-from kdbench.testsets.spec import load_spec
-from kdbench.tracking.mirror import DATABASE, VALUES, mirror, serve, tracking_uri_of
-from kdbench.tracking.values import biases, curve_metrics, run_tags
+from kdbench.spec import SPEC_PATH
+from kdbench.tracking.mirror import VALUES, mirror
+from kdbench.tracking.store import DATABASE, tracking_uri_of
 from tests.command_line import Command
-from tests.examples import a_record, answered, store
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh MLflow database; making one takes seconds, so tests copy it."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    mirror(folder)
-    return folder / DATABASE
-
-
-@pytest.fixture
-def results(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty results folder with an empty MLflow store in it."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_database, tmp_path / DATABASE)
-    return tmp_path
-
-
-def share_right(share: float) -> SetPredictions:
-    """Answers on 200 images, the same share right of every class."""
-    return answered([row < 200 * share for row in range(200)])
-
-
-def runs_of(results: Path, kind: str, track: str = "synthetic") -> list[Any]:
-    client = MlflowClient(tracking_uri=tracking_uri_of(results))
-    experiment = client.get_experiment_by_name(track)
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id], f"tags.`kdbench.kind` = '{kind}'"))
-
-
-def artifacts_of(results: Path, run: Any) -> set[str]:
-    client = MlflowClient(tracking_uri=tracking_uri_of(results))
-    return {file.path for file in client.list_artifacts(run.info.run_id)}
+from tests.examples import a_record, store
+from tests.tracking.mirrored import artifacts_of, runs_of, share_right
 
 
 def test_a_track_is_an_experiment_and_a_record_a_child_of_the_invocation(results: Path) -> None:
@@ -89,11 +48,6 @@ def test_two_runs_can_be_compared_by_parameters_accuracy_and_bias(results: Path)
     assert run.data.tags["digest.testsets"] == "e" * 64
 
 
-def test_a_compiled_run_is_tagged_as_one() -> None:
-    assert run_tags(a_record(compiled=True))["compiled"] == "yes"
-    assert run_tags(a_record())["compiled"] == "no"
-
-
 def test_an_epoch_is_a_step_of_a_curve(results: Path) -> None:
     store(results, a_record())
     mirror(results)
@@ -101,29 +55,6 @@ def test_an_epoch_is_a_step_of_a_curve(results: Path) -> None:
     client = MlflowClient(tracking_uri=tracking_uri_of(results))
     history = client.get_metric_history(run.info.run_id, "epoch/train_accuracy")
     assert [(metric.step, metric.value) for metric in history] == [(0, 0.4), (1, 0.8)]
-
-
-def test_the_terms_of_a_loss_are_grouped_raw_weighted_and_by_gradient() -> None:
-    epoch = {
-        "distillation": 3.0,
-        "distillation_weighted": 2.7,
-        "gradient_norm_distillation": 0.4,
-        "kl(t, s)/T": 0.5,
-        "gradient_norm_kl(t, s)/T": 0.1,
-        "loss": 3.2,
-        "train_accuracy": 0.8,
-        "weight_weighted": 0.2,
-    }
-    assert list(curve_metrics(epoch)) == [
-        "term/distillation",
-        "term_weighted/distillation",
-        "gradient_norm/distillation",
-        "term/kl_t_ s__T",
-        "gradient_norm/kl_t_ s__T",
-        "epoch/loss",
-        "epoch/train_accuracy",
-        "epoch/weight_weighted",
-    ]
 
 
 def test_mlflow_takes_the_curves_of_any_term(results: Path) -> None:
@@ -180,6 +111,14 @@ def test_a_results_folder_that_was_moved_is_still_mirrored(
     moved = tmp_path_factory.mktemp("elsewhere") / "runs"
     shutil.copytree(results, moved)
     assert (mirror(moved).added, mirror(moved).unchanged) == (0, 1)
+
+
+def test_more_settings_than_one_call_takes_are_all_mirrored(results: Path) -> None:
+    store(results, a_record(config={f"setting-{number}": number for number in range(150)}))
+    assert mirror(results).warning == ""
+    (run,) = runs_of(results, "record")
+    assert run.data.params["config.setting-149"] == "149"
+    assert run.data.tags["status"] == "ok"
 
 
 def test_weights_predictions_and_log_are_artifacts(results: Path) -> None:
@@ -263,44 +202,10 @@ def test_a_damaged_record_does_not_keep_the_others_out(results: Path) -> None:
     assert "no record is lost" not in outcome.warning
 
 
-def test_the_environment_names_another_store(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(results / DATABASE, tmp_path / "elsewhere.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
-    store(results, a_record())
-    assert mirror(results).uri.endswith("elsewhere.db")
-    assert len(runs_of(results, "record")) == 1
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert MlflowClient(tracking_uri=tracking_uri_of(results)).get_experiment_by_name("synthetic") is None
-
-
 def test_mirroring_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store(tmp_path, a_record())
     assert mirror(tmp_path).added == 1
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_student_at_chance_has_no_bias() -> None:
-    at_chance = {"clean": share_right(0.1), "shape": share_right(0.1)}
-    assert biases(at_chance, load_spec().track("synthetic")) == {}
-
-
-def test_bias_is_that_of_the_boards_where_a_set_covers_some_images_only() -> None:
-    """Shapes were found in half of the images, and the network knows these worse: .8 clean, 1 on the others."""
-    cifar, half = load_spec().track("cifar10-32"), range(100)
-    answers: Predictions = {one.name: share_right(0.5) for one in cifar.test_sets if one.axis != "cue-conflict"}
-    answers["clean"] = answered([row >= 20 for row in range(200)])
-    answers["shape-white"] = answered([row < 40 for row in half], half)
-    answers["shape-black"] = answered([row < 20 for row in half], half)
-    found, boards = biases(answers, cifar), measure(answers, cifar, Resampler(10)).axes
-    assert found["shape-white"] == pytest.approx((0.4 - 0.1) / (0.8 - 0.1))
-    assert found["shape-black"] == pytest.approx((0.2 - 0.1) / (0.8 - 0.1))
-    for axis in BIAS_AXES:
-        assert fmean(found[one.name] for one in cifar.primary_sets(axis)) == pytest.approx(boards[axis].bias[0])
-
-
-def test_diagnostic_sets_of_the_spec_have_a_bias_too() -> None:
-    answers = {"clean": share_right(0.9), "texture-field": share_right(0.5)}
-    assert biases(answers, load_spec().track("synthetic")) == {"texture-field": pytest.approx(0.5)}
 
 
 def test_a_track_that_the_spec_does_not_have_has_no_bias(results: Path) -> None:
@@ -346,32 +251,3 @@ def test_what_was_mirrored_by_other_formulas_is_mirrored_anew(results: Path) -> 
     (run,) = runs_of(results, "record")
     MlflowClient(tracking_uri=tracking_uri_of(results)).delete_tag(run.info.run_id, VALUES)
     assert (mirror(results).replaced, mirror(results).unchanged) == (1, 1)
-
-
-def test_serving_a_folder_without_a_mirror_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="kdbench track"):
-        serve(tmp_path, 5000)
-
-
-def test_serving_on_a_port_in_use_is_refused(results: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="--port"):
-        serve(results, taken.getsockname()[1])
-
-
-@pytest.mark.slow
-def test_the_server_answers_at_the_address_it_prints(results: Path) -> None:
-    pages: list[str] = []
-
-    def visit_and_stop(line: str) -> None:
-        address = line.split()[2]
-        pages.append(urlopen(address).read().decode())
-        raise KeyboardInterrupt
-
-    say: Callable[[str], None] = visit_and_stop
-    assert serve(results, _free_port(), say=say) == 0
-    assert "mlflow" in pages[0].lower()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

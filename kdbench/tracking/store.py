@@ -1,0 +1,48 @@
+"""The MLflow store that a results folder is mirrored to."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
+PRIVACY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # seconds
+_SQLITE = "sqlite:///"
+_SPECIAL = re.compile(r"\?|%(?=[0-9A-Fa-f]{2})")  # what SQLAlchemy (2.1) does not take as part of a path
+
+
+def tracking_uri_of(results: Path, tracking_uri: str | None = None) -> str:
+    """Return where a results folder is mirrored to: as given, else `MLFLOW_TRACKING_URI`, else a file in the folder."""
+    return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store_of(results)
+
+
+def own_store_of(results: Path) -> str:
+    """Return the address of the sqlite database in a results folder."""
+    return _SQLITE + _SPECIAL.sub(lambda character: quote(character[0]), str(results.resolve() / DATABASE))
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the file of an sqlite store, None for any other store."""
+    return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
+
+
+@contextmanager
+def quiet_mlflow() -> Iterator[None]:
+    """Keep MLflow from log lines, telemetry and minutes of retries. What the user set in the environment stands."""
+    for key, value in (_PATIENCE | PRIVACY).items():
+        os.environ.setdefault(key, value)
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    import mlflow.store.db.utils  # noqa: F401  (configures the loggers, so it comes before they are silenced)
+
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
