@@ -10,24 +10,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.data.pixels import Normalisation, pixels_at_size
-from kdbench.errors import in_a_sentence
-from kdbench.files import DAMAGES, atomic_file
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone, read_weights
 from kdbench.networks.placement import memory_format, placed
 from kdbench.networks.precision import autocast
-from kdbench.records import LOGITS, Predictions, SetPredictions, SetResult
+from kdbench.records import Predictions, SetPredictions, SetResult
 from kdbench.spec import Data, Family, Precision, Track
 from kdbench.testsets.arrays import Manipulation, TestArrays
 from kdbench.testsets.on_device import manipulated
 
-BATCH = 250
+BATCH = 250  # images per forward pass
 Logits = NDArray[np.float32]
-Progress = Callable[[int, int], None]
+SetProgress = Callable[[int, int], None]
+"""Called with how many test sets are done, and how many there are."""
 
 
 def load_network(track: Track, family: Family, weights: Path, device: torch.device) -> Backbone:
-    """A fresh network of the spec with the trained weights, every one of them, ready to be asked."""
+    """Return a network of the spec with trained weights, every one of them, in evaluation mode on a device.
+
+    Raises:
+        DataError: the weights are missing or damaged.
+    """
     backbone = new_backbone(track, family, seed=0, pretrained=False)
     backbone.model.load_state_dict(read_weights(weights), strict=True)
     return placed(backbone, device).eval()
@@ -40,10 +43,17 @@ def image_batches(
     device: torch.device,
     manipulation: Manipulation | None = None,
 ) -> Iterator[Tensor]:
-    """(n, h, h, 3) uint8 images, stored ones resized, manipulated if it is still to be done, and normalised.
+    """Yield images as a network sees them.
+
+    Args:
+        images: (n, h, h, 3) uint8, at the track's size or the one that it stores.
+        data: size and normalisation of the track.
+        network: that sees them.
+        device: where it computes.
+        manipulation: what is still to be done to the resized images.
 
     Yields:
-        (B, 3, H, H) float at the track's size, in the memory format of the network.
+        (B, 3, H, H) float at the track's size, normalised, in the memory format of the network.
     """
     normalisation = Normalisation(data, device)
     for start in range(0, len(images), BATCH):
@@ -63,7 +73,7 @@ def logits_of(
     precision: Precision = "float32",
     manipulation: Manipulation | None = None,
 ) -> Logits:
-    """(n, C) float32 logits for (n, h, h, 3) uint8 images; see `image_batches`."""
+    """Return (n, C) float32 logits for (n, h, h, 3) uint8 images; see `image_batches`."""
     parts = []
     for batch in image_batches(images, data, network, device, manipulation):
         with autocast(precision, device):
@@ -73,7 +83,13 @@ def logits_of(
 
 
 def answers(arrays: TestArrays, logits: Logits, teacher_logits: Logits | None) -> SetPredictions:
-    """What a record keeps of the logits on one test set; the fields are documented in `SetPredictions`."""
+    """Return what a record keeps of the logits on one test set; `SetPredictions` documents the fields.
+
+    Args:
+        arrays: of the test set.
+        logits: (n, C) of the network.
+        teacher_logits: (n, C) of its teacher; None for a network without one, whose `kl` is NaN.
+    """
     target = torch.from_numpy(np.asarray(arrays.targets, dtype=np.int64))
     log_p = F.log_softmax(torch.from_numpy(logits).double(), dim=1)
     p = log_p.exp()
@@ -103,9 +119,19 @@ def evaluate(
     device: torch.device,
     precision: Precision,
     teacher_logits: Mapping[str, Logits],
-    progress: Progress,
+    progress: SetProgress,
 ) -> tuple[Predictions, dict[str, Logits]]:
-    """Answers and logits on every test set."""
+    """Return the answers and the logits of a network on every test set, by the set's name.
+
+    Args:
+        network: in evaluation mode.
+        test_sets: by name.
+        data: size and normalisation of the track.
+        device: where to compute.
+        precision: of the forward passes.
+        teacher_logits: (n, C) of the network's teacher, by test set; a set may be missing.
+        progress: told how many sets are done.
+    """
     predictions, logits = {}, {}
     for number, (name, arrays) in enumerate(test_sets.items()):
         progress(number, len(test_sets))
@@ -117,28 +143,10 @@ def evaluate(
 
 
 def summarise(predictions: Predictions, num_classes: int) -> dict[str, SetResult]:
-    """Images and macro accuracy of every set, for a reader of `result.json`."""
+    """Return the number of images and the macro accuracy of every set, for a reader of `result.json`."""
     summary = {}
-    for name, one in predictions.items():
-        correct = one.label == one.target
-        per_class = [correct[one.target == k].mean() for k in range(num_classes) if (one.target == k).any()]
-        summary[name] = SetResult(images=len(one.target), macro_accuracy=float(np.mean(per_class)))
+    for name, answer in predictions.items():
+        correct = answer.label == answer.target
+        per_class = [correct[answer.target == k].mean() for k in range(num_classes) if (answer.target == k).any()]
+        summary[name] = SetResult(images=len(answer.target), macro_accuracy=float(np.mean(per_class)))
     return summary
-
-
-def write_logits(folder: Path, logits: Mapping[str, Logits]) -> None:
-    """Keeps the logits as float16 beside the record."""
-    with atomic_file(folder / LOGITS) as file:
-        np.savez_compressed(file, **{name: values.astype(np.float16) for name, values in logits.items()})  # type: ignore[arg-type]
-
-
-def read_logits(folder: Path | None) -> dict[str, Logits]:
-    """The logits kept in `folder`; none if they were not kept, or are damaged: the weights give them again."""
-    if folder is None or not (folder / LOGITS).exists():
-        return {}
-    try:
-        with np.load(folder / LOGITS, allow_pickle=False) as arrays:
-            return {name: arrays[name].astype(np.float32) for name in arrays.files}
-    except DAMAGES as error:
-        print(f"{folder / LOGITS} is damaged and not used: {in_a_sentence(error)}")
-        return {}

@@ -3,47 +3,36 @@
 import contextlib
 import errno
 import faulthandler
+import logging
 import os
 import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
 from typing import TextIO
 
-import numpy as np
 import timm  # noqa: F401  (slow to import, so before the fork)
 import torch
 
 from kdbench.data.cifar10 import Cifar10, provenance_of, read_cifar10
-from kdbench.data.synthetic import condition_objects
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.errors import DataError, WriteError
-from kdbench.evaluation.answers import Logits, evaluate, load_network, read_logits, summarise, write_logits
-from kdbench.evaluation.similarity import (
-    feature_similarity,
-    first_occlusion_maps,
-    map_similarity,
-    mass_on_objects,
-    occluded_rows,
-    read_maps,
-    write_maps,
-)
+from kdbench.evaluation.answers import summarise
+from kdbench.evaluation.evaluator import Evaluator
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.methods.loading import load_submission, parse_config
-from kdbench.networks.backbone import Backbone
 from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun
-from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, beside, write_record, write_snapshots
+from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record
 from kdbench.records.environment import describe_environment
 from kdbench.spec import Track, families
-from kdbench.testsets.arrays import TestArrays, array_digests
+from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
-from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Assignment, train
@@ -53,8 +42,9 @@ from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
+LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
-Progress = Callable[[int, int], None]
+JobProgress = Callable[[int, int], None]
 
 
 def child(job: Job, progress: Connection) -> None:
@@ -68,6 +58,7 @@ def child(job: Job, progress: Connection) -> None:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
             faulthandler.enable()
+            logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, force=True)
             work(job, _telling(progress))
     except Exception as error:
         if not _is_of_the_disk(error):
@@ -85,7 +76,7 @@ def open_log(folder: Path) -> TextIO:
         raise WriteError.at(folder / LOG, error) from error
 
 
-def _telling(pipe: Connection) -> Progress:
+def _telling(pipe: Connection) -> JobProgress:
     """Sends (done, total) through a pipe, while there is someone to hear it."""
 
     def report(done: int, total: int) -> None:
@@ -95,7 +86,7 @@ def _telling(pipe: Connection) -> Progress:
     return report
 
 
-def work(job: Job, progress: Progress) -> None:
+def work(job: Job, progress: JobProgress) -> None:
     """Does a job in this process and leaves what comes of it in the run's folder."""
     torch.set_num_threads(job.run.track.training.cpu_threads)
     (_train if job.kind == "train" else _evaluate)(job, progress)
@@ -123,7 +114,7 @@ def _source(job: Job) -> Cifar10 | None:
     return read_cifar10(job.places.data_root, job.places.cache)
 
 
-def _train(job: Job, progress: Progress) -> None:
+def _train(job: Job, progress: JobProgress) -> None:
     tally = Tally()
     try:
         if job.run.untrained:
@@ -202,7 +193,7 @@ def _as_trained(run: PlannedRun) -> Track:
     return run.track.model_copy(update={"training": run.track.training.model_copy(update=epochs)})
 
 
-def _evaluate(job: Job, progress: Progress) -> None:
+def _evaluate(job: Job, progress: JobProgress) -> None:
     outcome = _outcome(job)
     if outcome.status == "ok":
         record, predictions = _answered(job, outcome, progress)
@@ -238,10 +229,10 @@ def _unverified(job: Job) -> tuple[str, ...]:
         return (f"the test sets were not verified: {error}",)
 
 
-def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[Record, Predictions]:
-    """Asks the trained network about every test image; keeps what lies beside the record and returns the rest."""
+def _answered(job: Job, outcome: TrainingOutcome, progress: JobProgress) -> tuple[Record, Predictions]:
+    """Evaluate the trained network on every test set; keep what lies beside the record and return the rest."""
     run, places = job.run, job.places
-    device, source = torch.device(run.device), _source(job)
+    source = _source(job)
     test_sets = build_test_sets(
         run.track,
         places.cache,
@@ -250,12 +241,10 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
         workers=1,
         diagnostics=places.diagnostics,
     )
-    stopwatch = Stopwatch(device)
+    evaluator = Evaluator(run.track, test_sets, torch.device(run.device), places.folder)
+    stopwatch = Stopwatch(evaluator.device)
     started = stopwatch.now()
-    network = load_network(run.track, run.family, places.folder / WEIGHTS, device)
-    predictions, logits = _ask(job, network, test_sets, _teacher_logits(job, test_sets), progress)
-    write_logits(places.folder, logits)
-    scalars, snapshots = _scalars(job, network, test_sets), _snapshots(job, outcome, test_sets)
+    predictions, scalars, snapshots = _measured(job, outcome, evaluator, progress)
     timing = outcome.timing.model_copy(update={"evaluation": stopwatch.now() - started})
     unverified = () if places.limit_test else differences_from_frozen(run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified))
@@ -264,83 +253,23 @@ def _answered(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[R
     return record.model_copy(update={"timing": timing, "digests": digests, **measured}), predictions
 
 
-def _teacher_logits(job: Job, test_sets: Mapping[str, TestArrays]) -> dict[str, Logits]:
-    """What the teacher answers on every set: as kept, or asked anew where that is not whole; empty without one."""
-    run, folder = job.run, job.places.teacher
-    if run.teacher is None or folder is None:
-        return {}
-    kept = read_logits(folder)
-    missing = {name: arrays for name, arrays in test_sets.items() if len(kept.get(name, ())) != len(arrays)}
-    if missing:
-        teacher = load_network(run.track, run.teacher.family, folder / WEIGHTS, torch.device(run.device))
-        kept |= _ask(job, teacher, missing, {}, lambda *_: None)[1]
-    return kept
-
-
-def _ask(
-    job: Job,
-    network: Backbone,
-    test_sets: Mapping[str, TestArrays],
-    teacher_logits: Mapping[str, Logits],
-    progress: Progress,
-) -> tuple[Predictions, dict[str, Logits]]:
-    device = torch.device(job.run.device)
-    return evaluate(
-        network,
-        test_sets,
-        job.run.track.data,
-        device=device,
-        precision=job.run.track.training.precision_on(job.run.device),
-        teacher_logits=teacher_logits,
-        progress=progress,
-    )
-
-
-def _scalars(job: Job, network: Backbone, test_sets: Mapping[str, TestArrays]) -> dict[str, float]:
-    """How alike the network and each teacher of its seed are, whichever taught it; a failed teacher is left out.
-
-    Under --diagnostics by their occlusion maps, too, which are kept, and how much of its own lies on the objects.
-    """
-    run, places, device = job.run, job.places, torch.device(job.run.device)
-    clean, data = test_sets[run.track.primary_sets("clean")[0].name], run.track.data
-    maps = first_occlusion_maps(network, clean, data, device) if places.diagnostics else None
-    scalars: dict[str, float] = {}
-    if maps is not None:
-        write_maps(places.folder, maps)
-        if data.source == "synthetic":
-            scalars |= mass_on_objects(maps, condition_objects("clean", count=len(clean))[occluded_rows(clean)])
-    for bias, folder in places.beside.items():
-        if run.direction is None or not (folder / WEIGHTS).exists():
-            continue
-        teacher = load_network(run.track, families(run.direction)[0], folder / WEIGHTS, device)
-        found = feature_similarity(network, teacher, clean, data, device)
-        if maps is not None:
-            kept = read_maps(folder)
-            if kept is None or kept.shape != maps.shape:
-                kept = first_occlusion_maps(teacher, clean, data, device)
-            found |= map_similarity(maps, kept)
-        scalars |= {beside(name, bias): value for name, value in found.items()}
-    return scalars
-
-
-def _snapshots(job: Job, outcome: TrainingOutcome, test_sets: Mapping[str, TestArrays]) -> tuple[Snapshot, ...]:
-    """Asks a student as it was along its training about the primary sets, and keeps its answers."""
-    run, folder = job.run, job.places.folder
+def _measured(
+    job: Job, outcome: TrainingOutcome, evaluator: Evaluator, progress: JobProgress
+) -> tuple[Predictions, dict[str, float], tuple[Snapshot, ...]]:
+    """Return the answers of a run's network, its scalars and its snapshots."""
+    run, places = job.run, job.places
+    network = evaluator.network(run.family, places.folder / WEIGHTS)
+    teacher_logits = {}
+    if run.teacher is not None and places.teacher is not None:
+        teacher_logits = evaluator.teacher_logits(run.teacher.family, places.teacher)
+    predictions = evaluator.predictions(network, teacher_logits, progress)
+    compared = places.beside if run.direction else {}
+    teacher_family = families(run.direction)[0] if run.direction else run.family
+    scalars = evaluator.scalars(network, teacher_family, compared, occlusion=places.diagnostics)
     count = run.submission.control.snapshots if run.submission.control else 0
-    if not count:
-        return ()
-    primary = {one.name: test_sets[one.name] for one in evaluated_sets(run.track, diagnostics=False)}
-    answers = []
-    for number in range(1, count + 1):
-        weights = snapshot_path(folder, number)
-        network = load_network(run.track, run.family, weights, torch.device(run.device))
-        answers.append(_ask(job, network, primary, {}, lambda *_: None)[0])
-    write_snapshots(folder, {name: np.stack([one[name].label for one in answers]) for name in primary})
     steps = snapshot_steps(outcome.budget.steps, count)
-    return tuple(
-        Snapshot(step=step, test=summarise(one, run.track.data.num_classes))
-        for step, one in zip(steps, answers, strict=True)
-    )
+    weights = [(step, snapshot_path(places.folder, number)) for number, step in enumerate(steps, start=1)]
+    return predictions, scalars, evaluator.snapshots(run.family, weights)
 
 
 def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> Record:

@@ -11,22 +11,19 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from kdbench.api import Output
-from kdbench.evaluation import similarity
+from kdbench.evaluation import occlusion
 from kdbench.evaluation.answers import logits_of
-from kdbench.evaluation.similarity import (
+from kdbench.evaluation.kept import read_maps, write_maps
+from kdbench.evaluation.occlusion import (
     closeness_to_centre,
-    debiased_cka,
-    feature_similarity,
     first_occlusion_maps,
     map_correlations,
     map_similarity,
     mass_on_objects,
     occlusion_maps,
-    pooled_features,
-    read_maps,
     top_overlaps,
-    write_maps,
 )
+from kdbench.evaluation.similarity import debiased_cka, feature_similarity, pooled_features
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone
 from kdbench.records import OCCLUSION
@@ -188,7 +185,7 @@ def test_numbers_that_cannot_be_computed_are_left_out() -> None:
 
 def test_the_images_that_are_occluded_are_the_first_500_and_of_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(similarity, "occlusion_maps", lambda _, images, *__: seen.append(images))
+    monkeypatch.setattr(occlusion, "occlusion_maps", lambda _, images, *__: seen.append(images))
     clean = clean_arrays(1000)
     first_occlusion_maps(Looker(), clean, TRACK.data, CPU)  # type: ignore[arg-type]
     np.testing.assert_array_equal(seen[0], clean.images[:500])

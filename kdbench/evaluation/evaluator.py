@@ -1,0 +1,158 @@
+"""The evaluation of one run: what its network, its teacher and its snapshots answer, and how similar they are.
+
+Only trusted code runs here: networks are built from the spec and get the weights that training left.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kdbench.data.synthetic import condition_objects
+from kdbench.evaluation.answers import Logits, SetProgress, evaluate, load_network, summarise
+from kdbench.evaluation.kept import read_logits, read_maps, write_logits, write_maps
+from kdbench.evaluation.occlusion import (
+    OcclusionMaps,
+    first_occlusion_maps,
+    map_similarity,
+    mass_on_objects,
+    occluded_rows,
+)
+from kdbench.evaluation.similarity import feature_similarity
+from kdbench.networks.backbone import Backbone
+from kdbench.records import WEIGHTS, Predictions, Snapshot, beside, write_snapshots
+from kdbench.spec import Family, TeacherBias, Track
+from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.diagnostics import evaluated_sets
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates the networks of one run on the test sets of its track.
+
+    Attributes:
+        track: of the run.
+        test_sets: by name, the diagnostic ones included where they are to be evaluated.
+        device: where to compute.
+        folder: of the run's record; what is kept beside the record goes there.
+    """
+
+    track: Track
+    test_sets: Mapping[str, TestArrays]
+    device: torch.device
+    folder: Path
+
+    def network(self, family: Family, weights: Path) -> Backbone:
+        """Return a network of the track with the weights in a file, in evaluation mode on the device."""
+        return load_network(self.track, family, weights, self.device)
+
+    def predictions(
+        self, network: Backbone, teacher_logits: Mapping[str, Logits], progress: SetProgress
+    ) -> Predictions:
+        """Return the answers of a network on every test set, and keep its logits.
+
+        Args:
+            network: of the run.
+            teacher_logits: (n, C) logits of its teacher by test set; empty for a run without a teacher.
+            progress: told how many test sets are done.
+        """
+        predictions, logits = self._evaluate(network, self.test_sets, teacher_logits, progress)
+        write_logits(self.folder, logits)
+        return predictions
+
+    def teacher_logits(self, family: Family, folder: Path) -> dict[str, Logits]:
+        """Return a teacher's logits on every test set: those kept in its folder, or computed where they are missing."""
+        logits = read_logits(folder)
+        missing = {name: arrays for name, arrays in self.test_sets.items() if len(logits.get(name, ())) != len(arrays)}
+        if missing:
+            teacher = self.network(family, folder / WEIGHTS)
+            logits |= self._evaluate(teacher, missing, {}, _no_progress)[1]
+        return logits
+
+    def scalars(
+        self, network: Backbone, teacher_family: Family, teachers: Mapping[TeacherBias, Path], *, occlusion: bool
+    ) -> dict[str, float]:
+        """Return `Record.scalars` of a network; see `kdbench.evaluation.similarity`.
+
+        Args:
+            network: of the run.
+            teacher_family: of all teachers.
+            teachers: folders of the teachers of the network's seed, whichever taught it; a failed one is left out.
+            occlusion: also compare occlusion maps, and keep those of the network.
+        """
+        maps = self._occlusion_maps(network) if occlusion else None
+        scalars = {} if maps is None else self._mass_on_objects(maps)
+        for bias, folder in teachers.items():
+            if (folder / WEIGHTS).exists():
+                numbers = self._likeness(network, maps, self.network(teacher_family, folder / WEIGHTS), folder)
+                scalars |= {beside(name, bias): value for name, value in numbers.items()}
+        return scalars
+
+    def snapshots(self, family: Family, weights: Sequence[tuple[int, Path]]) -> tuple[Snapshot, ...]:
+        """Return what a student answered along its training on the primary sets, and keep the classes.
+
+        Args:
+            family: of the student.
+            weights: step and file of each snapshot, in order.
+        """
+        if not weights:
+            return ()
+        primary = {entry.name: self.test_sets[entry.name] for entry in evaluated_sets(self.track, diagnostics=False)}
+        answers = [self._evaluate(self.network(family, path), primary, {}, _no_progress)[0] for _, path in weights]
+        write_snapshots(self.folder, {name: np.stack([answer[name].label for answer in answers]) for name in primary})
+        return tuple(
+            Snapshot(step=step, test=summarise(answer, self.track.data.num_classes))
+            for (step, _), answer in zip(weights, answers, strict=True)
+        )
+
+    def _evaluate(
+        self,
+        network: Backbone,
+        test_sets: Mapping[str, TestArrays],
+        teacher_logits: Mapping[str, Logits],
+        progress: SetProgress,
+    ) -> tuple[Predictions, dict[str, Logits]]:
+        return evaluate(
+            network,
+            test_sets,
+            self.track.data,
+            device=self.device,
+            precision=self.track.training.precision_on(self.device.type),
+            teacher_logits=teacher_logits,
+            progress=progress,
+        )
+
+    @property
+    def _clean(self) -> TestArrays:
+        return self.test_sets[self.track.primary_sets("clean")[0].name]
+
+    def _occlusion_maps(self, network: Backbone) -> OcclusionMaps:
+        """Compute the occlusion maps of the run's network, and keep them."""
+        maps = first_occlusion_maps(network, self._clean, self.track.data, self.device)
+        write_maps(self.folder, maps)
+        return maps
+
+    def _mass_on_objects(self, maps: OcclusionMaps) -> dict[str, float]:
+        """Return how much of a network's maps lies on the objects, where the data says what they are."""
+        if self.track.data.source != "synthetic":
+            return {}
+        objects = condition_objects("clean", count=len(self._clean))
+        return mass_on_objects(maps, objects[occluded_rows(self._clean)])
+
+    def _likeness(
+        self, network: Backbone, maps: OcclusionMaps | None, teacher: Backbone, folder: Path
+    ) -> dict[str, float]:
+        """Return how similar a network and a teacher are; the teacher's maps are read from its folder if kept there."""
+        numbers = feature_similarity(network, teacher, self._clean, self.track.data, self.device)
+        if maps is None:
+            return numbers
+        teacher_maps = read_maps(folder)
+        if teacher_maps is None or teacher_maps.shape != maps.shape:
+            teacher_maps = first_occlusion_maps(teacher, self._clean, self.track.data, self.device)
+        return numbers | map_similarity(maps, teacher_maps)
