@@ -163,7 +163,7 @@ def write_matrix(
     folders = []
     for seed in seeds:
         wanted = directions or shipped.directions
-        for family in dict.fromkeys(families(direction)[0] for direction in wanted):
+        for family in dict.fromkeys(families(direction).teacher for direction in wanted):
             folders += [_write_teacher(matrix, family, bias, seed) for bias in shipped.teacher_biases]
         for direction in wanted:
             folders.append(_write_student(matrix, "independent", direction, None, seed))
@@ -181,7 +181,7 @@ def _write_teacher(matrix: Matrix, family: Family, bias: TeacherBias, seed: int)
 def _write_control(matrix: Matrix, control: str, direction: Direction, seed: int) -> list[Path]:
     if control != "random-teacher":
         return [_write_student(matrix, control, direction, None, seed)]
-    family, knows_nothing = families(direction)[0], FakeProfile.of(0.12, 0, 0, 0, 0, 0, conflict=(0.1, 0.1))
+    family, knows_nothing = families(direction).teacher, FakeProfile.of(0.12, 0, 0, 0, 0, 0, conflict=(0.1, 0.1))
     biases = matrix.track.teacher_biases
     return [
         *(
@@ -275,7 +275,7 @@ def _teacher_of(
     if direction is None or bias is None:
         return None
     teacher = "untrained" if method == "random-teacher" else "teacher"
-    return _run_id(matrix, teacher, families(direction)[0], bias, seed)
+    return _run_id(matrix, teacher, families(direction).teacher, bias, seed)
 
 
 def _run_id(matrix: Matrix, method: str, place: str, bias: TeacherBias | None, seed: int) -> str:

@@ -86,7 +86,7 @@ def _rows_of(bench: Bench, direction: Direction, name: str, epochs: dict[str, fl
     epochs[name] = cost.seconds * bench.track.data.num_train / bench.track.training.batch_size
     good = within_target(name, epochs) if bench.has_targets else None
     yield Row(f"{name} {direction}", _described(bench, direction, name, cost, epochs), good)
-    if name == ALONE and families(direction)[1] == "vit":
+    if name == ALONE and families(direction).student == "vit":
         share = cost.flops / cost.seconds / bench.peak
         yield Row("ViT student alone", f"{share:.0%} of the matrix peak", _reaches(bench, share))
 

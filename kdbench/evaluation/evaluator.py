@@ -22,7 +22,7 @@ from kdbench.evaluation.occlusion import (
 )
 from kdbench.evaluation.similarity import feature_similarity
 from kdbench.networks.backbone import Backbone
-from kdbench.records import WEIGHTS, Predictions, Snapshot, beside, write_snapshots
+from kdbench.records import WEIGHTS, Predictions, Snapshot, comparison_name, write_snapshots
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
@@ -91,7 +91,7 @@ class Evaluator:
         for bias, folder in teachers.items():
             if (folder / WEIGHTS).exists():
                 numbers = self._likeness(network, maps, self.network(teacher_family, folder / WEIGHTS), folder)
-                scalars |= {beside(name, bias): value for name, value in numbers.items()}
+                scalars |= {comparison_name(name, bias): value for name, value in numbers.items()}
         return scalars
 
     def snapshots(self, family: Family, weights: Sequence[tuple[int, Path]]) -> tuple[Snapshot, ...]:

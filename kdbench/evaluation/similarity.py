@@ -2,7 +2,7 @@
 
 `Record.scalars` has these numbers for every student and each teacher of its seed, whichever of them taught it, so that
 those of an independent student can be subtracted. Their names there end in the teacher's bias
-(`kdbench.records.beside`). A number that cannot be computed is left out:
+(`kdbench.records.comparison_name`). A number that cannot be computed is left out:
 
 - `cka`: debiased linear CKA of the pooled features on all clean images; about 0 for unrelated features, 1 for features
   that are equal up to a rotation and a scale.

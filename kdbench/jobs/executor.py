@@ -20,7 +20,7 @@ from kdbench.records import (
     WEIGHTS,
     Record,
     Status,
-    beside,
+    comparison_name,
     read_record,
     record_folder,
 )
@@ -93,7 +93,9 @@ def _compared(run: PlannedRun, setting: Setting) -> set[str]:
     """A number of the record for each teacher that a run is set beside, unless that teacher failed."""
     found = {one.teacher_bias: existing_record(setting, one) for one in run.beside}
     return {
-        beside(OCCLUSION_UNDEFINED, bias) for bias, record in found.items() if bias and record and record.status == "ok"
+        comparison_name(OCCLUSION_UNDEFINED, bias)
+        for bias, record in found.items()
+        if bias and record and record.status == "ok"
     }
 
 

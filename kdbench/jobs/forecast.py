@@ -33,7 +33,7 @@ def kind_of(run: PlannedRun) -> Kind:
 
 def _kind_of_record(record: Record) -> Kind:
     taught = record.direction is not None and record.teacher_run_id is not None
-    return record.family, families(record.direction)[0] if taught and record.direction else None, record.method
+    return record.family, families(record.direction).teacher if taught and record.direction else None, record.method
 
 
 def earlier_seconds(results: Path, runs: Sequence[PlannedRun]) -> dict[Work, float]:

@@ -264,7 +264,7 @@ def _measured(
         teacher_logits = evaluator.teacher_logits(run.teacher.family, places.teacher)
     predictions = evaluator.predictions(network, teacher_logits, progress)
     compared = places.beside if run.direction else {}
-    teacher_family = families(run.direction)[0] if run.direction else run.family
+    teacher_family = families(run.direction).teacher if run.direction else run.family
     scalars = evaluator.scalars(network, teacher_family, compared, occlusion=places.diagnostics)
     count = run.submission.control.snapshots if run.submission.control else 0
     steps = snapshot_steps(outcome.budget.steps, count)

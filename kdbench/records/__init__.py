@@ -1,10 +1,10 @@
-"""A run's record: its schema, the reading and writing of it, and the environment that it names."""
+"""The record of a run: its schema, how it is read and written, and the environment that it describes."""
 
 from kdbench.records.schema import (
-    LIKENESS,
     OCCLUSION_ON_OBJECT,
     OCCLUSION_UNDEFINED,
     SCHEMA_VERSION,
+    TEACHER_COMPARISONS,
     Budget,
     Digests,
     Environment,
@@ -15,7 +15,7 @@ from kdbench.records.schema import (
     Snapshot,
     Status,
     Timing,
-    beside,
+    comparison_name,
 )
 from kdbench.records.storage import (
     LOG,
@@ -35,7 +35,6 @@ from kdbench.records.storage import (
 )
 
 __all__ = [
-    "LIKENESS",
     "LOG",
     "LOGITS",
     "OCCLUSION",
@@ -45,6 +44,7 @@ __all__ = [
     "RESULT",
     "SCHEMA_VERSION",
     "SNAPSHOTS",
+    "TEACHER_COMPARISONS",
     "WEIGHTS",
     "Budget",
     "Digests",
@@ -56,7 +56,7 @@ __all__ = [
     "Snapshot",
     "Status",
     "Timing",
-    "beside",
+    "comparison_name",
     "find_records",
     "read_predictions",
     "read_record",

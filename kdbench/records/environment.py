@@ -1,4 +1,4 @@
-"""Describes where a run is made."""
+"""Describes the software and the machine that make a run."""
 
 import platform
 import subprocess
@@ -34,7 +34,7 @@ def describe_environment(device: torch.device, precision: Precision, command: st
 
 @cache
 def _processor() -> str:
-    """The processor's name as the system tells it."""
+    """Return the name of the CPU as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -44,16 +44,17 @@ def _processor() -> str:
 
 @cache
 def _commit() -> str | None:
-    """The commit of the checkout that this package lies in, with "+" for local changes; None outside of one."""
+    """Return the commit of the checkout that holds this package, with "+" for local changes; None outside of one."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
-    git = ("git", "-C", str(root))
     try:
-        head = subprocess.run((*git, "rev-parse", "HEAD"), capture_output=True, text=True, check=True, timeout=10)
-        dirty = subprocess.run(
-            (*git, "status", "--porcelain", "-uno"), capture_output=True, text=True, check=True, timeout=10
-        )
+        return _git(root, "rev-parse", "HEAD") + ("+" if _git(root, "status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return head.stdout.strip() + ("+" if dirty.stdout.strip() else "")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Return what a git command prints."""
+    command = ("git", "-C", str(root), *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

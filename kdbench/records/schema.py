@@ -1,4 +1,4 @@
-"""What a record holds: the fields of `result.json`, and the answers beside it."""
+"""What a record holds: the fields of `result.json`, and the answers stored next to it."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -17,7 +17,14 @@ class _RecordModel(FrozenModel, allow_inf_nan=False):
 
 
 class Budget(_RecordModel):
-    """What the harness counted: updates of the student, examples drawn, images through each network."""
+    """What the harness counted.
+
+    Attributes:
+        steps: updates of the student.
+        examples: images drawn in training.
+        prepare_examples: images drawn before training, in the method's `prepare`.
+        student_forward_images, student_backward_images, teacher_forward_images: images through each network.
+    """
 
     steps: int = 0
     examples: int = 0
@@ -28,7 +35,7 @@ class Budget(_RecordModel):
 
 
 class Timing(_RecordModel):
-    """Seconds of wall time; `training` is the sum of the parts before it and of all else in the loop."""
+    """Seconds of wall time; `training` is the sum of the parts above it and of everything else in the loop."""
 
     data: float = 0.0
     teacher: float = 0.0
@@ -41,7 +48,16 @@ class Timing(_RecordModel):
 
 
 class Environment(_RecordModel):
-    """Where a run was made."""
+    """The software and the machine that made a run.
+
+    Attributes:
+        kdbench, python, torch, timm, numpy: versions.
+        processor: name of the CPU.
+        device: name of the device that the networks ran on.
+        threads: of PyTorch on the CPU.
+        commit: of the checkout, with "+" for local changes; None outside of one.
+        command: the command line; empty where there was none.
+    """
 
     kdbench: str
     python: str
@@ -58,7 +74,14 @@ class Environment(_RecordModel):
 
 
 class Digests(_RecordModel):
-    """SHA-256 of what went in and came out."""
+    """SHA-256 of what a run was made from and what it made.
+
+    Attributes:
+        training, testsets: of the track's parts of the spec.
+        code: of the method file.
+        weights: of the trained weights; None without any.
+        arrays: of each test set's images and labels, by test set.
+    """
 
     training: str
     testsets: str
@@ -68,32 +91,33 @@ class Digests(_RecordModel):
 
 
 class SetResult(_RecordModel):
-    """A test set in two numbers; the answers themselves are in the predictions."""
+    """How a network did on a test set; the answers themselves are in the predictions."""
 
     images: int
     macro_accuracy: float
 
 
 class Snapshot(_RecordModel):
-    """A student on its way: after `step` updates. What it answered is beside the predictions."""
+    """A student in the course of its training, after `step` updates; its answers are in `snapshots.npz`."""
 
     step: int
     test: dict[str, SetResult]
 
 
-OCCLUSION_UNDEFINED = "occlusion_undefined"
-OCCLUSION_ON_OBJECT = "occlusion_on_object"
-LIKENESS = (
+OCCLUSION_UNDEFINED: Final = "occlusion_undefined"
+OCCLUSION_ON_OBJECT: Final = "occlusion_on_object"
+TEACHER_COMPARISONS: Final = (
     "cka",
     "occlusion_correlation",
     "occlusion_correlation_off_centre",
     "occlusion_overlap",
     OCCLUSION_UNDEFINED,
 )
+"""Numbers that compare a student with a teacher, documented in `kdbench.evaluation.similarity`."""
 
 
-def beside(name: str, bias: TeacherBias) -> str:
-    """What `Record.scalars` calls a number of a student beside the teacher of a bias: `cka_to_shape`."""
+def comparison_name(name: str, bias: TeacherBias) -> str:
+    """Return what `Record.scalars` calls a number of a student compared with the teacher of a bias: `cka_to_shape`."""
     return f"{name}_to_{bias}"
 
 
@@ -107,18 +131,19 @@ class Record(_RecordModel):
         direction: None for teachers.
         teacher_bias: a teacher's own bias, or that of the student's teacher; None for independent.
         method: submission name; "teacher" for teachers.
-        reason: why the status is not "ok", in words.
+        reason: why the status is not "ok", in words; else empty.
         unofficial: why the run cannot be ranked; empty for an official run.
-        curves: for each epoch, mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
+        curves: for each epoch, the mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
             `seconds`, ...).
-        control: a control arm or its teacher: shown beside the methods, never ranked and in no family of tests. The
-            `teacher_bias` of a random teacher and of its students says whose place it takes.
-        scalars: numbers of a student beside each teacher of its seed, by `beside` of the names that
-            `kdbench.evaluation.similarity` documents, and the network's own.
-        snapshots: of a control that is evaluated along its training, the last one at its end; else empty.
-        compiled: trained through torch.compile, which rounds otherwise: a row of its own.
+        test: by test set.
+        control: a control arm or its teacher: shown below the methods, never ranked or tested. The `teacher_bias` of a
+            random teacher and of its students says which teacher it replaces.
+        scalars: a student compared with each teacher of its seed (the numbers that `kdbench.evaluation.similarity`
+            documents, named by `comparison_name`), and numbers of the network alone.
+        snapshots: of a control that is evaluated in the course of its training, the last one at its end; else empty.
+        compiled: trained through torch.compile, which rounds differently: a row of its own.
         numerics: `NUMERICS_VERSION` of the harness that trained it.
-        finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later counts.
+        finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later one counts.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -152,6 +177,7 @@ class Record(_RecordModel):
 
     @property
     def official(self) -> bool:
+        """Whether the run can be ranked."""
         return not self.unofficial
 
 
@@ -161,7 +187,7 @@ class SetPredictions:
 
     Attributes:
         index: (n,) int32, the position in the clean set of the image that this one was made from; -1 for none.
-        target: (n,) int16, the right class (the shape's class on cue-conflict).
+        target: (n,) int16, the correct class (the shape's class on cue-conflict).
         texture: (n,) int16, the texture's class on cue-conflict, else equal to `target`.
         label: (n,) int16, the predicted class.
         confidence: (n,) float32, probability of the predicted class.
@@ -181,3 +207,4 @@ class SetPredictions:
 
 
 Predictions = dict[str, SetPredictions]
+"""The answers of a network, by test set."""

@@ -132,7 +132,7 @@ def _directions(runs: Sequence[Run], track: Track) -> list[Direction]:
     found = {run.record.direction for run in runs if run.record.direction is not None}
     if not found:
         teachers = {run.record.family for run in runs}
-        found = {direction for direction in track.directions if families(direction)[0] in teachers}
+        found = {direction for direction in track.directions if families(direction).teacher in teachers}
     order = {direction: place for place, direction in enumerate(track.directions)}
     return sorted(found, key=lambda direction: (order.get(direction, len(order)), direction))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from kdbench.records import LIKENESS, Record, beside
+from kdbench.records import TEACHER_COMPARISONS, Record, comparison_name
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.spec import BIAS_AXES, INDEPENDENT, TEACHER, Axis, Direction, Scoring, TeacherBias, Track, families
 
@@ -49,7 +49,7 @@ class Setting:
 
         Its own independents serve it, else those of the same student family.
         """
-        family = families(direction)[1]
+        family = families(direction).student
         alone = [run for run in runs if kind_of(run.record) == "independent" and run.record.family == family]
         alone = [run for run in alone if run.record.direction == direction] or alone
         return cls(
@@ -87,7 +87,7 @@ class Setting:
     def likeness(self, record: Record, student: Record) -> dict[str, float]:
         """A run's numbers beside the teacher that `student` is compared with, by their plain names."""
         bias = self._bias_of(student)
-        names = {name: beside(name, bias) for name in LIKENESS} if bias else {}
+        names = {name: comparison_name(name, bias) for name in TEACHER_COMPARISONS} if bias else {}
         return {name: record.scalars[key] for name, key in names.items() if key in record.scalars}
 
     def _bias_of(self, student: Record) -> TeacherBias | None:
@@ -104,7 +104,7 @@ class Setting:
         return next(iter(_official_if_any(standing)), None)
 
     def _stands(self, teacher: Record, bias: TeacherBias | None, seed: int) -> bool:
-        family = families(self.direction)[0]
+        family = families(self.direction).teacher
         return (teacher.family, teacher.teacher_bias, teacher.seed) == (family, bias, seed)
 
 
@@ -116,7 +116,7 @@ def _official_if_any(runs: Sequence[Run]) -> tuple[Run, ...]:
 def belongs(record: Record, direction: Direction) -> bool:
     """Whether a run belongs to a direction's board: a student by its own direction, a teacher by its family."""
     if record.direction is None:
-        return record.family == families(direction)[0]
+        return record.family == families(direction).teacher
     return record.direction == direction
 
 

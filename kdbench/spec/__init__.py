@@ -1,4 +1,4 @@
-"""The benchmark's spec as validated, immutable types, its digests, and the reading of spec files."""
+"""The benchmark's spec as validated, immutable types, its words, its digests, and the reading of spec files."""
 
 from kdbench.spec.digests import digest
 from kdbench.spec.loading import SPEC_PATH, read_spec
@@ -27,6 +27,7 @@ from kdbench.spec.vocabulary import (
     Axis,
     Direction,
     Family,
+    FamilyPair,
     Precision,
     Primary,
     TeacherBias,
@@ -48,6 +49,7 @@ __all__ = [
     "Data",
     "Direction",
     "Family",
+    "FamilyPair",
     "FrozenModel",
     "Look",
     "Precision",

@@ -29,7 +29,7 @@ class _SpecModel(FrozenModel, strict=True, allow_inf_nan=False):
 
 
 class Look(_SpecModel):
-    """Saliences of the synthetic images, in grey levels; see `kdbench.data.synthetic.Look`."""
+    """How strongly the cues of synthetic images stand out, in grey levels; `kdbench.data.synthetic` says where."""
 
     contrast: Positive
     texture_gain: Positive
@@ -37,7 +37,7 @@ class Look(_SpecModel):
 
 
 class Resize(_SpecModel):
-    """Images are kept at `stored` pixels a side and resized to the track's size on the device, batch by batch."""
+    """Images are stored at `stored` pixels per side and resized to the track's size on the device, batch by batch."""
 
     stored: Positive
     interpolation: Literal["bicubic"]
@@ -45,9 +45,14 @@ class Resize(_SpecModel):
 
 
 class Data(_SpecModel):
-    """Where a track's images come from. `mean` and `std` are of pixels in [0, 1], a channel each.
+    """Where a track's images come from.
 
-    Networks see images of `image_size` pixels a side; without `resize` they are kept at that size.
+    Attributes:
+        num_train: training images of a run.
+        image_size: pixels per side of the images that networks see; without `resize` they are stored at that size.
+        mean, std: of pixels in [0, 1], by channel, for normalisation.
+        look: of the source "synthetic" alone.
+        resize: for images that are stored at another size than networks see.
     """
 
     source: Literal["synthetic", "cifar10"]
@@ -61,12 +66,12 @@ class Data(_SpecModel):
 
     @property
     def stored_size(self) -> int:
-        """Pixels a side of the images as they are kept."""
+        """Pixels per side of the images as they are stored."""
         return self.resize.stored if self.resize else self.image_size
 
     @model_serializer(mode="wrap")
     def _resize_only_where_there_is_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Tracks without `resize` keep the digests that they had before there was such a key."""
+        """Leave `resize` out where it is None: these tracks keep the digests that they had before there was the key."""
         dumped: dict[str, Any] = dump(self)
         if self.resize is None:
             dumped.pop("resize", None)
@@ -82,14 +87,22 @@ class Data(_SpecModel):
 
 
 class Augmentation(_SpecModel):
-    """Training-time changes: a random shift of up to `shift` pixels each way, a horizontal flip half of the time."""
+    """Random changes of training images: a shift of up to `shift` pixels each way, a flip in half of the cases."""
 
     shift: Annotated[int, Field(ge=0)]
     flip: bool
 
 
 class BackboneSpec(_SpecModel):
-    """A timm model. `weights`: a file in `benchmark/v1/weights`, "timm" for the hub's, or absent for random ones."""
+    """A timm model and how it is trained.
+
+    Attributes:
+        architecture: name of the timm model.
+        arguments: of `timm.create_model`.
+        cifar_stem: a 3x3 convolution of stride 1 without pooling as the first layer, for small images.
+        weights: a file in `benchmark/v1/weights`, "timm" for those of timm's hub, None for random ones.
+        weights_sha256: of the weights; None where they are not pinned.
+    """
 
     architecture: str
     arguments: dict[str, Any] = {}
@@ -101,6 +114,8 @@ class BackboneSpec(_SpecModel):
 
 
 class Backbones(_SpecModel):
+    """The network of each family; `backbones[family]` gives one."""
+
     cnn: BackboneSpec
     vit: BackboneSpec
 
@@ -126,7 +141,13 @@ class Training(_SpecModel):
 
 
 class TestSet(_SpecModel):
-    """One array of test images. An axis's accuracy is the mean over its sets that are not diagnostic."""
+    """One array of test images. The accuracy on an axis is the mean over its sets that are not diagnostic.
+
+    Attributes:
+        images: how many there are.
+        parameters: of the manipulation.
+        diagnostic: explains scores and enters none.
+    """
 
     __test__ = False
 
@@ -140,7 +161,7 @@ class TestSet(_SpecModel):
 class Scoring(_SpecModel):
     """Thresholds that all tracks share; `spec.toml` says what each is.
 
-    Of three seeds two are left when one is left out, as many as a variance over seeds needs.
+    Ranks and intervals need three seeds at least: leaving one out leaves two, and a variance needs two.
     """
 
     confidence: Share
@@ -164,12 +185,12 @@ class Scoring(_SpecModel):
 
 
 class TrackScoring(_SpecModel):
-    """How a track's boards are scored, beside what all tracks share.
+    """How a track's boards are scored, in addition to what all tracks share.
 
     Attributes:
-        teacher_margin: how far a teacher's clean accuracy may lie under independent's.
-        live_axes: by direction, the axes that the gap closed is taken over; frozen before any method was scored.
-        not_measurable: by direction, why the validity study found that it measures nothing; no row of it is ranked.
+        teacher_margin: how far a teacher's clean accuracy may lie below that of the independent student.
+        live_axes: by direction, the axes that count for the gap closed; frozen before any method was scored.
+        not_measurable: by direction, why the validity study found that it measures nothing; none of its rows is ranked.
     """
 
     teacher_margin: Share
@@ -178,7 +199,12 @@ class TrackScoring(_SpecModel):
 
 
 class Track(_SpecModel):
-    """A data set, a pair of backbones and budgets. `name` is its key in the spec."""
+    """A data set, a pair of backbones and a budget.
+
+    Attributes:
+        name: its key in the spec.
+        primary: the number that its boards rank by.
+    """
 
     name: str
     summary: str
@@ -218,8 +244,8 @@ class Track(_SpecModel):
         return self
 
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
-        """The sets that an axis's accuracy is the mean of, in the spec's order."""
-        return tuple(s for s in self.test_sets if s.axis == axis and not s.diagnostic)
+        """Return the sets that the accuracy on an axis is the mean over, in the spec's order."""
+        return tuple(test_set for test_set in self.test_sets if test_set.axis == axis and not test_set.diagnostic)
 
     @property
     def training_digest(self) -> str:
@@ -234,6 +260,8 @@ class Track(_SpecModel):
 
 
 class Spec(_SpecModel):
+    """A version of the benchmark: how it scores, and its tracks by name."""
+
     version: str
     scoring: Scoring
     tracks: dict[str, Track]
@@ -241,25 +269,33 @@ class Spec(_SpecModel):
     @model_validator(mode="before")
     @classmethod
     def _tracks_know_their_names(cls, raw: Any) -> Any:
-        """Gives each track its key as its name; one that the file gives itself is left, and refused as wrong."""
+        """Give each track its key as its name; a name in the file itself is refused."""
         if not isinstance(raw, dict) or not isinstance(raw.get("tracks"), dict):
             return raw
         return raw | {"tracks": {name: _named(name, track) for name, track in raw["tracks"].items()}}
 
     def scoring_digest(self, track_name: str) -> str:
-        """SHA-256 of how a track's boards are scored: the protocol, and the track's part of it."""
+        """Return the SHA-256 of how a track's boards are scored: what all tracks share, and the track's own part."""
         own = self.track(track_name).model_dump(mode="json", include={"primary", "scoring"})
         return digest({"scoring": self.scoring.model_dump(mode="json"), "track": own})
 
     def track(self, name: str) -> Track:
-        """The track called `name`; InputError naming the known ones otherwise."""
+        """Return the track called `name`.
+
+        Raises:
+            InputError: there is none; the message names the tracks that there are.
+        """
         if name not in self.tracks:
             raise InputError(f"unknown track {name!r}; this spec has: {', '.join(self.tracks)}")
         return self.tracks[name]
 
 
 def _named(name: str, track: Any) -> Any:
-    """A track of a spec file with its name."""
+    """Return a track of a spec file with its name.
+
+    Raises:
+        ValueError: it has a name already.
+    """
     if not isinstance(track, dict):
         return track
     if "name" in track:

@@ -41,7 +41,7 @@ class Mirrored:
 
 
 @dataclass(frozen=True)
-class _StoredRecord:
+class _RecordToMirror:
     """A record with where it lies.
 
     Attributes:
@@ -114,7 +114,7 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _stored_records(results: Path, progress: _Progress) -> list[_StoredRecord]:
+def _stored_records(results: Path, progress: _Progress) -> list[_RecordToMirror]:
     """Return the readable records; the others become problems."""
     stored = []
     for folder in find_records(results):
@@ -124,7 +124,7 @@ def _stored_records(results: Path, progress: _Progress) -> list[_StoredRecord]:
             progress.damaged.append(str(error))
             continue
         digest = hashlib.sha256((folder / RESULT).read_bytes()).hexdigest()
-        stored.append(_StoredRecord(f"{record.track}/{folder.name}", folder, record, digest))
+        stored.append(_RecordToMirror(f"{record.track}/{folder.name}", folder, record, digest))
     return stored
 
 
@@ -142,12 +142,12 @@ class _Writer:
         self.is_own_store = uri == own_store_of(results)
         self.folder = "." if self.is_own_store else str(results.resolve())  # a store of our own moves with its folder
 
-    def write(self, stored_records: Sequence[_StoredRecord]) -> None:
+    def write(self, stored_records: Sequence[_RecordToMirror]) -> None:
         """Mirror records, one track after the other."""
         for track in dict.fromkeys(stored.record.track for stored in stored_records):
             self._write_track(track, [stored for stored in stored_records if stored.record.track == track])
 
-    def _write_track(self, track: str, stored_records: Sequence[_StoredRecord]) -> None:
+    def _write_track(self, track: str, stored_records: Sequence[_RecordToMirror]) -> None:
         experiment = self._experiment(track)
         parents, children = self._runs(experiment)
         fresh = [stored for stored in stored_records if not _is_mirrored(children.get(stored.name, []), stored)]
@@ -161,7 +161,7 @@ class _Writer:
             self._replace(experiment, parent, stored, children.get(stored.name, []))
         self.client.set_terminated(parent)
 
-    def _replace(self, experiment: str, parent: str, stored: _StoredRecord, stale: Sequence[Any]) -> None:
+    def _replace(self, experiment: str, parent: str, stored: _RecordToMirror, stale: Sequence[Any]) -> None:
         """Write the child run of a record in place of stale ones; one whose answers cannot be read is left out."""
         try:
             bias = self._biases(stored)
@@ -174,7 +174,7 @@ class _Writer:
         self.progress.replaced += bool(stale)
         self.progress.added += not stale
 
-    def _biases(self, stored: _StoredRecord) -> dict[str, float]:
+    def _biases(self, stored: _RecordToMirror) -> dict[str, float]:
         """Return the biases of a run that answered test sets of a track of the spec, else none.
 
         Raises:
@@ -221,7 +221,7 @@ class _Writer:
             if not token:
                 return parents, children
 
-    def _write_child(self, experiment: str, parent: str, stored: _StoredRecord, bias: Mapping[str, float]) -> None:
+    def _write_child(self, experiment: str, parent: str, stored: _RecordToMirror, bias: Mapping[str, float]) -> None:
         """Write one child run. It stays RUNNING until all is there, which marks an interrupted one."""
         record = stored.record
         ended = round((stored.folder / RESULT).stat().st_mtime * 1000)
@@ -259,7 +259,7 @@ class _Writer:
             self.client.log_batch(run, metrics=metrics[first : first + METRICS_PER_CALL])
 
 
-def _is_mirrored(runs: Sequence[Any], stored: _StoredRecord) -> bool:
+def _is_mirrored(runs: Sequence[Any], stored: _RecordToMirror) -> bool:
     """Return whether the only child run of a record is complete and of the record's present content."""
     if len(runs) != 1 or runs[0].info.status == "RUNNING":
         return False

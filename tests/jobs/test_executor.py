@@ -19,7 +19,7 @@ from kdbench.records import (
     Record,
     SetResult,
     Status,
-    beside,
+    comparison_name,
     find_records,
     read_record,
     write_record,
@@ -44,7 +44,9 @@ def record_of(job: Job) -> Record:
     who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
     sets = evaluated_sets(run.track, diagnostics=job.places.diagnostics)
     test = {one.name: SetResult(images=one.images, macro_accuracy=0.5) for one in sets}
-    beside_teachers = {beside(OCCLUSION_UNDEFINED, bias): 0.0 for bias in job.places.beside if job.places.diagnostics}
+    beside_teachers = {
+        comparison_name(OCCLUSION_UNDEFINED, bias): 0.0 for bias in job.places.beside if job.places.diagnostics
+    }
     weights = DIGESTS.model_copy(update={"weights": tensors_digest(network_of(run).state_dict())})
     return a_record(**who, status=status, reason=reason, test=test, scalars=beside_teachers, digests=weights)
 

@@ -107,7 +107,7 @@ def test_a_damaged_record_is_refused_with_file_and_key(tmp_path: Path, text: str
 
 
 def test_a_missing_record_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no record"):
+    with pytest.raises(RecordError, match="there is no record"):
         read_record(tmp_path)
 
 
