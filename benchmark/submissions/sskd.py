@@ -26,7 +26,7 @@ Differences from the official code:
 
 - The harness draws the flip and the crop once per sample for all four views; in the official code each view has its own
   crop.
-- Stage 1 sees each image once, as the budget allows; the official code augments it anew in each of 60 epochs. The head
+- Stage 1 sees each image once, as the budget allows; the official code augments it again in each of 60 epochs. The head
   is still trained for 60 epochs, on the teacher's features of that one pass: after one epoch, it would be no better
   than no head.
 - The student has the benchmark's optimiser, schedule and gradient clipping. The weighted sum starts far above 1, so SGD
