@@ -15,8 +15,9 @@ from kdbench.networks.device import forget_peak_memory, free_memory, peak_memory
 from kdbench.spec import Family, Track
 from kdbench.testsets.on_device import manipulated, noise_of, orders_of
 from kdbench.testsets.spec import load_spec
-from kdbench.training import loop
-from kdbench.training.loop import Assignment, train
+from kdbench.training.assignment import Assignment
+from kdbench.training.loop import train
+from kdbench.training.memory import step_memory
 
 pytestmark = pytest.mark.gpu
 
@@ -69,7 +70,7 @@ def test_a_step_on_more_images_takes_more_memory(
     track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     one = assignment(track, tmp_path_factory.mktemp("run"))
-    assert loop.step_memory(one, data, 32) > loop.step_memory(one, data, 8) > 0
+    assert step_memory(one, data, 32) > step_memory(one, data, 8) > 0
     assert free_memory(GPU) > peak_memory(GPU)
 
 
@@ -102,7 +103,7 @@ def test_a_batch_that_does_not_fit_is_split_or_refused_with_the_memory_it_needs(
     )
     data = training_set(big, role="student", bias=None, seed=0, source=None)
     one = replace(assignment(big, tmp_path_factory.mktemp("run")), family=family)
-    leave(int(0.75 * loop.step_memory(one, data, LARGE_BATCH)))
+    leave(int(0.75 * step_memory(one, data, LARGE_BATCH)))
     outcome = train(one, data, lambda *_: None)
     curve = outcome.curves[0] if outcome.curves else {}
     assert (outcome.status, curve.get("micro_batches")) == ending, outcome.reason

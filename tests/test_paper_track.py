@@ -21,7 +21,8 @@ from kdbench.spec import Backbones, BackboneSpec, Direction, Family, Track, fami
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.spec import load_spec
-from kdbench.training.loop import Assignment, train
+from kdbench.training.assignment import Assignment
+from kdbench.training.loop import train
 from kdbench.training.teacher import Supervised
 from tests.examples import a_record
 from tests.testsets.pictures import small_cifar10

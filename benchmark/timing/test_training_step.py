@@ -23,7 +23,7 @@ from kdbench.networks.placement import memory_format, placed
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
 from kdbench.training.batches import Batches
-from kdbench.training.run import MeteredRun
+from kdbench.training.metered import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
 
 ROUNDS, WARMUP_ROUNDS = 15, 3

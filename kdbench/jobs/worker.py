@@ -34,8 +34,9 @@ from kdbench.spec import Track, families
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
+from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import tally_of_checkpoint
-from kdbench.training.loop import Assignment, train
+from kdbench.training.loop import train
 from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, read_outcome, write_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.stopwatch import Stopwatch

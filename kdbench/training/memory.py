@@ -3,13 +3,18 @@ much memory it needs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdbench.api import Method
+from kdbench.data.training_sets import TrainingSet
+from kdbench.networks.device import forget_peak_memory, peak_memory
+from kdbench.training.assignment import Assignment
+from kdbench.training.failures import TooLittleMemory
+from kdbench.training.setup import set_up
 
 PROBES = (8, 16)  # images of the two small steps that tell what a big one takes
 ROOM = 0.9  # share of the free memory that a step may be planned for
@@ -18,7 +23,7 @@ ALLOC_FAILED = ("_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")  # of cuBLAS
 
 
 @dataclass(frozen=True)
-class Split:
+class MicroBatchPlan:
     """How a batch is to be worked on.
 
     Attributes:
@@ -30,14 +35,10 @@ class Split:
     needed_bytes: int
 
 
-class TooLittleMemory(Exception):
-    """A step does not fit and may not be split; the message says what it needs and what can be changed."""
-
-
-def plan_split(
+def plan_micro_batches(
     method: type[Method], student: nn.Module, batch_size: int, peak: Callable[[int], int], free_bytes: int
-) -> Split:
-    """The fewest micro-batches that fit.
+) -> MicroBatchPlan:
+    """Return the fewest micro-batches that fit.
 
     Splitting a batch changes nothing but rounding where neither the student nor the method looks at other images of the
     batch: then the gradient of the mean loss is the mean of the parts' gradients.
@@ -45,9 +46,9 @@ def plan_split(
     Args:
         method: the submission.
         student: the network that is trained.
-        batch_size: images a step.
-        peak: bytes that a step with so many images takes.
-        free_bytes: that the device has for them.
+        batch_size: images per step.
+        peak: returns the bytes that a step with a number of images takes.
+        free_bytes: memory that the device has for a step.
 
     Raises:
         TooLittleMemory: no allowed split fits.
@@ -60,7 +61,7 @@ def plan_split(
     if obstacle is None:
         for parts in (count for count in range(2, batch_size + 1) if batch_size % count == 0):
             if fixed + an_image * (batch_size // parts) <= ROOM * free_bytes:
-                return Split(parts, needed)
+                return MicroBatchPlan(parts, needed)
         obstacle = "not even a single image fits"
     raise TooLittleMemory(
         f"a step of {batch_size} images takes about {needed / GIB:.1f} GiB, and the device has {free_bytes / GIB:.1f} "
@@ -69,7 +70,7 @@ def plan_split(
 
 
 def _obstacle(method: type[Method], student: nn.Module) -> str | None:
-    """Why a batch may not be split; None if it may."""
+    """Return why a batch may not be split; None if it may."""
     if any(isinstance(module, _BatchNorm) for module in student.modules()):
         return "the student normalises by statistics of the whole batch"
     if not method.per_sample:
@@ -77,9 +78,25 @@ def _obstacle(method: type[Method], student: nn.Module) -> str | None:
     return None
 
 
+def step_memory(assignment: Assignment, data: TrainingSet, images: int) -> int:
+    """Return the most bytes of the device that a step holds at once, measured on one that is thrown away.
+
+    Args:
+        assignment: of the training.
+        data: the training set.
+        images: of the step.
+    """
+    training = assignment.track.training.model_copy(update={"batch_size": images})
+    smaller = replace(assignment, track=assignment.track.model_copy(update={"training": training}))
+    forget_peak_memory(assignment.torch_device)
+    trial = set_up(smaller, data)
+    trial.metered.train_on(next(trial.batches.epoch(0)))
+    return peak_memory(assignment.torch_device)
+
+
 @contextmanager
 def shortage_by_one_name() -> Iterator[None]:
-    """Raises as OutOfMemoryError what cuBLAS and cuDNN raise as RuntimeError where they find no memory for themselves.
+    """Turn the RuntimeError that cuBLAS and cuDNN raise where they find no memory for themselves into another.
 
     Raises:
         torch.OutOfMemoryError: with the message of the library.

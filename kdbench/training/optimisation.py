@@ -1,22 +1,57 @@
-"""AdamW and the learning-rate schedule of the spec."""
+"""AdamW and the learning-rate schedule of the spec, and the parameters that they act on."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from kdbench.networks.backbone import Backbone
 from kdbench.spec import BackboneSpec
+from kdbench.training.failures import BudgetExceeded
+
+
+def trained_parameters(
+    student: Backbone, method: nn.Module, own_optimizers: Mapping[str, torch.optim.Optimizer]
+) -> list[nn.Parameter]:
+    """Return the parameters that the student's optimiser trains: the student's, and the method's without an optimiser.
+
+    Args:
+        student: all of its parameters are trained.
+        method: its modules that none of its own optimisers holds are trained, too.
+        own_optimizers: the method's, by name.
+
+    Raises:
+        BudgetExceeded: an optimiser of the method holds a parameter of the student.
+    """
+    students = {id(p) for p in student.parameters()}
+    owned: set[int] = set()
+    for name, optimizer in own_optimizers.items():
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if held & students:
+            raise BudgetExceeded(f"optimizer {name!r} holds parameters of the student, which only the harness updates")
+        owned |= held
+    return [*student.parameters(), *(p for p in method.parameters() if id(p) not in owned)]
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], backbone: BackboneSpec) -> torch.optim.AdamW:
-    """AdamW at the family's learning rate; weight decay on matrices and kernels, none on biases and norms."""
+    """Return AdamW at the family's learning rate, with weight decay on matrices and kernels alone."""
     parameters = [parameter for parameter in parameters if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": backbone.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=backbone.learning_rate)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, total_steps: int, warmup: float
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return the schedule of `rate_factor`; after the last update the rate stays where it is."""
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: rate_factor(min(step, total_steps - 1), total_steps, warmup)
+    )
 
 
 def rate_factor(step: int, total: int, warmup: float, *, warmup_ends_at_peak: bool = False) -> float:
@@ -36,3 +71,25 @@ def rate_factor(step: int, total: int, warmup: float, *, warmup_ends_at_peak: bo
     if step < rising:
         return (step + 1) / (rising + (0 if warmup_ends_at_peak else 1))
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (total - rising)))
+
+
+def trunk_of(student: Backbone) -> list[nn.Parameter]:
+    """Return the parameters of a network that are not its classifier's."""
+    classifier = {id(p) for p in cast(Any, student.model).get_classifier().parameters()}
+    return [p for p in student.parameters() if id(p) not in classifier]
+
+
+def gradient_norm(term: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Return the L2 norm of a term's gradient on some parameters; the graph stays for the update.
+
+    Args:
+        term: () float, part of a loss.
+        parameters: at least one; those that the term does not reach count as 0.
+    """
+    zero = torch.zeros((), device=parameters[0].device)
+    if not term.requires_grad:
+        return zero
+    gradients = torch.autograd.grad(term, parameters, retain_graph=True, allow_unused=True)
+    norms = [torch.linalg.vector_norm(g.float()) for g in gradients if g is not None]
+    total: Tensor = torch.linalg.vector_norm(torch.stack([zero, *norms]))
+    return total

@@ -24,7 +24,8 @@ from kdbench.records import WEIGHTS
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
 from kdbench.training import loop
-from kdbench.training.loop import Assignment, train
+from kdbench.training.assignment import Assignment
+from kdbench.training.loop import train
 from kdbench.training.outcome import TrainingOutcome
 from kdbench.training.teacher import Supervised
 

@@ -8,7 +8,7 @@ from kdbench.api import Method
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
-from kdbench.training.loop import Assignment
+from kdbench.training.assignment import Assignment
 from kdbench.training.teacher import Supervised
 
 Make = Callable[..., Assignment]

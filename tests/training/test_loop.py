@@ -17,11 +17,12 @@ from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import compile_parts
 from kdbench.records import WEIGHTS
-from kdbench.training import loop
+from kdbench.training import loop, setup
+from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import CHECKPOINT
-from kdbench.training.loop import Assignment, train
+from kdbench.training.loop import train
+from kdbench.training.metered import MeteredRun
 from kdbench.training.outcome import TrainingOutcome, read_outcome
-from kdbench.training.run import MeteredRun
 from kdbench.training.teacher import Supervised
 from tests.training.conftest import BATCH, EPOCHS, IMAGES, Make
 
@@ -265,7 +266,7 @@ def test_a_compiled_run_compiles_nothing_while_its_clock_runs(
     teacher = make(place="teacher")
     train(teacher, data, silent)
     compiler = CompileCounterWithBackend("aot_eager")
-    monkeypatch.setattr(loop, "compile_parts", partial(compile_parts, backend=compiler))
+    monkeypatch.setattr(setup, "compile_parts", partial(compile_parts, backend=compiler))
     compiled = replace(make(load_submission("lm"), teacher=teacher.folder / WEIGHTS), compiled=True)
     seen: list[int] = []
     monkeypatch.setattr(MeteredRun, "prepare", lambda run: seen.append(compiler.frame_count))

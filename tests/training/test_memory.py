@@ -16,9 +16,11 @@ from kdbench.networks.models import new_backbone
 from kdbench.records import WEIGHTS
 from kdbench.spec import Family, Track
 from kdbench.training import loop
-from kdbench.training.loop import Assignment, train
-from kdbench.training.memory import GIB, Split, TooLittleMemory, plan_split
-from kdbench.training.run import MeteredRun
+from kdbench.training.assignment import Assignment
+from kdbench.training.failures import TooLittleMemory
+from kdbench.training.loop import train
+from kdbench.training.memory import GIB, MicroBatchPlan, plan_micro_batches, step_memory
+from kdbench.training.metered import MeteredRun
 from kdbench.training.teacher import Supervised
 
 Make = Callable[..., Assignment]
@@ -48,8 +50,8 @@ def student(track: Track, family: Family) -> torch.nn.Module:
 
 @pytest.mark.parametrize(("free", "parts"), [(40, 2), (20, 2), (14, 4), (8, 8), (2.6, 128)])
 def test_a_batch_is_split_into_as_few_parts_as_fit(track: Track, free: float, parts: int) -> None:
-    split = plan_split(PerSample, student(track, "vit"), 128, peak, int(free * GIB))
-    assert split == Split(parts, 34 * GIB)
+    split = plan_micro_batches(PerSample, student(track, "vit"), 128, peak, int(free * GIB))
+    assert split == MicroBatchPlan(parts, 34 * GIB)
     assert peak(128 // parts) <= 0.9 * free * GIB
 
 
@@ -65,7 +67,7 @@ def test_what_may_not_be_split_is_refused_with_the_memory_it_needs(
     track: Track, method: type[Method], family: Family, free: int, why: str
 ) -> None:
     with pytest.raises(TooLittleMemory, match=rf"128 images takes about 34.0 GiB, .* {free}.0 free.*{why}.*device"):
-        plan_split(method, student(track, family), 128, peak, free * GIB)
+        plan_micro_batches(method, student(track, family), 128, peak, free * GIB)
 
 
 SHORTAGES = [
@@ -128,7 +130,7 @@ def test_whole_batches_are_not_noted_as_split(make: Make, data: TrainingSet) -> 
 
 def test_a_step_on_fewer_images_is_measured_and_leaves_no_trace(make: Make, data: TrainingSet) -> None:
     assignment = make(PerSample)
-    assert loop.step_memory(assignment, data, 8) > 0
+    assert step_memory(assignment, data, 8) > 0
     assert list(assignment.folder.iterdir()) == []
 
 

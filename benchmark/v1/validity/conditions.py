@@ -16,7 +16,8 @@ from kdbench.data.training_sets import TrainingSet
 from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.records import WEIGHTS
 from kdbench.spec import Family, TeacherBias, Track
-from kdbench.training.loop import Assignment, train
+from kdbench.training.assignment import Assignment
+from kdbench.training.loop import train
 from kdbench.training.teacher import Supervised
 
 TRACK = "synthetic"

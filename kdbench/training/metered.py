@@ -1,9 +1,9 @@
-"""The harness as a method sees it: metered forwards, one metered update a step."""
+"""The harness as a method sees it: metered forward passes, and one metered update per step."""
 
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,28 +14,25 @@ from kdbench.networks.precision import autocast
 from kdbench.records import Budget
 from kdbench.spec import BackboneSpec, Training
 from kdbench.training.batches import Batches
-from kdbench.training.optimisation import make_optimizer, rate_factor
+from kdbench.training.epoch_means import EpochMeans
+from kdbench.training.failures import BudgetExceeded, Diverged
+from kdbench.training.optimisation import gradient_norm, make_optimizer, make_schedule, trained_parameters, trunk_of
 from kdbench.training.stopwatch import Stopwatch
-
-
-class BudgetExceeded(Exception):
-    """The method drew or updated more than the budget allows; the message says what."""
-
-
-class Diverged(Exception):
-    """A loss is not finite any more; the message says which and when."""
 
 
 class MeteredRun:
     """Implements `kdbench.api.Run` for one training.
 
     Args:
-        student, teacher: networks on the device; no teacher for methods that use none.
-        method: on the device too.
+        student: the network to train, on the device.
+        teacher: on the device, too; None for methods that use none.
+        method: on the device, too.
         batches: where training images come from.
-        training, backbone: recipe of the track and of the student's family.
+        training: recipe of the track.
+        backbone: recipe of the student's family.
         total_steps: updates that the budget allows.
-        stopwatch: where time is added up.
+        stopwatch: adds up seconds by part.
+        device: of everything.
         micro_batches: equal parts of a batch that are worked on one after the other, their gradients added up; more
             than 1 only where `kdbench.training.memory` allows it.
     """
@@ -58,32 +55,16 @@ class MeteredRun:
         self.stopwatch, self.total_steps = stopwatch, total_steps
         self._batches, self._training, self._device = batches, training, device
         self.own_optimizers = dict(method.optimizers())
-        self.optimizer = make_optimizer(self._trained_parameters(), backbone)
-        classifier = {id(p) for p in cast(Any, student.model).get_classifier().parameters()}
-        self._trunk = [p for p in student.parameters() if id(p) not in classifier]
+        self.optimizer = make_optimizer(trained_parameters(student, method, self.own_optimizers), backbone)
+        self._trunk = trunk_of(student)
         self._clipped = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: rate_factor(min(step, total_steps - 1), total_steps, training.warmup)
-        )
+        self.schedule = make_schedule(self.optimizer, total_steps, training.warmup)
         self.counts: defaultdict[str, int] = defaultdict(int)
-        self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
-        self._logged: defaultdict[str, int] = defaultdict(int)
+        self._means = EpochMeans(device)
         self._graph_images = 0
         self._micro_batches, self._part = micro_batches, 0
         self._preparing = False
         self._precision = training.precision_on(device.type)
-
-    def _trained_parameters(self) -> list[nn.Parameter]:
-        students = {id(p) for p in self.student.parameters()}
-        owned: set[int] = set()
-        for name, optimizer in self.own_optimizers.items():
-            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            if held & students:
-                raise BudgetExceeded(
-                    f"optimizer {name!r} holds parameters of the student, which only the harness updates"
-                )
-            owned |= held
-        return [*self.student.parameters(), *(p for p in self.method.parameters() if id(p) not in owned)]
 
     @property
     def step(self) -> int:
@@ -134,7 +115,7 @@ class MeteredRun:
                 yield batch
 
     def prepare(self) -> None:
-        """Runs the method's own stage before training."""
+        """Run the method's own stage before training."""
         self._preparing = True
         self.student.eval()
         started = self.stopwatch.now()
@@ -147,7 +128,7 @@ class MeteredRun:
         self._preparing = False
 
     def train_on(self, batch: Batch) -> None:
-        """One step of the method, which must update the student exactly once."""
+        """Take one step of the method, which must update the student exactly once."""
         before = self.step
         self.counts["examples"] += len(batch.index)
         for number, part in enumerate(self._parts(batch)):
@@ -191,7 +172,7 @@ class MeteredRun:
         self.log(loss=total)
 
     def _update(self) -> None:
-        """Takes a step along the gradient that has been added up."""
+        """Take a step along the gradient that has been added up."""
         if self._training.gradient_clip:
             nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
         self.optimizer.step()
@@ -199,26 +180,21 @@ class MeteredRun:
         self.counts["steps"] += 1
 
     def _log_gradient_norms(self, weighted: Mapping[str, Tensor]) -> None:
-        """Records the norm of each term's gradient on the student's trunk; the graph stays for the update."""
+        """Log the norm of each term's gradient on the student's trunk."""
         with self.stopwatch.part("diagnostics"):
             for name, term in weighted.items():
-                norm = torch.zeros((), device=self._device)
-                if term.requires_grad:
-                    gradients = torch.autograd.grad(term, self._trunk, retain_graph=True, allow_unused=True)
-                    norms = [torch.linalg.vector_norm(g.float()) for g in gradients if g is not None]
-                    norm = torch.linalg.vector_norm(torch.stack([norm, *norms]))
-                self.log(**{f"gradient_norm_{name}": norm})
+                self.log(**{f"gradient_norm_{name}": gradient_norm(term, self._trunk)})
 
     def log(self, **scalars: float | Tensor) -> None:
-        for name, value in scalars.items():
-            self._sums[name] += value.detach().float() if isinstance(value, Tensor) else value
-            self._logged[name] += 1
+        self._means.add(scalars)
 
     def take_means(self) -> dict[str, float]:
-        """Means of all that was logged since the last call. Diverged if one is not finite."""
-        means = {name: (total / self._logged[name]).item() for name, total in self._sums.items()}
-        self._sums.clear()
-        self._logged.clear()
+        """Return the means of all that was logged since the last call.
+
+        Raises:
+            Diverged: one of them is not finite.
+        """
+        means = self._means.take()
         for name, value in means.items():
             if not math.isfinite(value):
                 raise Diverged(
@@ -227,11 +203,16 @@ class MeteredRun:
         return means
 
     @property
+    def parameters(self) -> int:
+        """Number of the student's parameters."""
+        return sum(parameter.numel() for parameter in self.student.parameters())
+
+    @property
     def budget(self) -> Budget:
         return Budget(**self.counts)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the run."""
+        """Return what a checkpoint keeps of the run."""
         return {
             "student": self.student.state_dict(),
             "method": self.method.state_dict(),
@@ -239,13 +220,12 @@ class MeteredRun:
             "schedule": self.schedule.state_dict(),
             "own_optimizers": {name: optimizer.state_dict() for name, optimizer in self.own_optimizers.items()},
             "counts": dict(self.counts),
-            "sums": dict(self._sums),
-            "logged": dict(self._logged),
+            **self._means.state(),
             "seconds": self.stopwatch.read(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to where a checkpoint was taken."""
+        """Go back to where a checkpoint was taken."""
         self.student.load_state_dict(state["student"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -253,7 +233,6 @@ class MeteredRun:
         for name, optimizer in self.own_optimizers.items():
             optimizer.load_state_dict(state["own_optimizers"][name])
         self.counts.update(state["counts"])
-        self._sums.update({name: total.to(self._device) for name, total in state["sums"].items()})
-        self._logged.update(state["logged"])
+        self._means.restore(state)
         for part, seconds in state["seconds"].items():
             self.stopwatch.add(part, seconds)

@@ -1,0 +1,43 @@
+"""Means over an epoch of the numbers that a training logs."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class EpochMeans:
+    """Adds up logged numbers on the device, so that no step waits for it, until their means are taken.
+
+    Args:
+        device: where the sums lie.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
+        self._logged: defaultdict[str, int] = defaultdict(int)
+
+    def add(self, scalars: Mapping[str, float | Tensor]) -> None:
+        """Log numbers by name."""
+        for name, value in scalars.items():
+            self._sums[name] += value.detach().float() if isinstance(value, Tensor) else value
+            self._logged[name] += 1
+
+    def take(self) -> dict[str, float]:
+        """Return the means of all that was logged since the last call, each over how often it was logged."""
+        means = {name: (total / self._logged[name]).item() for name, total in self._sums.items()}
+        self._sums.clear()
+        self._logged.clear()
+        return means
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"sums": dict(self._sums), "logged": dict(self._logged)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to where a checkpoint was taken."""
+        self._sums.update({name: total.to(self._device) for name, total in state["sums"].items()})
+        self._logged.update(state["logged"])

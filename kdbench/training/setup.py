@@ -1,0 +1,144 @@
+"""What a training starts from: its networks on the device, its batches and its method."""
+
+from dataclasses import dataclass
+
+import torch
+
+from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.tasks import make_task
+from kdbench.networks.backbone import Backbone, compile_parts
+from kdbench.networks.device import forget_peak_memory
+from kdbench.networks.models import head_seed, new_backbone, read_weights
+from kdbench.networks.placement import memory_format, placed
+from kdbench.networks.precision import autocast
+from kdbench.randomness import seed_of
+from kdbench.spec import Family
+from kdbench.training.assignment import Assignment
+from kdbench.training.batches import Batches
+from kdbench.training.metered import MeteredRun
+from kdbench.training.stopwatch import Stopwatch
+
+WARM_UP_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A training before its first step.
+
+    Attributes:
+        batches: of the training set.
+        metered: the run as the method sees it, with the networks and the method.
+    """
+
+    batches: Batches
+    metered: MeteredRun
+
+
+def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) -> Setup:
+    """Build everything that a training needs; torch's random state is then that of the method's seed.
+
+    Args:
+        assignment: what to train.
+        data: the training set.
+        micro_batches: equal parts of a batch that are worked on one after the other.
+    """
+    device = assignment.torch_device
+    if device.type == "cuda" or assignment.compiled:
+        warm_up(assignment, assignment.track.training.batch_size // micro_batches)
+    stopwatch = Stopwatch(device)
+    batches = _batches(assignment, data)
+    student, teacher = _student(assignment), _teacher(assignment)
+    image_size = assignment.track.data.image_size
+    task = make_task(
+        assignment.track,
+        batches.labels,
+        teacher=teacher.shapes(image_size) if teacher else None,
+        student=student.shapes(image_size),
+        epochs=assignment.epochs,
+        seed=assignment.seed,
+        device=device,
+    )
+    _compile(assignment, student, teacher)
+    torch.manual_seed(seed_of("method", assignment.track.name, assignment.method_class.name, assignment.seed))
+    method = assignment.method_class(task, assignment.config).to(device)
+    metered = MeteredRun(
+        student=student.train(),
+        teacher=teacher,
+        method=method.train(),
+        batches=batches,
+        training=assignment.track.training,
+        backbone=assignment.track.backbones[assignment.family],
+        total_steps=task.total_steps,
+        stopwatch=stopwatch,
+        device=device,
+        micro_batches=micro_batches,
+    )
+    return Setup(batches, metered)
+
+
+def warm_up(assignment: Assignment, images: int) -> None:
+    """Take some steps on networks that are thrown away, before the clock of the training runs.
+
+    The device loads its libraries and chooses its kernels, and the compiler compiles.
+
+    Args:
+        assignment: of the training.
+        images: per step of the training.
+    """
+    _exercise(assignment, assignment.family, images, learns=True)
+    if assignment.teacher_family is not None:
+        _exercise(assignment, assignment.teacher_family, images, learns=False)
+    forget_peak_memory(assignment.torch_device)
+
+
+def _exercise(assignment: Assignment, family: Family, images: int, *, learns: bool) -> None:
+    """Take some steps of a student, or of a teacher, which does not learn, on blank images."""
+    track, device = assignment.track, assignment.torch_device
+    size = track.data.image_size
+    batch = torch.zeros(images, 3, size, size, device=device)
+    batch = batch.contiguous(memory_format=memory_format(assignment.family))  # the teacher sees the student's batch
+    network = placed(new_backbone(track, family, seed=0, pretrained=False), device)
+    network.train(learns).requires_grad_(learns)
+    _compile(assignment, network)
+    for _ in range(WARM_UP_STEPS):
+        with autocast(assignment.precision, device), torch.set_grad_enabled(learns):
+            logits = network(batch).logits
+        if learns:
+            logits.float().sum().backward()
+
+
+def _batches(assignment: Assignment, data: TrainingSet) -> Batches:
+    track = assignment.track
+    return Batches(
+        data,
+        track.data,
+        track.augmentation,
+        batch_size=track.training.batch_size,
+        stream=assignment.stream,
+        device=assignment.torch_device,
+        memory_format=memory_format(assignment.family),
+    )
+
+
+def _student(assignment: Assignment) -> Backbone:
+    """Build the network to train, with its pretrained trunk if it has one and its own classifier."""
+    track, family = assignment.track, assignment.family
+    seed = head_seed(track.name, assignment.role, family, assignment.seed, assignment.bias)
+    backbone = new_backbone(track, family, seed=seed, weights_dir=assignment.weights_dir)
+    return placed(backbone, assignment.torch_device)
+
+
+def _teacher(assignment: Assignment) -> Backbone | None:
+    """Build the trained teacher, in evaluation mode and without gradients; None for a method that uses none."""
+    if assignment.teacher_weights is None or assignment.teacher_family is None:
+        return None
+    teacher = new_backbone(assignment.track, assignment.teacher_family, seed=0, pretrained=False)
+    teacher.model.load_state_dict(read_weights(assignment.teacher_weights), strict=True)
+    return placed(teacher, assignment.torch_device).eval().requires_grad_(False)
+
+
+def _compile(assignment: Assignment, *networks: Backbone | None) -> None:
+    """Compile the networks of a run that is to be compiled."""
+    for network in networks:
+        if network is not None and assignment.compiled:
+            compile_parts(network)
