@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar, cast, get_args
 
 from kdbench.leaderboard import wording
+from kdbench.scoring.context import RowKind
 from kdbench.scoring.scores import Arm, Board, Estimate, Profile, Row, Score, Scores, Undefined
-from kdbench.scoring.setting import Kind
 from kdbench.spec import Axis, Spec
 
 Value = TypeVar("Value")
@@ -144,7 +144,7 @@ def board_views(scores: Scores, spec: Spec) -> tuple[BoardView, ...]:
 
 def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
     track = spec.tracks.get(board.track)
-    rows = {kind: tuple(_row_view(row) for row in board.rows if row.kind == kind) for kind in get_args(Kind)}
+    rows = {kind: tuple(_row_view(row) for row in board.rows if row.kind == kind) for kind in get_args(RowKind)}
     return BoardView(
         anchor=f"board-{number}",
         board=board,

@@ -1,4 +1,4 @@
-"""Scores from records: the one way from a results folder to `scores.json`."""
+"""From the records of results folders to scores, and to the file `scores.json`."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -8,12 +8,13 @@ from kdbench.errors import RecordError
 from kdbench.files import atomic_file
 from kdbench.records import Record, find_records, read_predictions, read_record, read_snapshots
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
+from kdbench.scoring.context import BoardContext, ScoredRun, belongs, kind_of
 from kdbench.scoring.gates import axis_warnings
-from kdbench.scoring.intervals import DIGITS, Resampler
+from kdbench.scoring.intervals import DIGITS
 from kdbench.scoring.measured import measure
+from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Scores, Superseded
-from kdbench.scoring.setting import Run, Setting, belongs, kind_of
 from kdbench.scoring.standing import null_band, tests_of
 from kdbench.scoring.superseded import superseded_records
 from kdbench.spec import Direction, Spec, Track, families
@@ -71,7 +72,7 @@ def _records(results: Iterable[Path]) -> list[StoredRecord]:
 
 
 def _in_order(groups: Mapping[RecordGroup, list[StoredRecord]], spec: Spec) -> list[RecordGroup]:
-    """Tracks in the spec's order; within one, runs under the spec's own settings first."""
+    """Sort groups by the spec's order of tracks; within one, those of the spec's own digests come first."""
     for group, records in groups.items():
         if group.track not in spec.tracks:
             known = ", ".join(spec.tracks)
@@ -91,54 +92,54 @@ def _boards(group: RecordGroup, records: Sequence[StoredRecord], spec: Spec) -> 
     resampler = Resampler(spec.scoring.bootstrap_samples)
     runs = [_run(folder, record, track, resampler) for folder, record in records]
     runs.sort(key=lambda run: (run.record.seed, run.record.run_id))
-    settings = [Setting.of(runs, direction, track, spec.scoring) for direction in _directions(runs, track)]
-    return [_board(group, runs, setting) for setting in settings]
+    contexts = [BoardContext.of(runs, direction, track, spec.scoring) for direction in _directions(runs, track)]
+    return [_board(group, runs, context) for context in contexts]
 
 
-def _board(group: RecordGroup, runs: Sequence[Run], setting: Setting) -> Board:
-    here = [run for run in runs if belongs(run.record, setting.direction)]
-    rows = board_rows(here, setting)
-    teachers = [run for run in here if kind_of(run.record) == "teacher"]
+def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext) -> Board:
+    in_direction = [run for run in runs if belongs(run.record, context.direction)]
+    rows = board_rows(in_direction, context)
+    teachers = [run for run in in_direction if kind_of(run.record) == "teacher"]
     return Board(
         track=group.track,
-        direction=setting.direction,
+        direction=context.direction,
         training_digest=group.training,
         testsets_digest=group.testsets,
         device_class=group.device_class,
-        num_classes=setting.num_classes,
-        seeds=tuple(sorted({run.record.seed for run in here})),
+        num_classes=context.num_classes,
+        seeds=tuple(sorted({run.record.seed for run in in_direction})),
         rows=rows,
-        primary=setting.track.primary,
-        axes=setting.axes,
+        primary=context.track.primary,
+        axes=context.axes,
         tests=tests_of(rows) if any(row.p_value is not None for row in rows) else 0,
-        null_band=null_band(rows, setting.scoring),
-        warnings=tuple(axis_warnings(teachers, setting)),
+        null_band=null_band(rows, context.scoring),
+        warnings=tuple(axis_warnings(teachers, context)),
     )
 
 
-def _run(folder: Path, record: Record, track: Track, resampler: Resampler) -> Run:
+def _run(folder: Path, record: Record, track: Track, resampler: Resampler) -> ScoredRun:
     if record.status != "ok":
-        return Run(folder, record, None)
+        return ScoredRun(folder, record, None)
     answers = [read_predictions(folder, record), *(read_snapshots(folder) if record.snapshots else ())]
     try:
-        end, *along = (measure(one, track, resampler) for one in answers)
+        end, *snapshots = (measure(predictions, track, resampler) for predictions in answers)
     except RecordError as error:
         raise RecordError(f"{folder}: {error}; delete the folder to run it again") from error
-    return Run(folder, record, end, tuple(along))
+    return ScoredRun(folder, record, end, tuple(snapshots))
 
 
-def _directions(runs: Sequence[Run], track: Track) -> list[Direction]:
-    """Those of the students; those that the teachers could serve where there are no students yet."""
-    found = {run.record.direction for run in runs if run.record.direction is not None}
-    if not found:
+def _directions(runs: Sequence[ScoredRun], track: Track) -> list[Direction]:
+    """Return the directions of the students, or without students those that the teachers could serve."""
+    directions = {run.record.direction for run in runs if run.record.direction is not None}
+    if not directions:
         teachers = {run.record.family for run in runs}
-        found = {direction for direction in track.directions if families(direction).teacher in teachers}
+        directions = {direction for direction in track.directions if families(direction).teacher in teachers}
     order = {direction: place for place, direction in enumerate(track.directions)}
-    return sorted(found, key=lambda direction: (order.get(direction, len(order)), direction))
+    return sorted(directions, key=lambda direction: (order.get(direction, len(order)), direction))
 
 
 def write_scores(scores: Scores, path: Path) -> None:
-    """Writes `scores.json`: sorted keys, rounded numbers, the same bytes for the same records.
+    """Write `scores.json` with sorted keys and rounded numbers: the same records give the same bytes.
 
     Raises:
         WriteError: the file cannot be written.
@@ -150,7 +151,7 @@ def write_scores(scores: Scores, path: Path) -> None:
 
 def _rounded(value: object) -> object:
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return [_rounded(item) for item in value]
     return round(value, DIGITS) if isinstance(value, float) else value

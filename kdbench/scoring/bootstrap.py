@@ -1,7 +1,7 @@
-"""The multi-bootstrap: seeds and test images resampled together, a check on the intervals that are shown.
+"""The multi-bootstrap, which resamples seeds and test images together: a check on the intervals that are shown.
 
-With few seeds it is too narrow (for five, a nominal 95 % interval of a mean covers less), so it stands beside the
-jackknife's and Fieller's intervals and never replaces them.
+With few seeds it is too narrow (for five, a nominal 95 % interval of a mean covers less), so it is shown next to the
+intervals of the jackknife and of Fieller and never replaces them.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from kdbench.randomness import below, words
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.metrics import FloatArray
 
 WORDS = 4  # a stream's items own a multiple of four words
 
 
 def multi_bootstrap(
-    number: Callable[..., Floats], parts: Sequence[Floats], confidence: float
+    number: Callable[..., FloatArray], parts: Sequence[FloatArray], confidence: float
 ) -> tuple[float, float] | None:
-    """Percentile interval of a number over seeds drawn with replacement and, with each draw, another image resample.
+    """Return the percentile interval of a number over seeds drawn with replacement, each draw on its own images.
 
     Deviations are widened by sqrt(K / (K - 1)): resamples of K seeds vary that much less than samples of K seeds do.
 

@@ -1,4 +1,4 @@
-"""Whether a network is as sure as it should be: calibration error, negative log-likelihood, Brier score."""
+"""How well the probabilities of a network fit: calibration error, negative log-likelihood, Brier score."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,9 +8,10 @@ from kdbench.scoring.statistic import Statistic, mean
 
 
 def expected_calibration_error(confidence: ArrayLike, right: NDArray[np.bool_], bins: int) -> Statistic | Undefined:
-    """ECE = sum_b n_b / n |accuracy_b - confidence_b| over bins of equal width, in [0, 1]; 0 is calibrated.
+    """Return ECE = sum_b n_b / n |accuracy_b - confidence_b| over bins of equal width, in [0, 1]; 0 is calibrated.
 
-    Too large on average for few images, so it is shown with the Brier score and never compared across numbers of bins.
+    It is too large on average for few images, so it is shown with the Brier score and never compared across numbers of
+    bins.
     Undefined without images or without probabilities.
 
     Source: Guo et al. (2017), arXiv:1706.04599, eq. 3.
@@ -18,19 +19,19 @@ def expected_calibration_error(confidence: ArrayLike, right: NDArray[np.bool_], 
     Args:
         confidence: (n,) probability of the predicted class, in (0, 1]; bin b holds ((b - 1) / bins, b / bins].
         right: (n,) whether the prediction was right.
-        bins: how many.
+        bins: number of bins.
     """
-    sure = np.asarray(confidence, dtype=np.float64)
-    missing = _missing(sure)
+    probability = np.asarray(confidence, dtype=np.float64)
+    missing = _why_missing(probability)
     if missing:
         return missing
-    place = np.clip(np.ceil(sure * bins).astype(np.intp) - 1, 0, bins - 1)
-    gaps = np.bincount(place, weights=right - sure, minlength=bins)
-    return mean(np.sign(gaps)[place] * (right - sure))
+    bin_of = np.clip(np.ceil(probability * bins).astype(np.intp) - 1, 0, bins - 1)
+    gaps = np.bincount(bin_of, weights=right - probability, minlength=bins)
+    return mean(np.sign(gaps)[bin_of] * (right - probability))
 
 
 def mean_score(scores: ArrayLike) -> Statistic | Undefined:
-    """Mean over images of a proper score: -log p(target) in nats, [0, inf); or Brier's, [0, 2]. Smaller is better.
+    """Return the mean of a proper score: -log p(target) in nats, in [0, inf), or Brier's, in [0, 2]. Smaller is better.
 
     Undefined without images or without probabilities (not all are finite then).
 
@@ -40,10 +41,10 @@ def mean_score(scores: ArrayLike) -> Statistic | Undefined:
         scores: (n,) of each image.
     """
     values = np.asarray(scores, dtype=np.float64)
-    return _missing(values) or mean(values)
+    return _why_missing(values) or mean(values)
 
 
-def _missing(values: NDArray[np.float64]) -> Undefined | None:
+def _why_missing(values: NDArray[np.float64]) -> Undefined | None:
     if len(values) == 0:
         return Undefined(reason="there are no images")
     return None if np.isfinite(values).all() else Undefined(reason="there are no probabilities")

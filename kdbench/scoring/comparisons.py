@@ -1,12 +1,11 @@
-"""From the runs of a row to what is computed of them seed by seed: students beside students, teachers, independents."""
+"""From the runs of a row to what is computed of them per seed: students next to students, teachers and independents."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
+from kdbench.scoring.context import BoardContext, ScoredRun, measured_by_seed
 from kdbench.scoring.gap import (
     Triangle,
     cosine,
@@ -17,16 +16,16 @@ from kdbench.scoring.gap import (
     transfer_index,
 )
 from kdbench.scoring.intervals import estimate
+from kdbench.scoring.matching import at_accuracy
 from kdbench.scoring.measured import MeasuredRun
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.profiles import near_chance
 from kdbench.scoring.scores import Movement, Score, Undefined
-from kdbench.scoring.setting import Run, Setting, good
 from kdbench.scoring.transfer import Contrast
 from kdbench.spec import BIAS_AXES, Axis, TeacherBias
 
-Arms = Mapping[TeacherBias | None, Sequence[Run]]
-Networks = Mapping[int, MeasuredRun]
+RunsByBias = Mapping[TeacherBias | None, Sequence[ScoredRun]]
+RunsBySeed = Mapping[int, MeasuredRun]
 
 
 @dataclass(frozen=True)
@@ -45,21 +44,21 @@ class PairedTriangle:
     triangle: Triangle
 
 
-def contrast_of(arms: Arms, setting: Setting) -> PairedContrast | Undefined:
-    """Students of both teachers and the teachers themselves, on the seeds on which all four went well."""
-    biases = setting.track.teacher_biases
-    missing = [bias for bias in biases if not good(arms.get(bias, ()))]
+def contrast_of(arms: RunsByBias, context: BoardContext) -> PairedContrast | Undefined:
+    """Compare the students of both teachers and the teachers themselves, on the seeds on which all four went well."""
+    biases = context.track.teacher_biases
+    missing = [bias for bias in biases if not measured_by_seed(arms.get(bias, ()))]
     if missing:
         return Undefined(reason=f"no student of the {' or '.join(missing)} teacher was scored")
-    students = {bias: good(arms[bias]) for bias in biases}
-    teachers = {bias: setting.teachers_of(arms[bias]) for bias in biases}
-    seeds = _common(*students.values(), *teachers.values())
+    students = {bias: measured_by_seed(arms[bias]) for bias in biases}
+    teachers = {bias: context.teachers_of(arms[bias]) for bias in biases}
+    seeds = _common_seeds(*students.values(), *teachers.values())
     if not seeds:
         return Undefined(reason=f"no seed has scored students and teachers of the biases {' and '.join(biases)}")
-    sides: list[Floats] = []
+    sides: list[FloatArray] = []
     for who, networks in (("student of the {} teacher", students), ("{} teacher", teachers)):
         for bias in biases[:2]:
-            profiles = _profiles(networks[bias], seeds, BIAS_AXES, who.format(bias), setting)
+            profiles = _profiles(networks[bias], seeds, BIAS_AXES, who.format(bias), context)
             if isinstance(profiles, Undefined):
                 return profiles
             sides.append(profiles)
@@ -67,46 +66,51 @@ def contrast_of(arms: Arms, setting: Setting) -> PairedContrast | Undefined:
     return PairedContrast(seeds, Contrast(sides[0] - sides[1], sides[2] - sides[3], images))
 
 
-def triangle_of(runs: Sequence[Run], setting: Setting, alone: Networks) -> PairedTriangle | Undefined:
-    """Students of one teacher, the independent ones and the teachers, on the seeds on which all three went well.
+def triangle_of(
+    runs: Sequence[ScoredRun], context: BoardContext, independents: RunsBySeed
+) -> PairedTriangle | Undefined:
+    """Compare students of one teacher, independent ones and the teachers, on the seeds on which all went well.
 
     Args:
         runs: the students.
-        setting: of the board; its axes.
-        alone: independent students by seed.
+        context: of the board; its axes.
+        independents: independent students by seed.
     """
-    students, teachers = good(runs), setting.teachers_of(runs)
-    seeds = _common(students, alone, teachers)
+    students, teachers = measured_by_seed(runs), context.teachers_of(runs)
+    seeds = _common_seeds(students, independents, teachers)
     if not seeds:
         return Undefined(reason="no seed has a scored student, independent student and teacher")
-    sides: list[Floats] = []
-    for who, networks in (("student", students), ("independent student", alone), ("teacher", teachers)):
-        profiles = _profiles(networks, seeds, setting.axes, who, setting)
+    sides: list[FloatArray] = []
+    for who, networks in (("student", students), ("independent student", independents), ("teacher", teachers)):
+        profiles = _profiles(networks, seeds, context.axes, who, context)
         if isinstance(profiles, Undefined):
             return profiles
         sides.append(profiles)
     return PairedTriangle(seeds, Triangle(sides[0], sides[1], sides[2], images=students[seeds[0]].images))
 
 
-def movement_of(runs: Sequence[Run], setting: Setting) -> Movement | None:
-    """Where students stand between independent and teacher; None where no seed has all three."""
-    students, alone = good(runs), good(setting.references)
-    seeds = _common(students, alone, setting.teachers_of(runs))
+def movement_of(runs: Sequence[ScoredRun], context: BoardContext) -> Movement | None:
+    """Return where students stand between independent student and teacher; None where no seed has all three."""
+    students, independents = measured_by_seed(runs), measured_by_seed(context.references)
+    seeds = _common_seeds(students, independents, context.teachers_of(runs))
     if not seeds:
         return None
-    gains = np.stack([students[seed].clean - alone[seed].clean for seed in seeds])
-    paired = triangle_of(runs, setting, alone)
-    scores = _undefined_movement(paired, setting) if isinstance(paired, Undefined) else _moved(paired.triangle, setting)
+    gains = np.stack([students[seed].clean - independents[seed].clean for seed in seeds])
+    paired = triangle_of(runs, context, independents)
+    if isinstance(paired, Undefined):
+        scores = _undefined_movement(paired, context)
+    else:
+        scores = _movement_scores(paired.triangle, context)
     return Movement(
-        axes=setting.axes,
-        clean_gain=estimate(gains, students[seeds[0]].images, setting.scoring),
-        gap_closed_matched=_gap_closed_matched(runs, setting),
+        axes=context.axes,
+        clean_gain=estimate(gains, students[seeds[0]].images, context.scoring),
+        gap_closed_matched=_gap_closed_matched(runs, context),
         **scores,
     )
 
 
-def _moved(triangle: Triangle, setting: Setting) -> dict[str, Score | dict[Axis, Score]]:
-    axes, scoring = setting.axes, setting.scoring
+def _movement_scores(triangle: Triangle, context: BoardContext) -> dict[str, Score | dict[Axis, Score]]:
+    axes, scoring = context.axes, context.scoring
     return {
         "gap_closed": gap_closed(triangle, scoring),
         "gap_by_axis": gap_by_axis(triangle, axes, scoring),
@@ -117,95 +121,45 @@ def _moved(triangle: Triangle, setting: Setting) -> dict[str, Score | dict[Axis,
     }
 
 
-def _undefined_movement(why: Undefined, setting: Setting) -> dict[str, Score | dict[Axis, Score]]:
-    by_axis: dict[Axis, Score] = dict.fromkeys(setting.axes, why)
+def _undefined_movement(why: Undefined, context: BoardContext) -> dict[str, Score | dict[Axis, Score]]:
+    by_axis: dict[Axis, Score] = dict.fromkeys(context.axes, why)
     single: dict[str, Score] = dict.fromkeys(("gap_closed", "transfer_index", "drift", "cosine"), why)
     return {**single, "gap_by_axis": by_axis, "index_by_axis": by_axis}
 
 
-def _gap_closed_matched(runs: Sequence[Run], setting: Setting) -> Score | None:
-    """G against independent students of the same clean accuracy; None where no run kept such."""
-    if not setting.matched:
+def _gap_closed_matched(runs: Sequence[ScoredRun], context: BoardContext) -> Score | None:
+    """Return G against independent students of the same clean accuracy; None where no run kept such students."""
+    if not context.matched:
         return None
-    students = good(runs)
+    students = measured_by_seed(runs)
     matched: dict[int, MeasuredRun] = {}
-    for seed in _common(students, setting.matched, setting.teachers_of(runs)):
-        found = at_accuracy(setting.matched[seed].snapshots, float(students[seed].clean[0]), setting)
-        if isinstance(found, Undefined):
-            return Undefined(reason=f"seed {seed}: {found.reason}")
-        matched[seed] = found
-    if len(matched) < setting.scoring.interval_seeds:
-        return Undefined(reason=needs_seeds(len(matched), setting.scoring))
-    paired = triangle_of(runs, setting, matched)
-    return paired if isinstance(paired, Undefined) else gap_closed(paired.triangle, setting.scoring)
+    for seed in _common_seeds(students, context.matched, context.teachers_of(runs)):
+        snapshots, clean = context.matched[seed].snapshots, float(students[seed].clean[0])
+        network = at_accuracy(snapshots, clean, context.num_classes, context.scoring)
+        if isinstance(network, Undefined):
+            return Undefined(reason=f"seed {seed}: {network.reason}")
+        matched[seed] = network
+    if len(matched) < context.scoring.interval_seeds:
+        return Undefined(reason=needs_seeds(len(matched), context.scoring))
+    paired = triangle_of(runs, context, matched)
+    return paired if isinstance(paired, Undefined) else gap_closed(paired.triangle, context.scoring)
 
 
-def at_accuracy(along: Sequence[MeasuredRun], clean: float, setting: Setting) -> MeasuredRun | Undefined:
-    """A network as it was along its training when it had a clean accuracy, interpolated on the probit scale.
-
-    Accuracies on shifted data lie on a line over clean accuracy if both are on that scale: Miller et al. (2021),
-    arXiv:2107.04649.
-
-    Args:
-        along: snapshots of one training, in order.
-        clean: the accuracy sought. The last two snapshots that enclose it are taken.
-        setting: competence, below which a snapshot's bias means nothing.
-    """
-    floor = 1 / setting.num_classes + setting.scoring.competence_margin
-    competent = [one for one in along if float(one.clean[0]) >= floor]
-    for before, after in reversed(list(pairwise(competent))):
-        first, last = float(before.clean[0]), float(after.clean[0])
-        if min(first, last) <= clean <= max(first, last) and first != last:
-            return _between(before, after, _probit_share(first, clean, last), 1 / setting.num_classes)
-    accuracies = [float(one.clean[0]) for one in competent]
-    reach = f"{min(accuracies):.3f} to {max(accuracies):.3f}" if accuracies else "none"
-    return Undefined(reason=f"clean accuracy {clean:.3f} is outside of the matched independent's ({reach})")
-
-
-def _probit_share(first: float, between: float, last: float) -> float:
-    low, middle, high = ndtri(np.clip([first, between, last], 1e-6, 1 - 1e-6))
-    return float((middle - low) / (high - low))
-
-
-def _between(before: MeasuredRun, after: MeasuredRun, share: float, chance: float) -> MeasuredRun:
-    """The profile `share` of the way from one snapshot to the other, every accuracy on the probit scale.
-
-    An axis's accuracy is the one that its c stands for beside the clean accuracy. All that is not interpolated is the
-    latter snapshot's.
-    """
-
-    def on_the_way(first: Floats, last: Floats) -> Floats:
-        low, high = (ndtri(np.clip(one, 1e-6, 1 - 1e-6)) for one in (first, last))
-        accuracy: Floats = ndtr(low + share * (high - low))
-        return accuracy
-
-    def accuracy(run: MeasuredRun, axis: Axis) -> Floats:
-        return chance + run.axes[axis].bias * (run.clean - chance)
-
-    clean = on_the_way(before.clean, after.clean)
-    axes = {
-        axis: replace(one, bias=(on_the_way(accuracy(before, axis), accuracy(after, axis)) - chance) / (clean - chance))
-        for axis, one in after.axes.items()
-        if axis in before.axes
-    }
-    return replace(after, axes=axes, clean=clean)
-
-
-def _common(*networks: Iterable[int]) -> tuple[int, ...]:
-    return tuple(sorted(set.intersection(*(set(one) for one in networks))))
+def _common_seeds(*networks: Iterable[int]) -> tuple[int, ...]:
+    return tuple(sorted(set.intersection(*(set(seeds) for seeds in networks))))
 
 
 def _profiles(
-    networks: Networks, seeds: Sequence[int], axes: Sequence[Axis], who: str, setting: Setting
-) -> Floats | Undefined:
-    """(K, axes, 1 + S) biases, or why there are none."""
+    networks: RunsBySeed, seeds: Sequence[int], axes: Sequence[Axis], who: str, context: BoardContext
+) -> FloatArray | Undefined:
+    """Return (K, axes, 1 + S) biases, or why there are none."""
     runs = {seed: networks[seed] for seed in seeds}
-    undefined = near_chance(runs, setting.num_classes, setting.scoring) or _incomplete(runs, axes)
+    undefined = near_chance(runs, context.num_classes, context.scoring) or _incomplete(runs, axes)
     if undefined:
         return Undefined(reason=f"{who}: {undefined.reason}")
     return np.stack([[run.axes[axis].bias for axis in axes] for run in runs.values()])
 
 
-def _incomplete(runs: Networks, axes: Sequence[Axis]) -> Undefined | None:
+def _incomplete(runs: RunsBySeed, axes: Sequence[Axis]) -> Undefined | None:
     missing = sorted({name for run in runs.values() for axis in axes for name in run.missing.get(axis, ())})
     return Undefined(reason=f"no answers on {', '.join(missing)}") if missing else None

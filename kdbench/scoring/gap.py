@@ -1,11 +1,12 @@
 """Movement from the independent student towards one teacher: gap closed G, transfer index TI, drift and cosine.
 
-With profiles d of the student, i of the independent one and t of the teacher, D2 a debiased squared distance,
+With profiles d of the student, i of the independent one and t of the teacher, and a debiased squared distance D2,
 
     G = 1 - D2(d, t) / D2(i, t)                       TI = (d - i) . (t - i) / |t - i|^2
 
-0: no nearer than the independent student; 1: there. On the line d = i + L (t - i), TI = L and G = 1 - (1 - L)^2.
-Overshoot and movement off that line lower G; TI does not notice them, which is why drift stands beside it.
+0: no nearer to the teacher than the independent student; 1: at the teacher. On the line d = i + L (t - i), TI = L and
+G = 1 - (1 - L)^2. Overshoot and movement off that line lower G; TI does not notice them, which is why it comes with
+drift.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.scoring.intervals import DIGITS, Errors, errors_of, jackknife_estimate, joint_spread, left_out
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.intervals import DIGITS, StandardErrors
+from kdbench.scoring.jackknife import errors_of, jackknife_estimate, joint_spread, left_out
+from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.scores import Estimate, Score, Undefined
 from kdbench.scoring.transfer import Contrast, debiased_dot, transfer, transfer_number, transfer_terms
 from kdbench.spec import Axis, Scoring
@@ -25,35 +27,36 @@ NO_MOVEMENT = "the student's and the independent student's profiles do not diffe
 
 @dataclass(frozen=True)
 class Triangle:
-    """Profiles of a student, of the independent one and of the teacher, paired by seed.
+    """Profiles of the students, of the independent ones and of the teachers, paired by seed.
 
     Attributes:
-        students, alone, teachers: (K, axes, 1 + S) chance-corrected bias; the data, then its resamples.
-        images: test images that they rest on.
+        students, independents, teachers: (K, axes, 1 + S) chance-corrected bias; the data, then its resamples.
+        images: number of test images that they rest on.
     """
 
-    students: Floats
-    alone: Floats
-    teachers: Floats
+    students: FloatArray
+    independents: FloatArray
+    teachers: FloatArray
     images: int
 
     @property
-    def parts(self) -> tuple[Floats, Floats, Floats]:
-        return self.students, self.alone, self.teachers
+    def parts(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The three arrays, in the order in which the functions of this module take them."""
+        return self.students, self.independents, self.teachers
 
     def axis(self, number: int) -> "Triangle":
-        """The same on one axis alone."""
-        one = slice(number, number + 1)
-        return Triangle(self.students[:, one], self.alone[:, one], self.teachers[:, one], self.images)
+        """Return the triangle on one axis alone, given its number."""
+        axis = slice(number, number + 1)
+        return Triangle(self.students[:, axis], self.independents[:, axis], self.teachers[:, axis], self.images)
 
     @property
     def movement(self) -> Contrast:
-        """What the student and what the teacher are away from the independent student."""
-        return Contrast(self.students - self.alone, self.teachers - self.alone, self.images)
+        """How far the students and the teachers are from the independent students."""
+        return Contrast(self.students - self.independents, self.teachers - self.independents, self.images)
 
 
 def gap_closed(triangle: Triangle, scoring: Scoring) -> Score:
-    """G with its jackknife-t interval, in (-inf, 1]; noise may carry it above 1 since distances are debiased.
+    """Return G with its jackknife-t interval, in (-inf, 1]; noise may raise it above 1 since distances are debiased.
 
     Undefined with fewer than `interval_seeds` seeds, and where the distance from independent to teacher may be 0.
     """
@@ -61,27 +64,27 @@ def gap_closed(triangle: Triangle, scoring: Scoring) -> Score:
 
 
 def gap_by_axis(triangle: Triangle, axes: Sequence[Axis], scoring: Scoring) -> dict[Axis, Score]:
-    """What each axis contributes to G: [D2_b(i, t) - D2_b(d, t)] / D2(i, t); the contributions sum to G.
+    """Return what each axis contributes to G: [D2_b(i, t) - D2_b(d, t)] / D2(i, t); the contributions sum to G.
 
     Args:
         triangle: on these axes.
-        axes: names, in the triangle's order.
+        axes: their names, in the triangle's order.
         scoring: confidence and the number of seeds.
     """
     return {axis: _scored(_part_of_axis(number), triangle, scoring) for number, axis in enumerate(axes)}
 
 
-def _part_of_axis(number: int) -> Callable[..., Floats]:
-    def part(students: Floats, alone: Floats, teachers: Floats) -> Floats:
-        one = slice(number, number + 1)
-        distance, gap = gap_terms(students[:, one], alone[:, one], teachers[:, one])
-        return _quotient(gap - distance, gap_terms(students, alone, teachers)[1])
+def _part_of_axis(number: int) -> Callable[..., FloatArray]:
+    def part(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+        axis = slice(number, number + 1)
+        distance, gap = gap_terms(students[:, axis], independents[:, axis], teachers[:, axis])
+        return _quotient(gap - distance, gap_terms(students, independents, teachers)[1])
 
     return part
 
 
-def one_axis(closed: Score, by_axis: dict[Axis, Score], scoring: Scoring) -> Axis | None:
-    """The axis that brings more than `one_axis_share` of a G above 0, if there is one."""
+def dominant_axis(closed: Score, by_axis: dict[Axis, Score], scoring: Scoring) -> Axis | None:
+    """Return the axis that contributes more than `one_axis_share` of a G above 0, if there is one."""
     parts = {axis: part.value for axis, part in by_axis.items() if isinstance(part, Estimate)}
     if not isinstance(closed, Estimate) or closed.value <= 0 or len(by_axis) < 2 or not parts:
         return None
@@ -90,99 +93,102 @@ def one_axis(closed: Score, by_axis: dict[Axis, Score], scoring: Scoring) -> Axi
 
 
 def transfer_index(triangle: Triangle, scoring: Scoring) -> Score:
-    """TI with Fieller's interval: 0 none, 1 the teacher's profile, above 1 overshoot, below 0 away from the teacher.
+    """Return TI with Fieller's interval.
+
+    0: no movement; 1: to the teacher's profile; above 1: overshoot; below 0: away from the teacher.
 
     Undefined with fewer than `interval_seeds` seeds, and where the distance from independent to teacher may be 0.
     """
-    few = _too_few(triangle, scoring)
-    return few or transfer(triangle.movement, scoring, too_alike=NO_GAP)
+    return _too_few(triangle, scoring) or transfer(triangle.movement, scoring, too_alike=NO_GAP)
 
 
 def drift(triangle: Triangle, scoring: Scoring) -> Score:
-    """|(d - i) - TI (t - i)| / |t - i|: movement off the line to the teacher, in [0, inf), in units of the gap.
+    """Return |(d - i) - TI (t - i)| / |t - i|: movement off the line to the teacher, in [0, inf), in units of the gap.
 
-    Its square is debiased and has the interval; the root is taken at the end, 0 for a square below. Undefined where TI
-    is.
+    The square is debiased and has the interval; the root is taken at the end, and is 0 for a negative square. Undefined
+    where TI is.
     """
-    return _shown(_scored(_squared_drift, triangle, scoring), lambda square: max(square, 0.0) ** 0.5)
+    return _rescaled(_scored(_squared_drift, triangle, scoring), lambda square: max(square, 0.0) ** 0.5)
 
 
 def cosine(triangle: Triangle, scoring: Scoring) -> Score:
-    """(d - i) . (t - i) / (|d - i| |t - i|), debiased and cut to [-1, 1]: the direction of the movement.
+    """Return (d - i) . (t - i) / (|d - i| |t - i|), debiased and cut to [-1, 1]: the direction of the movement.
 
     Undefined where TI is, and where the student may not have moved at all.
     """
-    few = _too_few(triangle, scoring)
-    if few:
-        return few
-    if not _is_apart(triangle.students - triangle.alone, scoring):
+    too_few = _too_few(triangle, scoring)
+    if too_few:
+        return too_few
+    if not _is_apart(triangle.students - triangle.independents, scoring):
         return Undefined(reason=NO_MOVEMENT)
-    found = _scored(_cosine_number, triangle, scoring, not_finite=NO_MOVEMENT)
-    return _shown(found, lambda value: min(max(value, -1.0), 1.0))
+    score = _scored(_cosine_number, triangle, scoring, not_finite=NO_MOVEMENT)
+    return _rescaled(score, lambda value: min(max(value, -1.0), 1.0))
 
 
-def gap_errors(triangle: Triangle) -> tuple[float, Errors]:
-    """G with its errors over seeds and images: what a test of G > 0 rests on."""
+def gap_errors(triangle: Triangle) -> tuple[float, StandardErrors]:
+    """Return G with its errors over seeds and images: a test of G > 0 rests on them."""
     return float(gap_number(*triangle.parts)[0]), errors_of(gap_number, triangle.parts)
 
 
-def gap_part_errors(triangle: Triangle, number: int) -> tuple[float, Errors]:
-    """The same of what one axis, by its number, contributes to G."""
+def gap_part_errors(triangle: Triangle, number: int) -> tuple[float, StandardErrors]:
+    """Return what one axis, given its number, contributes to G, with its errors."""
     part = _part_of_axis(number)
     return float(part(*triangle.parts)[0]), errors_of(part, triangle.parts)
 
 
-def gap_terms(students: Floats, alone: Floats, teachers: Floats) -> Floats:
-    """(2, ...) D2(d, t) and D2(i, t) of profiles (K, axes, ...), debiased with the variance of paired differences."""
-    return np.stack([_squared_distance(students, teachers), _squared_distance(alone, teachers)])
+def gap_terms(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+    """Return (2, ...) D2(d, t) and D2(i, t) of profiles (K, axes, ...), debiased by the variance over paired seeds."""
+    return np.stack([_squared_distance(students, teachers), _squared_distance(independents, teachers)])
 
 
-def gap_number(students: Floats, alone: Floats, teachers: Floats) -> Floats:
-    """G itself; not finite where D2(i, t) is not above 0."""
-    distance, gap = gap_terms(students, alone, teachers)
+def gap_number(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+    """Return G itself; not finite where D2(i, t) is not above 0."""
+    distance, gap = gap_terms(students, independents, teachers)
     return 1 - _quotient(distance, gap)
 
 
-def _squared_distance(first: Floats, second: Floats) -> Floats:
+def _squared_distance(first: FloatArray, second: FloatArray) -> FloatArray:
     return debiased_dot(first - second, first - second)
 
 
-def _squared_drift(students: Floats, alone: Floats, teachers: Floats) -> Floats:
-    moved, gap = students - alone, teachers - alone
+def _squared_drift(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+    moved, gap = students - independents, teachers - independents
     off_line = moved - transfer_number(moved, gap) * gap
     return _quotient(debiased_dot(off_line, off_line), debiased_dot(gap, gap))
 
 
-def _cosine_number(students: Floats, alone: Floats, teachers: Floats) -> Floats:
-    moved, gap = students - alone, teachers - alone
+def _cosine_number(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+    moved, gap = students - independents, teachers - independents
     along, length = transfer_terms(moved, gap)
     lengths = np.maximum(debiased_dot(moved, moved), 0.0) * np.maximum(length, 0.0)
     return _quotient(along, np.sqrt(lengths))
 
 
-def _quotient(numerator: Floats, denominator: Floats) -> Floats:
-    """The quotient, not finite where the denominator is not above 0."""
+def _quotient(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Return the quotient, not finite where the denominator is not above 0."""
     shape = np.broadcast(numerator, denominator).shape
-    quotient: Floats = np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
+    quotient: FloatArray = np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
     return quotient
 
 
-def _scored(number: Callable[..., Floats], triangle: Triangle, scoring: Scoring, *, not_finite: str = NO_GAP) -> Score:
-    """A number of three seeds or more with its interval."""
-    few = _too_few(triangle, scoring)
-    if few:
-        return few
-    if not _is_apart(triangle.teachers - triangle.alone, scoring):
+def _scored(
+    number: Callable[..., FloatArray], triangle: Triangle, scoring: Scoring, *, not_finite: str = NO_GAP
+) -> Score:
+    """Return a number of three seeds or more with its interval."""
+    too_few = _too_few(triangle, scoring)
+    if too_few:
+        return too_few
+    if not _is_apart(triangle.teachers - triangle.independents, scoring):
         return Undefined(reason=NO_GAP)
     return jackknife_estimate(number, triangle.parts, triangle.images, scoring) or Undefined(reason=not_finite)
 
 
-def _shown(score: Score, increasing: Callable[[float], float]) -> Score:
-    """A score on another scale; an increasing function carries its interval over."""
+def _rescaled(score: Score, increasing: Callable[[float], float]) -> Score:
+    """Return a score on another scale, given an increasing function, which maps its interval too."""
     if isinstance(score, Undefined):
         return score
-    moved = {key: round(increasing(getattr(score, key)), DIGITS) for key in ("value", "low", "high")}
-    return score.model_copy(update=moved)
+    rescaled = {key: round(increasing(getattr(score, key)), DIGITS) for key in ("value", "low", "high")}
+    return score.model_copy(update=rescaled)
 
 
 def _too_few(triangle: Triangle, scoring: Scoring) -> Undefined | None:
@@ -191,17 +197,17 @@ def _too_few(triangle: Triangle, scoring: Scoring) -> Undefined | None:
 
 
 def needs_seeds(seeds: int, scoring: Scoring) -> str:
-    """Why a number that needs an interval over seeds is not there yet."""
+    """Return why a number that needs an interval over seeds does not exist yet."""
     return f"needs {scoring.interval_seeds} seeds, has {seeds}"
 
 
-def _is_apart(difference: Floats, scoring: Scoring) -> bool:
-    """Whether the lower end of a debiased squared length's interval is above 0."""
+def _is_apart(difference: FloatArray, scoring: Scoring) -> bool:
+    """Return whether the lower end of the interval of a debiased squared length is above 0."""
 
-    def length(one: Floats) -> Floats:
-        return debiased_dot(one, one)
+    def squared_length(vectors: FloatArray) -> FloatArray:
+        return debiased_dot(vectors, vectors)
 
-    whole = length(difference)
-    folds = left_out(length, [difference[..., 0]])[:, None]
+    whole = squared_length(difference)
+    folds = left_out(squared_length, [difference[..., 0]])[:, None]
     spread = joint_spread(whole[None], folds, scoring).reshape(-1)[0]
     return bool(whole[0] > np.sqrt(spread))

@@ -6,13 +6,13 @@ import numpy as np
 
 from kdbench.records import Record
 from kdbench.scoring.answers import Answers
-from kdbench.scoring.comparisons import Arms
+from kdbench.scoring.comparisons import RunsByBias, RunsBySeed
+from kdbench.scoring.context import BoardContext, ScoredRun, measured_by_seed
 from kdbench.scoring.diagnostics import has_collapsed
 from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredRun
-from kdbench.scoring.scores import Arm, Estimate, Row, Undefined
-from kdbench.scoring.setting import Run, Setting, good
-from kdbench.spec import BIAS_AXES, Axis
+from kdbench.scoring.scores import Estimate, Row, Undefined
+from kdbench.spec import BIAS_AXES, Axis, TeacherBias
 
 STATUS_WORDS = {
     "diverged": "diverged",
@@ -22,42 +22,42 @@ STATUS_WORDS = {
 }
 
 
-def why_unranked(row: Row, arms: Arms, setting: Setting, seeds: Sequence[int] | None) -> str:
-    """Why a method has no rank, in words; empty for a row that meets every condition.
+def why_unranked(row: Row, arms: RunsByBias, context: BoardContext, seeds: Sequence[int] | None) -> str:
+    """Return why a method has no rank, in words; empty for a row that meets every condition.
 
     Args:
         row: with its primary number.
         arms: its runs by teacher bias.
-        setting: of the board.
-        seeds: that the primary number rests on; None where it is undefined.
+        context: of the board.
+        seeds: those that the primary number rests on; None where it is undefined.
     """
-    return "; ".join(_reasons(row, arms, setting, seeds))
+    return "; ".join(_reasons(row, arms, context, seeds))
 
 
-def _reasons(row: Row, arms: Arms, setting: Setting, seeds: Sequence[int] | None) -> Iterator[str]:
+def _reasons(row: Row, arms: RunsByBias, context: BoardContext, seeds: Sequence[int] | None) -> Iterator[str]:
     runs = [run for arm in arms.values() for run in arm]
     yield from _failures(runs)
     if row.unofficial:
         yield f"unofficial: {', '.join(row.unofficial)}"
-    yield from not_measurable(setting)
-    incompetent = [*_incompetence(row, setting)][:1]
+    yield from not_measurable(context)
+    incompetent = [*_incompetence(row, context)][:1]
     yield from incompetent
-    yield from _other_budget(runs, setting)
-    yield from [*_collapse(arms, setting)][:1]
-    yield from [*_teachers_incompetence(arms, setting)][:1]
-    yield from _coverage(runs, setting)
+    yield from _other_budget(runs, context)
+    yield from [*_collapse(arms, context)][:1]
+    yield from [*_teachers_incompetence(arms, context)][:1]
+    yield from _coverage(runs, context)
     if isinstance(row.primary, Undefined) and not incompetent:
         yield f"{'transfer' if row.transfer else 'the gap closed'} is undefined: {row.primary.reason}"
-    yield from _too_few_seeds(arms, setting, seeds)
+    yield from _too_few_seeds(arms, context, seeds)
 
 
 def failure_words(record: Record) -> str:
-    """A failed run in words: "seed 1 diverged: loss is not finite"."""
+    """Return a failed run in words: "seed 1 diverged: loss is not finite"."""
     what = f"seed {record.seed} {STATUS_WORDS.get(record.status, 'failed')}"
     return f"{what}: {record.reason}" if record.reason else what
 
 
-def _failures(runs: Sequence[Run]) -> Iterator[str]:
+def _failures(runs: Sequence[ScoredRun]) -> Iterator[str]:
     failed = [run.record for run in runs if run.measured is None]
     if failed:
         words = dict.fromkeys(failure_words(record) for record in failed)
@@ -65,24 +65,24 @@ def _failures(runs: Sequence[Run]) -> Iterator[str]:
         yield f"{count} of {attempted} seeds failed: {'; '.join(words)}"
 
 
-def not_measurable(setting: Setting) -> Iterator[str]:
-    """Why a direction can rank nobody: what the validity study found, or too few live axes for the gap closed."""
-    part = setting.track.scoring
-    if setting.direction in part.not_measurable:
-        yield f"the direction is not measurable: {part.not_measurable[setting.direction]}"
-    if setting.track.primary != "gap-closed":
+def not_measurable(context: BoardContext) -> Iterator[str]:
+    """Yield why a direction can rank nobody: a result of the validity study, or too few live axes for G."""
+    part = context.track.scoring
+    if context.direction in part.not_measurable:
+        yield f"the direction is not measurable: {part.not_measurable[context.direction]}"
+    if context.track.primary != "gap-closed":
         return
-    live, needed = part.live_axes.get(setting.direction), setting.scoring.live_axes_needed
+    live, needed = part.live_axes.get(context.direction), context.scoring.live_axes_needed
     if live is None:
         yield "the track's spec names no live axes for this direction yet"
     elif len(live) < needed:
         yield f"the direction is not measurable: {len(live)} live axes ({', '.join(live)}), {needed} are needed"
 
 
-def _incompetence(row: Row, setting: Setting) -> Iterator[str]:
-    """Students whose clean accuracy is not well above chance, or far below independent's."""
-    chance, scoring = 1 / setting.num_classes, setting.scoring
-    base = clean_of(good(setting.references).values())
+def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
+    """Yield the arms whose clean accuracy is not well above chance, or far below that of independent."""
+    chance, scoring = 1 / context.num_classes, context.scoring
+    base = mean_clean_accuracy(measured_by_seed(context.references).values())
     if base is None:
         yield "there is no independent student to compare with"
         return
@@ -92,25 +92,29 @@ def _incompetence(row: Row, setting: Setting) -> Iterator[str]:
             continue
         above_chance = clean.low - chance >= scoring.competence_margin
         if not (above_chance and clean.value - chance >= scoring.competence_ratio * (base - chance)):
-            yield f"not competent: the student{_of(arm)} has clean accuracy {clean.value:.3f}, independent {base:.3f}"
+            yield (
+                f"not competent: the student{_of_teacher(arm.teacher_bias)} has clean accuracy {clean.value:.3f}, "
+                f"independent {base:.3f}"
+            )
 
 
-def clean_of(runs: Iterable[MeasuredRun]) -> float | None:
-    """Mean clean accuracy of some runs; None without any."""
+def mean_clean_accuracy(runs: Iterable[MeasuredRun]) -> float | None:
+    """Return the mean clean accuracy of some runs; None without any."""
     accuracies = [run.clean[0] for run in runs]
     return float(np.mean(accuracies)) if accuracies else None
 
 
-def _of(arm: Arm) -> str:
-    return f" of the {arm.teacher_bias} teacher" if arm.teacher_bias else ""
+def _of_teacher(bias: TeacherBias | None) -> str:
+    return f" of the {bias} teacher" if bias else ""
 
 
-def _other_budget(runs: Sequence[Run], setting: Setting) -> Iterator[str]:
-    """Another number of updates or of examples than the independent student had."""
+def _other_budget(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
+    """Yield where updates or examples were not as many as the independent student had."""
     budgets = {_budget(run.record) for run in runs if run.measured is not None}
-    alone = {_budget(run.record) for run in setting.references if run.measured is not None}
-    if alone and budgets - alone:
-        yield f"another budget than independent: {_budget_words(budgets - alone)}, independent {_budget_words(alone)}"
+    allowed = {_budget(run.record) for run in context.references if run.measured is not None}
+    if allowed and budgets - allowed:
+        others, usual = _budget_words(budgets - allowed), _budget_words(allowed)
+        yield f"another budget than independent: {others}, independent {usual}"
 
 
 def _budget(record: Record) -> tuple[int, int]:
@@ -121,20 +125,22 @@ def _budget_words(budgets: Iterable[tuple[int, int]]) -> str:
     return " or ".join(f"{steps:,} steps on {examples:,} examples" for steps, examples in sorted(budgets))
 
 
-def _collapse(arms: Arms, setting: Setting) -> Iterator[str]:
-    """Students that give nearly always the same few answers to clean images."""
-    clean_set = setting.track.primary_sets("clean")[0].name
+def _collapse(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
+    """Yield the students that give nearly always the same few answers to clean images."""
+    clean_set = context.track.primary_sets("clean")[0].name
     for bias, runs in arms.items():
-        for seed, run in good(runs).items():
-            if has_collapsed(run.answers[clean_set], setting.num_classes, setting.scoring):
-                who = f" of the {bias} teacher" if bias else ""
-                yield f"collapsed: the student{who} of seed {seed} answers with few of the classes only"
+        for seed, run in measured_by_seed(runs).items():
+            if has_collapsed(run.answers[clean_set], context.num_classes, context.scoring):
+                yield f"collapsed: the student{_of_teacher(bias)} of seed {seed} answers with few of the classes only"
 
 
-def _teachers_incompetence(arms: Arms, setting: Setting) -> Iterator[str]:
-    base, margin = clean_of(good(setting.references).values()), setting.track.scoring.teacher_margin
+def _teachers_incompetence(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
+    base, margin = (
+        mean_clean_accuracy(measured_by_seed(context.references).values()),
+        context.track.scoring.teacher_margin,
+    )
     for bias, runs in arms.items():
-        clean = clean_of(setting.teachers_of(runs).values())
+        clean = mean_clean_accuracy(context.teachers_of(runs).values())
         if base is not None and clean is not None and base - clean > margin:
             yield (
                 f"the {bias} teacher is not competent: clean accuracy {clean:.3f}, independent {base:.3f}; "
@@ -142,72 +148,80 @@ def _teachers_incompetence(arms: Arms, setting: Setting) -> Iterator[str]:
             )
 
 
-def _coverage(runs: Sequence[Run], setting: Setting) -> Iterator[str]:
-    """Sets that leave out too many images of a class; those with estimated masks may."""
+def _coverage(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
+    """Yield the test sets that leave out too many images of a class; those with estimated masks may."""
     first = next((run.measured for run in runs if run.measured is not None), None)
-    if first is None or setting.track.data.source == "synthetic":
+    if first is None or context.track.data.source == "synthetic":
         return
-    clean = first.answers[setting.track.primary_sets("clean")[0].name]
-    for one in (one for axis in setting.axes for one in setting.track.primary_sets(axis)):
-        share = _least_coverage(first.answers[one.name], clean) if one.name in first.answers else 1.0
-        if share < setting.scoring.class_coverage:
+    clean = first.answers[context.track.primary_sets("clean")[0].name]
+    for name in (test_set.name for axis in context.axes for test_set in context.track.primary_sets(axis)):
+        share = _least_coverage(first.answers[name], clean) if name in first.answers else 1.0
+        if share < context.scoring.class_coverage:
             yield (
-                f"the test set {one.name} covers {share:.0%} of the images of a class; "
-                f"at least {setting.scoring.class_coverage:.0%} is needed"
+                f"the test set {name} covers {share:.0%} of the images of a class; "
+                f"at least {context.scoring.class_coverage:.0%} is needed"
             )
 
 
 def _least_coverage(answers: Answers, clean: Answers) -> float:
-    """The smallest share of a class's clean images that a set was made from; 1 where images have no origin."""
-    if not answers.asked.has_origins:
+    """Return the smallest share of a class's clean images that a set was made from; 1 where images have no origin."""
+    if not answers.images.has_origins:
         return 1.0
-    covered = np.isin(np.arange(len(clean.label)), answers.asked.index)
-    return min(float(covered[clean.asked.target == one].mean()) for one in np.unique(clean.asked.target))
+    covered, target = np.isin(np.arange(len(clean.label)), answers.images.index), clean.images.target
+    return min(float(covered[target == label].mean()) for label in np.unique(target))
 
 
-def _too_few_seeds(arms: Arms, setting: Setting, seeds: Sequence[int] | None) -> Iterator[str]:
-    students = set.intersection(*(set(good(runs)) for runs in arms.values()))
+def _too_few_seeds(arms: RunsByBias, context: BoardContext, seeds: Sequence[int] | None) -> Iterator[str]:
+    students = set.intersection(*(set(measured_by_seed(runs)) for runs in arms.values()))
     compared = students if seeds is None else students & set(seeds)
-    needed = setting.scoring.ranked_seeds
+    needed = context.scoring.ranked_seeds
     if len(compared) >= needed:
         return
-    alone = ", ".join(map(str, sorted(students - compared)))
-    why = f": what the students of seed {alone} are compared with was not scored" if alone else ""
+    unpaired = ", ".join(map(str, sorted(students - compared)))
+    why = f": what the students of seed {unpaired} are compared with was not scored" if unpaired else ""
     yield f"needs {needed} seeds to be ranked, has {len(compared)}{why}"
 
 
-def axis_warnings(teachers: Sequence[Run], setting: Setting) -> Iterator[str]:
-    """Where the official seeds disagree with the live axes that were frozen before; they are not chosen anew.
+def axis_warnings(teachers: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
+    """Yield where the seeds disagree with the live axes that were frozen before; these are not chosen anew.
 
     Args:
-        teachers: of the direction's teacher family.
-        setting: of the board.
+        teachers: runs of the direction's teacher family.
+        context: of the board.
     """
-    frozen = setting.track.scoring.live_axes.get(setting.direction)
-    if frozen is None or setting.track.primary != "gap-closed":
+    frozen = context.track.scoring.live_axes.get(context.direction)
+    if frozen is None or context.track.primary != "gap-closed":
         return
-    seen = measured_live_axes(good(teachers), good(setting.references), setting)
-    if seen is None:
+    live = measured_live_axes(measured_by_seed(teachers), measured_by_seed(context.references), context)
+    if live is None:
         return
     for axis in BIAS_AXES:
-        if (axis in frozen) != (axis in seen):
-            now, then = ("live", "not one") if axis in seen else ("not live", "one")
+        if (axis in frozen) != (axis in live):
+            now, then = ("live", "not one") if axis in live else ("not live", "one")
             yield f"on these seeds {axis} is {now}; of the axes frozen before it is {then}"
 
 
 def measured_live_axes(
-    teachers: dict[int, MeasuredRun], alone: dict[int, MeasuredRun], setting: Setting
+    teachers: RunsBySeed, independents: RunsBySeed, context: BoardContext
 ) -> tuple[Axis, ...] | None:
-    """Axes on which teacher and independent differ by `live_axis_gap` or more, and surely; None below three seeds."""
-    seeds = sorted(set(teachers) & set(alone))
-    if len(seeds) < setting.scoring.interval_seeds:
+    """Return the axes on which teachers and independents surely differ, and by `live_axis_gap` or more.
+
+    Args:
+        teachers, independents: by seed.
+        context: of the board.
+
+    Returns:
+        None with fewer than `interval_seeds` common seeds.
+    """
+    seeds = sorted(set(teachers) & set(independents))
+    if len(seeds) < context.scoring.interval_seeds:
         return None
     live = []
     for axis in BIAS_AXES:
-        if any(axis not in run.axes for seed in seeds for run in (teachers[seed], alone[seed])):
+        if any(axis not in run.axes for seed in seeds for run in (teachers[seed], independents[seed])):
             continue
-        gaps = np.stack([teachers[seed].axes[axis].bias - alone[seed].axes[axis].bias for seed in seeds])
-        gap = estimate(gaps, teachers[seeds[0]].images, setting.scoring)
-        if abs(gap.value) >= setting.scoring.live_axis_gap and (gap.low > 0 or gap.high < 0):
+        gaps = np.stack([teachers[seed].axes[axis].bias - independents[seed].axes[axis].bias for seed in seeds])
+        gap = estimate(gaps, teachers[seeds[0]].images, context.scoring)
+        if abs(gap.value) >= context.scoring.live_axis_gap and (gap.low > 0 or gap.high < 0):
             live.append(axis)
     return tuple(live)

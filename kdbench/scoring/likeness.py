@@ -1,7 +1,7 @@
 """How alike the answers of two networks are, image by image: error consistency, fidelity, permutation consistency.
 
-All are diagnostics: two networks that learned the same task are alike without any distillation, so a student's likeness
-to its teacher means something beside that of the independent student only, and is never ranked.
+All are diagnostics and never ranked: two networks that learned the same task are alike without any distillation, so a
+student's likeness to its teacher means something only in comparison with that of the independent student.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from kdbench.scoring.scores import Undefined
 from kdbench.scoring.statistic import Statistic, mean
 
-Labels = NDArray[np.integer]
+ClassLabels = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ErrorConsistency:
 
     @property
     def relative(self) -> Statistic | Undefined:
-        """kappa over its ceiling, at most 1."""
+        """The ratio of kappa to its ceiling, at most 1."""
         if self.ceiling.value <= 0:
             return Undefined(reason="accuracies so different leave no room for agreement beyond chance")
         return self.kappa / self.ceiling
@@ -38,7 +38,7 @@ class ErrorConsistency:
 def error_consistency(
     right_a: NDArray[np.bool_], right_b: NDArray[np.bool_], least_errors: int
 ) -> ErrorConsistency | Undefined:
-    """Cohen's kappa of being right, in [-1, 1]: 0 for networks that err independently, 1 for the same errors.
+    """Return Cohen's kappa of being right, in [-1, 1]: 0 for networks that err independently, 1 for the same errors.
 
     kappa = (p_o - p_e) / (1 - p_e) with p_o the share of images that both get right or both wrong and
     p_e = p_a p_b + (1 - p_a)(1 - p_b). The ceiling is (1 - |p_a - p_b| - p_e) / (1 - p_e).
@@ -50,7 +50,7 @@ def error_consistency(
 
     Args:
         right_a, right_b: (n,) whether each network got each image right.
-        least_errors: of either network.
+        least_errors: number of errors that either network must make.
     """
     errors = min(int((~right_a).sum()), int((~right_b).sum()))
     if errors < least_errors:
@@ -63,15 +63,17 @@ def error_consistency(
     return ErrorConsistency(kappa, _beyond_chance(1.0 - abs(p_a - p_b), expected))
 
 
-def wrong_label_agreement(label_a: Labels, label_b: Labels, target: Labels, least: int) -> Statistic | Undefined:
-    """Share of the same answer among images that both networks get wrong, in [0, 1]; about 1 / (C - 1) by chance.
+def wrong_label_agreement(
+    label_a: ClassLabels, label_b: ClassLabels, target: ClassLabels, least: int
+) -> Statistic | Undefined:
+    """Return the share of equal answers among images that both networks get wrong, in [0, 1].
 
-    Undefined with fewer than `least` such images.
+    It is about 1 / (C - 1) by chance.     Undefined with fewer than `least` such images.
 
     Args:
         label_a, label_b: (n,) predicted classes.
         target: (n,) right classes.
-        least: how many images both must get wrong.
+        least: number of images that both must get wrong.
     """
     both_wrong = (label_a != target) & (label_b != target)
     count = int(both_wrong.sum())
@@ -80,8 +82,8 @@ def wrong_label_agreement(label_a: Labels, label_b: Labels, target: Labels, leas
     return mean(both_wrong & (label_a == label_b)) / mean(both_wrong)
 
 
-def agreement(label_a: Labels, label_b: Labels) -> Statistic | Undefined:
-    """Share of images that get the same answer from both networks, right or wrong, in [0, 1].
+def agreement(label_a: ClassLabels, label_b: ClassLabels) -> Statistic | Undefined:
+    """Return the share of images that get the same answer from both networks, right or wrong, in [0, 1].
 
     With the answers on permuted images as the second, this is permutation consistency. Undefined without images.
 
@@ -90,12 +92,12 @@ def agreement(label_a: Labels, label_b: Labels) -> Statistic | Undefined:
     return mean(label_a == label_b) if len(label_a) else Undefined(reason="there are no images")
 
 
-def label_kappa(label_a: Labels, label_b: Labels, num_classes: int) -> Statistic | Undefined:
-    """Cohen's kappa of the answers, in [-1, 1]: agreement beyond p_e = sum_k q_a(k) q_b(k), q the classes' shares.
+def label_kappa(label_a: ClassLabels, label_b: ClassLabels, num_classes: int) -> Statistic | Undefined:
+    """Return Cohen's kappa of the answers, in [-1, 1]: agreement beyond p_e = sum_k q_a(k) q_b(k), q class shares.
 
     With the answers on permuted images as the second, this is the kappa of permutation consistency.
 
-    Undefined without images, and where p_e = 1: both networks always give the same one answer.
+    Undefined without images, and where p_e = 1: both networks give one and the same answer to every image.
 
     Source: Cohen (1960), Educational and Psychological Measurement 20, eq. 1.
 
@@ -112,7 +114,7 @@ def label_kappa(label_a: Labels, label_b: Labels, num_classes: int) -> Statistic
 
 
 def divergence(kl: ArrayLike) -> Statistic | Undefined:
-    """Mean KL(teacher || student) at temperature 1, nats, in [0, inf).
+    """Return the mean KL(teacher || student) at temperature 1, in nats, in [0, inf).
 
     Undefined without images, and without a teacher (its values are not finite then).
 
@@ -127,8 +129,10 @@ def divergence(kl: ArrayLike) -> Statistic | Undefined:
     return mean(values)
 
 
-def prediction_entropy(label: Labels, num_classes: int) -> float | Undefined:
-    """Entropy of the shares of the predicted classes over log C, in [0, 1]: 1 all equally often, 0 always the same one.
+def prediction_entropy(label: ClassLabels, num_classes: int) -> float | Undefined:
+    """Return the entropy of the predicted classes' shares divided by log C, in [0, 1].
+
+    It is 1 where all classes are predicted equally often, and 0 where one class is always predicted.
 
     Undefined without images.
 
@@ -143,8 +147,8 @@ def prediction_entropy(label: Labels, num_classes: int) -> float | Undefined:
     return abs(float(-(present * np.log(present)).sum() / np.log(num_classes)))
 
 
-def _chance_agreement(label_a: Labels, label_b: Labels, num_classes: int) -> Statistic:
-    """sum_k q_a(k) q_b(k), with the effect of each image by the product rule."""
+def _chance_agreement(label_a: ClassLabels, label_b: ClassLabels, num_classes: int) -> Statistic:
+    """Return sum_k q_a(k) q_b(k), with the effect of each image by the product rule."""
     images = len(label_a)
     q_a, q_b = (np.bincount(label, minlength=num_classes) / images for label in (label_a, label_b))
     expected = float(q_a @ q_b)

@@ -9,18 +9,20 @@ from numpy.typing import NDArray
 from kdbench.errors import RecordError
 from kdbench.records import Predictions, SetPredictions
 from kdbench.scoring.answers import Answers
-from kdbench.scoring.intervals import Resampler, Stratum, class_sums
-from kdbench.scoring.metrics import Floats, bias_ratio, chance_corrected, macro_accuracy
+from kdbench.scoring.metrics import FloatArray, bias_ratio, chance_corrected, macro_accuracy
+from kdbench.scoring.resampling import Resampler, Stratum, class_sums
 from kdbench.spec import BIAS_AXES, Axis, Track
+
+MEASURED_AXES: tuple[Axis, ...] = (*BIAS_AXES, "cue-conflict")
 
 
 @dataclass(frozen=True)
 class MeasuredAxis:
     """One run on one axis; (1 + S,) each: the data, then the resamples."""
 
-    accuracy: Floats
-    bias: Floats
-    ratio: Floats
+    accuracy: FloatArray
+    bias: FloatArray
+    ratio: FloatArray
     images: int
 
 
@@ -38,11 +40,11 @@ class MeasuredRun:
         answers: by test set.
     """
 
-    clean: Floats
+    clean: FloatArray
     images: int
     axes: Mapping[Axis, MeasuredAxis]
-    shape: Floats | None
-    texture: Floats | None
+    shape: FloatArray | None
+    texture: FloatArray | None
     conflict_images: int
     missing: Mapping[Axis, tuple[str, ...]]
     answers: Mapping[str, Answers]
@@ -50,40 +52,73 @@ class MeasuredRun:
 
 @dataclass
 class _Columns:
-    """Numbers an image of one set of strata, collected so that all are summed over the resamples at once."""
+    """Numbers per image of one set of strata, collected first so that all are summed over the resamples at once."""
 
     strata: tuple[Stratum, ...]
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     places: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, vector: NDArray[np.generic]) -> int:
-        """The place of a vector's sums in `sums`; equal vectors share one."""
+        """Return the place of a vector's sums in `sums`; equal vectors share one."""
         values = vector.astype(np.float32)
         place = self.places.setdefault(values.tobytes(), len(self.vectors))
         if place == len(self.vectors):
             self.vectors.append(values)
         return place
 
-    def sums(self) -> Floats:
+    def sums(self) -> FloatArray:
         """(V, 1 + S, C)."""
         return class_sums(self.strata, np.stack(self.vectors, axis=1))
 
 
 @dataclass(frozen=True)
-class _Tally:
-    """Where the sums of one set lie: its hits (by texture on conflict sets), its images, clean hits on those images."""
+class _SetSums:
+    """The sums of one test set over the images of each class: (1 + S, C) each.
 
-    columns: _Columns
-    hits: int
-    texture_hits: int
-    total: int
-    clean_hits: int | None
+    Attributes:
+        hits: right answers; on cue-conflict sets, answers by shape.
+        texture_hits: answers by texture.
+        totals: images.
+        clean_hits: right answers on the clean images that the set was made from; None for a set without origins.
+        covered: (N,) which clean images the set was made from; None for a set without origins.
+        images: of a set without origins, else 0.
+    """
+
+    hits: FloatArray
+    texture_hits: FloatArray
+    totals: FloatArray
+    clean_hits: FloatArray | None
     covered: NDArray[np.bool_] | None
     images: int
 
 
+@dataclass(frozen=True)
+class _SetPlaces:
+    """Where the sums of one test set will lie: the fields of `_SetSums` as places in the columns.
+
+    Attributes:
+        own: the columns of a set without origins; None for a set whose numbers are among the clean set's columns.
+    """
+
+    own: _Columns | None
+    hits: int
+    texture_hits: int
+    totals: int
+    clean_hits: int | None
+    covered: NDArray[np.bool_] | None
+    images: int
+
+    def sums(self, of_clean: FloatArray) -> _SetSums:
+        """Return the sums, given those of the clean set's columns, (V, 1 + S, C)."""
+        sums = of_clean if self.own is None else self.own.sums()
+        clean_hits = None if self.clean_hits is None else sums[self.clean_hits]
+        return _SetSums(
+            sums[self.hits], sums[self.texture_hits], sums[self.totals], clean_hits, self.covered, self.images
+        )
+
+
 def measure(predictions: Predictions, track: Track, resampler: Resampler) -> MeasuredRun:
-    """Accuracies and biases of a run on the data and on every resample of its test images.
+    """Return the accuracies and biases of a run on the data and on every resample of its test images.
 
     A manipulated image counts as often as the clean image that it was made from, so that all sets of all runs are
     paired; a set without such origins is resampled by itself, and compared with clean accuracy on all images.
@@ -91,75 +126,79 @@ def measure(predictions: Predictions, track: Track, resampler: Resampler) -> Mea
     Raises:
         RecordError: there is no clean set, a set's `index` or classes do not fit it, or there is no such class.
     """
-    for name, one in predictions.items():
-        _check_classes(name, one, track.data.num_classes)
+    for name, answers in predictions.items():
+        _check_classes(name, answers, track.data.num_classes)
     clean_name = track.primary_sets("clean")[0].name
     if clean_name not in predictions:
         raise RecordError(f"there are no answers on the test set {clean_name!r}")
-    clean = predictions[clean_name]
-    columns = _Columns(resampler.strata(clean_name, clean.target))
-    right = clean.label == clean.target
-    everything = columns.add(np.ones(len(right))), columns.add(right)
-    axes: tuple[Axis, ...] = (*BIAS_AXES, "cue-conflict")
-    names = {axis: [test_set.name for test_set in track.primary_sets(axis)] for axis in axes}
-    tallies = {
-        axis: [_tally(name, predictions[name], clean, columns, resampler, axis) for name in names[axis]]
-        for axis in axes
-        if names[axis] and all(name in predictions for name in names[axis])
-    }
-    sums = _Sums()
-    whole = macro_accuracy(sums.of(columns)[everything[1]], sums.of(columns)[everything[0]])
-    conflict = tallies.pop("cue-conflict", [])
-    shares = _conflict_shares(conflict, sums) if conflict else (None, None)
+    names = {axis: [test_set.name for test_set in track.primary_sets(axis)] for axis in MEASURED_AXES}
+    whole, sums = _clean_and_axes(predictions, clean_name, names, resampler)
+    conflict = sums.pop("cue-conflict", [])
+    shape, texture = _conflict_shares(conflict) if conflict else (None, None)
+    measured = {axis: _axis(sets, whole, track.data.num_classes) for axis, sets in sums.items()}
     return MeasuredRun(
         clean=whole,
-        images=len(right),
-        axes={axis: _axis(sets, sums, whole, track.data.num_classes) for axis, sets in tallies.items()},
-        shape=shares[0],
-        texture=shares[1],
+        images=len(predictions[clean_name].target),
+        axes=measured,
+        shape=shape,
+        texture=texture,
         conflict_images=_images(conflict),
-        missing={axis: tuple(n for n in names[axis] if n not in predictions) for axis in axes if axis not in tallies},
+        missing={
+            axis: tuple(name for name in names[axis] if name not in predictions)
+            for axis in MEASURED_AXES
+            if axis not in measured
+        },
         answers=_answers(predictions, clean_name, resampler),
     )
 
 
+def _clean_and_axes(
+    predictions: Predictions, clean_name: str, names: Mapping[Axis, Sequence[str]], resampler: Resampler
+) -> tuple[FloatArray, dict[Axis, list[_SetSums]]]:
+    """Return (1 + S,) clean accuracy, and by axis the sums of its sets where all of them were answered.
+
+    Two passes: the columns of all sets are collected first, then summed in one product.
+    """
+    clean = predictions[clean_name]
+    columns = _Columns(resampler.strata(clean_name, clean.target))
+    right = clean.label == clean.target
+    totals, hits = columns.add(np.ones(len(right))), columns.add(right)
+    places = {
+        axis: [_places(name, predictions[name], clean, columns, resampler, axis) for name in in_axis]
+        for axis, in_axis in names.items()
+        if in_axis and all(name in predictions for name in in_axis)
+    }
+    of_clean = columns.sums()
+    whole = macro_accuracy(of_clean[hits], of_clean[totals])
+    return whole, {axis: [place.sums(of_clean) for place in in_axis] for axis, in_axis in places.items()}
+
+
 def _answers(predictions: Predictions, clean_name: str, resampler: Resampler) -> dict[str, Answers]:
     return {
-        name: Answers.of(one, resampler.asked(one.target, one.index), clean=name == clean_name)
-        for name, one in predictions.items()
+        name: Answers.of(answers, resampler.test_images(answers.target, answers.index), clean=name == clean_name)
+        for name, answers in predictions.items()
     }
 
 
-@dataclass
-class _Sums:
-    """The sums of each collection of columns, computed once."""
-
-    done: dict[int, Floats] = field(default_factory=dict)
-
-    def of(self, columns: _Columns) -> Floats:
-        if id(columns) not in self.done:
-            self.done[id(columns)] = columns.sums()
-        return self.done[id(columns)]
-
-
-def _tally(
+def _places(
     name: str, answers: SetPredictions, clean: SetPredictions, columns: _Columns, resampler: Resampler, axis: Axis
-) -> _Tally:
+) -> _SetPlaces:
+    """Add the numbers of one test set to the clean set's columns, or to columns of its own if it has no origins."""
     by_shape, by_texture = answers.label == answers.target, answers.label == answers.texture
     if len(by_shape) == 0:
         raise RecordError(f"the test set {name!r} has no images")
     if (answers.index < 0).any():
         own = _Columns(resampler.strata(name, answers.target))
-        hits, texture_hits, total = (own.add(vector) for vector in (by_shape, by_texture, np.ones(len(by_shape))))
-        return _Tally(own, hits, texture_hits, total, clean_hits=None, covered=None, images=len(by_shape))
+        hits, texture_hits, totals = (own.add(vector) for vector in (by_shape, by_texture, np.ones(len(by_shape))))
+        return _SetPlaces(own, hits, texture_hits, totals, clean_hits=None, covered=None, images=len(by_shape))
     _check_origins(name, answers, clean, same_class=axis != "cue-conflict")
     origins, size = answers.index, len(clean.target)
     coverage = np.bincount(origins, minlength=size)
-    return _Tally(
-        columns,
+    return _SetPlaces(
+        None,
         hits=columns.add(np.bincount(origins[by_shape], minlength=size)),
         texture_hits=columns.add(np.bincount(origins[by_texture], minlength=size)),
-        total=columns.add(coverage),
+        totals=columns.add(coverage),
         clean_hits=columns.add(coverage * (clean.label == clean.target)),
         covered=coverage > 0,
         images=0,
@@ -181,36 +220,37 @@ def _check_origins(name: str, answers: SetPredictions, clean: SetPredictions, *,
         raise RecordError(f"the test set {name!r} has other classes than the clean images that it was made from")
 
 
-def _axis(tallies: Sequence[_Tally], sums: _Sums, whole: Floats, num_classes: int) -> MeasuredAxis:
+def _axis(sets: Sequence[_SetSums], whole: FloatArray, num_classes: int) -> MeasuredAxis:
+    """Return the mean over the sets of an axis, given (1 + S,) accuracy on all clean images."""
     accuracies, biases, ratios = [], [], []
-    for one in tallies:
-        of = sums.of(one.columns)
-        accuracy = macro_accuracy(of[one.hits], of[one.total])
-        clean = whole if one.clean_hits is None else macro_accuracy(of[one.clean_hits], of[one.total])
+    for sums in sets:
+        accuracy = macro_accuracy(sums.hits, sums.totals)
+        clean = whole if sums.clean_hits is None else macro_accuracy(sums.clean_hits, sums.totals)
         accuracies.append(accuracy)
         biases.append(chance_corrected(accuracy, clean, num_classes))
         ratios.append(bias_ratio(accuracy, clean))
-    return MeasuredAxis(_mean(accuracies), _mean(biases), _mean(ratios), _images(tallies))
+    return MeasuredAxis(_mean(accuracies), _mean(biases), _mean(ratios), _images(sets))
 
 
-def _conflict_shares(tallies: Sequence[_Tally], sums: _Sums) -> tuple[Floats, Floats]:
-    trials = _total([sums.of(one.columns)[one.total] for one in tallies])
-    shape = _total([sums.of(one.columns)[one.hits] for one in tallies])
-    texture = _total([sums.of(one.columns)[one.texture_hits] for one in tallies])
+def _conflict_shares(sets: Sequence[_SetSums]) -> tuple[FloatArray, FloatArray]:
+    """Return (1 + S,) shares of the cue-conflict images that got the shape's and the texture's class."""
+    trials = _total([sums.totals for sums in sets])
+    shape = _total([sums.hits for sums in sets])
+    texture = _total([sums.texture_hits for sums in sets])
     return shape / trials, texture / trials
 
 
-def _mean(values: Sequence[Floats]) -> Floats:
-    mean: Floats = np.mean(values, axis=0)
+def _mean(values: Sequence[FloatArray]) -> FloatArray:
+    mean: FloatArray = np.mean(values, axis=0)
     return mean
 
 
-def _total(values: Sequence[Floats]) -> Floats:
-    total: Floats = sum(value.sum(axis=-1) for value in values) + np.zeros(1)
+def _total(values: Sequence[FloatArray]) -> FloatArray:
+    total: FloatArray = sum(value.sum(axis=-1) for value in values) + np.zeros(1)
     return total
 
 
-def _images(tallies: Sequence[_Tally]) -> int:
-    """Images that vary independently: those made from one clean image count once."""
-    covered = [one.covered for one in tallies if one.covered is not None]
-    return sum(one.images for one in tallies) + (int(np.any(covered, axis=0).sum()) if covered else 0)
+def _images(sets: Sequence[_SetSums]) -> int:
+    """Return how many images vary independently: those made from one clean image count once."""
+    covered = [sums.covered for sums in sets if sums.covered is not None]
+    return sum(sums.images for sums in sets) + (int(np.any(covered, axis=0).sum()) if covered else 0)

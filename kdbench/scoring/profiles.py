@@ -1,4 +1,4 @@
-"""From measured runs to the profile of an arm, with intervals, and undefined where a number would mean nothing."""
+"""From measured runs to the profile of an arm: numbers with intervals, undefined where they would mean nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -6,31 +6,31 @@ import numpy as np
 
 from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
-from kdbench.scoring.metrics import Floats, shape_bias
+from kdbench.scoring.metrics import FloatArray, shape_bias
 from kdbench.scoring.scores import AxisScore, ConflictScore, Estimate, Profile, Score, Undefined
 from kdbench.spec import BIAS_AXES, Axis, Scoring
 
 
 def profile_of(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Profile:
-    """The mean profile of an arm over its seeds, with intervals.
+    """Return the mean profile of an arm over its seeds, with intervals.
 
     Args:
-        runs: by seed, at least one.
+        runs: by seed, at least one run.
         num_classes: C.
         scoring: confidence and thresholds.
     """
-    every = list(runs.values())
+    measured = list(runs.values())
     low = near_chance(runs, num_classes, scoring)
-    axes: dict[Axis, AxisScore] = {axis: _axis_score(every, axis, low, scoring) for axis in BIAS_AXES}
+    axes: dict[Axis, AxisScore] = {axis: _axis_score(measured, axis, low, scoring) for axis in BIAS_AXES}
     return Profile(
-        clean=estimate(np.stack([run.clean for run in every]), every[0].images, scoring, share=True),
+        clean=estimate(np.stack([run.clean for run in measured]), measured[0].images, scoring, share=True),
         axes=axes,
-        conflict=_conflict_score(every, scoring),
+        conflict=_conflict_score(measured, scoring),
     )
 
 
 def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Undefined | None:
-    """Why a chance-corrected bias of these runs means nothing; None where it does mean something.
+    """Return why a chance-corrected bias of these runs means nothing; None where it does mean something.
 
     Each run's clean accuracy must be above chance by `competence_margin`, at the lower end of its interval over images.
     """
@@ -45,25 +45,25 @@ def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scor
 
 
 def _axis_score(runs: Sequence[MeasuredRun], axis: Axis, low: Undefined | None, scoring: Scoring) -> AxisScore:
-    missing = _missing(runs, axis)
+    missing = _why_missing(runs, axis)
     if missing:
         return AxisScore(accuracy=missing, bias=missing, ratio=missing)
     measured = [run.axes[axis] for run in runs]
 
-    def over_seeds(pick: Callable[[MeasuredAxis], Floats], *, share: bool = False) -> Score:
-        samples = np.stack([pick(one) for one in measured])
+    def over_seeds(pick: Callable[[MeasuredAxis], FloatArray], *, share: bool = False) -> Score:
+        samples = np.stack([pick(axis_of_run) for axis_of_run in measured])
         if not np.isfinite(samples).all():
             return Undefined(reason="clean accuracy is 0, or so near to it that some resamples have none")
         return estimate(samples, measured[0].images, scoring, share=share)
 
     return AxisScore(
-        accuracy=over_seeds(lambda one: one.accuracy, share=True),
-        bias=low or over_seeds(lambda one: one.bias),
-        ratio=over_seeds(lambda one: one.ratio),
+        accuracy=over_seeds(lambda run: run.accuracy, share=True),
+        bias=low or over_seeds(lambda run: run.bias),
+        ratio=over_seeds(lambda run: run.ratio),
     )
 
 
-def _missing(runs: Sequence[MeasuredRun], axis: Axis) -> Undefined | None:
+def _why_missing(runs: Sequence[MeasuredRun], axis: Axis) -> Undefined | None:
     names = sorted({name for run in runs for name in run.missing.get(axis, ())})
     return Undefined(reason=f"no answers on {', '.join(names)}") if names else None
 
@@ -82,11 +82,11 @@ def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictSc
     )
 
 
-def _shape_bias(shape: Floats, texture: Floats, images: int, scoring: Scoring) -> Score:
+def _shape_bias(shape: FloatArray, texture: FloatArray, images: int, scoring: Scoring) -> Score:
     if images < scoring.conflict_images:
         return Undefined(reason=f"{images} cue-conflict images; at least {scoring.conflict_images} are needed")
-    decided: list[Estimate] = [estimate(one[None], images, scoring, share=True) for one in shape + texture]
-    least = min(decided, key=lambda one: one.low)
+    decided: list[Estimate] = [estimate(run[None], images, scoring, share=True) for run in shape + texture]
+    least = min(decided, key=lambda share: share.low)
     if least.low <= scoring.conflict_decided:
         return Undefined(
             reason=f"only {least.value:.3f} of the cue-conflict images (lower bound {least.low:.3f}) got the shape's "

@@ -1,7 +1,7 @@
-"""Who is better than whom: ranks that methods share until their seeds tell them apart, and tests that add up.
+"""Who is better than whom: methods share ranks until their seeds tell them apart.
 
-Methods are compared pairwise by seed. Jackknife pseudo-values make a seed's contribution to a ratio a number, so that
-the ordinary analysis of a method x seed table applies: what a seed does to all methods alike drops out.
+Methods are compared pairwise by seed. Jackknife pseudo-values turn the contribution of a seed to a ratio into a number,
+so that the ordinary analysis of a method x seed table applies: what a seed does to all methods alike drops out.
 """
 
 from collections import Counter
@@ -12,70 +12,71 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kdbench.scoring.intervals import left_out
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.jackknife import left_out
+from kdbench.scoring.metrics import FloatArray
 
 
 @dataclass(frozen=True)
-class Primary:
+class PrimaryNumber:
     """The primary number of a row as a function of its seeds.
 
     Attributes:
-        seeds: (K,) different ones.
-        parts: arrays (K, ..., 1 + S), a row a seed: the data, then resamples of the test images, the same for all rows.
+        seeds: (K,) distinct seeds.
+        parts: arrays (K, ..., 1 + S), one row per seed: the data, then resamples of the test images, the same in all
+            rows of the board.
         number: (1 + S,) of such arrays.
     """
 
     seeds: tuple[int, ...]
-    parts: tuple[Floats, ...]
-    number: Callable[..., Floats]
+    parts: tuple[FloatArray, ...]
+    number: Callable[..., FloatArray]
 
-    def on(self, seeds: Sequence[int]) -> "Primary":
-        """The same on some of its seeds."""
+    def on(self, seeds: Sequence[int]) -> "PrimaryNumber":
+        """Return the number on some of its seeds."""
         rows = [self.seeds.index(seed) for seed in seeds]
-        return Primary(tuple(seeds), tuple(part[rows] for part in self.parts), self.number)
+        return PrimaryNumber(tuple(seeds), tuple(part[rows] for part in self.parts), self.number)
 
-    def pseudo_values(self) -> Floats:
-        """(K,) contributions of the seeds: K theta - (K - 1) theta without the seed. Source: Tukey (1958)."""
+    def pseudo_values(self) -> FloatArray:
+        """Return (K,) contributions of the seeds: K theta - (K - 1) theta without the seed. Source: Tukey (1958)."""
         count, data = len(self.seeds), [part[..., :1] for part in self.parts]
-        values: Floats = count * self.number(*data)[0] - (count - 1) * left_out(self.number, data)[:, 0]
+        values: FloatArray = count * self.number(*data)[0] - (count - 1) * left_out(self.number, data)[:, 0]
         return values
 
-    def over_images(self) -> Floats:
-        """(S,) the number on every resample of the images."""
+    def over_images(self) -> FloatArray:
+        """Return (S,) values of the number, one on every resample of the images."""
         return self.number(*self.parts)[1:]
 
 
 @dataclass(frozen=True)
 class RankInterval:
-    """From 1 + the number of significantly better rows to M - the number of significantly worse ones."""
+    """From 1 plus the number of significantly better rows to M minus the number of significantly worse ones."""
 
     low: int
     high: int
 
 
-def common_seeds(entries: Mapping[int, Sequence[int]], least: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The seeds that rows are compared on, and the rows that have them all.
+def common_seeds(seeds_of: Mapping[int, Sequence[int]], least: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the seeds that rows are compared on, and the rows that have them all.
 
-    Those `least` seeds that most rows have (the smaller seed where as many have either) decide which rows are compared;
-    then all seeds count that these rows share.
+    The `least` seeds that most rows have (of equally frequent seeds, the smaller one) decide which rows are compared.
+    Then all seeds count that these rows share.
 
     Args:
-        entries: seeds by the row's number.
-        least: how many seeds a comparison needs.
+        seeds_of: seeds by number of the row.
+        least: number of seeds that a comparison needs.
     """
-    counts = Counter(seed for seeds in entries.values() for seed in seeds)
+    counts = Counter(seed for seeds in seeds_of.values() for seed in seeds)
     needed = set(sorted(counts, key=lambda seed: (-counts[seed], seed))[:least])
-    rows = tuple(row for row, seeds in entries.items() if needed <= set(seeds))
-    shared = set.intersection(*(set(entries[row]) for row in rows)) if rows else set()
+    rows = tuple(row for row, seeds in seeds_of.items() if needed <= set(seeds))
+    shared = set.intersection(*(set(seeds_of[row]) for row in rows)) if rows else set()
     return tuple(sorted(shared)), rows
 
 
-def rank_intervals(rows: Sequence[Primary], confidence: float) -> tuple[RankInterval, ...]:
-    """Simultaneous rank intervals of M rows, from `surely_better`.
+def rank_intervals(rows: Sequence[PrimaryNumber], confidence: float) -> tuple[RankInterval, ...]:
+    """Return simultaneous rank intervals of M rows, from `surely_better`.
 
     Args:
-        rows: with the same seeds; larger is better.
+        rows: numbers with the same seeds; larger is better.
         confidence: of all comparisons together.
     """
     better = surely_better(rows, confidence)
@@ -83,8 +84,8 @@ def rank_intervals(rows: Sequence[Primary], confidence: float) -> tuple[RankInte
     return tuple(RankInterval(1 + int(a), len(rows) - int(b)) for a, b in zip(above, below, strict=True))
 
 
-def surely_better(rows: Sequence[Primary], confidence: float) -> NDArray[np.bool_]:
-    """(M, M) whether the row of the first index is better than that of the second; all pairs at once, by Tukey's range.
+def surely_better(rows: Sequence[PrimaryNumber], confidence: float) -> NDArray[np.bool_]:
+    """Return (M, M) whether the row of the first index is better than that of the second, by Tukey's range test.
 
     Two rows differ if their mean pseudo-values are further apart than q(M, (M - 1)(K - 1)) sqrt(MS / K), with MS the
     residual mean square of the method x seed table, and the image error of their difference in quadrature.
@@ -92,7 +93,7 @@ def surely_better(rows: Sequence[Primary], confidence: float) -> NDArray[np.bool
     Source: Tukey (1953), "The problem of multiple comparisons"; pseudo-values: Miller (1974), Biometrika 61.
 
     Args:
-        rows: M rows with the same K seeds, K at least 3; larger is better.
+        rows: M numbers with the same K seeds, K at least 3; larger is better.
         confidence: of all comparisons together.
     """
     if len(rows) < 2:
@@ -103,8 +104,8 @@ def surely_better(rows: Sequence[Primary], confidence: float) -> NDArray[np.bool
     return better
 
 
-def residual_mean_square(table: Floats) -> float:
-    """What is left of an (M, K) table without the effects of its rows and columns, over (M - 1)(K - 1)."""
+def residual_mean_square(table: FloatArray) -> float:
+    """Return the mean square of an (M, K) table without the effects of its rows and columns: sum / (M - 1)(K - 1)."""
     rows, columns = table.shape
     residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     return float((residual**2).sum() / ((rows - 1) * (columns - 1)))
@@ -112,53 +113,19 @@ def residual_mean_square(table: Floats) -> float:
 
 @cache
 def tukey_quantile(confidence: float, means: int, degrees_of_freedom: float) -> float:
-    """Quantile of the range of several means in standard errors of one; found numerically, which takes a while."""
+    """Return the quantile of the range of several means in standard errors of one; it is computed numerically."""
     from scipy.stats import studentized_range  # takes a second to import
 
     return float(studentized_range.ppf(confidence, means, degrees_of_freedom))
 
 
-def _least_differences(table: Floats, rows: Sequence[Primary], confidence: float) -> Floats:
-    """(M, M) how far apart two rows must be to differ."""
+def _least_differences(table: FloatArray, rows: Sequence[PrimaryNumber], confidence: float) -> FloatArray:
+    """Return (M, M) how far apart two rows must be to differ."""
     methods, seeds = table.shape
     over_seeds = tukey_quantile(confidence, methods, (methods - 1) * (seeds - 1))
     over_images = tukey_quantile(confidence, methods, np.inf)
     samples = np.stack([row.over_images() for row in rows])
     variance = (samples[:, None] - samples).var(axis=-1, ddof=1)
     half = variance / 2  # the studentised range counts in errors of one row, as MS / K is
-    least: Floats = np.sqrt(over_seeds**2 * residual_mean_square(table) / seeds + over_images**2 * half)
+    least: FloatArray = np.sqrt(over_seeds**2 * residual_mean_square(table) / seeds + over_images**2 * half)
     return least
-
-
-def holm(p_values: Sequence[float], tests: int | None = None) -> tuple[float, ...]:
-    """p-values adjusted for their number: reject those not above the level, and no more than the level is ever wrong.
-
-    Source: Holm (1979), Scandinavian Journal of Statistics 6.
-
-    Args:
-        p_values: of the tests that were made.
-        tests: of the whole family, with those that could not be made and count as 1; None for no more than were made.
-    """
-    made, family = len(p_values), max(len(p_values), tests or 0)
-    return _holm([*p_values, *[1.0] * (family - made)])[:made]
-
-
-def _holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    order = np.argsort(p_values, kind="stable")
-    steps = len(order) - np.arange(len(order))
-    adjusted = np.minimum(np.maximum.accumulate(steps * np.asarray(p_values)[order]), 1.0)
-    result = np.empty(len(order))
-    result[order] = adjusted
-    return tuple(float(one) for one in result)
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
-    """p-values adjusted so that, of those not above the level, no more than the level is wrong on average.
-
-    Source: Benjamini & Hochberg (1995), Journal of the Royal Statistical Society B 57.
-    """
-    order = np.argsort(p_values, kind="stable")[::-1]
-    scaled = np.asarray(p_values)[order] * len(order) / np.arange(len(order), 0, -1)
-    result = np.empty(len(order))
-    result[order] = np.minimum.accumulate(np.minimum(scaled, 1.0))
-    return tuple(float(one) for one in result)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from kdbench.scoring.bootstrap import multi_bootstrap
 from kdbench.scoring.comparisons import PairedContrast, PairedTriangle
-from kdbench.scoring.gap import gap_errors, gap_number, gap_part_errors, one_axis
-from kdbench.scoring.intervals import DIGITS, Errors, p_above_zero
-from kdbench.scoring.ranking import Primary, RankInterval, benjamini_hochberg, common_seeds, holm, rank_intervals
+from kdbench.scoring.corrections import benjamini_hochberg, holm
+from kdbench.scoring.gap import dominant_axis, gap_errors, gap_number, gap_part_errors
+from kdbench.scoring.intervals import DIGITS, StandardErrors, p_above_zero
+from kdbench.scoring.ranking import PrimaryNumber, RankInterval, common_seeds, rank_intervals
 from kdbench.scoring.scores import Badge, Estimate, Range, Row
 from kdbench.scoring.transfer import transfer_errors, transfer_number
 from kdbench.spec import BIAS_AXES, Axis, Scoring
@@ -16,24 +17,28 @@ Paired = PairedContrast | PairedTriangle
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A row with what its primary number rests on; None where that is undefined."""
+class RowEvidence:
+    """A row with the comparison that its primary number rests on.
+
+    Attributes:
+        paired: None where the primary number is undefined.
+    """
 
     row: Row
     paired: Paired | None
 
     @property
-    def primary(self) -> Primary | None:
-        """The primary number as a function of seeds."""
+    def primary(self) -> PrimaryNumber | None:
+        """The primary number as a function of seeds; None where it is undefined."""
         match self.paired:
             case PairedContrast(seeds, contrast):
-                return Primary(seeds, (contrast.students, contrast.teachers), transfer_number)
+                return PrimaryNumber(seeds, (contrast.students, contrast.teachers), transfer_number)
             case PairedTriangle(seeds, triangle):
-                return Primary(seeds, triangle.parts, gap_number)
+                return PrimaryNumber(seeds, triangle.parts, gap_number)
         return None
 
-    def evidence(self) -> tuple[float, Errors]:
-        """A number with the sign of the primary one, and its errors."""
+    def tested(self) -> tuple[float, StandardErrors]:
+        """Return a number with the sign of the primary one, and its errors."""
         match self.paired:
             case PairedContrast(_, contrast):
                 return transfer_errors(contrast)
@@ -42,7 +47,7 @@ class Entry:
         raise ValueError("an undefined number has no evidence")
 
     def axis_tests(self) -> Iterator[tuple[Axis, float]]:
-        """p-values that the number of an axis alone is not above 0, of the axes on which it is defined."""
+        """Yield p-values for the number of one axis not being above 0, for the axes on which it is defined."""
         match self.paired:
             case PairedContrast(_, contrast):
                 for number, axis in enumerate(BIAS_AXES):
@@ -54,44 +59,44 @@ class Entry:
                     yield axis, p_above_zero(*gap_part_errors(triangle, number))
 
 
-def with_standing(entries: Sequence[Entry], scoring: Scoring) -> list[Row]:
-    """The rows of one direction's methods with ranks, tests and badges, in the order given.
+def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row]:
+    """Return the rows of one direction's methods with ranks, tests and badges, in the order given.
 
-    Those without a reason against it are ranked among themselves and tested against 0. Holm's correction is for all
-    official rows, those that cannot be tested included; by axis, a secondary question, Benjamini and Hochberg's is.
+    Rows that meet every condition are ranked among themselves and tested against 0. Holm's correction counts all
+    official rows, including those that cannot be tested. The tests by axis, a secondary question, are corrected by the
+    method of Benjamini and Hochberg.
     """
-    able = {number: primary for number, entry in enumerate(entries) if (primary := _to_be_ranked(entry)) is not None}
-    seeds, ranked = common_seeds({number: one.seeds for number, one in able.items()}, scoring.ranked_seeds)
-    ranks = rank_intervals([able[number].on(seeds) for number in ranked], scoring.confidence)
-    family = tests_of(entry.row for entry in entries)
-    p_values = holm([p_above_zero(*entries[number].evidence()) for number in ranked], family)
-    by_axis = _tests_by_axis([entries[number] for number in ranked])
-    rows = [entry.row for entry in entries]
-    for number in able:
+    rows = [of_row.row for of_row in evidence]
+    eligible = {number: primary for number, of_row in enumerate(evidence) if (primary := _to_be_ranked(of_row))}
+    seeds, ranked = common_seeds({number: primary.seeds for number, primary in eligible.items()}, scoring.ranked_seeds)
+    ranks = rank_intervals([eligible[number].on(seeds) for number in ranked], scoring.confidence)
+    p_values = holm([p_above_zero(*evidence[number].tested()) for number in ranked], tests_of(rows))
+    by_axis = _tests_by_axis([evidence[number] for number in ranked])
+    for number in eligible:
         why = f"was not run on the seeds {', '.join(map(str, seeds))} that the ranked rows share"
         rows[number] = rows[number].model_copy(update={"unranked": why})
     for number, rank, p_value, p_by_axis in zip(ranked, ranks, p_values, by_axis, strict=True):
-        rows[number] = _ranked(entries[number].row, rank, p_value, scoring).model_copy(update={"p_by_axis": p_by_axis})
+        rows[number] = _ranked(evidence[number].row, rank, p_value, scoring).model_copy(update={"p_by_axis": p_by_axis})
     return rows
 
 
 def tests_of(rows: Iterable[Row]) -> int:
-    """The size of a board's family of tests: the methods' official rows."""
+    """Return the size of a board's family of tests: the number of official rows of methods."""
     return sum(row.kind == "method" and not row.unofficial for row in rows)
 
 
-def _tests_by_axis(entries: Sequence[Entry]) -> list[dict[Axis, float]]:
-    """p-values, of each row by axis, that its part of the primary number is not above 0; adjusted for all of them."""
-    found = [(number, axis, p) for number, entry in enumerate(entries) for axis, p in entry.axis_tests()]
-    adjusted = benjamini_hochberg([p for *_, p in found])
-    rows: list[dict[Axis, float]] = [{} for _ in entries]
-    for (number, axis, _), p_value in zip(found, adjusted, strict=True):
+def _tests_by_axis(evidence: Sequence[RowEvidence]) -> list[dict[Axis, float]]:
+    """Return per row and axis the p-value of its part of the primary number, adjusted for all of them."""
+    tests = [(number, axis, p) for number, of_row in enumerate(evidence) for axis, p in of_row.axis_tests()]
+    adjusted = benjamini_hochberg([p for *_, p in tests])
+    rows: list[dict[Axis, float]] = [{} for _ in evidence]
+    for (number, axis, _), p_value in zip(tests, adjusted, strict=True):
         rows[number][axis] = round(p_value, DIGITS)
     return rows
 
 
-def _to_be_ranked(entry: Entry) -> Primary | None:
-    return None if entry.row.unranked else entry.primary
+def _to_be_ranked(evidence: RowEvidence) -> PrimaryNumber | None:
+    return None if evidence.row.unranked else evidence.primary
 
 
 def _ranked(row: Row, rank: RankInterval, p_value: float, scoring: Scoring) -> Row:
@@ -105,20 +110,22 @@ def _ranked(row: Row, rank: RankInterval, p_value: float, scoring: Scoring) -> R
     )
 
 
-def cross_check(entry: Entry, scoring: Scoring) -> Range | None:
-    """The multi-bootstrap's interval of a primary number that has one over seeds."""
-    primary, score = entry.primary, entry.row.primary
+def cross_check(evidence: RowEvidence, scoring: Scoring) -> Range | None:
+    """Return the multi-bootstrap's interval of a primary number that has an interval over seeds."""
+    primary, score = evidence.primary, evidence.row.primary
     if primary is None or not isinstance(score, Estimate) or score.covers == "images":
         return None
-    found = multi_bootstrap(primary.number, primary.parts, scoring.confidence)
-    return Range(low=round(found[0], DIGITS), high=round(found[1], DIGITS)) if found else None
+    bounds = multi_bootstrap(primary.number, primary.parts, scoring.confidence)
+    return Range(low=round(bounds[0], DIGITS), high=round(bounds[1], DIGITS)) if bounds else None
 
 
 def null_band(rows: Iterable[Row], scoring: Scoring) -> Range | None:
-    """What the controls that should score nothing reach, from the lowest to the highest end of their intervals."""
+    """Return what the null controls reach, from the lowest to the highest end of their intervals; None without any."""
     scores = [row.primary for row in rows if row.kind == "control" and row.method in scoring.null_controls]
-    found = [score for score in scores if isinstance(score, Estimate)]
-    return Range(low=min(one.low for one in found), high=max(one.high for one in found)) if found else None
+    estimates = [score for score in scores if isinstance(score, Estimate)]
+    if not estimates:
+        return None
+    return Range(low=min(score.low for score in estimates), high=max(score.high for score in estimates))
 
 
 def _badges(row: Row, p_value: float, scoring: Scoring) -> tuple[Badge, ...]:
@@ -126,6 +133,6 @@ def _badges(row: Row, p_value: float, scoring: Scoring) -> tuple[Badge, ...]:
     if row.transfer is not None:
         return ("bias transfer shown",) if shown else ()
     movement = row.arms[0].movement
-    single = movement is not None and one_axis(movement.gap_closed, movement.gap_by_axis, scoring) is not None
+    single = movement is not None and dominant_axis(movement.gap_closed, movement.gap_by_axis, scoring) is not None
     badges: dict[Badge, bool] = {"G only": shown, "one-axis": single}
     return tuple(badge for badge, given in badges.items() if given)

@@ -1,8 +1,8 @@
-"""Numbers computed from images that know what each image contributes: formulas as written, with their image error.
+"""Numbers that carry the contribution of each image, so that a formula yields its own standard error over images.
 
-A statistic is a smooth function of means over images. Beside its value it carries its *effects*, to first order how
-much the value moves with the weight of each image (the infinitesimal jackknife). Arithmetic passes them on, so a kappa
-is written as its formula and its error over images comes with it, differences between networks paired.
+A statistic is a smooth function of means over images. In addition to its value it carries its *effects*: to first
+order, how much the value moves with the weight of each image (the infinitesimal jackknife). Arithmetic propagates them,
+so a kappa is written as its formula and its error over images follows, and differences between networks are paired.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.metrics import FloatArray
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Statistic:
     """
 
     value: float
-    effects: Floats
+    effects: FloatArray
 
     def __add__(self, other: "Statistic | float") -> "Statistic":
         other = _as_statistic(other)
@@ -44,7 +44,7 @@ class Statistic:
         return Statistic(self.value * other.value, self.effects * other.value + self.value * other.effects)
 
     def __truediv__(self, other: "Statistic | float") -> "Statistic":
-        """The quotient; callers refuse a denominator of 0 first, in words."""
+        """Return the quotient; callers refuse a denominator of 0 first, in words."""
         other = _as_statistic(other)
         value = self.value / other.value
         return Statistic(value, (self.effects - value * other.effects) / other.value)
@@ -53,7 +53,7 @@ class Statistic:
         return self if self.value >= 0 else -self
 
     def placed(self, units: NDArray[np.intp], count: int) -> "Statistic":
-        """The same with effects by unit: images made from one clean image vary together, so their effects add up.
+        """Return this statistic with effects per unit: images made from one clean image vary together and add up.
 
         Args:
             units: (n,) the unit of each image, below `count`.
@@ -62,7 +62,7 @@ class Statistic:
         return Statistic(self.value, np.bincount(units, self.effects, minlength=count).astype(np.float64))
 
     def error(self, strata: NDArray[np.integer]) -> float:
-        """Standard error over images, where the number of images of each stratum is fixed.
+        """Return the standard error over images, where the number of images of each stratum is fixed.
 
         Args:
             strata: (n,) stratum of each image (or unit), from 0.
@@ -77,15 +77,15 @@ def _as_statistic(value: "Statistic | float") -> Statistic:
 
 
 def mean(values: ArrayLike) -> Statistic:
-    """The mean over images of (n,) numbers, n at least 1."""
+    """Return the mean over images of (n,) numbers, n at least 1."""
     numbers = np.asarray(values, dtype=np.float64)
     average = float(numbers.mean())
     return Statistic(average, (numbers - average) / len(numbers))
 
 
 def average(statistics: Sequence[Statistic]) -> Statistic:
-    """The mean of several statistics of the same images, at least one."""
+    """Return the mean of several statistics of the same images, at least one."""
     total = statistics[0]
-    for one in statistics[1:]:
-        total = total + one
+    for statistic in statistics[1:]:
+        total = total + statistic
     return total / len(statistics)

@@ -1,8 +1,9 @@
-"""Transfer: how much of the difference between two teachers with opposite planted biases shows in their students.
+"""Transfer: how much of the difference between two teachers with opposite planted biases shows up in their students.
 
     tau = [c(d_A) - c(d_B)] . [c(t_A) - c(t_B)] / |c(t_A) - c(t_B)|^2
 
-over the axes of the profile c. 0: the teacher's bias leaves no trace; 1: fully inherited. What both arms share cancels.
+over the axes of the profile c. 0: the teacher's bias leaves no trace; 1: it is fully inherited. What both arms share
+cancels.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kdbench.scoring.intervals import Errors, errors_of, fieller, joint_spread, left_out, rounded
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.intervals import StandardErrors, rounded
+from kdbench.scoring.jackknife import errors_of, fieller, joint_spread, left_out
+from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.scores import Score, Undefined
 from kdbench.spec import Axis, Scoring
 
@@ -24,28 +26,29 @@ class Contrast:
 
     Attributes:
         students, teachers: (K, axes, 1 + S) differences of chance-corrected bias; the data, then its resamples.
-        images: test images that they rest on.
+        images: number of test images that they rest on.
     """
 
-    students: Floats
-    teachers: Floats
+    students: FloatArray
+    teachers: FloatArray
     images: int
 
     @property
-    def data(self) -> tuple[Floats, Floats]:
-        """(K, axes) each: without the resamples."""
+    def data(self) -> tuple[FloatArray, FloatArray]:
+        """(K, axes) each, without the resamples."""
         return self.students[..., 0], self.teachers[..., 0]
 
     def axis(self, number: int) -> "Contrast":
-        """The contrast on one axis alone."""
-        one = slice(number, number + 1)
-        return Contrast(self.students[:, one], self.teachers[:, one], self.images)
+        """Return the contrast on one axis alone, given its number."""
+        axis = slice(number, number + 1)
+        return Contrast(self.students[:, axis], self.teachers[:, axis], self.images)
 
 
 def transfer(contrast: Contrast, scoring: Scoring, *, too_alike: str = TOO_ALIKE) -> Score:
-    """tau with its interval: debiased for paired seeds from 2 seeds on, over seeds and images from `interval_seeds` on.
+    """Return tau with its interval.
 
-    The interval is Fieller's, so a poorly known denominator widens it, and one that may be 0 makes tau undefined.
+    tau is debiased for paired seeds from 2 seeds on; its interval covers seeds and images from `interval_seeds` on. The
+    interval is Fieller's, so a poorly known denominator widens it, and one that may be 0 makes tau undefined.
 
     Args:
         contrast: of students and teachers.
@@ -63,38 +66,38 @@ def transfer(contrast: Contrast, scoring: Scoring, *, too_alike: str = TOO_ALIKE
     return rounded(numerator / denominator, *bounds, images=contrast.images, seeds=seeds, over_seeds=over_seeds)
 
 
-def transfer_errors(contrast: Contrast) -> tuple[float, Errors]:
-    """The numerator of tau, whose sign is tau's, with its errors: what a test of tau > 0 rests on."""
+def transfer_errors(contrast: Contrast) -> tuple[float, StandardErrors]:
+    """Return the numerator of tau, whose sign is tau's, with its errors: a test of tau > 0 rests on it."""
 
-    def numerator(students: Floats, teachers: Floats) -> Floats:
+    def numerator(students: FloatArray, teachers: FloatArray) -> FloatArray:
         return debiased_dot(students, teachers)
 
     parts = (contrast.students, contrast.teachers)
     return float(numerator(*parts)[0]), errors_of(numerator, parts)
 
 
-def transfer_number(students: Floats, teachers: Floats) -> Floats:
-    """tau itself; not finite where the denominator is 0."""
+def transfer_number(students: FloatArray, teachers: FloatArray) -> FloatArray:
+    """Return tau itself; not finite where the denominator is 0."""
     numerator, denominator = transfer_terms(students, teachers)
     with np.errstate(divide="ignore", invalid="ignore"):
-        tau: Floats = numerator / denominator
+        tau: FloatArray = numerator / denominator
     return tau
 
 
 def transfer_by_axis(contrast: Contrast, axes: Sequence[Axis], scoring: Scoring) -> dict[Axis, Score]:
-    """tau of each axis on which the teachers differ by at least `planted_axis_gap`."""
+    """Return tau of each axis on which the teachers differ by at least `planted_axis_gap`."""
     gaps = np.abs(contrast.teachers[:, :, 0].mean(axis=0))
     live = [number for number, gap in enumerate(gaps) if gap >= scoring.planted_axis_gap]
     return {axes[number]: transfer(contrast.axis(number), scoring) for number in live}
 
 
-def transfer_terms(students: Floats, teachers: Floats) -> Floats:
-    """Numerator and denominator of tau, each an unbiased estimate from 2 seeds on.
+def transfer_terms(students: FloatArray, teachers: FloatArray) -> FloatArray:
+    """Return numerator and denominator of tau, each an unbiased estimate from 2 seeds on.
 
     A product of means over K seeds is too large by the covariance of the factors over K, which is subtracted.
 
     Args:
-        students, teachers: (K, axes, ...) differences between the arms, seed by seed.
+        students, teachers: (K, axes, ...) differences between the arms, per seed.
 
     Returns:
         (2, ...).
@@ -102,10 +105,10 @@ def transfer_terms(students: Floats, teachers: Floats) -> Floats:
     return np.stack([debiased_dot(students, teachers), debiased_dot(teachers, teachers)])
 
 
-def debiased_dot(first: Floats, second: Floats) -> Floats:
-    """Product of two mean profiles, summed over axes, less what their covariance over seeds adds to it.
+def debiased_dot(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return the product of two mean profiles, summed over axes, minus what their covariance over seeds adds to it.
 
-    mean(a) . mean(b) - sum_axes Cov_k(a, b) / K; plain with one seed.
+    mean(a) . mean(b) - sum_axes Cov_k(a, b) / K; without the second term for one seed.
 
     Args:
         first, second: (K, axes, ...).
@@ -119,5 +122,5 @@ def debiased_dot(first: Floats, second: Floats) -> Floats:
     if seeds > 1:
         covariance = ((first - mean_first) * (second - mean_second)).sum(axis=0) / (seeds - 1)
         products = products - covariance / seeds
-    dot: Floats = products.sum(axis=0)
+    dot: FloatArray = products.sum(axis=0)
     return dot

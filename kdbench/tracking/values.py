@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from kdbench.records import Predictions, Record
-from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import measure
+from kdbench.scoring.resampling import Resampler
 from kdbench.spec import BIAS_AXES, TestSet, Track
 
 LONGEST_VALUE = 5000  # characters of a parameter or tag

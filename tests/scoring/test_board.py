@@ -14,11 +14,11 @@ import pytest
 from kdbench.errors import RecordError
 from kdbench.records import PREDICTIONS, RESULT, Record, find_records, read_predictions, read_record, write_record
 from kdbench.scoring.board import score, write_scores
-from kdbench.scoring.intervals import Resampler
+from kdbench.scoring.context import BoardContext, ScoredRun
 from kdbench.scoring.measured import MeasuredRun, measure
+from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Estimate, Row, Scores, Undefined
-from kdbench.scoring.setting import Run, Setting
 from kdbench.testsets.spec import load_spec
 from tests.record_factory import record_of, write_matrix
 
@@ -321,9 +321,9 @@ def test_a_track_that_the_spec_lacks_is_named(tmp_path: Path) -> None:
         score(tmp_path, SPEC)
 
 
-def loaded(results: Path) -> list[Run]:
+def loaded(results: Path) -> list[ScoredRun]:
     resampler = Resampler(100)
-    return [Run(f, read_record(f), measure(read_predictions(f), TRACK, resampler)) for f in find_records(results)]
+    return [ScoredRun(f, read_record(f), measure(read_predictions(f), TRACK, resampler)) for f in find_records(results)]
 
 
 def test_what_both_students_share_cancels(tmp_path: Path) -> None:
@@ -336,8 +336,8 @@ def test_what_both_students_share_cancels(tmp_path: Path) -> None:
         return replace(measured, axes=axes)
 
     changed = [replace(r, measured=damaged(r.measured)) if r.measured and r.record.method == "lm" else r for r in runs]
-    settings = [Setting.of(some, "cnn-to-vit", TRACK, SPEC.scoring) for some in (runs, changed)]
-    before, after = (board_rows(some, setting)[-1] for some, setting in zip((runs, changed), settings, strict=True))
+    settings = [BoardContext.of(some, "cnn-to-vit", TRACK, SPEC.scoring) for some in (runs, changed)]
+    before, after = (board_rows(some, context)[-1] for some, context in zip((runs, changed), settings, strict=True))
     assert after.arms[0].profile != before.arms[0].profile
     assert (tau(after).value, tau(after).low) == pytest.approx((tau(before).value, tau(before).low), abs=2e-6)
 

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from kdbench.records import Predictions
-from kdbench.scoring.answers import Asked, Layout
+from kdbench.scoring.answers import ImageUnits, TestImages
 from kdbench.scoring.diagnostics import Diagnosis, Party
-from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import MeasuredRun, measure
+from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.scores import Diagnostics, Score, Undefined
 from kdbench.scoring.statistic import mean
 from kdbench.testsets.spec import load_spec
@@ -130,7 +130,7 @@ def test_numbers_of_whole_runs_need_three_seeds_and_are_there_only_if_every_reco
 def test_likeness_of_features_counts_over_that_of_the_independent_student() -> None:
     found = diagnosed(trio(0), trio(1), trio(2))
     assert estimated(found.scalar_gains["cka"]).value == pytest.approx(0.4)
-    assert diagnosed(*(replace(trio(seed), likeness_alone={}) for seed in range(3))).scalar_gains == {}
+    assert diagnosed(*(replace(trio(seed), independent_likeness={}) for seed in range(3))).scalar_gains == {}
 
 
 def test_what_lies_on_the_object_is_shown_where_every_seed_knows_it() -> None:
@@ -152,14 +152,14 @@ def test_shares_stay_shares() -> None:
 
 
 def test_images_from_one_clean_image_are_one_unit_and_sets_without_origins_have_their_own() -> None:
-    clean = Asked(np.arange(20, dtype=np.int16) % 10, np.arange(20, dtype=np.int32))
-    half = Asked(clean.target[:10], np.arange(10, dtype=np.int32))
-    free = Asked(clean.target, np.full(20, -1, np.int32))
-    layout = Layout.of({"half": half, "free": free}, clean)
-    assert layout.images == 30
-    assert len(layout.strata) == 40
-    assert len(np.unique(layout.strata)) == 20
-    found = layout.average({"half": mean(np.arange(10)), "free": mean(np.zeros(20))})
-    assert found.value == pytest.approx(2.25)
-    assert (found.effects[20:] == 0).all()
-    assert found.effects[:10] == pytest.approx((np.arange(10) - 4.5) / 10 / 2)
+    clean = TestImages(np.arange(20, dtype=np.int16) % 10, np.arange(20, dtype=np.int32))
+    half = TestImages(clean.target[:10], np.arange(10, dtype=np.int32))
+    free = TestImages(clean.target, np.full(20, -1, np.int32))
+    units = ImageUnits.of({"half": half, "free": free}, clean)
+    assert units.count == 30
+    assert len(units.strata) == 40
+    assert len(np.unique(units.strata)) == 20
+    statistic = units.average({"half": mean(np.arange(10)), "free": mean(np.zeros(20))})
+    assert statistic.value == pytest.approx(2.25)
+    assert (statistic.effects[20:] == 0).all()
+    assert statistic.effects[:10] == pytest.approx((np.arange(10) - 4.5) / 10 / 2)

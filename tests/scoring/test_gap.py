@@ -13,17 +13,17 @@ from kdbench.scoring.gap import (
     NO_MOVEMENT,
     Triangle,
     cosine,
+    dominant_axis,
     drift,
     gap_by_axis,
     gap_closed,
     gap_errors,
     gap_number,
     gap_terms,
-    one_axis,
     transfer_index,
 )
 from kdbench.scoring.intervals import p_above_zero
-from kdbench.scoring.metrics import Floats, chance_corrected
+from kdbench.scoring.metrics import FloatArray, chance_corrected
 from kdbench.scoring.scores import Estimate, Score, Undefined
 from kdbench.scoring.transfer import transfer_errors, transfer_number
 from kdbench.spec import BIAS_AXES
@@ -34,20 +34,27 @@ ALONE = np.array([0.4, 0.6, 0.15, 0.3, 0.7])
 GAP = np.array([0.20, -0.30, 0.02, -0.12, 0.10])
 
 
-def seeds_of(means: Floats, seeds: int = 5, *, entropy: int = 0, spread: float = 0.01, images: float = 0.003) -> Floats:
+def seeds_of(
+    means: FloatArray, seeds: int = 5, *, entropy: int = 0, spread: float = 0.01, images: float = 0.003
+) -> FloatArray:
     """(seeds, axes, 1 + 200): means with noise over seeds, and resamples with an error that all seeds share."""
     random = np.random.default_rng(entropy)
     values = means + random.normal(0, spread, (seeds, len(means)))
     return np.concatenate([values[..., None], values[..., None] + random.normal(0, images, (len(means), 200))], axis=-1)
 
 
-def made(parts: Sequence[Floats]) -> Triangle:
+def made(parts: Sequence[FloatArray]) -> Triangle:
     students, alone, teachers = parts
     return Triangle(students, alone, teachers, images=1000)
 
 
 def triangle(
-    student: Floats, *, seeds: int = 5, spread: float = 0.01, teacher: Floats = ALONE + GAP, images: float = 0.003
+    student: FloatArray,
+    *,
+    seeds: int = 5,
+    spread: float = 0.01,
+    teacher: FloatArray = ALONE + GAP,
+    images: float = 0.003,
 ) -> Triangle:
     """A student, the independent one and a teacher, from mean profiles."""
     parts = [
@@ -57,7 +64,7 @@ def triangle(
     return made(parts)
 
 
-def exact(student: Floats, *, teacher: Floats = ALONE + GAP) -> Triangle:
+def exact(student: FloatArray, *, teacher: FloatArray = ALONE + GAP) -> Triangle:
     """Without noise over seeds; with a little over images, since an interval of no width is none."""
     parts = [seeds_of(mean, 3, spread=0, images=1e-9) for mean in (student, ALONE, teacher)]
     return made(parts)
@@ -98,10 +105,10 @@ def test_a_damaged_student_that_only_loses_one_cue_closes_a_gap_on_that_axis_alo
     closed, by_axis = gap_closed(lost, SCORING), gap_by_axis(lost, BIAS_AXES, SCORING)
     assert value(closed) > 0.4
     assert value(by_axis["shape"]) == pytest.approx(value(closed), rel=0.15)
-    assert one_axis(closed, by_axis, SCORING) == "shape"
+    assert dominant_axis(closed, by_axis, SCORING) == "shape"
     everywhere = triangle(ALONE + 0.5 * GAP)
     closed, by_axis = gap_closed(everywhere, SCORING), gap_by_axis(everywhere, BIAS_AXES, SCORING)
-    assert one_axis(closed, by_axis, SCORING) is None
+    assert dominant_axis(closed, by_axis, SCORING) is None
 
 
 def test_the_axes_contributions_sum_to_the_gap_closed() -> None:
@@ -114,7 +121,7 @@ def test_a_gap_that_is_not_closed_is_no_one_axis_row() -> None:
     away = triangle(ALONE - 0.3 * GAP)
     closed = gap_closed(away, SCORING)
     assert value(closed) < 0
-    assert one_axis(closed, gap_by_axis(away, BIAS_AXES, SCORING), SCORING) is None
+    assert dominant_axis(closed, gap_by_axis(away, BIAS_AXES, SCORING), SCORING) is None
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -200,12 +207,12 @@ def table(number: int) -> PublishedTable:
     return next(one for one in read_published() if one.table == number)
 
 
-def row(number: int, method: str) -> Floats:
+def row(number: int, method: str) -> FloatArray:
     (found,) = (one for one in table(number).rows if one.method == method)
     return np.array([float(text) for text in found.values])
 
 
-def published(number: int, method: str) -> tuple[Floats, Floats, Floats]:
+def published(number: int, method: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(1, 5) ratios of a method, of its independent student and of the other table's."""
     alone, other = (row(one, "independent")[None] for one in (number, 4 - number))
     return row(number, method)[None], alone, other

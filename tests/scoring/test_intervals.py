@@ -5,25 +5,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdbench.scoring.intervals import (
-    Resampler,
-    class_sums,
-    estimate,
-    fieller,
-    jackknife_covariance,
-    normal_quantile,
-    t_quantile,
-)
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.intervals import StandardErrors, estimate, normal_quantile, p_above_zero, t_quantile
+from kdbench.scoring.metrics import FloatArray
+from kdbench.scoring.resampling import Resampler, class_sums
 from kdbench.testsets.spec import load_spec
 
 SCORING = load_spec().scoring
 TARGET = (np.arange(1000) % 10).astype(np.int16)
 
 
-def resampled_shares(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], samples: int = 1000) -> Floats:
+def resampled_shares(right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], samples: int = 1000) -> FloatArray:
     sums = class_sums(Resampler(samples).strata("clean", TARGET), right[:, None].astype(np.float32))
-    share: Floats = sums[0].sum(axis=-1) / len(TARGET)
+    share: FloatArray = sums[0].sum(axis=-1) / len(TARGET)
     return share
 
 
@@ -105,30 +98,8 @@ def test_an_interval_of_a_share_holds_its_value_and_stays_a_share(seeds: list[fl
     assert 0 <= one.low <= one.value <= one.high <= 1
 
 
-def test_jackknife_of_a_mean_is_its_textbook_variance() -> None:
-    values = np.array([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
-    left_out = np.array([[np.delete(values, k).mean()] for k in range(len(values))])
-    assert jackknife_covariance(left_out)[0, 0] == pytest.approx(values.var(ddof=1) / len(values))
-
-
-def test_fieller_with_a_known_denominator_is_the_plain_interval() -> None:
-    assert fieller(3.0, 2.0, np.array([[0.25, 0.0], [0.0, 0.0]])) == pytest.approx((1.25, 1.75))
-
-
-def test_fieller_has_no_bounds_when_the_denominator_may_be_zero() -> None:
-    assert fieller(3.0, 2.0, np.array([[0.1, 0.0], [0.0, 4.1]])) is None
-    assert fieller(3.0, -2.0, np.array([[0.1, 0.0], [0.0, 0.1]])) is None
-
-
-@given(st.floats(-5, 5), st.floats(0.5, 5), st.floats(1e-3, 1), st.floats(0.01, 0.9), st.floats(-0.95, 0.95))
-def test_at_fieller_s_bounds_the_difference_is_just_within_its_error(
-    numerator: float, denominator: float, nn: float, relative: float, correlation: float
-) -> None:
-    qq = (relative * denominator) ** 2
-    nq = correlation * np.sqrt(nn * qq)
-    bounds = fieller(numerator, denominator, np.array([[nn, nq], [nq, qq]]))
-    assert bounds is not None
-    assert bounds[0] <= numerator / denominator <= bounds[1]
-    for ratio in bounds:
-        error = nn - 2 * ratio * nq + ratio**2 * qq
-        assert (numerator - ratio * denominator) ** 2 == pytest.approx(error, rel=1e-4, abs=1e-6)
+def test_one_sided_p_is_students_without_image_error_and_normal_without_seed_error() -> None:
+    assert p_above_zero(2.776, StandardErrors(seeds=1.0, images=0.0, count=5)) == pytest.approx(0.025, abs=1e-4)
+    assert p_above_zero(1.645, StandardErrors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.05, abs=1e-4)
+    assert p_above_zero(-1.645, StandardErrors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.95, abs=1e-4)
+    assert p_above_zero(0.1, StandardErrors(seeds=0.0, images=0.0, count=5)) == 0

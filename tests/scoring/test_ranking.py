@@ -5,35 +5,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdbench.scoring.bootstrap import multi_bootstrap
-from kdbench.scoring.intervals import Errors, p_above_zero
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.ranking import (
-    Primary,
+    PrimaryNumber,
     RankInterval,
-    benjamini_hochberg,
     common_seeds,
-    holm,
     rank_intervals,
     residual_mean_square,
     tukey_quantile,
 )
-from kdbench.scoring.transfer import transfer_number
 
 
-def average(values: Floats) -> Floats:
-    mean: Floats = values.mean(axis=0)
+def average(values: FloatArray) -> FloatArray:
+    mean: FloatArray = values.mean(axis=0)
     return mean
 
 
-def row(values: list[float] | Floats, images: Floats | None = None) -> Primary:
+def row(values: list[float] | FloatArray, images: FloatArray | None = None) -> PrimaryNumber:
     """A row whose primary number is the mean of one value a seed."""
     data = np.asarray(values, dtype=float)[:, None]
     resamples = data + (np.zeros(50) if images is None else images)
-    return Primary(tuple(range(len(data))), (np.concatenate([data, resamples], axis=1),), average)
+    return PrimaryNumber(tuple(range(len(data))), (np.concatenate([data, resamples], axis=1),), average)
 
 
-def ranks(*rows: Primary) -> list[tuple[int, int]]:
+def ranks(*rows: PrimaryNumber) -> list[tuple[int, int]]:
     return [(one.low, one.high) for one in rank_intervals(rows, 0.95)]
 
 
@@ -123,51 +118,3 @@ def test_rows_are_compared_on_the_seeds_that_they_share() -> None:
 
 def test_a_row_on_some_of_its_seeds() -> None:
     assert row([1.0, 2.0, 4.0]).on((2, 0)).pseudo_values() == pytest.approx([4, 1])
-
-
-def test_holm_of_a_worked_example() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == pytest.approx([1, 1])
-    assert holm([]) == ()
-
-
-def test_tests_that_could_not_be_made_count_in_holms_family() -> None:
-    assert holm([0.01, 0.03], tests=4) == pytest.approx([0.04, 0.09])
-    assert holm([0.01, 0.03], tests=1) == holm([0.01, 0.03])
-
-
-def test_benjamini_and_hochberg_of_a_worked_example() -> None:
-    assert benjamini_hochberg([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.02, 0.04, 0.04, 0.02])
-    assert benjamini_hochberg([0.9, 0.001, 0.6]) == pytest.approx([0.9, 0.003, 0.9])
-    assert benjamini_hochberg([]) == ()
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_lies_between_the_single_p_and_bonferronis(values: list[float]) -> None:
-    for one, adjusted in zip(values, holm(values), strict=True):
-        assert one <= adjusted <= min(1, len(values) * one) + 1e-12
-
-
-def test_one_sided_p_is_students_without_image_error_and_normal_without_seed_error() -> None:
-    assert p_above_zero(2.776, Errors(seeds=1.0, images=0.0, count=5)) == pytest.approx(0.025, abs=1e-4)
-    assert p_above_zero(1.645, Errors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.05, abs=1e-4)
-    assert p_above_zero(-1.645, Errors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.95, abs=1e-4)
-    assert p_above_zero(0.1, Errors(seeds=0.0, images=0.0, count=5)) == 0
-
-
-def test_the_multi_bootstrap_of_a_mean_has_its_textbook_spread() -> None:
-    """Seeds' standard error .1, images' .05: together .112, and the same on every call."""
-    random = np.random.default_rng(0)
-    seeds = random.normal(0, 1, 10)
-    seeds = 1 + 0.1 * np.sqrt(10) * (seeds - seeds.mean()) / seeds.std(ddof=1)
-    part = np.concatenate([seeds[:, None], seeds[:, None] + random.normal(0, 0.05, 4000)], axis=1)
-    found = multi_bootstrap(average, [part], 0.95)
-    assert found is not None
-    assert (found[1] - found[0]) / 2 == pytest.approx(1.96 * np.hypot(0.1, 0.05), rel=0.06)
-    assert found[0] < 1 < found[1]
-    assert multi_bootstrap(average, [part], 0.95) == found
-
-
-def test_the_multi_bootstrap_of_what_hardly_ever_exists_is_none() -> None:
-    nothing = np.zeros((3, 2, 101))
-    assert multi_bootstrap(transfer_number, [nothing, nothing], 0.95) is None

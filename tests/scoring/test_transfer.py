@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdbench.scoring.metrics import Floats
+from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.scores import Estimate, Undefined
 from kdbench.scoring.transfer import TOO_ALIKE, Contrast, transfer, transfer_by_axis, transfer_terms
 from kdbench.spec import BIAS_AXES
@@ -15,7 +15,7 @@ SCORING = load_spec().scoring
 GAP = np.array([0.7, -0.7, -0.1, 0.4, -0.6])
 
 
-def noisy(means: Floats, seeds: int, entropy: int, spread: float = 0.03, image_error: float = 0.01) -> Floats:
+def noisy(means: FloatArray, seeds: int, entropy: int, spread: float = 0.03, image_error: float = 0.01) -> FloatArray:
     """(seeds, axes, 1 + 200): means with noise over seeds, and resamples with an error that all seeds share."""
     random = np.random.default_rng(entropy)
     values = means + random.normal(0, spread, (seeds, len(means)))
@@ -23,7 +23,7 @@ def noisy(means: Floats, seeds: int, entropy: int, spread: float = 0.03, image_e
     return np.concatenate([values[..., None], values[..., None] + shared], axis=-1)
 
 
-def contrast(students: Floats, teachers: Floats) -> Contrast:
+def contrast(students: FloatArray, teachers: FloatArray) -> Contrast:
     return Contrast(students, teachers, images=1000)
 
 

@@ -5,8 +5,8 @@ from statistics import fmean
 import pytest
 
 from kdbench.records import Predictions
-from kdbench.scoring.intervals import Resampler
 from kdbench.scoring.measured import measure
+from kdbench.scoring.resampling import Resampler
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 from kdbench.tracking.values import biases, curve_metrics, run_tags

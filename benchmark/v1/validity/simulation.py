@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from kdbench.scoring.bootstrap import multi_bootstrap
+from kdbench.scoring.corrections import holm
 from kdbench.scoring.gap import Triangle, gap_closed, gap_number, transfer_index
 from kdbench.scoring.intervals import p_above_zero
-from kdbench.scoring.metrics import Floats
-from kdbench.scoring.ranking import Primary, holm, surely_better
+from kdbench.scoring.metrics import FloatArray
+from kdbench.scoring.ranking import PrimaryNumber, surely_better
 from kdbench.scoring.scores import Estimate, Score
 from kdbench.scoring.transfer import Contrast, transfer, transfer_errors, transfer_number
 from kdbench.spec import Scoring
@@ -47,11 +48,11 @@ class Sample:
     """One simulated number: what is shown of it, and what it is computed from."""
 
     score: Score
-    number: Callable[..., Floats]
-    parts: tuple[Floats, ...]
+    number: Callable[..., FloatArray]
+    parts: tuple[FloatArray, ...]
 
 
-def networks(means: Sequence[Floats], teachers: int, seeds: int, random: np.random.Generator) -> list[Floats]:
+def networks(means: Sequence[FloatArray], teachers: int, seeds: int, random: np.random.Generator) -> list[FloatArray]:
     """(K, axes, 1 + S) of the networks of one board, the last ones teachers: the data, then resamples of the images."""
     axes = len(means[0])
     shared = random.normal(0, SEED_SHARED, (seeds, axes, 1))
@@ -137,8 +138,8 @@ def null_bias(name: str, seeds: int, repetitions: int) -> dict[str, Cell]:
     """
     random, gap = random_of("null", name, seeds), NATURAL[:, None] / 2
     student, alone, teacher = random.normal(0, 0.03, (3, seeds, len(gap), repetitions))
-    parts: tuple[Floats, ...] = (student, alone, teacher + gap)
-    number: Callable[..., Floats] = gap_number
+    parts: tuple[FloatArray, ...] = (student, alone, teacher + gap)
+    number: Callable[..., FloatArray] = gap_number
     if name != "G":
         number = transfer_number
         parts = (student - alone, teacher + gap - alone) if name == "TI" else (student - alone, teacher + gap)
@@ -176,8 +177,8 @@ def ranks(taus: Sequence[float], seeds: int, repetitions: int, scoring: Scoring)
     }
 
 
-def _primary(contrast: Contrast, seeds: int) -> Primary:
-    return Primary(tuple(range(seeds)), (contrast.students, contrast.teachers), transfer_number)
+def _primary(contrast: Contrast, seeds: int) -> PrimaryNumber:
+    return PrimaryNumber(tuple(range(seeds)), (contrast.students, contrast.teachers), transfer_number)
 
 
 def _without_images(contrast: Contrast) -> Contrast:

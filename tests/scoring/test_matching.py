@@ -8,15 +8,15 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from kdbench.records import Predictions, Snapshot, read_predictions, read_record, write_record, write_snapshots
-from kdbench.scoring.comparisons import at_accuracy
+from kdbench.scoring.matching import at_accuracy
 from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
 from kdbench.scoring.scores import Undefined
-from kdbench.scoring.setting import ACCURACY_MATCHED, Setting
 from kdbench.spec import BIAS_AXES
 from tests.record_factory import record_of, write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rows_of, with_live_axes
 
-SETTING = Setting.of([], "cnn-to-vit", SPEC.tracks["cifar10-32"], SPEC.scoring)
+CONTROL = "accuracy-matched"
+at_accuracy_of = partial(at_accuracy, num_classes=10, scoring=SPEC.scoring)
 
 
 def a_network(clean: float, bias: float) -> MeasuredRun:
@@ -25,7 +25,7 @@ def a_network(clean: float, bias: float) -> MeasuredRun:
     return MeasuredRun(np.full(4, clean), 100, dict.fromkeys(BIAS_AXES, axis), None, None, 0, {}, {})
 
 
-ALONG = [a_network(0.2, 9.0), a_network(0.5, 0.1), a_network(0.8, 0.4), a_network(0.9, 0.6)]
+SNAPSHOTS = [a_network(0.2, 9.0), a_network(0.5, 0.1), a_network(0.8, 0.4), a_network(0.9, 0.6)]
 
 
 def on_a_line(clean: float) -> MeasuredRun:
@@ -35,27 +35,27 @@ def on_a_line(clean: float) -> MeasuredRun:
 
 
 def test_between_two_snapshots_a_network_stays_on_its_line_on_the_probit_scale() -> None:
-    found = at_accuracy([on_a_line(0.6), on_a_line(0.9)], 0.8, SETTING)
-    assert isinstance(found, MeasuredRun)
-    assert found.clean == pytest.approx(0.8)
-    assert found.axes["noise"].bias == pytest.approx(on_a_line(0.8).axes["noise"].bias)
+    network = at_accuracy_of([on_a_line(0.6), on_a_line(0.9)], 0.8)
+    assert isinstance(network, MeasuredRun)
+    assert network.clean == pytest.approx(0.8)
+    assert network.axes["noise"].bias == pytest.approx(on_a_line(0.8).axes["noise"].bias)
 
 
 @pytest.mark.parametrize(("clean", "bias"), [(0.5, 0.1), (0.8, 0.4), (0.9, 0.6)])
 def test_at_a_snapshot_the_profile_is_the_snapshot_s(clean: float, bias: float) -> None:
-    found = at_accuracy(ALONG, clean, SETTING)
-    assert isinstance(found, MeasuredRun)
-    assert found.axes["shape"].bias == pytest.approx(bias)
+    network = at_accuracy_of(SNAPSHOTS, clean)
+    assert isinstance(network, MeasuredRun)
+    assert network.axes["shape"].bias == pytest.approx(bias)
 
 
 @pytest.mark.parametrize("clean", [0.3, 0.95])
 def test_outside_of_the_competent_snapshots_there_is_none(clean: float) -> None:
     """The first snapshot is at .20, too near chance for a bias of its own."""
-    found = at_accuracy(ALONG, clean, SETTING)
-    assert found == Undefined(
+    network = at_accuracy_of(SNAPSHOTS, clean)
+    assert network == Undefined(
         reason=f"clean accuracy {clean:.3f} is outside of the matched independent's (0.500 to 0.900)"
     )
-    assert isinstance(at_accuracy([], 0.5, SETTING), Undefined)
+    assert isinstance(at_accuracy_of([], 0.5), Undefined)
 
 
 def worsened(share: float, predictions: Predictions) -> dict[str, np.ndarray]:
@@ -70,8 +70,8 @@ def worsened(share: float, predictions: Predictions) -> dict[str, np.ndarray]:
 
 def test_the_gap_is_also_measured_against_independent_of_the_same_accuracy(tmp_path: Path) -> None:
     write = partial(write_matrix, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3), images=500)
-    folders = write(tmp_path, controls=(ACCURACY_MATCHED,), clean={ACCURACY_MATCHED: 0.85}, spread=0.004)
-    for folder in record_of(folders, method=ACCURACY_MATCHED):
+    folders = write(tmp_path, controls=(CONTROL,), clean={CONTROL: 0.85}, spread=0.004)
+    for folder in record_of(folders, method=CONTROL):
         predictions = read_predictions(folder)
         along = [worsened(share, predictions) for share in (0.4, 0.2, 0.0)]
         write_snapshots(folder, {name: np.stack([one[name] for one in along]) for name in predictions})
