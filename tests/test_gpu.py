@@ -13,7 +13,8 @@ from kdbench.jobs.devices import visible_gpus
 from kdbench.methods.loading import load_submission
 from kdbench.networks.device import forget_peak_memory, free_memory, peak_memory
 from kdbench.spec import Family, Track
-from kdbench.testsets.on_device import manipulated, noise_of, orders_of
+from kdbench.testsets.kinds.noise_patch import noise_table
+from kdbench.testsets.kinds.tiles import tile_table
 from kdbench.testsets.spec import load_spec
 from kdbench.training.assignment import Assignment
 from kdbench.training.loop import train
@@ -125,9 +126,9 @@ def test_pixels_are_those_of_the_processor() -> None:
     stored = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 3, 32, 32), np.uint8)).float()
     here = resized(stored, PAPER.data)
     torch.testing.assert_close(resized(stored.to(GPU), PAPER.data).cpu(), here, atol=0.01, rtol=0)
-    for manipulation in (orders_of(np.arange(8), 224, grid=7), noise_of(np.arange(8), 224, size=64)):
-        there = manipulated(here.to(GPU), manipulation, slice(0, 8)).cpu()
-        assert torch.equal(there, manipulated(here, manipulation, slice(0, 8)))
+    for manipulation in (tile_table(np.arange(8), 224, grid=7), noise_table(np.arange(8), 224, size=64)):
+        there = manipulation.apply(here.to(GPU), slice(0, 8)).cpu()
+        assert torch.equal(there, manipulation.apply(here, slice(0, 8)))
 
 
 def test_every_visible_gpu_is_named() -> None:

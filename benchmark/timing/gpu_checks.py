@@ -28,8 +28,9 @@ from kdbench.networks.placement import memory_format
 from kdbench.networks.precision import autocast
 from kdbench.spec import FAMILIES, Precision, Track
 from kdbench.testsets.fcn import Segmenter, new_fcn
-from kdbench.testsets.network_sets import Networks
-from kdbench.testsets.on_device import manipulated, noise_of, orders_of
+from kdbench.testsets.kinds.noise_patch import noise_table
+from kdbench.testsets.kinds.tiles import tile_table
+from kdbench.testsets.picture_networks import PictureNetworks
 from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import new_vgg
 
@@ -59,11 +60,11 @@ def pixel_rows(track: Track, device: torch.device) -> Iterator[Row]:
         return
     ids, sets = np.arange(64), {one.name: one.parameters for one in track.test_sets}
     for name, manipulation in (
-        ("scramble-7", orders_of(ids, track.data.image_size, **sets["scramble-7"])),  # type: ignore[arg-type]
-        ("noise", noise_of(ids, track.data.image_size, **sets["noise"])),  # type: ignore[arg-type]
+        ("scramble-7", tile_table(ids, track.data.image_size, **sets["scramble-7"])),  # type: ignore[arg-type]
+        ("noise", noise_table(ids, track.data.image_size, **sets["noise"])),  # type: ignore[arg-type]
     ):
-        there = manipulated(here.to(device), manipulation, slice(0, 64)).cpu()
-        same = torch.equal(manipulated(here, manipulation, slice(0, 64)), there)
+        there = manipulation.apply(here.to(device), slice(0, 64)).cpu()
+        same = torch.equal(manipulation.apply(here, slice(0, 64)), there)
         yield Row(f"{name}, against the processor", "equal" if same else "not equal", same)
 
 
@@ -107,7 +108,7 @@ def _step(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
 def all_rows(bench: Bench, methods: list[str]) -> Iterator[Row]:
     """Everything, the quick and telling first."""
     track, device = bench.track, bench.device
-    networks = Networks(
+    networks = PictureNetworks(
         device, lambda place: Segmenter(new_fcn()).to(place).eval(), lambda place: new_vgg().to(place).eval()
     )
     yield Row("bfloat16 matrix peak", f"{bench.peak / TERA:.0f} TFLOP/s")

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.timing.rows import Row, seconds
 from benchmark.timing.test_training_step import stored_size
 from kdbench.spec import TestSet, Track
-from kdbench.testsets.network_sets import BATCH, Networks
+from kdbench.testsets.picture_networks import BATCH, PictureNetworks
 from kdbench.testsets.vgg import Adam, VggFeatures, repeatable, style_of, texture_of
 
 ROUNDS = 2
@@ -32,7 +32,7 @@ class Effort:
     steps: int = 10
 
 
-def mask_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]:
+def mask_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
     """Of the masks of objects, in images of noise."""
     size, images = stored_size(track), _rendered(track, "fcn-silhouette").images
     stored = np.random.default_rng(0).integers(0, 256, (effort.masks, size, size, 3), np.uint8)
@@ -43,7 +43,7 @@ def mask_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]
     yield _once_more("object masks", same)
 
 
-def texture_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]:
+def texture_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
     """Of the textures that fill an image."""
     test_set = _rendered(track, "vgg19-texture")
     recipe = texture_of(test_set.parameters)
@@ -57,7 +57,7 @@ def texture_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[R
     yield from _optimised("texture synthesis", make, test_set, recipe.adam, effort, networks.device)
 
 
-def style_rows(track: Track, networks: Networks, effort: Effort) -> Iterator[Row]:
+def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
     """Of the images in the style of a picture."""
     test_set = _rendered(track, "vgg19-style")
     recipe = style_of(test_set.parameters)
@@ -75,11 +75,11 @@ def _rendered(track: Track, rendering: str) -> TestSet:
     return next(one for one in track.test_sets if one.parameters.get("rendering") == rendering)
 
 
-def _features(networks: Networks, parameters: Mapping[str, Any]) -> VggFeatures:
+def _features(networks: PictureNetworks, parameters: Mapping[str, Any]) -> VggFeatures:
     return VggFeatures(networks.vgg, parameters["pooling"]).to(networks.device).requires_grad_(False)
 
 
-def _noise(track: Track, networks: Networks, effort: Effort) -> Tensor:
+def _noise(track: Track, networks: PictureNetworks, effort: Effort) -> Tensor:
     """(B, 3, H, H) pixels in [0, 255]."""
     size = track.data.image_size
     return torch.rand(effort.pictures, 3, size, size, device=networks.device) * 255

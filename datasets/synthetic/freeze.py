@@ -9,7 +9,8 @@ from pathlib import Path
 
 import slic_labels
 
-from kdbench.testsets.build import build_test_sets, contact_sheet
+from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.contact_sheet import contact_sheet
 from kdbench.testsets.frozen import manifest_rows, write_manifest
 from kdbench.testsets.spec import load_spec
 

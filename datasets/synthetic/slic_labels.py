@@ -9,8 +9,7 @@ from pathlib import Path
 
 from kdbench.data.synthetic import condition_images
 from kdbench.data.training_sets import look_of
-from kdbench.testsets.locality import write_maps
-from kdbench.testsets.plans import slic_of
+from kdbench.testsets.kinds.superpixels import slic_of, write_maps
 from kdbench.testsets.spec import load_spec
 
 

@@ -161,14 +161,14 @@ def data_export(options: ExportOptions) -> None:
     """Write a track's built test sets into one archive, for others to import."""
     from kdbench.resources import cache_folder
     from kdbench.testsets.archive import export_test_sets
-    from kdbench.testsets.build import arrays_of
     from kdbench.testsets.frozen import source_kind
+    from kdbench.testsets.store import TestSetStore
 
     _refuse_limits(options)
     check_can_write(options.to.parent, "--to")
     track, source, _ = _open(options)
-    arrays = arrays_of(track, cache_folder(), source=source, limit=None)
-    contents = export_test_sets(arrays, source_kind(source), options.to, diagnostics=options.diagnostics)
+    store = TestSetStore.of(track, cache_folder(), source=source, limit=None)
+    contents = export_test_sets(store, source_kind(source), options.to, diagnostics=options.diagnostics)
     typer.echo(f"wrote {options.to}: {len(contents.folders)} sets, made from {contents.source} images")
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from kdbench.data.array_types import Images
 from kdbench.spec import Data
 
 
-def pixels_at_size(images: NDArray[np.uint8], data: Data, device: torch.device) -> Tensor:
+def pixels_at_size(images: Images, data: Data, device: torch.device) -> Tensor:
     """Return stored images as float pixels at the track's size, on a device.
 
     Args:

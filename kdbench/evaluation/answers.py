@@ -17,7 +17,6 @@ from kdbench.networks.precision import autocast
 from kdbench.records import Predictions, SetPredictions, SetResult
 from kdbench.spec import Data, Family, Precision, Track
 from kdbench.testsets.arrays import Manipulation, TestArrays
-from kdbench.testsets.on_device import manipulated
 
 BATCH = 250  # images per forward pass
 Logits = NDArray[np.float32]
@@ -59,7 +58,7 @@ def image_batches(
     for start in range(0, len(images), BATCH):
         pixels = pixels_at_size(images[start : start + BATCH], data, device)
         if manipulation is not None:
-            pixels = manipulated(pixels, manipulation, slice(start, start + BATCH))
+            pixels = manipulation.apply(pixels, slice(start, start + BATCH))
         yield normalisation(pixels, memory_format(network.family))
 
 

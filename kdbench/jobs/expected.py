@@ -10,8 +10,8 @@ from kdbench.networks.models import new_backbone
 from kdbench.plan.matrix import PlannedRun
 from kdbench.spec import FAMILIES, Data, Family, TestSet, Track
 from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.testsets.entries import weights_of
 from kdbench.testsets.fcn import new_fcn
+from kdbench.testsets.kinds import kind_of
 from kdbench.testsets.vgg import VggFeatures, new_vgg, style_of, texture_of
 from kdbench.training.stopwatch import Stopwatch
 
@@ -70,7 +70,7 @@ def processor_rate(track: Track) -> float:
 
 def building_operations(sets: Sequence[TestSet], data: Data) -> float:
     """Operations that networks need to make some test sets: masks once, and every step of an optimiser."""
-    made = [one for one in sets if weights_of(one) and one.parameters.get("place") != "object"]
+    made = [one for one in sets if kind_of(one, data).weights() and one.parameters.get("place") != "object"]
     if not made:
         return 0.0
     with META:

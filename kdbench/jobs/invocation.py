@@ -38,8 +38,8 @@ from kdbench.testsets.spec import load_spec
 if TYPE_CHECKING:
     from kdbench.data.cifar10 import Cifar10
     from kdbench.testsets.arrays import TestArrays
-    from kdbench.testsets.entries import Arrays
-    from kdbench.testsets.network_sets import Networks
+    from kdbench.testsets.picture_networks import PictureNetworks
+    from kdbench.testsets.store import TestSetStore
 
 
 @dataclass(frozen=True)
@@ -253,17 +253,17 @@ def _gpus(device: str) -> tuple[str, ...]:
     return visible_gpus() if device == "cuda" else ()
 
 
-def make_networks(device: str, *, confirmed: bool, weights_dir: Path | None) -> "Networks | None":
+def make_networks(device: str, *, confirmed: bool, weights_dir: Path | None) -> "PictureNetworks | None":
     """What test sets are made with that networks make: on a GPU, or on a processor that was asked for by name."""
     import torch
 
     from kdbench.testsets.fcn import load_segmenter
-    from kdbench.testsets.network_sets import Networks
+    from kdbench.testsets.picture_networks import PictureNetworks
     from kdbench.testsets.vgg import load_vgg
 
     if device != "cuda" and not confirmed:
         return None
-    return Networks(
+    return PictureNetworks(
         torch.device(device),
         make_segmenter=partial(load_segmenter, weights_dir=weights_dir),
         make_vgg=partial(load_vgg, weights_dir=weights_dir),
@@ -285,14 +285,15 @@ def open_test_sets(
     workers: int | None,
     console: Console,
     diagnostics: bool = False,
-    networks: "Networks | None" = None,
+    networks: "PictureNetworks | None" = None,
 ) -> "tuple[Cifar10 | None, dict[str, TestArrays]]":
     """The source of a track's images and its test sets, built now unless they are in the cache, with a progress bar."""
-    from kdbench.testsets.build import arrays_of, build_test_sets
+    from kdbench.testsets.build import build_test_sets
+    from kdbench.testsets.store import TestSetStore
 
     source = source_of(track, data_root)
     if networks is None:
-        _refuse_building(arrays_of(track, cache_folder(), source=source, limit=limit_test), diagnostics)
+        _refuse_building(TestSetStore.of(track, cache_folder(), source=source, limit=limit_test), diagnostics)
     with TestSetProgress(console) as progress:
         arrays = build_test_sets(
             track,
@@ -309,15 +310,15 @@ def open_test_sets(
     return source, arrays
 
 
-def _refuse_building(arrays: "Arrays", diagnostics: bool) -> None:
+def _refuse_building(store: "TestSetStore", diagnostics: bool) -> None:
     """Says what test sets would take that want a GPU and are not built; nothing if there are none."""
     from kdbench.jobs.expected import expected_building
 
-    unmade = arrays.made_by_networks(diagnostics=diagnostics)
+    unmade = store.missing_from_networks(diagnostics=diagnostics)
     if unmade:
-        seconds = expected_building(unmade, arrays.track)
+        seconds = expected_building(unmade, store.track)
         raise InputError(
-            f"test sets {', '.join(one.name for one in unmade)} of track {arrays.track.name!r} are not built, and "
+            f"test sets {', '.join(one.name for one in unmade)} of track {store.track.name!r} are not built, and "
             f"networks make them: on a GPU, or in about {roughly(seconds)} on this processor with --device cpu --yes; "
             "or import them with `kdbench data import`"
         )

@@ -24,7 +24,7 @@ from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.scores import Diagnostics, Likeness, Score, Undefined
 from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import BIAS_AXES, Scoring, Track
-from kdbench.testsets.diagnostics import permuted_sets
+from kdbench.testsets.kinds.tiles import permuted_sets
 
 MaybeStatistic = Statistic | Undefined
 PairStatistic = Callable[[Answers, Answers], MaybeStatistic]

@@ -12,13 +12,13 @@ from kdbench.spec.tracks import Spec, Track
 SPEC_PATH = ("benchmark", "v1", "spec.toml")
 
 
-def read_spec(path: Path, complaint_about: Callable[[Track], str]) -> Spec:
+def read_spec(path: Path, check: Callable[[Track], None]) -> Spec:
     """Read and validate a spec file. `kdbench.testsets.spec.load_spec` is the way to call this.
 
     Args:
         path: of the file.
-        complaint_about: says in words what is wrong with the test sets of a track, "" if nothing is. What a test set
-            may say is known to the code that makes it, which lies above this package.
+        check: raises SpecError if the test sets of a track have wrong parameters. What a test set may say is known to
+            the code that makes it, which lies above this package.
 
     Raises:
         SpecError: the file cannot be read, is not TOML, or a key is unknown, missing or of a wrong value.
@@ -34,6 +34,8 @@ def read_spec(path: Path, complaint_about: Callable[[Track], str]) -> Spec:
     except ValidationError as error:
         raise SpecError(f"spec {path}: {describe_invalid(error, Spec)}") from error
     for track in spec.tracks.values():
-        if complaint := complaint_about(track):
-            raise SpecError(f"spec {path}: tracks.{track.name}: {complaint}")
+        try:
+            check(track)
+        except SpecError as error:
+            raise SpecError(f"spec {path}: tracks.{track.name}: {error}") from error
     return spec

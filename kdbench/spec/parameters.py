@@ -1,110 +1,61 @@
-"""The keys that a test set's parameters may have, by what makes its images: known without importing any of that."""
+"""What a test set's parameters may be: each kind of test set declares its own with these words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-Value = int | float | str
-
-GREY_LEVELS = ("foreground", "background")
-COUNTS = ("segments", "grid", "size", "block", "overlap", "candidates", "steps")
+ParameterValue = int | float | str
 WORDS: Mapping[type, str] = {int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True)
-class Keys:
-    """Keys and the type of each value; a whole number is a number, too.
+class Parameter:
+    """One key of a test set's parameters.
 
     Attributes:
-        needed: that every such set has.
-        further: that it may have.
+        type: of its value; a whole number is a number, too.
+        required: whether every set of the kind has it.
+        least, most: bounds of a number; None for no upper bound.
+        choices: the only texts that are allowed; empty for any.
     """
 
-    needed: Mapping[str, type] = field(default_factory=dict)
-    further: Mapping[str, type] = field(default_factory=dict)
+    type: type[int] | type[float] | type[str]
+    required: bool = True
+    least: float = 0
+    most: float | None = None
+    choices: tuple[str, ...] = ()
 
-    @property
-    def all(self) -> dict[str, type]:
-        return {**self.needed, **self.further}
+    def complaint(self, key: str, value: ParameterValue) -> str:
+        """Say in words what is wrong with a value; empty if nothing is."""
+        if not isinstance(value, (int, float) if self.type is float else self.type):
+            return f"key {key} has the value {value!r}, which is not {WORDS[self.type]}"
+        if isinstance(value, str):
+            allowed = "" if not self.choices or value in self.choices else ", ".join(self.choices)
+        else:
+            allowed = self._allowed_numbers(value)
+        return f"key {key} has the value {value!r}, allowed are {allowed}" if allowed else ""
 
-    def complaint(self, parameters: Mapping[str, Value]) -> str:
-        """What is wrong with parameters, in words; empty if nothing is."""
-        allowed = f"allowed there: {', '.join(self.all) or 'none'}"
-        for key, value in parameters.items():
-            if key not in self.all:
-                return f"unknown key {key}; {allowed}"
-            if not _is_a(value, self.all[key]):
-                return f"key {key} has the value {value!r}, which is not {WORDS[self.all[key]]}"
-            if not isinstance(value, str) and (allowed_values := _out_of_range(key, value)):
-                return f"key {key} has the value {value!r}, allowed are {allowed_values}"
-        missing = [key for key in self.needed if key not in parameters]
-        return f"key {missing[0]} is missing; {allowed}" if missing else ""
-
-
-SUPERPIXELS = Keys({"segments": int}, {"compactness": float, "sigma": float})
-TILES = Keys({"grid": int}, {"permutation": int})
-TILE_TABLE = Keys(TILES.needed, {**TILES.further, "table_sha256": str})
-PATCH = Keys({"size": int}, {"offset": int})
-PATCH_TABLE = Keys(PATCH.needed, {**PATCH.further, "tile_sha256": str})
-QUILTING = Keys({}, {"block": int, "overlap": int, "candidates": int})
-
-_NAMED: Mapping[str, type] = {"rendering": str}
-_COLOURS: Mapping[str, type] = {"foreground": int, "background": int}
-_FEATURES: Mapping[str, type] = {"layers": str, "weights": str, "pooling": str, "steps": int, "learning_rate": float}
-SILHOUETTE = Keys({**_NAMED, **_COLOURS})
-FCN_SILHOUETTE = Keys({**_NAMED, **_COLOURS}, {"fallback": str})
-FCN_CUT_OUT = Keys({**_NAMED, "background": int})
-VGG_TEXTURE = Keys({**_NAMED, "place": str, **_FEATURES, "erosion": int, "fallback": int})
-VGG_STYLE = Keys({**_NAMED, "style": str, **_FEATURES, "style_weight": float, "content": str, "content_weight": float})
-
-BY_NETWORKS = {
-    "fcn-silhouette": FCN_SILHOUETTE,
-    "fcn-cut-out": FCN_CUT_OUT,
-    "vgg19-texture": VGG_TEXTURE,
-    "vgg19-style": VGG_STYLE,
-}
-RENDERINGS: Mapping[str, Mapping[str, Keys]] = {
-    "shape": {"silhouette": SILHOUETTE, **BY_NETWORKS},
-    "texture": BY_NETWORKS,
-}
+    def _allowed_numbers(self, value: float) -> str:
+        """Return the numbers that are allowed, in words; empty if the value is one of them."""
+        if self.most is not None:
+            return "" if self.least <= value <= self.most else f"{self.least} to {self.most}"
+        return "" if value >= self.least else f"{self.least} and more"
 
 
-def complaint(axis: str, parameters: Mapping[str, Value], *, generated: bool, resized: bool) -> str:
-    """What is wrong with the parameters of a test set, in words; empty if nothing is.
+Parameters = Mapping[str, Parameter]
+
+
+def complaint(values: Mapping[str, ParameterValue], parameters: Parameters) -> str:
+    """Say in words what is wrong with the parameters of a test set; empty if nothing is.
 
     Args:
-        axis: of the set.
-        parameters: of the set.
-        generated: the track's images are synthetic ones.
-        resized: the track resizes its images, so that tiles and noise are tables for the evaluation.
+        values: of one test set, as the spec gives them.
+        parameters: that its kind has.
     """
-    renderings = {} if generated else RENDERINGS.get(axis, {})
-    if "rendering" in parameters and renderings and parameters["rendering"] not in renderings:
-        return f"key rendering has the value {parameters['rendering']!r}; allowed there: {', '.join(renderings)}"
-    if "rendering" in parameters and renderings:
-        return renderings[str(parameters["rendering"])].complaint(parameters)
-    return _without_rendering(axis, generated=generated, resized=resized).complaint(parameters)
-
-
-def _without_rendering(axis: str, *, generated: bool, resized: bool) -> Keys:
-    """The keys of a set whose axis says what makes it."""
-    if axis == "locality":
-        return SUPERPIXELS
-    if axis == "scramble":
-        return TILE_TABLE if resized else TILES
-    if axis == "noise":
-        return PATCH_TABLE if resized else PATCH
-    if axis == "clean" or generated:
-        return Keys()
-    return Keys(_NAMED) if axis == "shape" else QUILTING
-
-
-def _is_a(value: Value, kind: type) -> bool:
-    return isinstance(value, (int, float) if kind is float else kind)
-
-
-def _out_of_range(key: str, value: float) -> str:
-    """The numbers that a key may have, in words; empty if the value is one of them."""
-    least = 1 if key in COUNTS else 0
-    if key in GREY_LEVELS:
-        return "" if 0 <= value <= 255 else "0 to 255"
-    return "" if value >= least else f"{least} and more"
+    allowed = f"allowed there: {', '.join(parameters) or 'none'}"
+    for key, value in values.items():
+        if key not in parameters:
+            return f"unknown key {key}; {allowed}"
+        if reason := parameters[key].complaint(key, value):
+            return reason
+    missing = [key for key, parameter in parameters.items() if parameter.required and key not in values]
+    return f"key {missing[0]} is missing; {allowed}" if missing else ""

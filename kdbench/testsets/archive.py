@@ -22,9 +22,9 @@ from kdbench.files import atomic_file
 from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.testsets.entries import Arrays
 from kdbench.testsets.frozen import SourceKind, manifest_path
 from kdbench.testsets.frozen import read_manifest as read_frozen
+from kdbench.testsets.store import TestSetStore
 
 CONTENTS = "archive.json"
 FAST = 1  # level of compression: silhouettes shrink a hundredfold at any
@@ -48,11 +48,11 @@ class Contents(FrozenModel):
     folders: Annotated[dict[str, str], Field(min_length=1)]
 
 
-def export_test_sets(arrays: Arrays, kind: SourceKind, path: Path, *, diagnostics: bool) -> Contents:
+def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagnostics: bool) -> Contents:
     """Writes the built sets of a track into an archive, after verifying them.
 
     Args:
-        arrays: the track, without a limit.
+        store: of the track, without a limit.
         kind: of the images that the sets were made from.
         path: of the archive.
         diagnostics: with the diagnostic sets.
@@ -61,14 +61,14 @@ def export_test_sets(arrays: Arrays, kind: SourceKind, path: Path, *, diagnostic
         DataError: a set is not built, or not the bytes that were written.
         WriteError: the archive cannot be written.
     """
-    entries = arrays.entries(diagnostics=diagnostics)
+    entries = {test_set.name: store.entry(test_set) for test_set in store.sets(diagnostics=diagnostics)}
     for entry in entries.values():
         read_entry(entry.folder, entry.recipe)
     contents = Contents(
-        track=arrays.track.name,
-        testsets=arrays.track.testsets_digest,
+        track=store.track.name,
+        testsets=store.track.testsets_digest,
         source=kind,
-        source_sha256=arrays.source_sha256,
+        source_sha256=store.source_sha256,
         folders={name: entry.folder.name for name, entry in entries.items()},
     )
     with atomic_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=FAST) as archive:
@@ -101,24 +101,24 @@ def import_test_sets(path: Path, tracks: Mapping[str, Track], cache: Path) -> tu
     try:
         with zipfile.ZipFile(path) as archive:
             contents = _contents(archive, path)
-            arrays = _expected(contents, tracks, path, cache)
-            _put(archive, contents, arrays, path)
+            store = _expected(contents, tracks, path, cache)
+            _put(archive, contents, store, path)
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:  # the last if it is encrypted
         raise DataError(f"{path} is not an archive of test sets, or damaged: {error}; get it again") from error
     except OSError as error:
         raise DataError(f"archive {path} cannot be read: {error.strerror or error}; give another file") from error
-    return contents, {one.name: arrays.open(arrays.entry(one)) for one in _sets(contents, arrays.track)}
+    return contents, {test_set.name: store.open(test_set) for test_set in _sets(contents, store.track)}
 
 
-def _put(archive: zipfile.ZipFile, contents: Contents, arrays: Arrays, path: Path) -> None:
+def _put(archive: zipfile.ZipFile, contents: Contents, store: TestSetStore, path: Path) -> None:
     """Unpacks into a folder in the cache, and moves what was verified to its place."""
-    cache = arrays.cache
+    cache = store.cache
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".importing-") as folder:
             place = Path(folder) / contents.track
             _unpack(archive, contents, place)
-            _verify(contents, replace(arrays, cache=Path(folder)), path)
+            _verify(contents, replace(store, cache=Path(folder)), path)
             _move(contents, place, cache / contents.track)
     except OSError as error:
         raise DataError(
@@ -139,7 +139,7 @@ def _contents(archive: zipfile.ZipFile, path: Path) -> Contents:
         ) from error
 
 
-def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache: Path) -> Arrays:
+def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache: Path) -> TestSetStore:
     """What this installation would build from the same images; DataError if the archive is of another spec."""
     track = tracks.get(contents.track)
     if track is None:
@@ -149,11 +149,11 @@ def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache
             f"{path} holds test sets of another spec (test sets digest {contents.testsets[:12]}..., "
             f"here {track.testsets_digest[:12]}...); get one of this version"
         )
-    arrays = Arrays(track, cache, contents.source_sha256, None)
+    store = TestSetStore(track, cache, contents.source_sha256, None)
     for test_set in _sets(contents, track):
-        if contents.folders[test_set.name] != arrays.entry(test_set).folder.name:
+        if contents.folders[test_set.name] != store.entry(test_set).folder.name:
             raise DataError(f"{path} holds the set {test_set.name} of another recipe than this version's; get another")
-    return arrays
+    return store
 
 
 def _sets(contents: Contents, track: Track) -> list[TestSet]:
@@ -179,7 +179,7 @@ def _unpack(archive: zipfile.ZipFile, contents: Contents, place: Path) -> None:
             shutil.copyfileobj(source, file, PIECE)
 
 
-def _verify(contents: Contents, unpacked: Arrays, path: Path) -> None:
+def _verify(contents: Contents, unpacked: TestSetStore, path: Path) -> None:
     """Compares every array with its set's manifest, that with the recipe, and the set with what is frozen."""
     frozen = {
         row.set: row.sha256
@@ -196,18 +196,19 @@ def _verify(contents: Contents, unpacked: Arrays, path: Path) -> None:
             )
 
 
-def _digest_of(test_set: TestSet, unpacked: Arrays, path: Path) -> str:
+def _digest_of(test_set: TestSet, unpacked: TestSetStore, path: Path) -> str:
     """What the frozen manifest would have of an unpacked set."""
     try:
-        return unpacked.open(unpacked.entry(test_set)).sha256
+        return unpacked.open(test_set).sha256
     except DataError as error:  # which tells of a folder that is gone soon
         reason = str(error).partition(";")[0].replace(f"{unpacked.cache / unpacked.track.name}{os.sep}", "")
         raise DataError(f"{path} holds a damaged set {test_set.name} ({reason}); get it again") from error
 
 
-def _move(contents: Contents, place: Path, store: Path) -> None:
-    store.mkdir(parents=True, exist_ok=True)
+def _move(contents: Contents, place: Path, target: Path) -> None:
+    """Move verified folders to where the store looks for them."""
+    target.mkdir(parents=True, exist_ok=True)
     for folder in contents.folders.values():
-        if not has_entry(store / folder):
-            shutil.rmtree(store / folder, ignore_errors=True)
-            (place / folder).replace(store / folder)
+        if not has_entry(target / folder):
+            shutil.rmtree(target / folder, ignore_errors=True)
+            (place / folder).replace(target / folder)

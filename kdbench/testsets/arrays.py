@@ -1,53 +1,68 @@
 """A test set as the evaluation sees it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdbench.data.array_types import AnyArray, Images, Integers
 from kdbench.data.store import array_sha256
 
-Images = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BuildProgress = Callable[[str, int, int], None]
+"""Called with a step's name, how many of its images are done, and how many there are."""
+
+
+class Manipulation(ABC):
+    """What the evaluation does to the resized clean images of a set, on the device and batch by batch.
+
+    It acts on the lattice of the network's input, so that tiles and patches lie on whole patches of a ViT, and no
+    arrays at full size are kept. What decides it are integer tables whose digests the spec pins.
+    """
+
+    @property
+    @abstractmethod
+    def arrays(self) -> tuple[NDArray[np.integer], ...]:
+        """The tables that decide it; the set's digest covers them."""
+
+    @abstractmethod
+    def apply(self, pixels: "Tensor", rows: slice | Integers) -> "Tensor":
+        """Return manipulated images.
+
+        Args:
+            pixels: (B, 3, H, H) float in [0, 255].
+            rows: of these images in the whole test set.
+        """
 
 
 @dataclass(frozen=True)
-class TileOrders:
-    """Tiles of a `grid` x `grid` partition to be moved about: place p of image i gets tile `order[i, p]`.
+class RightAnswers:
+    """What the images of a test set show, and what they were made from.
 
     Attributes:
-        grid: tiles a side.
-        order: (n, grid * grid) uint8 or wider.
+        targets: (n,) the right class; the shape's on cue-conflict.
+        textures: (n,) the texture's class on cue-conflict, else equal to `targets`.
+        index: (n,) position in the clean set of the image that each was made from; -1 for none.
     """
 
-    grid: int
-    order: NDArray[np.integer]
+    targets: Integers
+    textures: Integers
+    index: Integers
 
     @property
-    def arrays(self) -> tuple[NDArray[np.integer], ...]:
-        return (self.order,)
-
-
-@dataclass(frozen=True)
-class NoisePatch:
-    """Noise to be added, clipped to the range of a pixel.
-
-    Attributes:
-        tile: (s, s, 3) int16 grey levels.
-        corners: (n, 2) int16, pixels down and right to the patch's top-left corner.
-    """
-
-    tile: NDArray[np.int16]
-    corners: NDArray[np.int16]
-
-    @property
-    def arrays(self) -> tuple[NDArray[np.integer], ...]:
-        return (self.tile, self.corners)
-
-
-Manipulation = TileOrders | NoisePatch
+    def arrays(self) -> dict[str, AnyArray]:
+        """The answers as they are stored; see `TestArrays`."""
+        return {
+            "targets": self.targets.astype("<i2"),
+            "textures": self.textures.astype("<i2"),
+            "index": self.index.astype("<i4"),
+        }
 
 
 @dataclass(frozen=True)
@@ -79,21 +94,6 @@ class TestArrays:
         return array_sha256(self.images, self.targets, *(self.manipulation.arrays if self.manipulation else ()))
 
 
-Progress = Callable[[str, int, int], None]
-"""Called with a step's name, how many of its images are done, and how many there are."""
-
-
 def array_digests(arrays: Mapping[str, TestArrays]) -> dict[str, str]:
-    """SHA-256 of images and targets, by set."""
-    return {name: one.sha256 for name, one in arrays.items()}
-
-
-def answer_arrays(
-    targets: NDArray[np.integer], textures: NDArray[np.integer], index: NDArray[np.integer]
-) -> dict[str, NDArray[Any]]:
-    """The right answers as they are stored; see `TestArrays`."""
-    return {
-        "targets": targets.astype("<i2"),
-        "textures": textures.astype("<i2"),
-        "index": index.astype("<i4"),
-    }
+    """Return the SHA-256 of each set."""
+    return {name: test_arrays.sha256 for name, test_arrays in arrays.items()}

@@ -1,41 +1,28 @@
-"""Builds a track's test sets into the store, and opens them verified.
+"""Builds a track's test sets into the store, and opens them verified."""
 
-Every set is an entry of the store, in a folder named after the set and the digest of its recipe, so that sets
-of another source, limit or parameter lie beside each other and never meet.
-"""
-
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kdbench.data import synthetic
 from kdbench.data.cifar10 import Cifar10
-from kdbench.data.store import has_entry, read_entry, read_manifest, write_entry
+from kdbench.data.store import read_manifest
+from kdbench.data.training_sets import balanced_subset, limited, look_of
 from kdbench.errors import DataError
 from kdbench.spec import TestSet, Track
-from kdbench.testsets.arrays import Progress, TestArrays, answer_arrays, array_digests
-from kdbench.testsets.contact_sheet import contact_sheet, gallery
-from kdbench.testsets.entries import Arrays, Entry, weights_of
-from kdbench.testsets.frozen import differences_from_frozen
-from kdbench.testsets.network_build import NetworkBuild
-from kdbench.testsets.network_sets import Networks
-from kdbench.testsets.on_device import noise_of, orders_of
-from kdbench.testsets.plans import Base, base_of, needs_masks, plan_of
-from kdbench.testsets.segmentation import object_masks
-from kdbench.testsets.workers import Step, Workers, start_workers
+from kdbench.testsets.arrays import BuildProgress, TestArrays
+from kdbench.testsets.building import Building
+from kdbench.testsets.kinds import kind_of
+from kdbench.testsets.plans import CleanImages
+from kdbench.testsets.store import TestSetStore
+from kdbench.testsets.workers import start_workers
 
-__all__ = [
-    "Progress",
-    "TestArrays",
-    "array_digests",
-    "build_test_sets",
-    "contact_sheet",
-    "differences_from_frozen",
-    "facts_of_test_sets",
-    "gallery",
-    "verify_test_sets",
-]
+if TYPE_CHECKING:
+    from kdbench.testsets.picture_networks import PictureNetworks
+
+STORED_SIZE = 32  # pixels per side of stored images; the recipes of test sets are frozen for this size
 
 
 def build_test_sets(
@@ -46,36 +33,43 @@ def build_test_sets(
     limit: int | None = None,
     workers: int = 1,
     diagnostics: bool = False,
-    progress: Progress | None = None,
-    networks: Networks | None = None,
+    progress: BuildProgress | None = None,
+    networks: "PictureNetworks | None" = None,
 ) -> dict[str, TestArrays]:
-    """Builds what is missing, and opens all sets of a track, verified.
+    """Build the missing test sets of a track, and open all of them, verified.
 
     Args:
         track: the track.
         cache: the store; sets of other tracks and limits may lie in it.
         source: CIFAR-10; None on a synthetic track.
-        limit: at most so many images a set, balanced over the classes; None for the spec's number.
+        limit: the largest number of images per set, balanced over the classes; None for the spec's number.
         workers: processes that build at once. The arrays do not depend on it.
         diagnostics: with the diagnostic sets.
         progress: called after each chunk of images.
         networks: to make the sets with that networks make; without them such sets are opened only.
 
     Returns:
-        By set: the spec's in its order, then the variants of `kdbench.spec`.
+        By set: the spec's in its order, then the diagnostic variants.
 
     Raises:
-        DataError: the source is missing, a set has no recipe or needs networks that are not given, or what lies in the
-            store is not what was written, or the store cannot be written.
-        InputError: the limit leaves a class without images.
+        DataError: the source is missing, nothing can be made with a set's parameters, a set needs networks that are not
+            given, what lies in the store is not what was written, or the store cannot be written.
+        InputError: the limit leaves a class without images, or a set's parameters are wrong.
     """
-    arrays = arrays_of(track, cache, source=source, limit=limit)
-    entries = arrays.entries(diagnostics=diagnostics)
-    missing = [entry for entry in entries.values() if not has_entry(entry.folder)]
+    store = TestSetStore.of(track, cache, source=source, limit=limit)
+    missing = store.missing(diagnostics=diagnostics)
     if missing:
-        base = base_of(track, source, limit)
-        _make(arrays, base, missing, workers, progress, networks)
-    return {name: arrays.open(entry) for name, entry in entries.items()}
+        from_networks = [test_set for test_set in missing if kind_of(test_set, track.data).weights()]
+        with start_workers(workers, progress) as pool:
+            building = Building(store, clean_images(track, source, limit), pool, progress, networks)
+            for test_set in missing:
+                if test_set not in from_networks:
+                    building.build(test_set)
+            if from_networks and networks is None:
+                raise _not_built(from_networks, track)
+            for test_set in from_networks:
+                building.build(test_set)
+    return {test_set.name: store.open(test_set) for test_set in store.sets(diagnostics=diagnostics)}
 
 
 def verify_test_sets(
@@ -86,21 +80,16 @@ def verify_test_sets(
     limit: int | None = None,
     diagnostics: bool = False,
 ) -> dict[str, TestArrays]:
-    """Opens all sets of a track and compares their digests, building none.
+    """Open all sets of a track and compare their digests, building none.
 
     Raises:
         DataError: sets are missing, or the first one that is not the bytes that were written.
     """
-    arrays = arrays_of(track, cache, source=source, limit=limit)
-    entries = arrays.entries(diagnostics=diagnostics)
-    missing = [name for name, entry in entries.items() if not has_entry(entry.folder)]
+    store = TestSetStore.of(track, cache, source=source, limit=limit)
+    missing = store.missing(diagnostics=diagnostics)
     if missing:
-        raise DataError(
-            f"test sets {', '.join(missing)} of track {track.name} are not built; build them with "
-            f"`kdbench data build --track {track.name}` and the same other options, or import them with "
-            "`kdbench data import`"
-        )
-    return {name: arrays.open(entry) for name, entry in entries.items()}
+        raise _not_built(missing, track)
+    return {test_set.name: store.open(test_set) for test_set in store.sets(diagnostics=diagnostics)}
 
 
 def facts_of_test_sets(
@@ -111,74 +100,38 @@ def facts_of_test_sets(
     limit: int | None = None,
     diagnostics: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """What was noted when the sets were built: `coverage` and `source_from_object`, the share of each class, by set."""
-    entries = arrays_of(track, cache, source=source, limit=limit).entries(diagnostics=diagnostics)
-    return {name: read_manifest(entry.folder)["facts"] for name, entry in entries.items()}
+    """Return what the manifests of built sets say of them, by set: `coverage`, for example, the share of each class."""
+    store = TestSetStore.of(track, cache, source=source, limit=limit)
+    sets = store.sets(diagnostics=diagnostics)
+    return {test_set.name: read_manifest(store.entry(test_set).folder)["facts"] for test_set in sets}
 
 
-def arrays_of(track: Track, cache: Path, *, source: Cifar10 | None, limit: int | None) -> Arrays:
-    """A track's arrays in the store, those from this source and under this limit."""
-    return Arrays(track, cache, source.test_sha256 if source else None, limit)
+def _not_built(test_sets: Sequence[TestSet], track: Track) -> DataError:
+    names = ", ".join(test_set.name for test_set in test_sets)
+    return DataError(
+        f"test sets {names} of track {track.name} are not built, or were built another way; build them with "
+        f"`kdbench data build --track {track.name}` and the same other options, or import them with "
+        "`kdbench data import`"
+    )
 
 
-def _make(
-    arrays: Arrays,
-    base: Base,
-    missing: list[Entry],
-    count: int,
-    progress: Progress | None,
-    networks: Networks | None,
-) -> None:
-    """Builds and writes entries: what `count` processes make, then what is a table, then what networks make."""
-    sets = {entry.name: (entry, entry.test_set) for entry in missing if entry.test_set is not None}
-    tables = [(entry, one) for entry, one in sets.values() if arrays.is_table(one)]
-    pictures = [(entry, one) for entry, one in sets.values() if weights_of(one)]
-    pooled = [pair for pair in sets.values() if pair not in tables and pair not in pictures]
-    if pooled:
-        with start_workers(count, progress) as pool:
-            if any(needs_masks(arrays.track, one) for _, one in pooled):
-                base = _with_masks(base, arrays.masks(), pool)
-            for entry, one in pooled:
-                _make_one(arrays, entry, one, base, pool)
-    for entry, one in tables:
-        _make_table(arrays, entry, one, base)
-    if pictures:
-        NetworkBuild(arrays, base, networks, progress).make(pictures)
+def clean_images(track: Track, source: Cifar10 | None, limit: int | None) -> CleanImages:
+    """Return the clean test images of a track, as they are stored.
 
-
-def _make_one(arrays: Arrays, entry: Entry, test_set: TestSet, base: Base, pool: Workers) -> None:
-    plan = plan_of(arrays.track, test_set, base, arrays.limit)
-    if not len(plan.targets):
-        raise DataError(f"test set {test_set.name} would be empty: no image has a mask; raise the limit")
-    try:
-        images = pool.run(Step(test_set.name, plan.function, plan.arguments, plan.keywords))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"test set {test_set.name} with {test_set.parameters}: {error}; mend the spec") from error
-    made = {"images": np.concatenate(images), **answer_arrays(plan.targets, plan.textures, plan.index)}
-    write_entry(entry.folder, entry.recipe, made, plan.facts)
-
-
-def _make_table(arrays: Arrays, entry: Entry, test_set: TestSet, base: Base) -> None:
-    """Writes what the evaluation is to do to the clean images."""
-    parameters: dict[str, Any] = dict(test_set.parameters)
-    size = arrays.track.data.image_size
-    try:
-        if test_set.axis == "scramble":
-            table = {"order": orders_of(base.ids, size, **parameters).order}
-        else:
-            noise = noise_of(base.ids, size, **parameters)
-            table = {"tile": noise.tile, "corners": noise.corners}
-    except (TypeError, ValueError) as error:
-        raise DataError(f"test set {test_set.name} with {test_set.parameters}: {error}; mend the spec") from error
-    answers = answer_arrays(base.labels, base.labels, np.arange(len(base.labels)))
-    write_entry(entry.folder, entry.recipe, {**table, **answers}, {})
-
-
-def _with_masks(base: Base, entry: Entry, pool: Workers) -> Base:
-    """The base with its object masks, found now unless they are in the store."""
-    if not has_entry(entry.folder):
-        found = pool.run(Step("masks", object_masks, (base.images,), {}))
-        masks, covered = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        write_entry(entry.folder, entry.recipe, {"masks": masks, "covered": covered}, {})
-    arrays = read_entry(entry.folder, entry.recipe)
-    return replace(base, masks=arrays["masks"], covered=arrays["covered"])
+    Raises:
+        DataError: CIFAR-10 is needed and missing, or the track's images are of a size without a recipe.
+        InputError: the limit leaves a class without images.
+    """
+    if track.data.stored_size != STORED_SIZE:
+        raise DataError(
+            f"the images of track {track.name} are stored {track.data.stored_size} pixels wide; "
+            f"arrays are built from {STORED_SIZE} pixels only: fix the spec"
+        )
+    count = limited(track.primary_sets("clean")[0].images, limit, track.data.num_classes)
+    if track.data.source == "synthetic":
+        drawn = synthetic.condition_images("clean", count=count, look=look_of(track))
+        return CleanImages(drawn.images, drawn.labels, np.arange(count))
+    if source is None:
+        raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
+    ids = balanced_subset(source.test_labels, count)
+    return CleanImages(source.test_images[ids], source.test_labels[ids], ids)

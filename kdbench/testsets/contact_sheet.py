@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from kdbench.data.array_types import Images
 from kdbench.files import atomic_file
 from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 
-Images = NDArray[np.uint8]
 SCALE, GAP, LABEL_WIDTH = 2, 4, 130  # pixels
 SHOWN = 96  # pixels a side of what is larger
 
@@ -57,9 +56,21 @@ def pictures(arrays: TestArrays, rows: list[int], data: Data | None) -> Images:
     """(k, H, W, 3) uint8 some images of a set; resized and manipulated as networks see them, then made smaller."""
     if data is None or data.resize is None:
         return np.asarray(arrays.images[rows])
-    from kdbench.testsets.on_device import seen_small  # imports torch, which pages of other tracks do without
+    return _seen_small(arrays, rows, data)
 
-    return seen_small(arrays, rows, data, SHOWN)
+
+def _seen_small(arrays: TestArrays, rows: list[int], data: Data) -> Images:
+    """Return (k, SHOWN, SHOWN, 3) some images of a set as networks see them, made smaller for people."""
+    import torch  # which pages of other tracks do without
+    from torch.nn import functional as F
+
+    from kdbench.data.pixels import pixels_at_size
+
+    seen = pixels_at_size(arrays.images[rows], data, torch.device("cpu"))
+    if arrays.manipulation is not None:
+        seen = arrays.manipulation.apply(seen, np.array(rows))
+    small = F.interpolate(seen, (SHOWN, SHOWN), mode="bilinear", antialias=True, align_corners=False)
+    return np.asarray(small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy())
 
 
 def contact_sheet(arrays: Mapping[str, TestArrays], path: Path, data: Data | None = None) -> None:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kdbench.data.array_types import Images, Integers, Masks
 from kdbench.data.cifar10 import CLASSES
 from kdbench.data.pixels import pixels_at_size
 from kdbench.networks.weights import FCN, fetch_or_check, load_into
@@ -24,9 +25,6 @@ BATCH = 16
 LEAST_COVERAGE = 0.5  # share of a class's images; a set in which a class has less is no measure of that class
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-
-Images = NDArray[np.uint8]
-Masks = NDArray[np.bool_]
 
 VOC: Final = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -59,7 +57,7 @@ class Segmented:
     objects: NDArray[np.int16]
 
     @property
-    def covered(self) -> NDArray[np.bool_]:
+    def covered(self) -> Masks:
         """(n,) whether a mask was accepted."""
         return non_empty(self.masks)
 
@@ -121,7 +119,7 @@ def _labels(segmenter: nn.Module, images: Images, data: Data, device: torch.devi
         yield segmenter(pixels).argmax(dim=1).to(torch.uint8).cpu().numpy()
 
 
-def non_empty(masks: Masks) -> NDArray[np.bool_]:
+def non_empty(masks: Masks) -> Masks:
     """(n,) which of (n, H, H) masks hold anything."""
     return np.asarray(masks.any(axis=(1, 2)), bool)
 
@@ -133,9 +131,7 @@ def accepted(masks: Masks) -> Masks:
     return np.asarray(masks & good[:, None, None], bool)
 
 
-def coverage_facts(
-    covered: NDArray[np.bool_], objects: NDArray[np.int16], labels: NDArray[np.int64]
-) -> dict[str, object]:
+def coverage_facts(covered: Masks, objects: NDArray[np.int16], labels: Integers) -> dict[str, object]:
     """What a manifest says of masks, a number a class each.
 
     Returns:
@@ -151,10 +147,3 @@ def coverage_facts(
         right.append(round(sum(one in RIGHT[name] for one in names) / max(1, int(mine.sum())), 4))
     poor = [name for name, one in zip(CLASSES, share, strict=True) if one < LEAST_COVERAGE]
     return {"coverage": share, "right_object": right, "uncovered_classes": poor}
-
-
-def disc(size: int) -> Masks:
-    """(size, size) the centred disc that stands in for a mask: its radius is 12 of 32 pixels."""
-    rows, columns = np.ogrid[:size, :size]
-    middle = (size - 1) / 2
-    return np.asarray(np.hypot(rows - middle, columns - middle) <= 12 / 32 * size)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kdbench.data.array_types import Images
 from kdbench.errors import InputError
 from kdbench.files import atomic_file
 from kdbench.spec import Track
@@ -15,7 +16,6 @@ from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
 
 GALLERY = "gallery.npz"
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

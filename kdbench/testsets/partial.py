@@ -1,64 +1,63 @@
-"""Long work in pieces: what is done is kept on disk, so that a build that was killed goes on where it stopped.
+"""Long work in pieces: finished pieces are kept on disk, so that a build that was killed goes on where it stopped.
 
-A processor and a GPU round otherwise, so the pieces that each has made lie apart and never become one array.
+A CPU and a GPU round differently, so the pieces that each has made lie apart and never become one array.
 """
 
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kdbench.files import atomic_file
+from kdbench.data.array_types import AnyArray
+from kdbench.files import DAMAGES, atomic_file
 
-CHUNK = 64  # images a piece; part of no recipe, since an image does not depend on the others
-
-Array = NDArray[Any]
+CHUNK = 64  # images per piece; part of no recipe, since an image does not depend on the others
 PARTIAL = "partial"
 
 
 def in_pieces(
     folder: Path,
     total: int,
-    make: Callable[[slice], Array],
+    make: Callable[[slice], dict[str, AnyArray]],
     progress: Callable[[int, int], None],
     *,
     device_class: str,
-) -> Array:
-    """All pieces of a long array, those of an earlier attempt on the same class of device taken from disk.
+) -> dict[str, AnyArray]:
+    """Return long arrays made piece by piece; pieces of an earlier attempt on the same class of device are reused.
 
     Args:
-        folder: of the entry that the array is for; named after its recipe, so that pieces of two recipes never meet.
-        total: rows of the array.
-        make: makes the rows of a slice.
-        progress: told after each piece how many rows are done, and how many there are.
+        folder: of the entry that the arrays are for; named after its recipe, so that pieces of two recipes never meet.
+        total: rows of each array, at least one.
+        make: makes the rows of a slice, by array.
+        progress: called after each piece with how many rows are done, and how many there are.
         device_class: of what `make` computes on, "cpu" or "cuda".
     """
     pieces = []
     for start in range(0, total, CHUNK):
         rows = slice(start, min(start + CHUNK, total))
-        path = folder / PARTIAL / device_class / f"{start:06d}.npy"
+        path = folder / PARTIAL / device_class / f"{start:06d}.npz"
         piece = _kept(path, rows)
         if piece is None:
             piece = make(rows)
             with atomic_file(path) as file:
-                np.save(file, piece, allow_pickle=False)
+                np.savez(file, **piece)  # type: ignore[arg-type]
         pieces.append(piece)
         progress(rows.stop, total)
-    return np.concatenate(pieces)
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
 def forget_pieces(folder: Path) -> None:
-    """Removes what is kept of an entry that is complete, whatever it was made on."""
+    """Remove what is kept of an entry that is complete, whatever it was made on."""
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
-def _kept(path: Path, rows: slice) -> Array | None:
-    """The piece on disk; None if there is none, or none that can be read whole."""
+def _kept(path: Path, rows: slice) -> dict[str, AnyArray] | None:
+    """Return the piece on disk; None if there is none, or none that can be read whole."""
     try:
-        piece: Array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with np.load(path, allow_pickle=False) as arrays:
+            piece = {name: arrays[name] for name in arrays.files}
+    except DAMAGES:
         return None
-    return piece if len(piece) == rows.stop - rows.start else None
+    whole = piece and all(len(array) == rows.stop - rows.start for array in piece.values())
+    return piece if whole else None

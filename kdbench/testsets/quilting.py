@@ -10,38 +10,41 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from kdbench.data.array_types import Images, Masks
 from kdbench.randomness import Words, below
 
 FALLBACK_SIDE = 20  # pixels of the central square that stands in for a mask
 MIN_CORNERS = 8  # places that a block needs inside a mask; fewer would repeat one block
 GUIDE_WEIGHT = 12  # of a guide's squared difference of luminance, beside that of the three colours in the overlap
 
-Images = NDArray[np.uint8]
-Masks = NDArray[np.bool_]
-Errors = NDArray[np.int32]
+OverlapErrors = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Attributes: block and overlap in pixels, and how many candidates each block is chosen from."""
+class Quilting:
+    """How blocks are laid.
+
+    Attributes:
+        block, overlap: pixels.
+        candidates: that each block is chosen from.
+    """
 
     block: int = 8
     overlap: int = 3
     candidates: int = 40
 
     def blocks_per_side(self, size: int) -> int:
-        """Blocks that cover `size` pixels."""
+        """Return how many blocks cover `size` pixels."""
         return -(-(size - self.overlap) // (self.block - self.overlap))
 
     def words_per_image(self, size: int) -> int:
-        """Random words that quilting a `size` x `size` image draws."""
+        """Return how many random words quilting a `size` x `size` image draws."""
         return self.blocks_per_side(size) ** 2 * self.candidates
 
 
-def source_regions(masks: Masks, recipe: Recipe) -> tuple[Masks, Masks]:
-    """Where texture is taken from: the object without its outermost pixel, else the central square.
+def source_regions(masks: Masks, quilting: Quilting) -> tuple[Masks, Masks]:
+    """Return where texture is taken from: the object without its outermost pixel, else the central square.
 
     Args:
         masks: (n, H, W) bool; an empty one stands for no object.
@@ -50,8 +53,10 @@ def source_regions(masks: Masks, recipe: Recipe) -> tuple[Masks, Masks]:
         regions: (n, H, W) bool.
         from_object: (n,) bool, False where the central square had to stand in.
     """
+    from scipy import ndimage
+
     regions = ndimage.binary_erosion(masks, structure=ndimage.generate_binary_structure(2, 1)[None])
-    from_object = corners_inside(regions, recipe.block).sum(axis=(1, 2)) >= MIN_CORNERS
+    from_object = corners_inside(regions, quilting.block).sum(axis=(1, 2)) >= MIN_CORNERS
     top, left = ((side - FALLBACK_SIDE) // 2 for side in masks.shape[1:])
     square = np.zeros(masks.shape[1:], bool)
     square[top : top + FALLBACK_SIDE, left : left + FALLBACK_SIDE] = True
@@ -59,41 +64,41 @@ def source_regions(masks: Masks, recipe: Recipe) -> tuple[Masks, Masks]:
 
 
 def corners_inside(regions: Masks, block: int) -> Masks:
-    """(n, H - block + 1, W - block + 1) bool: top-left corners of the blocks that lie wholly inside a region."""
+    """Return (n, H - block + 1, W - block + 1) bool: top-left corners of blocks that lie wholly inside a region."""
     windows = sliding_window_view(regions, (block, block), axis=(1, 2))
     return np.asarray(windows.all(axis=(-2, -1)), bool)
 
 
 def luminance(images: Images) -> NDArray[np.int32]:
-    """(..., H, W) luminance of RGB images, 0 to 255 (Rec. 601 weights in 256ths)."""
+    """Return (..., H, W) luminance of RGB images, 0 to 255 (Rec. 601 weights in 256ths)."""
     return (images.astype(np.int32) @ np.array([77, 150, 29], np.int32)) >> 8
 
 
 def quilted(
-    sources: Images, regions: Masks, word: Words, recipe: Recipe, guide: NDArray[np.int32] | None = None
+    sources: Images, regions: Masks, word: Words, quilting: Quilting, guide: NDArray[np.int32] | None = None
 ) -> Images:
-    """Quilts one image from each source.
+    """Quilt one image from each source.
 
     Args:
         sources: (n, S, S, 3) uint8.
         regions: (n, S, S) bool, where blocks may come from; each holds at least one whole block.
-        word: (n, `recipe.words_per_image(S)` or more) random words.
-        recipe: block size, overlap and candidates.
+        word: (n, `quilting.words_per_image(S)` or more) random words.
+        quilting: block size, overlap and candidates.
         guide: (n, S, S) luminance that the result shall resemble, or None.
 
     Returns:
         (n, S, S, 3) uint8.
     """
-    size, step = sources.shape[1], recipe.block - recipe.overlap
-    side = recipe.blocks_per_side(size)
-    full = side * step + recipe.overlap
+    size, step = sources.shape[1], quilting.block - quilting.overlap
+    side = quilting.blocks_per_side(size)
+    full = side * step + quilting.overlap
     canvas = np.zeros((len(sources), full, full, 3), np.int16)
-    search = _Search(sources, corners_inside(regions, recipe.block), recipe, _padded(guide, full))
-    draws = word[:, : side * side * recipe.candidates].reshape(len(sources), side * side, recipe.candidates)
+    search = _Search(sources, corners_inside(regions, quilting.block), quilting, _padded(guide, full))
+    draws = word[:, : side * side * quilting.candidates].reshape(len(sources), side * side, quilting.candidates)
     for number in range(side * side):
         top, left = number // side * step, number % side * step
         patch = search.best(canvas, top, left, draws[:, number])
-        _join(canvas, patch, top, left, recipe.overlap)
+        _join(canvas, patch, top, left, quilting.overlap)
     return canvas[:, :size, :size].astype(np.uint8)
 
 
@@ -105,11 +110,11 @@ def _padded(guide: NDArray[np.int32] | None, full: int) -> NDArray[np.int32] | N
 
 
 class _Search:
-    """Finds the best of random candidate blocks for a place on the canvas."""
+    """Find the best of random candidate blocks for a place on the canvas."""
 
-    def __init__(self, sources: Images, corners: Masks, recipe: Recipe, guide: NDArray[np.int32] | None) -> None:
+    def __init__(self, sources: Images, corners: Masks, quilting: Quilting, guide: NDArray[np.int32] | None) -> None:
         self._sources = sources.astype(np.int16)
-        self._recipe = recipe
+        self._quilting = quilting
         self._guide = guide
         self._luminance = luminance(sources) if guide is not None else None
         flat = corners.reshape(len(corners), -1)
@@ -119,10 +124,10 @@ class _Search:
         self._rows = np.arange(len(sources))
 
     def best(self, canvas: NDArray[np.int16], top: int, left: int, draws: Words) -> NDArray[np.int16]:
-        """(n, block, block, 3) the candidate that fits best at a place; the first of equals."""
+        """Return (n, block, block, 3) the candidate that fits best at a place; the first of equals."""
         corner = self._allowed[self._rows[:, None], below(draws, self._count[:, None])]
         row, column = np.divmod(corner, self._corners_per_row)
-        block, overlap = self._recipe.block, self._recipe.overlap
+        block, overlap = self._quilting.block, self._quilting.overlap
         cost = np.zeros(corner.shape, np.int32)
         if top:
             cost += _squared(self._sources, canvas, (top, left), (row, column), (overlap, block))
@@ -145,8 +150,8 @@ def _squared(
     place: tuple[int, int],
     corners: tuple[NDArray[np.int64], NDArray[np.int64]],
     shape: tuple[int, int],
-) -> Errors:
-    """(n, candidates) squared difference of candidate windows of the sources from one window of the target."""
+) -> OverlapErrors:
+    """Return (n, candidates) the squared difference of candidate windows of sources from one window of the target."""
     (top, left), (row, column), (height, width) = place, corners, shape
     rows = np.arange(len(sources))[:, None]
     cost = np.zeros(row.shape, np.int32)
@@ -160,7 +165,7 @@ def _squared(
 
 
 def _join(canvas: NDArray[np.int16], patch: NDArray[np.int16], top: int, left: int, overlap: int) -> None:
-    """Lays a patch on the canvas, cut along the paths of least difference through its overlaps."""
+    """Lay a patch on the canvas, cut along the paths of least difference through its overlaps."""
     block = patch.shape[1]
     under = canvas[:, top : top + block, left : left + block]
     error = ((under - patch).astype(np.int32) ** 2).sum(axis=-1)
@@ -172,11 +177,11 @@ def _join(canvas: NDArray[np.int16], patch: NDArray[np.int16], top: int, left: i
     under[mask] = patch[mask]
 
 
-def right_of_cut(error: Errors) -> Masks:
-    """What lies on and right of the cheapest path from the top row to the bottom row.
+def right_of_cut(error: OverlapErrors) -> Masks:
+    """Return what lies on and right of the cheapest path from the top row to the bottom row.
 
     Args:
-        error: (n, length, width) cost of passing through each pixel; a path moves at most one column a row.
+        error: (n, length, width) cost of passing through each pixel; a path moves at most one column per row.
 
     Returns:
         (n, length, width) bool; of equally cheap paths the leftmost, seen from the bottom.

@@ -14,6 +14,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.segmentation import random_walker
 
+from kdbench.data.array_types import Images, Masks
+
 BORDER = 2  # pixels of the frame whose colours are the background's
 COLOUR_NOISE = 8.0  # grey levels, added to the border's spread so that a flat border is no singular one
 CENTRE_WIDTH = 0.28  # standard deviation of the centre prior, in image widths
@@ -21,9 +23,6 @@ WALKER_SEED_RADIUS = 4.0  # pixels
 WALKER_BETA = 130
 AREA = (0.05, 0.90)  # share of the image that an accepted mask covers
 AGREEMENT = 0.5  # intersection over union of the two masks of a covered image
-
-Images = NDArray[np.uint8]
-Masks = NDArray[np.bool_]
 
 
 def object_masks(images: Images) -> tuple[Masks, Masks]:

@@ -1,11 +1,11 @@
-"""Reads the benchmark's spec, whose test sets are checked by the code that makes them."""
+"""Reads the benchmark's spec, whose test sets are checked by the kinds that make them."""
 
 from functools import cache
 from pathlib import Path
 
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH, Spec, Track, read_spec
-from kdbench.spec.parameters import complaint
+from kdbench.testsets.kinds import check_parameters
 
 
 @cache
@@ -15,13 +15,9 @@ def load_spec(path: Path | None = None) -> Spec:
     Raises:
         SpecError: the file cannot be read, is not TOML, or a key is unknown, missing or of a wrong value.
     """
-    return read_spec(path or shipped(*SPEC_PATH), complaint_about)
+    return read_spec(path or shipped(*SPEC_PATH), _check_test_sets)
 
 
-def complaint_about(track: Track) -> str:
-    """Say what is wrong with the parameters of a track's test sets; empty if nothing is."""
-    generated, resized = track.data.source == "synthetic", track.data.resize is not None
+def _check_test_sets(track: Track) -> None:
     for test_set in track.test_sets:
-        if reason := complaint(test_set.axis, test_set.parameters, generated=generated, resized=resized):
-            return f"test_sets: parameters of {test_set.name}: {reason}"
-    return ""
+        check_parameters(test_set, track.data)

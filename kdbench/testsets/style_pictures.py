@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from kdbench.data.array_types import Images
 from kdbench.errors import DataError
-
-Images = NDArray[np.uint8]
 
 
 def style_picture(name: str, size: int) -> Images:

@@ -247,5 +247,10 @@ def style_of(parameters: Mapping[str, Any]) -> Style:
     )
 
 
+def features_of(parameters: Mapping[str, Any], convolutions: nn.Sequential, device: torch.device) -> VggFeatures:
+    """Return VGG-19 with the pooling that the parameters of a test set name, on a device."""
+    return VggFeatures(convolutions, parameters["pooling"]).to(device)
+
+
 def _adam_of(parameters: Mapping[str, Any]) -> Adam:
     return Adam(steps=parameters["steps"], learning_rate=parameters["learning_rate"])

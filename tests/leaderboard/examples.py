@@ -26,8 +26,8 @@ from kdbench.scoring.scores import (
     Undefined,
 )
 from kdbench.spec import Axis, Direction, Family, TeacherBias, families
-from kdbench.testsets.noise import noisy
-from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.kinds.noise_patch import noisy
+from kdbench.testsets.kinds.tiles import scrambled
 from kdbench.testsets.spec import load_spec
 from tests.examples import DIGESTS, ENVIRONMENT, a_record
 

@@ -5,7 +5,8 @@ from kdbench.testsets.spec import load_spec
 
 
 def test_sets_that_networks_make_are_told_from_those_that_are_quilted() -> None:
-    captions = {one.name: caption_of(one, natural=True) for one in load_spec().track("cifar10-224").test_sets}
+    paper, native = load_spec().track("cifar10-224"), load_spec().track("cifar10-32")
+    captions = {test_set.name: caption_of(test_set, paper.data) for test_set in paper.test_sets}
     assert "silhouette, black on white" in captions["shape-black"]
     assert "disc stands in" in captions["shape-white-all"]
     assert "grey" in captions["shape-cut-out"]
@@ -13,5 +14,5 @@ def test_sets_that_networks_make_are_told_from_those_that_are_quilted() -> None:
     assert "outline stays" in captions["texture-object"]
     assert "style of one picture" in captions["stylized"]
     assert "stitched" not in " ".join(captions.values())
-    quilted = next(one for one in load_spec().track("cifar10-32").test_sets if one.axis == "texture")
-    assert "stitched" in caption_of(quilted, natural=True)
+    (quilted,) = native.primary_sets("texture")
+    assert "stitched" in caption_of(quilted, native.data)

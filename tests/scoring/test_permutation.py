@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kdbench.scoring.likeness import agreement, label_kappa
 from kdbench.scoring.statistic import Statistic
-from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.kinds.tiles import scrambled
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
 GRIDS = (2, 4, 8)

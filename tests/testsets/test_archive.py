@@ -12,9 +12,10 @@ from kdbench.errors import DataError, InputError
 from kdbench.spec import Track
 from kdbench.testsets.archive import CONTENTS, export_test_sets, import_test_sets
 from kdbench.testsets.arrays import TestArrays, array_digests
-from kdbench.testsets.build import arrays_of, build_test_sets, verify_test_sets
+from kdbench.testsets.build import build_test_sets, verify_test_sets
 from kdbench.testsets.frozen import manifest_path, read_manifest, write_proposal
 from kdbench.testsets.spec import load_spec
+from kdbench.testsets.store import TestSetStore
 from tests.testsets.pictures import small_cifar10
 
 SYNTHETIC = load_spec().track("synthetic")
@@ -38,8 +39,8 @@ def built(store: Path) -> dict[str, TestArrays]:
 
 @pytest.fixture(scope="module")
 def archive(built: dict[str, TestArrays], store: Path) -> Path:
-    arrays = arrays_of(small_track(), store, source=None, limit=None)
-    export_test_sets(arrays, "generated", store / "sets.zip", diagnostics=False)
+    test_set_store = TestSetStore.of(small_track(), store, source=None, limit=None)
+    export_test_sets(test_set_store, "generated", store / "sets.zip", diagnostics=False)
     return store / "sets.zip"
 
 
@@ -58,8 +59,8 @@ def test_what_is_imported_is_what_was_exported(archive: Path, built: dict[str, T
 def test_sets_of_photographs_are_found_by_who_has_the_same_ones(tmp_path: Path) -> None:
     track, source = small_track(track=load_spec().track("cifar10-32")), small_cifar10(2)
     made = build_test_sets(track, tmp_path / "here", source=source)
-    arrays = arrays_of(track, tmp_path / "here", source=source, limit=None)
-    contents = export_test_sets(arrays, "other", tmp_path / "sets.zip", diagnostics=False)
+    test_set_store = TestSetStore.of(track, tmp_path / "here", source=source, limit=None)
+    contents = export_test_sets(test_set_store, "other", tmp_path / "sets.zip", diagnostics=False)
     assert (contents.source, contents.source_sha256) == ("other", source.test_sha256)
     imported(tmp_path / "sets.zip", tmp_path / "there", track)
     assert array_digests(verify_test_sets(track, tmp_path / "there", source=source)) == array_digests(made)
@@ -167,16 +168,16 @@ def test_sets_that_are_not_the_frozen_ones_are_refused(tmp_path: Path) -> None:
     """The benchmark's own track has frozen digests; twenty images a set are not what they are of."""
     track = small_track().model_copy(update={"name": "synthetic"})
     build_test_sets(track, tmp_path / "here", source=None)
-    arrays = arrays_of(track, tmp_path / "here", source=None, limit=None)
-    export_test_sets(arrays, "generated", tmp_path / "sets.zip", diagnostics=False)
+    test_set_store = TestSetStore.of(track, tmp_path / "here", source=None, limit=None)
+    export_test_sets(test_set_store, "generated", tmp_path / "sets.zip", diagnostics=False)
     with pytest.raises(DataError, match=r"a set clean with the sha256 \w+\.\.\., frozen is"):
         imported(tmp_path / "sets.zip", tmp_path / "there", track)
 
 
 def test_what_is_not_built_cannot_be_exported(tmp_path: Path) -> None:
-    arrays = arrays_of(small_track(), tmp_path, source=None, limit=None)
+    test_set_store = TestSetStore.of(small_track(), tmp_path, source=None, limit=None)
     with pytest.raises(DataError, match="holds no built arrays"):
-        export_test_sets(arrays, "generated", tmp_path / "sets.zip", diagnostics=False)
+        export_test_sets(test_set_store, "generated", tmp_path / "sets.zip", diagnostics=False)
     assert not (tmp_path / "sets.zip").exists()
 
 

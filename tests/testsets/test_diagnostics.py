@@ -7,7 +7,8 @@ import pytest
 
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
-from kdbench.testsets.diagnostics import evaluated_sets, permuted_sets
+from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.testsets.kinds.tiles import permuted_sets
 from kdbench.testsets.spec import load_spec
 
 SYNTHETIC = load_spec().track("synthetic")

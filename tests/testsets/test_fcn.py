@@ -17,10 +17,10 @@ from kdbench.testsets.fcn import (
     Segmenter,
     accepted,
     coverage_facts,
-    disc,
     new_fcn,
     segmented,
 )
+from kdbench.testsets.kinds.fcn_silhouette import disc
 from kdbench.testsets.spec import load_spec
 
 PAPER = load_spec().track("cifar10-224").data

@@ -12,8 +12,8 @@ import pytest
 from kdbench.data.cifar10 import read_cifar10
 from kdbench.errors import DataError
 from kdbench.testsets.arrays import TestArrays
-from kdbench.testsets.build import build_test_sets, differences_from_frozen
-from kdbench.testsets.frozen import manifest_path, manifest_rows, read_manifest, write_manifest
+from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.frozen import differences_from_frozen, manifest_path, manifest_rows, read_manifest, write_manifest
 from kdbench.testsets.spec import load_spec
 from tests.testsets.pictures import small_cifar10
 
@@ -40,7 +40,9 @@ def test_the_bytes_are_the_same_without_vector_instructions(tmp_path: Path) -> N
     processor = importlib.import_module("numpy._core._multiarray_umath")
     features = [name for name in processor.__cpu_dispatch__ if processor.__cpu_features__[name]]
     script = (
-        "import sys, pathlib; from kdbench.testsets.spec import load_spec; from kdbench.testsets.build import *;"
+        "import sys, pathlib; from kdbench.testsets.spec import load_spec;"
+        "from kdbench.testsets.build import build_test_sets;"
+        "from kdbench.testsets.frozen import differences_from_frozen;"
         "from numpy._core._multiarray_umath import __cpu_features__ as features;"
         "assert not any(features[name] for name in sys.argv[2:]);"
         "track = load_spec().track('synthetic');"

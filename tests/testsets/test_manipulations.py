@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from kdbench.data.synthetic import shipped_tables
 from kdbench.testsets.draws import image_words
-from kdbench.testsets.locality import Slic, filled
-from kdbench.testsets.noise import noisy
-from kdbench.testsets.scramble import scrambled
-from kdbench.testsets.shape import silhouettes
+from kdbench.testsets.kinds.noise_patch import noisy
+from kdbench.testsets.kinds.silhouette import silhouettes
+from kdbench.testsets.kinds.superpixels import Slic, filled
+from kdbench.testsets.kinds.tiles import scrambled
 from tests.testsets.pictures import disk, disk_images, noise_images
 
 Images = NDArray[np.uint8]

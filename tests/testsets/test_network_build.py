@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from kdbench.data.cifar10 import CLASSES, Cifar10
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import balanced_subset
-from kdbench.errors import DataError
+from kdbench.errors import DataError, SpecError
 from kdbench.spec import Track
 from kdbench.testsets import partial
-from kdbench.testsets.arrays import NoisePatch, TestArrays, TileOrders, array_digests
-from kdbench.testsets.build import build_test_sets, contact_sheet, facts_of_test_sets, gallery
+from kdbench.testsets.arrays import TestArrays, array_digests
+from kdbench.testsets.build import build_test_sets, facts_of_test_sets
+from kdbench.testsets.contact_sheet import contact_sheet, gallery
 from kdbench.testsets.fcn import VOC
-from kdbench.testsets.network_sets import Networks, eroded, grown_outwards, noise_fields
+from kdbench.testsets.kinds.noise_patch import NoisePatch
+from kdbench.testsets.kinds.tiles import TileOrders
+from kdbench.testsets.kinds.vgg_texture import eroded, grown_outwards, noise_fields
+from kdbench.testsets.picture_networks import PictureNetworks
 from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import Texture
 from tests.testsets.pictures import disk, small_cifar10
@@ -31,8 +35,8 @@ CPU = torch.device("cpu")
 BARE = (CLASSES.index("frog"), 2)  # a class, and how many of its images show no object
 
 
-def networks() -> Networks:
-    return Networks(CPU, make_segmenter=lambda device: ByColour(), make_vgg=lambda device: narrow_vgg(4))
+def networks() -> PictureNetworks:
+    return PictureNetworks(CPU, make_segmenter=lambda device: ByColour(), make_vgg=lambda device: narrow_vgg(4))
 
 
 def paper_track(images: int = 20, steps: int = 2) -> Track:
@@ -149,7 +153,9 @@ class AlwaysTheDisk(nn.Module):
 
 def test_a_texture_comes_from_the_object_alone(tmp_path: Path) -> None:
     """Another background, the same object: the same texture, to the byte."""
-    networks = Networks(CPU, make_segmenter=lambda device: AlwaysTheDisk(), make_vgg=lambda device: narrow_vgg(4))
+    networks = PictureNetworks(
+        CPU, make_segmenter=lambda device: AlwaysTheDisk(), make_vgg=lambda device: narrow_vgg(4)
+    )
     one = small_cifar10(1)
     images = one.test_images.copy()
     images[:, ~disk()] = 255 - images[:, ~disk()]
@@ -196,7 +202,7 @@ def test_a_killed_build_goes_on_with_the_pieces_that_it_has(
     with pytest.raises(KeyboardInterrupt):
         build_test_sets(track, tmp_path, source=source, networks=networks(), progress=dies)
     assert made == [8, 8]
-    damaged = next(tmp_path.glob("cifar10-224/texture-*/partial/cpu/000008.npy"))
+    damaged = next(tmp_path.glob("cifar10-224/texture-*/partial/cpu/000008.npz"))
     damaged.write_bytes(damaged.read_bytes()[:-10])
     again = build_test_sets(track, tmp_path, source=source, networks=networks())
     assert made == [8, 8, 8, 4]
@@ -242,18 +248,19 @@ def test_another_style_is_another_set(tmp_path: Path, source: Cifar10) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "change"),
+    ("name", "change", "error"),
     [
-        ("shape-white", {"rendering": "fcn-outline"}),
-        ("shape-white", {"fallback": "square"}),
-        ("texture", {"weights": "1 1"}),
-        ("texture", {"place": "corner"}),
-        ("texture", {"pooling": "median"}),
-        ("scramble-7", {"grid": 5}),
+        ("shape-white", {"rendering": "fcn-outline"}, SpecError),
+        ("shape-white", {"fallback": "square"}, SpecError),
+        ("texture", {"place": "corner"}, SpecError),
+        ("texture", {"pooling": "median"}, SpecError),
+        ("texture", {"weights": "1 1"}, DataError),
+        ("texture", {"layers": "conv9_1", "weights": "1"}, DataError),
+        ("scramble-7", {"grid": 5}, DataError),
     ],
 )
-def test_a_recipe_that_does_not_exist_is_named(
-    name: str, change: dict[str, Any], tmp_path: Path, source: Cifar10
+def test_a_set_that_cannot_be_made_is_named(
+    name: str, change: dict[str, Any], error: type[Exception], tmp_path: Path, source: Cifar10
 ) -> None:
     wanted = ("clean", name)
     sets = tuple(
@@ -262,7 +269,7 @@ def test_a_recipe_that_does_not_exist_is_named(
         if one.name in wanted
     )
     track = paper_track().model_copy(update={"test_sets": sets})
-    with pytest.raises(DataError, match=f"test set {name}.*mend the spec"):
+    with pytest.raises(error, match=f"parameters of {name}: |test set {name} with .*fix the spec"):
         build_test_sets(track, tmp_path, source=source, networks=networks())
 
 

@@ -11,10 +11,9 @@ from kdbench.data.pixels import resized
 from kdbench.errors import DataError
 from kdbench.evaluation.answers import image_batches, logits_of
 from kdbench.networks.backbone import Backbone, create_model
-from kdbench.testsets.arrays import Manipulation, NoisePatch, TestArrays, TileOrders
-from kdbench.testsets.noise import noisy
-from kdbench.testsets.on_device import manipulated, noise_of, orders_of
-from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.arrays import Manipulation, TestArrays
+from kdbench.testsets.kinds.noise_patch import NoisePatch, noise_table, noisy
+from kdbench.testsets.kinds.tiles import TileOrders, scrambled, tile_table
 from kdbench.testsets.spec import load_spec
 
 PAPER = load_spec().track("cifar10-224")
@@ -30,33 +29,33 @@ def images(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
 def done(pixels: NDArray[np.uint8], manipulation: Manipulation) -> NDArray[np.float32]:
     """(n, H, W, 3) the images after the manipulation."""
     planes = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    return manipulated(planes, manipulation, slice(0, len(pixels))).permute(0, 2, 3, 1).numpy()
+    return manipulation.apply(planes, slice(0, len(pixels))).permute(0, 2, 3, 1).numpy()
 
 
 @pytest.mark.parametrize("grid", [2, 7, 14])
 @pytest.mark.parametrize("permutation", [0, 2])
 def test_tiles_move_as_in_stored_arrays(grid: int, permutation: int) -> None:
     ids, pixels = np.array([0, 7, 4999]), images(3, 28)
-    order = orders_of(ids, 28, grid=grid, permutation=permutation)
+    order = tile_table(ids, 28, grid=grid, permutation=permutation)
     np.testing.assert_array_equal(done(pixels, order), scrambled(pixels, ids, grid=grid, permutation=permutation))
 
 
 def test_the_permutations_are_the_pinned_ones_and_leave_no_tile_in_its_place() -> None:
     ids = np.arange(10000)
     for name in ("scramble-2", "scramble-7", "scramble-14"):
-        order = orders_of(ids, SIZE, **PINNED[name]).order
+        order = tile_table(ids, SIZE, **PINNED[name]).order
         places = np.arange(order.shape[1])
         assert not (order == places).any()
         np.testing.assert_array_equal(np.sort(order, axis=1), np.tile(places, (len(ids), 1)))
 
 
 def test_a_limited_build_has_the_rows_of_the_whole_table() -> None:
-    whole = orders_of(np.arange(10000), SIZE, **PINNED["scramble-7"]).order
-    np.testing.assert_array_equal(orders_of(np.array([3, 9999]), SIZE, **PINNED["scramble-7"]).order, whole[[3, 9999]])
+    whole = tile_table(np.arange(10000), SIZE, **PINNED["scramble-7"]).order
+    np.testing.assert_array_equal(tile_table(np.array([3, 9999]), SIZE, **PINNED["scramble-7"]).order, whole[[3, 9999]])
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "key"), [(orders_of, "scramble-7", "table_sha256"), (noise_of, "noise", "tile_sha256")]
+    ("make", "name", "key"), [(tile_table, "scramble-7", "table_sha256"), (noise_table, "noise", "tile_sha256")]
 )
 def test_tables_that_are_not_the_pinned_ones_are_refused(make: Any, name: str, key: str) -> None:
     with pytest.raises(DataError, match=r"the spec pins 0000000000000000\.\.\."):
@@ -65,7 +64,7 @@ def test_tables_that_are_not_the_pinned_ones_are_refused(make: Any, name: str, k
 
 def test_noise_is_added_and_clipped_at_five_sites_on_the_lattice_of_patches() -> None:
     ids = np.arange(200)
-    noise = noise_of(ids, SIZE, **PINNED["noise"])
+    noise = noise_table(ids, SIZE, **PINNED["noise"])
     corners = {tuple(corner) for corner in noise.corners.tolist()}
     assert corners == {(80, 80), (32, 32), (32, 128), (128, 32), (128, 128)}  # multiples of a patch's 16 pixels
     pixels = images(4, SIZE)
@@ -81,7 +80,7 @@ def test_noise_is_added_and_clipped_at_five_sites_on_the_lattice_of_patches() ->
 def test_the_site_of_an_image_is_the_same_at_either_size() -> None:
     ids, tile = np.arange(50), np.full((8, 8, 3), 200, np.int16)
     small = noisy(np.zeros((50, 32, 32, 3), np.uint8), ids, tile, size=8)
-    large = noise_of(ids, SIZE, size=64)
+    large = noise_table(ids, SIZE, size=64)
     for row in range(50):
         top, left = np.argwhere(small[row, :, :, 0] > 0).min(axis=0)
         middle = np.sign(np.array([top, left]) - 12)
@@ -89,7 +88,7 @@ def test_the_site_of_an_image_is_the_same_at_either_size() -> None:
 
 
 def test_the_tile_has_half_the_range_as_standard_deviation() -> None:
-    tile = noise_of(np.arange(1), SIZE, size=96).tile
+    tile = noise_table(np.arange(1), SIZE, size=96).tile
     assert abs(tile.std() / 127.5 - 1) < 0.02
     assert abs(tile.mean()) < 2
 
@@ -97,7 +96,7 @@ def test_the_tile_has_half_the_range_as_standard_deviation() -> None:
 @pytest.mark.parametrize(("size", "offset"), [(97, 0), (96, 60)])
 def test_noise_that_does_not_fit_is_refused(size: int, offset: int) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        noise_of(np.arange(3), SIZE, size=size, offset=offset)
+        noise_table(np.arange(3), SIZE, size=size, offset=offset)
 
 
 def cubic(distance: float) -> float:
@@ -135,10 +134,10 @@ def network() -> Backbone:
 
 
 def test_stored_images_are_seen_resized_manipulated_and_then_normalised(network: Backbone) -> None:
-    stored, order = images(3, 32), orders_of(np.arange(3), SIZE, **PINNED["scramble-7"])
+    stored, order = images(3, 32), tile_table(np.arange(3), SIZE, **PINNED["scramble-7"])
     seen = torch.cat(list(image_batches(stored, PAPER.data, network, CPU, order)))
     planes = resized(torch.from_numpy(stored).permute(0, 3, 1, 2).float(), PAPER.data)
-    moved = manipulated(planes, order, slice(0, 3)) / 255
+    moved = order.apply(planes, slice(0, 3)) / 255
     mean, std = (torch.tensor(one).view(3, 1, 1) for one in (PAPER.data.mean, PAPER.data.std))
     torch.testing.assert_close(seen, (moved - mean) / std, atol=1e-4, rtol=1e-4)
 

@@ -4,20 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
+from kdbench.data.array_types import AnyArray
 from kdbench.testsets.partial import CHUNK, forget_pieces, in_pieces
 
 
-def killed_at(rows: slice) -> NDArray[np.int64]:
+def killed_at(rows: slice) -> dict[str, AnyArray]:
     """Ones, until the second piece."""
     if rows.start:
         raise KeyboardInterrupt
-    return np.ones(rows.stop - rows.start, np.int64)
+    return {"numbers": np.ones(rows.stop - rows.start, np.int64)}
 
 
-def twos(rows: slice) -> NDArray[np.int64]:
-    return np.full(rows.stop - rows.start, 2)
+def twos(rows: slice) -> dict[str, AnyArray]:
+    return {"numbers": np.full(rows.stop - rows.start, 2)}
 
 
 def silent(done: int, total: int) -> None:
@@ -28,7 +28,7 @@ def silent(done: int, total: int) -> None:
 def test_pieces_of_a_gpu_and_of_a_processor_never_become_one_array(tmp_path: Path, later: str, kept: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         in_pieces(tmp_path, 2 * CHUNK, killed_at, silent, device_class="cuda")
-    whole = in_pieces(tmp_path, 2 * CHUNK, twos, silent, device_class=later)
+    whole = in_pieces(tmp_path, 2 * CHUNK, twos, silent, device_class=later)["numbers"]
     assert (whole == 1).sum() == kept
     forget_pieces(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -42,9 +42,9 @@ from kdbench.scoring.scores import Score
 from kdbench.scoring.transfer import Contrast, transfer
 from kdbench.spec import BIAS_AXES, FAMILIES, Family, Spec, TeacherBias, Track
 from kdbench.testsets.build import build_test_sets
-from kdbench.testsets.locality import Slic, filled
-from kdbench.testsets.noise import noisy
-from kdbench.testsets.scramble import scrambled
+from kdbench.testsets.kinds.noise_patch import noisy
+from kdbench.testsets.kinds.superpixels import Slic, filled
+from kdbench.testsets.kinds.tiles import scrambled
 from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent

@@ -1,0 +1,139 @@
+"""One build of test sets: what all sets are made from is found once, and what takes long outlives a killed build."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kdbench.data.array_types import AnyArray, Images
+from kdbench.data.store import has_entry, read_entry, read_manifest, write_entry
+from kdbench.errors import DataError
+from kdbench.spec import TestSet, Track
+from kdbench.testsets.arrays import BuildProgress
+from kdbench.testsets.kinds import kind_of
+from kdbench.testsets.partial import forget_pieces, in_pieces
+from kdbench.testsets.plans import CleanImages, ObjectMasks, Plan
+from kdbench.testsets.store import StoreEntry, TestSetStore
+from kdbench.testsets.workers import Workers
+
+if TYPE_CHECKING:
+    from kdbench.testsets.picture_networks import PictureNetworks
+
+
+@dataclass(frozen=True)
+class Building:
+    """The workshop that the kinds of test sets make their arrays in; see `kdbench.testsets.plans.Workshop`.
+
+    Attributes:
+        store: where the arrays go.
+        clean: the clean images that they are made from.
+        pool: processes that make images from chunks of arrays.
+        progress: called after each piece of what networks make.
+        given_networks: None where no set is built that networks make.
+    """
+
+    store: TestSetStore
+    clean: CleanImages
+    pool: Workers
+    progress: BuildProgress | None
+    given_networks: "PictureNetworks | None"
+
+    @property
+    def track(self) -> Track:
+        return self.store.track
+
+    @property
+    def limit(self) -> int | None:
+        return self.store.limit
+
+    @property
+    def networks(self) -> "PictureNetworks":
+        assert self.given_networks is not None, "no set that networks make may be built here"
+        return self.given_networks
+
+    @cached_property
+    def colour_masks(self) -> ObjectMasks:
+        entry = self.store.masks_entry()
+        if not has_entry(entry.folder):
+            from kdbench.testsets.segmentation import object_masks
+
+            found = self.in_chunks("masks", object_masks, (self.clean.images,), {})
+            masks, covered = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            write_entry(entry.folder, entry.recipe, {"masks": masks, "covered": covered}, {})
+        arrays = read_entry(entry.folder, entry.recipe)
+        return ObjectMasks(arrays["masks"], arrays["covered"])
+
+    @cached_property
+    def network_masks(self) -> ObjectMasks:
+        from kdbench.networks.weights import FCN
+        from kdbench.testsets.fcn import non_empty
+
+        entry = self.store.masks_entry((FCN,))
+        if not has_entry(entry.folder):
+            self._find_network_masks(entry)
+        packed = read_entry(entry.folder, entry.recipe)["masks"]
+        masks = np.unpackbits(packed, axis=2, count=self.track.data.image_size).astype(bool)
+        return ObjectMasks(masks, non_empty(masks), read_manifest(entry.folder)["facts"])
+
+    def images_of(self, test_set: TestSet) -> Images:
+        entry = self.store.entry(test_set)
+        if not has_entry(entry.folder):
+            self.build(test_set)
+        return read_entry(entry.folder, entry.recipe)["images"]
+
+    def in_chunks(
+        self, name: str, function: Callable[..., Any], arrays: tuple[AnyArray, ...], keywords: Mapping[str, Any]
+    ) -> list[Any]:
+        return self.pool.run(name, function, arrays, keywords)
+
+    def in_pieces(
+        self, test_set: TestSet, total: int, make: Callable[[slice], dict[str, AnyArray]]
+    ) -> dict[str, AnyArray]:
+        return self._in_pieces(self.store.entry(test_set), test_set.name, total, make)
+
+    def build(self, test_set: TestSet) -> None:
+        """Make and write the arrays of a set, unless another set's needs have made them.
+
+        Raises:
+            DataError: the set would be empty, or nothing can be made with its parameters.
+        """
+        entry = self.store.entry(test_set)
+        if has_entry(entry.folder):
+            return
+        try:
+            plan, arrays = self._made(test_set)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"test set {test_set.name} with {test_set.parameters}: {error}; fix the spec") from error
+        write_entry(entry.folder, entry.recipe, {**arrays, **plan.answers.arrays}, plan.facts)
+        forget_pieces(entry.folder)
+
+    def _made(self, test_set: TestSet) -> tuple[Plan, dict[str, AnyArray]]:
+        plan = kind_of(test_set, self.track.data).plan(test_set, self)
+        if not len(plan.answers.index):
+            raise DataError(f"test set {test_set.name} would be empty: no image has a mask; raise the limit")
+        return plan, plan.made(test_set, self)
+
+    def _find_network_masks(self, entry: StoreEntry) -> None:
+        """Find the masks and write them, eight pixels per byte, with the VOC class of each image's object."""
+        from kdbench.testsets.fcn import coverage_facts, non_empty
+
+        def piece(rows: slice) -> dict[str, AnyArray]:
+            segmented = self.networks.segment(self.clean.images[rows], self.track.data)
+            return {"masks": np.packbits(segmented.masks, axis=2), "objects": segmented.objects}
+
+        arrays = self._in_pieces(entry, "object masks", len(self.clean), piece)
+        facts = coverage_facts(non_empty(arrays["masks"]), arrays["objects"], self.clean.labels)
+        write_entry(entry.folder, entry.recipe, arrays, facts)
+        forget_pieces(entry.folder)
+
+    def _in_pieces(
+        self, entry: StoreEntry, name: str, total: int, make: Callable[[slice], dict[str, AnyArray]]
+    ) -> dict[str, AnyArray]:
+        def advanced(done: int, of: int) -> None:
+            if self.progress is not None:
+                self.progress(name, done, of)
+
+        device_class = self.networks.device.type
+        return in_pieces(entry.folder, total, make, advanced, device_class=device_class)

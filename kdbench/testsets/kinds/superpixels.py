@@ -1,0 +1,154 @@
+"""Locality: superpixels filled with their mean colour. Local texture is gone, coarse contours stay."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdbench.data.array_types import Images
+from kdbench.data.store import array_sha256
+from kdbench.files import atomic_file
+from kdbench.resources import shipped
+from kdbench.spec import Data, TestSet, Track
+from kdbench.spec.parameters import Parameter, Parameters
+from kdbench.testsets.kinds.kind import GENERATED, Kind, variant
+from kdbench.testsets.plans import ChunkPlan, Workshop
+
+SHIPPED_MAPS = ("datasets", "synthetic", "slic_labels.npz")
+SEGMENTS = (16, 32, 64, 128)  # of the diagnostic variants, without the primary set's own number
+
+SegmentMaps = NDArray[np.uint8]
+
+
+class Superpixels(Kind):
+    axes = ("locality",)
+
+    def parameters(self, data: Data) -> Parameters:
+        return {
+            "segments": Parameter(int, least=1),
+            "compactness": Parameter(float, required=False),
+            "sigma": Parameter(float, required=False),
+        }
+
+    def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
+        shipped_maps = workshop.track.data.source == GENERATED
+        return ChunkPlan(
+            answers=workshop.clean.answers(),
+            function=segmented_and_filled,
+            arrays=(workshop.clean.images,),
+            keywords={"slic": slic_of(test_set), "shipped_maps": shipped_maps},
+        )
+
+    def caption(self, test_set: TestSet) -> str:
+        segments = test_set.parameters.get("segments")
+        return (
+            f"Cut into about {segments} superpixels, each painted in its mean colour. "
+            "Fine detail goes, coarse contours stay."
+        )
+
+    def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
+        """Yield coarser and finer superpixels."""
+        for segments in SEGMENTS:
+            if segments != primary.parameters["segments"]:
+                yield variant(primary, f"{segments}", segments=segments)
+
+
+@dataclass(frozen=True)
+class Slic:
+    """SLIC's parameters.
+
+    Attributes:
+        segments: wanted; how many there are depends on the image.
+        compactness: weight of distance beside colour.
+        sigma: pixels of smoothing before; without it, strong noise melts neighbouring segments into one.
+    """
+
+    segments: int
+    compactness: float = 10.0
+    sigma: float = 0.0
+
+    def maps(self, images: Images) -> SegmentMaps:
+        """Return (n, H, W) uint8 the superpixel of each pixel, in Lab; floats decide, so machines may differ."""
+        from skimage.segmentation import slic
+
+        maps = np.empty(images.shape[:3], np.uint8)
+        for row, image in enumerate(images):
+            labels = slic(
+                image,
+                n_segments=self.segments,
+                compactness=self.compactness,
+                sigma=self.sigma,
+                max_num_iter=10,
+                start_label=0,
+                enforce_connectivity=True,
+                channel_axis=-1,
+            )
+            if labels.max() > 255:
+                raise ValueError(f"SLIC made {labels.max() + 1} segments; at most 256 are supported")
+            maps[row] = labels
+        return maps
+
+
+def slic_of(test_set: TestSet) -> Slic:
+    """Return SLIC as the parameters of a set describe it."""
+    parameters: dict[str, Any] = dict(test_set.parameters)
+    return Slic(**parameters)
+
+
+def segmented_and_filled(images: Images, *, slic: Slic, shipped_maps: bool) -> Images:
+    """Return images filled by segment, from SLIC's own maps or the shipped ones of synthetic images."""
+    return filled(images, shipped_or_computed(images, slic) if shipped_maps else slic.maps(images))
+
+
+def filled(images: Images, maps: SegmentMaps) -> Images:
+    """Return (n, H, W, 3) images whose segments have their mean colour, rounded half up, by integer arithmetic."""
+    count = len(images)
+    flat = (maps.reshape(count, -1).astype(np.int64) + 256 * np.arange(count)[:, None]).ravel()
+    sizes = np.maximum(np.bincount(flat, minlength=256 * count), 1)
+    result = np.empty((flat.size, 3), np.uint8)
+    for channel in range(3):
+        sums = np.zeros(256 * count, np.int64)
+        np.add.at(sums, flat, images[..., channel].ravel())
+        result[:, channel] = ((2 * sums + sizes) // (2 * sizes))[flat]
+    return result.reshape(images.shape)
+
+
+def shipped_or_computed(images: Images, slic: Slic) -> SegmentMaps:
+    """Return the segment maps of synthetic images: the shipped one of each image that has one, else SLIC's.
+
+    The shipped maps make the locality set the same bytes on every machine. They were made for the benchmark's own clean
+    images; an image of another look matches none.
+    """
+    known = _shipped_maps(shipped(*SHIPPED_MAPS), slic)
+    maps = np.empty(images.shape[:3], np.uint8)
+    for row, image in enumerate(images):
+        shipped_map = known.get(array_sha256(image))
+        maps[row] = shipped_map if shipped_map is not None else slic.maps(image[None])[0]
+    return maps
+
+
+def write_maps(path: Path, images: Images, slic: Slic) -> None:
+    """Write the maps to ship: with each the digest of its image, and SLIC's parameters."""
+    digests = np.array([list(bytes.fromhex(array_sha256(image))) for image in images], np.uint8)
+    with atomic_file(path) as file:
+        np.savez_compressed(file, labels=slic.maps(images), sha256=digests, parameters=_as_row(slic))
+
+
+@cache
+def _shipped_maps(path: Path, slic: Slic) -> dict[str, SegmentMaps]:
+    """Return segment maps by the SHA-256 of the image that they belong to; none if none ship for these parameters."""
+    if not path.exists():
+        return {}
+    with np.load(path, allow_pickle=False) as arrays:
+        if not np.array_equal(arrays["parameters"], _as_row(slic)):
+            return {}
+        pairs = zip(arrays["sha256"], arrays["labels"], strict=True)
+        return {bytes(digest).hex(): segment_map for digest, segment_map in pairs}
+
+
+def _as_row(slic: Slic) -> NDArray[np.float64]:
+    return np.array([slic.segments, slic.compactness, slic.sigma], np.float64)

@@ -1,0 +1,129 @@
+"""Where the arrays of a track's test sets lie, what decides them, and opening them.
+
+Every set is an entry of the array store, in a folder named after the set and the digest of its recipe, so that sets
+of another source, limit or parameter lie beside each other and never meet.
+"""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdbench.data.store import has_entry, read_entry
+from kdbench.errors import DataError
+from kdbench.resources import shipped
+from kdbench.spec import TestSet, Track, digest
+from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.testsets.draws import VERSION
+from kdbench.testsets.kinds import check_parameters, kind_of
+from kdbench.testsets.kinds.superpixels import SHIPPED_MAPS
+
+if TYPE_CHECKING:
+    from kdbench.data.cifar10 import Cifar10
+    from kdbench.networks.weights import WeightFile
+
+TABLES = ("datasets", "synthetic", "tables.npz")
+
+
+@dataclass(frozen=True)
+class StoreEntry:
+    """Where arrays lie, and the recipe that decides them."""
+
+    folder: Path
+    recipe: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TestSetStore:
+    """A track's test sets from one source under one limit, whether they are built or not.
+
+    Attributes:
+        track: of the spec.
+        cache: the folder that all entries lie in; those of other tracks and limits may lie there, too.
+        source_sha256: of CIFAR-10's test images, as `Cifar10` has it; None on a synthetic track.
+        limit: the largest number of images per set; None for the spec's number.
+    """
+
+    __test__ = False
+
+    track: Track
+    cache: Path
+    source_sha256: str | None
+    limit: int | None
+
+    @classmethod
+    def of(cls, track: Track, cache: Path, *, source: "Cifar10 | None", limit: int | None) -> "TestSetStore":
+        """Return the store of the sets that are made from a source; None on a synthetic track."""
+        return cls(track, cache, source.test_sha256 if source else None, limit)
+
+    def sets(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
+        """Return the track's sets in the order of `evaluated_sets`; DataError if their source is missing."""
+        if self.track.data.source == "cifar10" and self.source_sha256 is None:
+            raise DataError(f"track {self.track.name} needs CIFAR-10; give its folder with --data-root, or let it load")
+        return evaluated_sets(self.track, diagnostics=diagnostics)
+
+    def missing(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
+        """Return the sets that are not built."""
+        return tuple(
+            test_set for test_set in self.sets(diagnostics=diagnostics) if not has_entry(self.entry(test_set).folder)
+        )
+
+    def missing_from_networks(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
+        """Return the sets that are not built and that networks make."""
+        missing = self.missing(diagnostics=diagnostics)
+        return tuple(test_set for test_set in missing if kind_of(test_set, self.track.data).weights())
+
+    def entry(self, test_set: TestSet) -> StoreEntry:
+        """Return the entry of a set; SpecError if its parameters are wrong."""
+        check_parameters(test_set, self.track.data)
+        kind = kind_of(test_set, self.track.data)
+        described = test_set.model_dump(mode="json", include={"name", "axis", "images", "parameters"})
+        return self._entry({**described, **kind.recipe(test_set, self.track.data)}, kind.weights())
+
+    def masks_entry(self, weights: "tuple[WeightFile, ...]" = ()) -> StoreEntry:
+        """Return the entry of the object masks that are found with these weights."""
+        return self._entry({"name": "masks"}, weights)
+
+    def open(self, test_set: TestSet) -> TestArrays:
+        """Return the arrays of a set, verified; a table comes with the clean images that it is for.
+
+        Raises:
+            DataError: the set is not built, or not the bytes that were written.
+        """
+        entry, data = self.entry(test_set), self.track.data
+        arrays = read_entry(entry.folder, entry.recipe)
+        manipulation = kind_of(test_set, data).manipulation(test_set, data, arrays)
+        images = arrays["images"] if manipulation is None else self._clean_images()
+        return TestArrays(images, arrays["targets"], arrays["textures"], arrays["index"], manipulation)
+
+    def _clean_images(self) -> Any:
+        clean = self.entry(self.track.primary_sets("clean")[0])
+        return read_entry(clean.folder, clean.recipe)["images"]
+
+    def _entry(self, described: dict[str, Any], weights: "tuple[WeightFile, ...]") -> StoreEntry:
+        recipe = {**self._made_from(), "set": described}
+        if weights:
+            recipe["weights"] = {file.name: file.sha256 for file in weights}
+        if self.track.data.resize is not None and weights:
+            recipe["resize"] = self.track.data.resize.model_dump(mode="json")
+        name = described["name"]
+        return StoreEntry(self.cache / self.track.name / f"{name}-{digest(recipe)[:12]}", recipe)
+
+    def _made_from(self) -> dict[str, Any]:
+        """Return what decides every array beside the set's own parameters."""
+        largest = max(test_set.images for test_set in self.track.test_sets)
+        return {
+            "version": VERSION,
+            "data": self.track.data.model_dump(mode="json", include={"source", "num_classes", "image_size", "look"}),
+            "source": self.source_sha256 or "generated",
+            "limit": self.limit if self.limit is not None and self.limit < largest else None,
+            "tables": _file_sha256(shipped(*TABLES)),
+            "segment_maps": "computed" if self.source_sha256 else _file_sha256(shipped(*SHIPPED_MAPS)),
+        }
+
+
+@functools.cache
+def _file_sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "absent"
