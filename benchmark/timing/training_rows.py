@@ -15,8 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.timing.rows import WARM_UP_ROUNDS, Row, guarded, now
 from benchmark.timing.test_training_step import TimedTraining, timed_training
-from kdbench.leaderboard.published import TRACK as PUBLISHED_TRACK
-from kdbench.leaderboard.published import published_seconds, read_published
+from kdbench.leaderboard.published import PAPER_TRACK, published_seconds, read_published
 from kdbench.methods.loading import load_submission
 from kdbench.networks.device import forget_peak_memory, peak_memory
 from kdbench.spec import Direction, Track, families
@@ -49,7 +48,7 @@ class Bench:
     @property
     def has_targets(self) -> bool:
         """The targets are of the paper's track, on a GPU."""
-        return self.track.name == PUBLISHED_TRACK and self.device.type == "cuda"
+        return self.track.name == PAPER_TRACK and self.device.type == "cuda"
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _described(bench: Bench, direction: Direction, name: str, cost: StepCost, ep
     rate = bench.track.training.batch_size / cost.seconds
     stage = f" after {cost.own_stage:.0f} s of its own stage" if cost.own_stage >= 1 else ""
     ratio = f"{epochs[name] / epochs[REFERENCE]:.2f} x {REFERENCE}, " if REFERENCE in epochs else ""
-    theirs = published_seconds(read_published(), direction) if bench.track.name == PUBLISHED_TRACK else {}
+    theirs = published_seconds(read_published(), direction) if bench.track.name == PAPER_TRACK else {}
     paper = f"{theirs[name]} s in the paper" if name in theirs else "not timed in the paper"
     shares = ", ".join(f"{part} {share:.0%}" for part, share in cost.shares.items())
     return (

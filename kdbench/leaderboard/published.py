@@ -12,13 +12,13 @@ from kdbench.leaderboard import wording
 from kdbench.resources import shipped
 from kdbench.spec import Direction, FrozenModel
 
-TRACK = "cifar10-224"  # the setting of the paper
-TIMES = "seconds per epoch"
-SUBMISSIONS = {"Logit Matching": "lm"}  # where the paper's name is not the submission's in capitals
+PAPER_TRACK = "cifar10-224"
+_SECONDS_PER_EPOCH = "seconds per epoch"  # a quantity that a table may hold
+_SUBMISSIONS = {"Logit Matching": "lm"}  # where the paper's name is not the submission's in capitals
 
 
 class PublishedRow(FrozenModel):
-    """A line of a table; values are kept as text, so that no digit is added or lost."""
+    """A row of a table; values are kept as text, so that no digit is added or lost."""
 
     method: str
     values: tuple[str, ...]
@@ -45,25 +45,26 @@ class PublishedTable(FrozenModel):
 
     @property
     def direction_words(self) -> str:
+        """The direction for people: `CNN → ViT`."""
         return wording.direction_words(self.direction)
 
 
 def read_published(folder: Path | None = None) -> tuple[PublishedTable, ...]:
-    """The tables in a folder of TOML files, by number; without a folder, the shipped ones.
+    """Return the tables in a folder of TOML files, by number; without a folder, the shipped ones.
 
     Raises:
         InputError: a file is not TOML, or not a table of this schema.
     """
     folder = folder or shipped("leaderboard", "published")
-    return tuple(sorted((_read(path) for path in folder.glob("*.toml")), key=lambda one: (one.source, one.table)))
+    return tuple(sorted((_read(path) for path in folder.glob("*.toml")), key=lambda table: (table.source, table.table)))
 
 
 def published_seconds(tables: Sequence[PublishedTable], direction: Direction) -> dict[str, str]:
-    """Seconds an epoch as they were printed for a direction, by submission."""
+    """Return the seconds per epoch that were printed for a direction, by submission."""
     return {
-        SUBMISSIONS.get(row.method, row.method.lower()): row.values[0]
+        _SUBMISSIONS.get(row.method, row.method.lower()): row.values[0]
         for table in tables
-        if (table.quantity, table.direction) == (TIMES, direction)
+        if (table.quantity, table.direction) == (_SECONDS_PER_EPOCH, direction)
         for row in table.rows
     }
 

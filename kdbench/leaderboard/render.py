@@ -1,4 +1,4 @@
-"""Renders the leaderboard: one HTML file that needs nothing beside it and no network."""
+"""Renders the leaderboard: one HTML file that needs no other file and no network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,14 @@ from markupsafe import Markup
 
 from kdbench.files import atomic_file
 from kdbench.leaderboard import wording
-from kdbench.leaderboard.beside import Beside, beside
 from kdbench.leaderboard.boards import BoardView, board_views
-from kdbench.leaderboard.charts import CurveRow, ProfileChart, curve_rows, forests, profile_charts
 from kdbench.leaderboard.costs import CostLine, cost_lines
-from kdbench.leaderboard.provenance import Provenance, failed_runs, provenance_of
-from kdbench.leaderboard.published import TRACK as PUBLISHED_TRACK
-from kdbench.leaderboard.published import PublishedTable, published_seconds, read_published
+from kdbench.leaderboard.curves import RowCurves, training_curves
+from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
+from kdbench.leaderboard.forests import forests
+from kdbench.leaderboard.profiles import ProfileChart, profile_charts
+from kdbench.leaderboard.provenance import BoardProvenance, board_provenance, failed_runs
+from kdbench.leaderboard.published import PAPER_TRACK, PublishedTable, published_seconds, read_published
 from kdbench.leaderboard.stimuli import track_stimuli
 from kdbench.records import Record
 from kdbench.resources import shipped
@@ -30,21 +31,23 @@ TEMPLATES = ("leaderboard", "templates")
 
 
 @dataclass(frozen=True)
-class Section:
+class BoardSection:
     """Everything that the page says about one board.
 
     Attributes:
-        paper_seconds: an epoch's as the paper printed them, by submission; empty on tracks that are not its own.
+        paper_seconds: seconds per epoch as the paper printed them, by submission; empty on other tracks than the
+            paper's.
+        step_ratios: by method, the time of a training step as a ratio to independent's; empty without a timing file.
     """
 
     view: BoardView
-    beside: Beside
+    explanations: ExplanationTable
     charts: tuple[ProfileChart, ...]
-    curves: tuple[CurveRow, ...]
+    curves: tuple[RowCurves, ...]
     costs: tuple[CostLine, ...]
     paper_seconds: Mapping[str, str]
     step_ratios: Mapping[str, float]
-    provenance: Provenance
+    provenance: BoardProvenance
 
 
 def render_site(
@@ -56,15 +59,15 @@ def render_site(
     gallery: Mapping[str, Gallery] | None,
     timing: Path | None = None,
 ) -> Path:
-    """Writes the leaderboard page. The same arguments give the same bytes.
+    """Write the leaderboard page. The same arguments give the same bytes.
 
     Args:
         scores: every score on the page.
-        records: provenance, costs' spreads and training curves.
+        records: for provenance, training curves and the extremes of costs.
         out: folder of the page; made if it is missing.
-        spec: names tracks, test sets and the confidence of intervals.
+        spec: for names of tracks and test sets, and the confidence of intervals.
         gallery: by track, pictures of its test sets; None for no gallery.
-        timing: JSON of the timing suite (pytest-benchmark), if there is one.
+        timing: JSON file of the timing suite (pytest-benchmark), None without one.
 
     Returns:
         Path of `index.html`.
@@ -82,7 +85,7 @@ def render_site(
 def render_page(
     scores: Scores, records: Sequence[Record], *, spec: Spec, gallery: Mapping[str, Gallery], timing: Path | None
 ) -> str:
-    """The page as text; see `render_site`."""
+    """Return the page as text; see `render_site`."""
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
     published = read_published()
     timings = read_timings(timing) if timing is not None else None
@@ -107,33 +110,33 @@ def render_page(
 
 def _section(
     view: BoardView, records: Sequence[Record], published: Sequence[PublishedTable], timings: Timings | None
-) -> Section:
+) -> BoardSection:
     board = view.board
-    mine = [record for record in records if record.digests.testsets == board.testsets_digest]
-    return Section(
+    board_records = [record for record in records if record.digests.testsets == board.testsets_digest]
+    return BoardSection(
         view=view,
-        beside=beside(view),
+        explanations=explanation_table(view),
         charts=profile_charts(view),
-        curves=curve_rows(view, mine),
-        costs=cost_lines(view, mine),
-        paper_seconds=published_seconds(published, board.direction) if board.track == PUBLISHED_TRACK else {},
+        curves=training_curves(view, board_records),
+        costs=cost_lines(view, board_records),
+        paper_seconds=published_seconds(published, board.direction) if board.track == PAPER_TRACK else {},
         step_ratios=_step_ratios(board, timings) if timings else {},
-        provenance=provenance_of(view, mine),
+        provenance=board_provenance(view, board_records),
     )
 
 
 def _step_ratios(board: Board, timings: Timings) -> dict[str, float]:
-    """By method, the time of a step over that of independent's, as the timing suite found it for a board."""
+    """Return by method the time of a training step as a ratio to independent's, as the timing suite measured it."""
     place = (board.track, board.direction, board.device_class.startswith("cpu"))
     return {
-        one.method: one.ratio
-        for one in timings.steps
-        if (one.track, one.direction, one.device == "cpu") == place and one.ratio is not None
+        step.method: step.ratio
+        for step in timings.steps
+        if (step.track, step.direction, step.device == "cpu") == place and step.ratio is not None
     }
 
 
 def template_environment() -> Environment:
-    """Jinja with escaping on for every template, whatever its name, and no undefined variable let through."""
+    """Return Jinja's environment: every template is escaped, and an undefined variable is an error."""
     folder = shipped(*TEMPLATES)
     environment = Environment(
         loader=FileSystemLoader(folder),
@@ -156,7 +159,7 @@ def template_environment() -> Environment:
 
 def _globals(folder: Path) -> dict[str, Any]:
     def inlined(name: str) -> Markup:
-        """A shipped style sheet or script; the only text that is not escaped."""
+        """Return a shipped style sheet or script, the only text that is not escaped."""
         return Markup((folder / name).read_text(encoding="utf-8"))
 
     return {

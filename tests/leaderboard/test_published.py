@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from kdbench.errors import InputError
 from kdbench.leaderboard import render_site
 from kdbench.leaderboard.published import published_seconds, read_published
 from kdbench.methods.files import list_submissions
 from kdbench.scoring.scores import Board
 from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
-from tests.leaderboard.test_render import Page
+from tests.leaderboard.page import Page
 
 TABLES = read_published()
 
@@ -42,3 +43,18 @@ def test_costs_stand_beside_the_papers_on_its_own_track(tmp_path: Path) -> None:
 @pytest.mark.parametrize("board", [examples.natural(), examples.full_scores().boards[0]])
 def test_no_other_track_is_set_beside_the_paper(board: Board, tmp_path: Path) -> None:
     assert "Seconds per epoch Fastest" in page_of(board, tmp_path)
+
+
+def test_published_tables_are_the_papers_four() -> None:
+    tables = read_published()
+    assert [table.table for table in tables] == [1, 2, 3, 4]
+    assert [len(table.rows) for table in tables] == [5, 4, 5, 4]
+
+
+def test_published_table_with_a_missing_value_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(
+        'source = "s"\ntable = 1\ntitle = "t"\ndirection = "cnn-to-vit"\ncolumns = ["a", "b"]\nquantity = "q"\n'
+        '[[rows]]\nmethod = "lm"\nvalues = ["1"]\n'
+    )
+    with pytest.raises(InputError, match=r"bad\.toml.*row lm: 1 values for 2 columns"):
+        read_published(tmp_path)

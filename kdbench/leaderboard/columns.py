@@ -1,0 +1,59 @@
+"""The columns of a board's table, and the numbers in them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, TypeVar, cast, get_args
+
+from kdbench.leaderboard import wording
+from kdbench.scoring.scores import Board, Estimate, Profile, Row, Score
+from kdbench.spec import Axis
+
+BoardColumn = Literal["primary", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]
+_Member = TypeVar("_Member")
+
+
+def common_value(values: Iterable[_Member]) -> _Member | None:
+    """Return the value that all of `values` are, None if they differ or there are none."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
+
+
+def profile_scores(profile: Profile) -> Iterator[tuple[BoardColumn, Score]]:
+    """Yield every score that a board shows of a profile, with its column."""
+    yield "clean", profile.clean
+    for axis in wording.SHOWN_AXES:
+        if axis in profile.axes:
+            axis_score = profile.axes[axis]
+            for score in (axis_score.bias, axis_score.accuracy, axis_score.ratio):
+                yield cast(BoardColumn, axis), score
+    if profile.conflict is not None:
+        yield "conflict", profile.conflict.shape
+        yield "conflict", profile.conflict.texture
+        yield "shape_bias", profile.conflict.shape_bias
+
+
+def primary_by_axis(row: Row) -> Mapping[Axis, Score]:
+    """Return the parts of a row's primary number: tau of each axis, or what each axis contributes to G."""
+    if row.gap_closed is None:
+        return row.transfer_by_axis
+    movement = row.arms[0].movement
+    return movement.gap_by_axis if movement is not None and isinstance(row.gap_closed, Estimate) else {}
+
+
+def board_estimates(board: Board) -> Iterator[tuple[BoardColumn, Estimate]]:
+    """Yield every estimate that a board's table shows, with its column."""
+    for row in board.rows:
+        if isinstance(row.primary, Estimate):
+            yield "primary", row.primary
+        for axis, score in primary_by_axis(row).items():
+            if isinstance(score, Estimate) and axis in wording.SHOWN_AXES:
+                yield cast(BoardColumn, axis), score
+        for profile in (arm.profile for arm in row.arms if arm.profile is not None):
+            yield from ((column, score) for column, score in profile_scores(profile) if isinstance(score, Estimate))
+
+
+def images_by_column(board: Board) -> dict[BoardColumn, int | None]:
+    """Return how many test images all estimates of a column rest on, None where that differs among them."""
+    images: dict[BoardColumn, set[int]] = {column: set() for column in get_args(BoardColumn)}
+    for column, estimate in board_estimates(board):
+        images[column].add(estimate.images)
+    return {column: common_value(numbers) for column, numbers in images.items()}

@@ -1,0 +1,169 @@
+"""The second table of a board: numbers that explain the primary one."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kdbench.leaderboard.boards import BoardView
+from kdbench.leaderboard.columns import common_value
+from kdbench.leaderboard.rows import ArmLine, Basis, RowView, basis_of
+from kdbench.scoring.scores import Arm, Diagnostics, Estimate, Movement, Range, Score, Undefined
+
+ScoreOfArm = Callable[[Arm], Score | None]
+
+
+@dataclass(frozen=True)
+class ExplanationColumn:
+    """A column of the table.
+
+    Attributes:
+        times: the factor by which its numbers are multiplied for the page.
+        images: how many test images all its estimates rest on, None where that differs among them.
+    """
+
+    title: str
+    hint: str
+    times: int
+    images: int | None
+
+
+@dataclass(frozen=True)
+class ExplanationLine:
+    """The numbers of an arm.
+
+    Attributes:
+        basis: of all numbers of the line, where they have it in common.
+        cells: one per column; None where no number is to be expected.
+        cross_check: on the first line of a row, the multi-bootstrap's interval of the row's primary number.
+    """
+
+    row: RowView
+    arm_line: ArmLine
+    basis: Basis | None
+    cells: tuple[Score | None, ...]
+    cross_check: Range | None
+
+
+@dataclass(frozen=True)
+class ExplanationTable:
+    """The table; `undefined` says why numbers are missing, each reason once with the columns that it holds for."""
+
+    columns: tuple[ExplanationColumn, ...]
+    lines: tuple[ExplanationLine, ...]
+    undefined: tuple[str, ...]
+
+    @property
+    def checked(self) -> bool:
+        """Whether a line has a multi-bootstrap's interval."""
+        return any(line.cross_check for line in self.lines)
+
+
+def explanation_table(view: BoardView) -> ExplanationTable:
+    """Return the table of a board, without columns in which no line has a number."""
+    arms = [(row, line) for row in view.rows for line in row.lines if line.arm.profile is not None]
+    shown = [
+        (title, hint, times, score_of)
+        for title, hint, times, score_of in _all_columns(view)
+        if any(score_of(line.arm) is not None for _, line in arms)
+    ]
+    lines = tuple(_line(row, line, [score_of for *_, score_of in shown]) for row, line in arms)
+    columns = tuple(
+        ExplanationColumn(title, hint, times, _images(line.cells[position] for line in lines))
+        for position, (title, hint, times, _) in enumerate(shown)
+    )
+    return ExplanationTable(columns, lines, _reasons(columns, lines))
+
+
+def _all_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
+    """Yield title, hint, factor and number of every column there may be."""
+    yield from _movement_columns(view)
+    yield from _likeness_columns()
+    yield "Permutation κ", "same answer when tiles move", 1, _diagnosed(lambda d: d.permutation_kappa)
+    yield "Calibration error", "15 bins, clean images", 1, _diagnosed(lambda d: d.calibration_error)
+    yield "CKA", "likeness of features to the teacher’s over independent’s", 1, _gained("cka")
+    yield (
+        "Occlusion maps",
+        "rank correlation with the teacher’s over independent’s, the centre partialled out",
+        1,
+        _gained("occlusion_correlation_off_centre"),
+    )
+    yield (
+        "Occlusion on the object",
+        "share of what matters to the answer that lies on the object",
+        1,
+        _diagnosed(lambda d: d.occlusion_on_object),
+    )
+
+
+def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
+    """Yield the columns on where students stand between the independent one and their teacher."""
+    yield "Clean accuracy over independent", "student less independent, same seed", 1, _moved(lambda m: m.clean_gain)
+    if view.planted:
+        yield "100 G to this teacher", "distance to the teacher that is closed", 100, _moved(lambda m: m.gap_closed)
+    yield (
+        "100 G, accuracy matched",
+        "against an independent student of the same clean accuracy",
+        100,
+        _moved(lambda m: m.gap_closed_matched),
+    )
+    yield "TI", "share of the way to the teacher, as the crow flies", 1, _moved(lambda m: m.transfer_index)
+    yield "Drift", "movement off that way", 1, _moved(lambda m: m.drift)
+    yield "Cosine", "direction of the movement", 1, _moved(lambda m: m.cosine)
+
+
+def _likeness_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
+    """Yield the columns on how similar the answers of students and teachers are."""
+    for name in ("clean", "manipulated"):
+        yield f"Same answers, {name}", "kappa with the teacher’s answers over independent’s", 1, _alike(name, "label")
+    for name in ("clean", "manipulated"):
+        yield f"Same errors, {name}", "kappa with the teacher’s errors over independent’s", 1, _alike(name, "error")
+    yield (
+        "Same errors of those possible",
+        "manipulated: kappa with the teacher’s errors over the largest that both accuracies allow",
+        1,
+        _diagnosed(lambda d: d.likeness["manipulated"].error_consistency_relative if d.likeness else None),
+    )
+
+
+def _moved(score_of: Callable[[Movement], Score | None]) -> ScoreOfArm:
+    return lambda arm: score_of(arm.movement) if arm.movement else None
+
+
+def _diagnosed(score_of: Callable[[Diagnostics], Score | None]) -> ScoreOfArm:
+    return lambda arm: score_of(arm.diagnostics) if arm.diagnostics else None
+
+
+def _gained(name: str) -> ScoreOfArm:
+    return _diagnosed(lambda diagnostics: diagnostics.scalar_gains.get(name))
+
+
+def _alike(name: str, kind: str) -> ScoreOfArm:
+    def score_of(diagnostics: Diagnostics) -> Score | None:
+        likeness = {str(key): value for key, value in diagnostics.likeness.items()}.get(name)
+        if likeness is None:
+            return None
+        return likeness.label_kappa_gain if kind == "label" else likeness.error_consistency_gain
+
+    return _diagnosed(score_of)
+
+
+def _line(row: RowView, line: ArmLine, scores_of: Sequence[ScoreOfArm]) -> ExplanationLine:
+    cells = tuple(score_of(line.arm) for score_of in scores_of)
+    first = line is row.lines[0]
+    basis = basis_of(cell for cell in cells if cell is not None)
+    return ExplanationLine(row, line, basis, cells, row.row.cross_check if first else None)
+
+
+def _images(cells: Iterator[Score | None]) -> int | None:
+    """Return how many test images all estimates of a column rest on, None where that differs among them."""
+    return common_value(cell.images for cell in cells if isinstance(cell, Estimate))
+
+
+def _reasons(columns: Sequence[ExplanationColumn], lines: Sequence[ExplanationLine]) -> tuple[str, ...]:
+    """Return why numbers are undefined, each reason once with the titles of its columns."""
+    titles_by_reason: dict[str, list[str]] = {}
+    for line in lines:
+        for column, cell in zip(columns, line.cells, strict=True):
+            if isinstance(cell, Undefined):
+                titles = titles_by_reason.setdefault(cell.reason, [])
+                titles += [] if column.title in titles else [column.title]
+    return tuple(f"{', '.join(titles)}: {reason}" for reason, titles in titles_by_reason.items())
