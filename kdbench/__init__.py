@@ -1,3 +1,36 @@
-"""kdbench: does a distilled student inherit its teacher's inductive biases, or only its accuracy?"""
+"""kdbench: does a distilled student inherit its teacher's inductive biases, or only its accuracy?
+
+The library for people. Everything here is imported when it is first used, so that `import kdbench` is fast:
+
+- `Method`: the base class of a submission (`kdbench.api`).
+- `load_results(folder)`: the records of a results folder as a pandas data frame.
+- `load_scores(folder)`: the scores of a results folder as a pandas data frame.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdbench.api import Method
+    from kdbench.records.frames import load_results
+    from kdbench.scoring.frames import load_scores
 
 __version__ = "1.0.0rc1"
+__all__ = ["Method", "__version__", "load_results", "load_scores"]
+
+_MODULES = {
+    "Method": "kdbench.api",
+    "load_results": "kdbench.records.frames",
+    "load_scores": "kdbench.scoring.frames",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the library when it is first used."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'kdbench' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,52 @@
+"""The library for people: what `import kdbench` offers, at what cost, and that its examples are true."""
+
+import doctest
+import inspect
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import kdbench
+from kdbench.records import frames as record_frames
+from kdbench.resources import shipped
+from kdbench.scoring import frames as score_frames
+
+
+def test_importing_kdbench_imports_neither_torch_nor_pandas() -> None:
+    code = "import sys, kdbench; dir(kdbench); sys.exit(any(name in sys.modules for name in ('torch', 'pandas')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_name_of_the_library_is_there_and_documented() -> None:
+    for name in kdbench.__all__:
+        offered = getattr(kdbench, name)
+        assert name == "__version__" or inspect.getdoc(offered)
+    assert issubclass(kdbench.Method, object)
+    assert kdbench.load_results is record_frames.load_results
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_offered() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'load_result'; it offers Method, __version__, load_results"):
+        _ = getattr(kdbench, "load_" + "result")
+
+
+@pytest.mark.parametrize("module", [record_frames, score_frames])
+def test_the_examples_in_the_docstrings_are_true(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shipped())
+    outcome = doctest.testmod(module)
+    assert outcome.attempted > 0
+    assert outcome.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "columns"),
+    [
+        (kdbench.load_results, record_frames.RESULT_COLUMNS),
+        (kdbench.load_scores, score_frames.SCORE_COLUMNS),
+    ],
+)
+def test_every_column_of_a_data_frame_is_documented(function: object, columns: tuple[str, ...]) -> None:
+    text = inspect.getdoc(function) or ""
+    assert [name for name in columns if f"`{name}`" not in text] == []
