@@ -6,30 +6,31 @@ count, so a build that was killed leaves nothing that loads.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kdbench.data.array_types import AnyArray
 from kdbench.errors import DataError, WriteError
-from kdbench.files import atomic_file
+from kdbench.files import DAMAGES, atomic_file
 
 MANIFEST = "manifest.json"
-Array = NDArray[Any]
 
 
-def array_sha256(*arrays: Array) -> str:
-    """SHA-256 of the bytes of arrays, one after the other, little-endian and in C order."""
+def array_sha256(*arrays: AnyArray) -> str:
+    """Return the SHA-256 of the bytes of arrays, one after the other, little-endian and in C order."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
     return digest.hexdigest()
 
 
-def write_entry(folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, Array], facts: Mapping[str, Any]) -> None:
-    """Writes an entry; it exists once its manifest does.
+def write_entry(
+    folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, AnyArray], facts: Mapping[str, Any]
+) -> None:
+    """Write an entry; it exists once its manifest does.
 
     Args:
         folder: of this entry alone.
@@ -63,40 +64,34 @@ def write_entry(folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, Ar
 
 
 def has_entry(folder: Path) -> bool:
-    """Whether an entry was completed in `folder`."""
+    """Return whether an entry was completed in `folder`."""
     return (folder / MANIFEST).exists()
 
 
-def read_entry(folder: Path, recipe: Mapping[str, Any]) -> dict[str, Array]:
-    """The arrays of an entry, memory-mapped and read-only, after their digests were compared.
+def read_entry(folder: Path, recipe: Mapping[str, Any], names: Sequence[str]) -> dict[str, AnyArray]:
+    """Return the arrays of an entry, memory-mapped and read-only, after their digests were compared.
+
+    Args:
+        folder: of the entry.
+        recipe: that it was written with.
+        names: of arrays that it must have; it may have others.
 
     Raises:
-        DataError: the entry is missing, of another recipe, or not the bytes that were written; later, an array is asked
-            for that it does not have.
+        DataError: the entry is missing, of another recipe, without one of these arrays, or not the bytes that were
+            written.
     """
     manifest = read_manifest(folder)
-    if manifest["recipe"] != _as_json(recipe):
-        keys = sorted(
-            key for key in {*manifest["recipe"], *recipe} if manifest["recipe"].get(key) != _as_json(recipe).get(key)
-        )
+    written, expected = manifest["recipe"], _as_json(recipe)
+    if written != expected:
+        keys = sorted(key for key in {*written, *expected} if written.get(key) != expected.get(key))
         raise DataError(
             f"{folder} holds arrays of another recipe or source (different: {', '.join(keys)}); "
             "delete it or choose another folder"
         )
-    arrays = _Arrays(folder)
-    arrays.update((name, _mapped(folder / f"{name}.npy", facts)) for name, facts in manifest["arrays"].items())
-    return arrays
-
-
-class _Arrays(dict[str, Array]):
-    """Arrays of an entry by name."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def __missing__(self, name: str) -> Array:
-        raise _damaged(self._folder, f"it names no array {name}")
+    for name in names:
+        if name not in manifest["arrays"]:
+            raise _damaged(folder, f"it names no array {name}")
+    return {name: _mapped(folder / f"{name}.npy", facts) for name, facts in manifest["arrays"].items()}
 
 
 def _damaged(folder: Path, reason: object) -> DataError:
@@ -104,7 +99,7 @@ def _damaged(folder: Path, reason: object) -> DataError:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of an entry; DataError if it is missing or damaged."""
+    """Return the manifest of an entry; DataError if it is missing or damaged."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
         if complaint := _complaint(manifest):
@@ -117,9 +112,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _complaint(manifest: object) -> str:
-    """What is wrong with the types of a manifest, in words; empty if nothing is."""
+    """Say what is wrong with the types of a manifest; empty if nothing is."""
     if not isinstance(manifest, dict):
-        return "it is no table"
+        return "it is not a table"
     wrong = [key for key in ("recipe", "facts", "arrays") if not isinstance(manifest.get(key), dict)]
     if wrong:
         return f"it has no table {wrong[0]}"
@@ -130,18 +125,18 @@ def _complaint(manifest: object) -> str:
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """The value as it reads after a trip through JSON (tuples become lists)."""
+    """Return the value as it reads after a trip through JSON (tuples become lists)."""
     result: dict[str, Any] = json.loads(json.dumps(dict(value)))
     return result
 
 
-def _mapped(path: Path, expected: Mapping[str, Any]) -> Array:
+def _mapped(path: Path, expected: Mapping[str, Any]) -> AnyArray:
     try:
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except DAMAGES as error:
         raise DataError(f"{path} cannot be read: {error}; delete {path.parent} to build it again") from error
-    found = {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": array_sha256(array)}
-    for key, value in found.items():
+    actual = {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": array_sha256(array)}
+    for key, value in actual.items():
         if value != expected.get(key):
             raise DataError(
                 f"{path} has the {key} {value}, expected {expected.get(key)}; delete {path.parent} to build it again"

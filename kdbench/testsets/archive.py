@@ -63,7 +63,7 @@ def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagn
     """
     entries = {test_set.name: store.entry(test_set) for test_set in store.sets(diagnostics=diagnostics)}
     for entry in entries.values():
-        read_entry(entry.folder, entry.recipe)
+        read_entry(entry.folder, entry.recipe, ())
     contents = Contents(
         track=store.track.name,
         testsets=store.track.testsets_digest,

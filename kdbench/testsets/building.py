@@ -62,7 +62,7 @@ class Building:
             found = self.in_chunks("masks", object_masks, (self.clean.images,), {})
             masks, covered = (np.concatenate(parts) for parts in zip(*found, strict=True))
             write_entry(entry.folder, entry.recipe, {"masks": masks, "covered": covered}, {})
-        arrays = read_entry(entry.folder, entry.recipe)
+        arrays = read_entry(entry.folder, entry.recipe, ("masks", "covered"))
         return ObjectMasks(arrays["masks"], arrays["covered"])
 
     @cached_property
@@ -73,15 +73,13 @@ class Building:
         entry = self.store.masks_entry((FCN,))
         if not has_entry(entry.folder):
             self._find_network_masks(entry)
-        packed = read_entry(entry.folder, entry.recipe)["masks"]
+        packed = read_entry(entry.folder, entry.recipe, ("masks",))["masks"]
         masks = np.unpackbits(packed, axis=2, count=self.track.data.image_size).astype(bool)
         return ObjectMasks(masks, non_empty(masks), read_manifest(entry.folder)["facts"])
 
     def images_of(self, test_set: TestSet) -> Images:
-        entry = self.store.entry(test_set)
-        if not has_entry(entry.folder):
-            self.build(test_set)
-        return read_entry(entry.folder, entry.recipe)["images"]
+        self.build(test_set)
+        return self.store.images(test_set)
 
     def in_chunks(
         self, name: str, function: Callable[..., Any], arrays: tuple[AnyArray, ...], keywords: Mapping[str, Any]
@@ -94,7 +92,7 @@ class Building:
         return self._in_pieces(self.store.entry(test_set), test_set.name, total, make)
 
     def build(self, test_set: TestSet) -> None:
-        """Make and write the arrays of a set, unless another set's needs have made them.
+        """Make and write the arrays of a set, unless they are in the store.
 
         Raises:
             DataError: the set would be empty, or nothing can be made with its parameters.

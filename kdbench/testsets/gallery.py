@@ -1,6 +1,5 @@
 """The few pictures of every test set that lie beside the records, for the page."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images
 from kdbench.errors import InputError
-from kdbench.files import atomic_file
+from kdbench.files import DAMAGES, atomic_file
 from kdbench.spec import Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
@@ -33,15 +32,18 @@ class Gallery:
 
 
 def write_gallery(results: Path, track: Track, arrays: Mapping[str, TestArrays]) -> None:
-    """Keeps a few pictures of every test set of the spec beside the records, for the page."""
-    pictures = gallery({one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}, data=track.data)
+    """Keep a few pictures of every test set of the spec beside the records, for the page."""
+    pictures = gallery(
+        {test_set.name: arrays[test_set.name] for test_set in track.test_sets if test_set.name in arrays},
+        data=track.data,
+    )
     targets = np.arange(track.data.num_classes)
     with atomic_file(results / track.name / GALLERY) as file:
         np.savez_compressed(file, **pictures, targets=targets, classes=np.array(class_names(track)))  # type: ignore[arg-type]
 
 
 def class_names(track: Track) -> tuple[str, ...]:
-    """What the classes of a track are called."""
+    """Return what the classes of a track are called."""
     if track.data.source == "cifar10":
         from kdbench.data.cifar10 import CLASSES
 
@@ -52,13 +54,13 @@ def class_names(track: Track) -> tuple[str, ...]:
 
 
 def read_gallery(path: Path) -> Gallery | None:
-    """The pictures in a file; None if there is none. InputError if it is damaged."""
+    """Return the pictures in a file; None if there is no file, InputError if it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])
             sets = {name: (arrays[name], targets) for name in arrays.files if name not in ("targets", "classes")}
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is damaged ({error}); delete it, and 'kdbench run' makes it again") from error
+    except DAMAGES as error:
+        raise InputError(f"{path} is damaged ({error}); delete it, and `kdbench run` makes it again") from error
     return Gallery(sets=sets, class_names=classes)

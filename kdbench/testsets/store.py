@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdbench.data.array_types import Images
 from kdbench.data.store import has_entry, read_entry
 from kdbench.errors import DataError
 from kdbench.resources import shipped
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kdbench.data.cifar10 import Cifar10
     from kdbench.networks.weights import WeightFile
 
+ANSWERS = ("targets", "textures", "index")
 TABLES = ("datasets", "synthetic", "tables.npz")
 
 
@@ -92,15 +94,21 @@ class TestSetStore:
         Raises:
             DataError: the set is not built, or not the bytes that were written.
         """
-        entry, data = self.entry(test_set), self.track.data
-        arrays = read_entry(entry.folder, entry.recipe)
-        manipulation = kind_of(test_set, data).manipulation(test_set, data, arrays)
-        images = arrays["images"] if manipulation is None else self._clean_images()
-        return TestArrays(images, arrays["targets"], arrays["textures"], arrays["index"], manipulation)
+        entry, kind = self.entry(test_set), kind_of(test_set, self.track.data)
+        tables = kind.tables(self.track.data)
+        arrays = read_entry(entry.folder, entry.recipe, (*ANSWERS, *(tables or ("images",))))
+        return TestArrays(
+            images=self.images(self.track.primary_sets("clean")[0]) if tables else arrays["images"],
+            targets=arrays["targets"],
+            textures=arrays["textures"],
+            index=arrays["index"],
+            manipulation=kind.manipulation(test_set, arrays) if tables else None,
+        )
 
-    def _clean_images(self) -> Any:
-        clean = self.entry(self.track.primary_sets("clean")[0])
-        return read_entry(clean.folder, clean.recipe)["images"]
+    def images(self, test_set: TestSet) -> Images:
+        """Return the stored images of a set that has its own, verified."""
+        entry = self.entry(test_set)
+        return read_entry(entry.folder, entry.recipe, ("images",))["images"]
 
     def _entry(self, described: dict[str, Any], weights: "tuple[WeightFile, ...]") -> StoreEntry:
         recipe = {**self._made_from(), "set": described}

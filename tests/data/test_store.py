@@ -25,7 +25,7 @@ def entry(tmp_path: Path) -> Path:
 
 
 def test_arrays_come_back_memory_mapped_and_read_only(entry: Path) -> None:
-    opened = read_entry(entry, RECIPE)
+    opened = read_entry(entry, RECIPE, ())
     np.testing.assert_array_equal(opened["images"], ARRAYS["images"])
     assert isinstance(opened["images"], np.memmap)
     with pytest.raises(ValueError, match="read-only"):
@@ -39,32 +39,32 @@ def test_a_changed_byte_is_found_and_both_digests_are_named(entry: Path) -> None
     with pytest.raises(
         DataError, match=rf"images.npy has the sha256 \w+, expected {array_sha256(ARRAYS['images'])}; delete"
     ):
-        read_entry(entry, RECIPE)
+        read_entry(entry, RECIPE, ())
 
 
 def test_a_truncated_array_is_refused(entry: Path) -> None:
     data = (entry / "images.npy").read_bytes()
     (entry / "images.npy").write_bytes(data[:-5])
     with pytest.raises(DataError, match=r"images.npy cannot be read"):
-        read_entry(entry, RECIPE)
+        read_entry(entry, RECIPE, ())
 
 
 def test_a_missing_array_is_refused(entry: Path) -> None:
     (entry / "targets.npy").unlink()
     with pytest.raises(DataError, match=r"targets.npy cannot be read"):
-        read_entry(entry, RECIPE)
+        read_entry(entry, RECIPE, ())
 
 
 @pytest.mark.parametrize("change", [{"source": "other"}, {"version": 2}, {"limit": 5}])
 def test_an_entry_of_another_recipe_is_refused(entry: Path, change: dict[str, object]) -> None:
     with pytest.raises(DataError, match=f"another recipe or source \\(different: {next(iter(change))}\\)"):
-        read_entry(entry, {**RECIPE, **change})
+        read_entry(entry, {**RECIPE, **change}, ())
 
 
 def test_a_damaged_manifest_is_refused(entry: Path) -> None:
     (entry / "manifest.json").write_text('{"recipe": {')
     with pytest.raises(DataError, match=r"manifest.json is damaged"):
-        read_entry(entry, RECIPE)
+        read_entry(entry, RECIPE, ())
 
 
 @pytest.mark.parametrize(
@@ -82,21 +82,19 @@ def test_a_damaged_manifest_is_refused(entry: Path) -> None:
 def test_a_manifest_that_is_something_else_is_refused(entry: Path, text: str) -> None:
     (entry / "manifest.json").write_text(text)
     with pytest.raises(DataError, match=rf"manifest.json is damaged: .*; delete {entry} to build it again"):
-        read_entry(entry, RECIPE)
+        read_entry(entry, RECIPE, ())
 
 
-def test_an_array_that_the_manifest_does_not_name_is_asked_for_in_vain(entry: Path) -> None:
-    arrays = read_entry(entry, RECIPE)
-    assert arrays.get("order") is None
+def test_an_array_that_the_manifest_does_not_name_is_refused(entry: Path) -> None:
     with pytest.raises(DataError, match=rf"manifest.json is damaged: it names no array order; delete {entry}"):
-        arrays["order"]
+        read_entry(entry, RECIPE, ("images", "order"))
 
 
 def test_arrays_without_a_manifest_do_not_count(entry: Path) -> None:
     (entry / "manifest.json").unlink()
     assert not has_entry(entry)
     with pytest.raises(DataError, match="holds no built arrays"):
-        read_entry(entry, RECIPE)
+        read_entry(entry, RECIPE, ())
 
 
 @pytest.mark.parametrize("writes", range(3))

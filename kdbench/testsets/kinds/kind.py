@@ -63,15 +63,18 @@ class Kind(ABC):
         """Return what decides the arrays of a set beside its parameters, as JSON values."""
         return {}
 
-    def manipulation(self, test_set: TestSet, data: Data, arrays: Mapping[str, AnyArray]) -> Manipulation | None:
-        """Return what the evaluation does to the clean images; None if the set's own images are stored.
+    def tables(self, data: Data) -> tuple[str, ...]:
+        """Return the names of the tables that are stored in place of images; none where images are stored."""
+        return ()
+
+    def manipulation(self, test_set: TestSet, arrays: Mapping[str, AnyArray]) -> Manipulation:
+        """Return what the evaluation does to the clean images, for a kind with tables.
 
         Args:
             test_set: of this kind.
-            data: of the track.
-            arrays: of the set, as `Plan.made` returned them.
+            arrays: of the set, its tables among them.
         """
-        return None
+        raise NotImplementedError
 
     def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
         """Yield the diagnostic sets that follow from a primary one; the spec does not list them."""

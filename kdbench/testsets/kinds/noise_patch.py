@@ -60,8 +60,11 @@ class Noise(Kind):
         size = test_set.parameters.get("size")
         return f"A {size}×{size}-pixel patch of strong noise, the same patch for all, at one of five places."
 
-    def manipulation(self, test_set: TestSet, data: Data, arrays: Mapping[str, AnyArray]) -> "NoisePatch | None":
-        return NoisePatch(arrays["tile"], arrays["corners"]) if data.resize is not None else None
+    def tables(self, data: Data) -> tuple[str, ...]:
+        return ("tile", "corners") if data.resize is not None else ()
+
+    def manipulation(self, test_set: TestSet, arrays: Mapping[str, AnyArray]) -> "NoisePatch":
+        return NoisePatch(arrays["tile"], arrays["corners"])
 
     def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
         """Yield smaller and larger noise, and noise that lies off the ViT's patches by half a patch."""

@@ -52,8 +52,11 @@ class Tiles(Kind):
         grid = test_set.parameters.get("grid")
         return f"{axis_name} {grid}×{grid}"
 
-    def manipulation(self, test_set: TestSet, data: Data, arrays: Mapping[str, AnyArray]) -> "TileOrders | None":
-        return TileOrders(int(test_set.parameters["grid"]), arrays["order"]) if data.resize is not None else None
+    def tables(self, data: Data) -> tuple[str, ...]:
+        return ("order",) if data.resize is not None else ()
+
+    def manipulation(self, test_set: TestSet, arrays: Mapping[str, AnyArray]) -> "TileOrders":
+        return TileOrders(int(test_set.parameters["grid"]), arrays["order"])
 
     def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
         """Yield further permutations; a digest that pins the primary one's table says nothing of theirs."""
