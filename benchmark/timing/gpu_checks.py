@@ -17,7 +17,6 @@ from torch import Tensor
 
 from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture_rows
 from benchmark.timing.rows import Row, guarded, matrix_peak, seconds
-from benchmark.timing.test_training_step import placed_network, stored_size
 from benchmark.timing.training_rows import Bench, training_rows
 from kdbench.data.pixels import resized
 from kdbench.evaluation.answers import BATCH as EVALUATION_BATCH
@@ -33,6 +32,7 @@ from kdbench.testsets.kinds.tiles import tile_table
 from kdbench.testsets.picture_networks import PictureNetworks
 from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import new_vgg
+from kdbench.timing.timed_training import untrained_network
 
 GPU = torch.device("cuda")
 TERA = 1e12
@@ -51,7 +51,7 @@ def gpu_test_rows(tests: Path) -> Iterator[Row]:
 
 def pixel_rows(track: Track, device: torch.device) -> Iterator[Row]:
     """Whether the device sees the images that the processor sees."""
-    size = stored_size(track)
+    size = track.data.stored_size
     stored = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 3, size, size), np.uint8)).float()
     here, there = resized(stored, track.data), resized(stored.to(device), track.data).cpu()
     largest = (here - there).abs().max().item()
@@ -70,10 +70,10 @@ def pixel_rows(track: Track, device: torch.device) -> Iterator[Row]:
 
 def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUATION_BATCH) -> Iterator[Row]:
     """Images a second that a network is asked about."""
-    size, precision = stored_size(track), track.training.precision_on(device.type)
+    size, precision = track.data.stored_size, track.training.precision_on(device.type)
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
     for family in FAMILIES:
-        network = placed_network(track, family, device).eval()
+        network = untrained_network(track, family, device).eval()
         taken = seconds(partial(logits_of, network, pixels, track.data, device, precision=precision), 2, device)
         yield Row(f"evaluation of a {family}", f"{images / taken:.0f} images/s")
 
@@ -83,7 +83,7 @@ def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: 
     size, precision = track.data.image_size, track.training.precision_on(device.type)
     for family in FAMILIES:
         images = torch.randn(track.training.batch_size, 3, size, size, device=device)
-        network = placed_network(track, family, device).train()
+        network = untrained_network(track, family, device).train()
         step = partial(_step, network, images.contiguous(memory_format=memory_format(family)), precision)
         plain, loss = seconds(step, rounds, device), step().item()
         compile_parts(network, backend)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from benchmark.timing.rows import Row, seconds
-from benchmark.timing.test_training_step import stored_size
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.picture_networks import BATCH, PictureNetworks
 from kdbench.testsets.vgg import Adam, VggFeatures, repeatable, style_of, texture_of
@@ -34,7 +33,7 @@ class Effort:
 
 def mask_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
     """Of the masks of objects, in images of noise."""
-    size, images = stored_size(track), _rendered(track, "fcn-silhouette").images
+    size, images = track.data.stored_size, _rendered(track, "fcn-silhouette").images
     stored = np.random.default_rng(0).integers(0, 256, (effort.masks, size, size, 3), np.uint8)
     taken = seconds(lambda: networks.segment(stored, track.data), ROUNDS, networks.device) / len(stored)
     yield Row("object masks", f"{1 / taken:.0f} images/s, {images * taken / 60:.1f} min for {images}")
@@ -72,7 +71,7 @@ def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Itera
 
 def _rendered(track: Track, rendering: str) -> TestSet:
     """The first set of a track that is rendered so."""
-    return next(one for one in track.test_sets if one.parameters.get("rendering") == rendering)
+    return next(test_set for test_set in track.test_sets if test_set.parameters.get("rendering") == rendering)
 
 
 def _features(networks: PictureNetworks, parameters: Mapping[str, Any]) -> VggFeatures:

@@ -14,11 +14,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.timing.rows import WARM_UP_ROUNDS, Row, guarded, now
-from benchmark.timing.test_training_step import TimedTraining, timed_training
 from kdbench.leaderboard.published import PAPER_TRACK, published_seconds, read_published
 from kdbench.methods.loading import load_submission
 from kdbench.networks.device import forget_peak_memory, peak_memory
 from kdbench.spec import Direction, Track, families
+from kdbench.timing.timed_training import TimedTraining, timed_training
 from kdbench.training.memory import GIB
 
 REFERENCE, REFERENCE_SECONDS = "lm", 30.0  # the method that others are compared with, and its target an epoch

@@ -212,7 +212,7 @@ def timing(
 
     check_device(device)
     check_can_write(out.parent, "--out")
-    run_timing(out, methods=_listed(methods), tracks=_listed(tracks), device=device)
+    run_timing(out, methods=_listed(methods), tracks=_listed(tracks), device=device, print_line=typer.echo)
 
 
 def _command() -> str:

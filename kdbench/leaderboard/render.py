@@ -24,7 +24,7 @@ from kdbench.resources import shipped
 from kdbench.scoring.scores import Board, Scores
 from kdbench.spec import Spec
 from kdbench.testsets.gallery import Gallery
-from kdbench.timing.suite import Timings, read_timings
+from kdbench.timing.step_times import Timings, read_timings
 
 PAGE = "index.html"
 TEMPLATES = ("leaderboard", "templates")

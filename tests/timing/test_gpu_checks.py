@@ -10,10 +10,10 @@ import torch
 from benchmark.timing import gpu_checks
 from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture_rows
 from benchmark.timing.rows import Row, guarded, matrix_peak
-from benchmark.timing.test_training_step import timed_training
 from benchmark.timing.training_rows import Bench, training_rows, within_target
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
+from kdbench.timing.timed_training import timed_training
 from tests.testsets.test_network_build import networks
 
 CPU = torch.device("cpu")
@@ -91,7 +91,7 @@ def test_steps_that_are_timed_log_no_gradients_norms(track: Track) -> None:
 
 def test_every_step_draws_a_batch_of_its_own(track: Track) -> None:
     training = timed_training(track, "cnn-to-vit", "independent", CPU, IMAGES)
-    first, second = next(training.drawn), next(training.drawn)
+    first, second = next(training.batches), next(training.batches)
     assert not set(first.index.tolist()) & set(second.index.tolist())
     assert training.run.stopwatch.read()["data"] > 0
 

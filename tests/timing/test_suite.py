@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError, KdbenchError
-from kdbench.timing.suite import StepTime, read_timings, run_timing, table, with_ratios
+from kdbench.timing.step_times import StepTime, read_timings, table, with_ratios
+from kdbench.timing.suite import run_timing
 
 
 def a_time(method: str, median: float, direction: str = "cnn-to-vit") -> StepTime:
@@ -22,7 +23,7 @@ def test_a_ratio_compares_medians_within_a_direction() -> None:
             a_time("lm", 0.3, "vit-to-cnn"),
         ]
     )
-    assert [one.ratio for one in times] == pytest.approx([1.0, 1.5, 1.0, 3.0])
+    assert [time.ratio for time in times] == pytest.approx([1.0, 1.5, 1.0, 3.0])
 
 
 def test_without_independent_there_is_no_ratio() -> None:
@@ -53,7 +54,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown method 'lmm'; known: .*independent"):
-        run_timing(tmp_path / "timing.json", methods=["lmm"], device="cpu")
+        run_timing(tmp_path / "timing.json", methods=["lmm"], device="cpu", print_line=print)
     assert not (tmp_path / "timing.json").exists()
 
 
@@ -80,12 +81,12 @@ def test_a_step_is_timed_and_a_broken_method_keeps_nobody_out(tmp_path: Path) ->
     lines: list[str] = []
     methods = ["independent", str(tmp_path / "broken.py")]
     with pytest.raises(KdbenchError, match="broken"):
-        run_timing(out, methods=methods, tracks=["synthetic"], device="cpu", say=lines.append)
+        run_timing(out, methods=methods, tracks=["synthetic"], device="cpu", print_line=lines.append)
     times = read_timings(out).steps
-    assert {(one.method, one.direction) for one in times} == {
+    assert {(time.method, time.direction) for time in times} == {
         ("independent", "cnn-to-vit"),
         ("independent", "vit-to-cnn"),
     }
-    assert all(0 < one.lower_quartile <= one.median <= one.upper_quartile for one in times)
+    assert all(0 < time.lower_quartile <= time.median <= time.upper_quartile for time in times)
     assert json.loads(out.read_text())["machine_info"]
     assert any("1.00 x independent" in line for line in lines)

@@ -1,0 +1,117 @@
+"""A training whose steps are taken one by one, to be timed: what the timing suite and the GPU checks share.
+
+Networks have random weights and images are noise, on which the cost of a step does not depend; they are stored as the
+track stores them, and resized and augmented as in a run.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+
+from kdbench.api import Batch
+from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.loading import load_submission
+from kdbench.methods.tasks import make_task
+from kdbench.networks.backbone import Backbone
+from kdbench.networks.models import new_backbone
+from kdbench.networks.placement import memory_format, placed
+from kdbench.spec import Direction, Family, Track, families
+from kdbench.training.batches import Batches
+from kdbench.training.metered import MeteredRun
+from kdbench.training.stopwatch import Stopwatch
+
+PLENTY_OF_STEPS = 10**6
+
+
+@dataclass(frozen=True)
+class TimedTraining:
+    """A training that takes its next step when it is told to.
+
+    Attributes:
+        run: the harness's metering; the method's own stage is done, and so is the first step, which logs the norms of
+            gradients.
+        batches: without end.
+    """
+
+    run: MeteredRun
+    batches: Iterator[Batch]
+
+    def step(self) -> None:
+        """Draw a batch and do one whole step on it; a GPU may still be at work on it."""
+        with self.run.stopwatch.part("data"):
+            batch = next(self.batches)
+        self.run.train_on(batch)
+
+    def finished_step(self) -> None:
+        """Do a step and wait for the device."""
+        self.step()
+        self.run.stopwatch.now()
+
+
+def timed_training(
+    track: Track, direction: Direction, method_name: str, device: torch.device, images: int
+) -> TimedTraining:
+    """Return a training of a method that is ready for its second step.
+
+    Args:
+        track: whose networks, batches and recipe.
+        direction: whose families.
+        method_name: name of a submission, or the path of its file.
+        device: where to train.
+        images: of noise in the training set.
+    """
+    teacher_family, student_family = families(direction)
+    method_class = load_submission(method_name)
+    batches = _batches_of_noise(track, student_family, device, images)
+    student = untrained_network(track, student_family, device).train()
+    teacher = None
+    if method_class.uses_teacher:
+        teacher = untrained_network(track, teacher_family, device).eval().requires_grad_(False)
+    size = track.data.image_size
+    task = make_task(
+        track,
+        batches.labels,
+        teacher=teacher.shapes(size) if teacher else None,
+        student=student.shapes(size),
+        epochs=track.training.student_epochs,
+        seed=0,
+        device=device,
+    )
+    metered = MeteredRun(
+        student=student,
+        teacher=teacher,
+        method=method_class(task, method_class.Config()).to(device).train(),
+        batches=batches,
+        training=track.training,
+        backbone=track.backbones[student_family],
+        total_steps=PLENTY_OF_STEPS,
+        stopwatch=Stopwatch(device),
+        device=device,
+    )
+    metered.prepare()
+    training = TimedTraining(metered, (batch for epoch in count() for batch in batches.epoch(epoch)))
+    training.finished_step()
+    return training
+
+
+def untrained_network(track: Track, family: Family, device: torch.device) -> Backbone:
+    """Return a network of the track with random weights, laid out on the device as in a run."""
+    return placed(new_backbone(track, family, seed=0, pretrained=False), device)
+
+
+def _batches_of_noise(track: Track, family: Family, device: torch.device, images: int) -> Batches:
+    """Return batches of noise in place of the track's training images, at the size that it stores."""
+    size = track.data.stored_size
+    pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
+    return Batches(
+        TrainingSet(pixels, np.arange(images) % track.data.num_classes),
+        track.data,
+        track.augmentation,
+        batch_size=track.training.batch_size,
+        stream=("timing",),
+        device=device,
+        memory_format=memory_format(family),
+    )
