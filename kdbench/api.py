@@ -1,7 +1,33 @@
 """The submission contract: everything that a method file may import from kdbench.
 
 A method is one Python file with one subclass of `Method`. The smallest one defines the class variables, a frozen
-`Config` and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation.
+`Config` and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation. A whole file::
+
+    # logit_regression.py: Ba & Caruana (2014), arXiv:1312.6184, eq. 1
+    from dataclasses import dataclass
+
+    from torch.nn import functional as F
+
+    from kdbench.api import BOTH, Batch, Losses, Method, Output, Term
+
+
+    class LogitRegression(Method):
+        name, paper, directions = "logit-regression", "arXiv:1312.6184", BOTH
+        summary = "regresses on the teacher's logits"
+        per_sample = True
+
+        @dataclass(frozen=True)
+        class Config:
+            distill_weight: float = 1.0
+
+        def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
+            assert teacher is not None  # `uses_teacher` is True
+            return {
+                "cross_entropy": F.cross_entropy(student.logits, batch.labels),
+                "regression": Term(F.mse_loss(student.logits, teacher.logits), self.config.distill_weight),
+            }
+
+`kdbench check FILE` says whether a file keeps the contract.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,17 +40,26 @@ from torch import Tensor, nn
 from kdbench.spec.vocabulary import Direction, Family
 
 BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
+"""The directions in which teacher and student are of different families."""
+
 OutputField = Literal["logits", "pooled", "feature_map", "dense_logits", "stages", "attention"]
+"""A field of `Output` that a method may list in `needs`."""
 
 
 class Term(NamedTuple):
-    """One part of a loss: the scalar `value` as its paper defines it, and the `weight` it enters the sum with."""
+    """One part of a loss.
+
+    Attributes:
+        value: () float, as its paper defines it.
+        weight: factor with which it enters the sum.
+    """
 
     value: Tensor
     weight: float = 1.0
 
 
 Losses = Tensor | Mapping[str, Tensor | Term]
+"""What a method minimises: one scalar, or named scalars and terms, which are summed by their weights."""
 
 
 @dataclass(frozen=True)
@@ -44,15 +79,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a backbone says about B images; the same names for CNN and ViT.
+    """What a backbone computes from B images; the same names for CNN and ViT.
 
-    Fields that the method does not list in `needs` are None.
+    Fields that the method does not list in `needs` are None, except for `logits`.
 
     Attributes:
         logits: (B, C) float.
-        pooled: (B, F) the vector the classifier reads: global average (CNN), class token after the final norm (ViT).
+        pooled: (B, F) what the classifier reads: the global average (CNN), the class token after the final norm (ViT).
         feature_map: (B, F, h, w) the last map: stage 4 (CNN), patch tokens after the final norm on their grid (ViT).
-        dense_logits: (B, C, h, w) what the network's own classifier says at every position of `feature_map`; for a CNN
+        dense_logits: (B, C, h, w) the network's own classifier applied at every position of `feature_map`; for a CNN
             their mean over positions is `logits`.
         stages: four maps (B, F_i, h_i, w_i), shallow to deep. CNN: the four stages. ViT: the patch tokens after the
             blocks that end each quarter of the depth.
@@ -116,7 +151,10 @@ class Task:
 
 
 class Run(Protocol):
-    """The harness as a method sees it, in `prepare` and `step`."""
+    """The harness as a method sees it, in `prepare` and `step`.
+
+    Everything is counted against the run's budget; overdrawing it ends the run with the status `over_budget`.
+    """
 
     @property
     def progress(self) -> float:
@@ -131,35 +169,76 @@ class Run(Protocol):
         """Updates of the student done so far."""
 
     def student_forward(self, images: Tensor) -> Output:
-        """The student's output with gradient, counted and timed. In `prepare` without gradient, in evaluation mode."""
+        """Return the student's output with gradient; in `prepare` without gradient and in evaluation mode.
+
+        The fields in the method's `needs` are computed. The images are counted, and the seconds are the student's.
+
+        Args:
+            images: (B, 3, H, W) float, as in `Batch`.
+        """
 
     def teacher_forward(self, images: Tensor) -> Output:
-        """The teacher's output without gradient, counted and timed."""
+        """Return the teacher's output without gradient, in evaluation mode.
+
+        The fields in the method's `needs` are computed. The images are counted, and the seconds are the teacher's.
+
+        Args:
+            images: (B, 3, H, W) float, as in `Batch`.
+
+        Raises:
+            RuntimeError: the method sets `uses_teacher` to False.
+        """
 
     def batches(self, n: int) -> Iterator[Batch]:
-        """Draws `n` training batches; counted against `prepare_examples`, so only `prepare` may call it."""
+        """Yield `n` training batches, in an order of their own.
+
+        They are counted against `prepare_examples`, which allows one pass over the training set.
+
+        Raises:
+            RuntimeError: called outside `prepare`.
+        """
 
     def backward_and_step(self, losses: Losses) -> None:
-        """Back-propagates the weighted sum of `losses` and updates the student once.
+        """Back-propagate the weighted sum of `losses` and update the student once.
 
-        Of each term the record gets the epoch's mean, raw and weighted, and once an epoch the norm of its weighted
+        The record gets each term's mean over the epoch, raw and weighted, and once per epoch the norm of its weighted
         gradient on the student's trunk (all but the classifier).
         """
 
     def log(self, **scalars: float | Tensor) -> None:
-        """Records numbers of this step; the epoch's mean goes to the record.
+        """Log numbers of this step by name; their means over the epoch go to the record.
 
-        What `prepare` logs counts for the first epoch, so it needs names that `step` does not log under.
+        What `prepare` logs counts for the first epoch, so it needs names that `step` does not use.
         """
 
 
 class Method(nn.Module):
-    """A distillation method. Subclass it once a file; see `benchmark/submissions/lm.py` for the shape to aim for.
+    """A distillation method. Subclass it once per file; `benchmark/submissions/lm.py` shows the shape to aim for.
 
     Modules and buffers created in `__init__` are trained by the student's optimiser unless `optimizers` gives them
     one of their own; they are checkpointed, and thrown away when training ends. Draw random numbers from torch alone:
-    its state is checkpointed too. A task that the method cannot work on, such as two networks whose grids do not match,
-    is a ValueError in `__init__`: it is raised before anything is trained.
+    its state is checkpointed, too.
+
+    Attributes:
+        name: lower-case letters, digits, "-" and "_"; unique among the methods of a plan.
+        paper: where the method comes from, such as "arXiv:1503.02531"; may be empty.
+        summary: what the method does, in half a sentence.
+        directions: in which it can train.
+        needs: fields of `Output` that it reads, of teacher and student; `logits` is always there.
+        uses_teacher: False for a method that never calls its teacher; `loss` is then handed None.
+        per_sample: True if the loss of an image does not depend on the other images of its batch. A batch that does not
+            fit the device may then be split.
+        Config: frozen dataclass of the method's settings, whose defaults can be written as JSON.
+        task: static facts of the run.
+        config: an instance of `Config`.
+
+    Args:
+        task: static facts of the run.
+        config: an instance of `Config`.
+
+    Raises:
+        ValueError: the method cannot work on the task, such as two networks whose grids do not match. It is raised
+            before anything is trained.
     """
 
     name: ClassVar[str]
@@ -177,22 +256,33 @@ class Method(nn.Module):
         self.config = config
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
-        """The training loss: one scalar, or named ones that are summed by their weights. `teacher` is None if
-        `uses_teacher` is False."""
+        """Return the training loss of a batch.
+
+        Args:
+            batch: images, labels and positions in the training set.
+            student: the student's output, with gradient.
+            teacher: the teacher's output, without gradient; None if `uses_teacher` is False.
+
+        Returns:
+            One scalar, or named ones that are summed by their weights.
+        """
         raise NotImplementedError(f"{type(self).__name__} defines neither `loss` nor `step`")
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
-        """Optimisers of the method's own, by name, for modules that the student's optimiser shall not train.
+        """Return the method's own optimisers by name, for modules that the student's optimiser must not train.
 
         The harness checkpoints them; `step` calls them. One that holds a parameter of the student is refused.
         """
         return {}
 
     def prepare(self, run: Run) -> None:
-        """A stage before training, on at most one pass over the training set; the student may not change in it."""
+        """Run a stage before training, on at most one pass over the training set; the student may not change in it."""
 
     def step(self, run: Run, batch: Batch) -> None:
-        """One update of the student. Override it when one optimiser is not enough, else define `loss`."""
+        """Update the student once, by `run.backward_and_step`.
+
+        Override it when one optimiser is not enough; otherwise define `loss`.
+        """
         teacher = run.teacher_forward(batch.images) if self.uses_teacher else None
         student = run.student_forward(batch.images)
         run.backward_and_step(self.loss(batch, student, teacher))

@@ -1,6 +1,7 @@
 """The contract's defaults, and the losses of the two first methods."""
 
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from torch.nn import functional as F
 
 from benchmark.submissions.independent import Independent
 from benchmark.submissions.lm import LogitMatching, kd_loss
+from kdbench import api
 from kdbench.api import BOTH, Batch, Method, Output, Shapes, Task
+from kdbench.methods.loading import load_submission
 
 GOLDEN = Path(__file__).parent / "golden"
 SHAPES = Shapes("cnn", 128, (128, 4, 4), ((16, 32, 32), (32, 16, 16), (64, 8, 8), (128, 4, 4)), None, 0)
@@ -139,3 +142,16 @@ def test_a_method_with_neither_loss_nor_step_says_so() -> None:
 
 def test_both_directions_are_the_cross_family_ones() -> None:
     assert BOTH == ("cnn-to-vit", "vit-to-cnn")
+
+
+def test_the_example_of_a_method_file_keeps_the_contract(tmp_path: Path) -> None:
+    assert api.__doc__ is not None
+    _, indented = api.__doc__.split("A whole file::\n")
+    example, _ = indented.split("\n`kdbench check FILE`")
+    (tmp_path / "logit_regression.py").write_text(dedent(example))
+    method = load_submission(tmp_path / "logit_regression.py")(a_task(), None)
+    method.config = type(method).Config(distill_weight=0.5)
+    losses = method.loss(a_batch(), Output(logits(0)), Output(logits(1)))
+    assert isinstance(losses, dict)
+    assert losses["regression"].weight == 0.5
+    assert losses["regression"].value.item() == pytest.approx(F.mse_loss(logits(0), logits(1)).item())

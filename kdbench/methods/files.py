@@ -1,4 +1,4 @@
-"""Method files as files: where they lie, and a digest of their code. Nothing of them is imported."""
+"""Method files as text: where they lie, and a digest of their code. `loading` imports them; nothing here does."""
 
 import ast
 import hashlib
@@ -12,12 +12,12 @@ _FOLDER = ("benchmark", "submissions")
 
 
 def list_submissions() -> list[str]:
-    """Names of the files in `benchmark/submissions`, sorted."""
+    """Return the names of the methods in `benchmark/submissions`, sorted."""
     return sorted(path.stem for path in shipped(*_FOLDER).glob("*.py") if not path.stem.startswith("_"))
 
 
 def submission_path(name_or_path: str | Path) -> Path:
-    """The file of a method, given its name in `benchmark/submissions` or a path that ends in `.py`.
+    """Return the file of a method, given its name in `benchmark/submissions` or a path that ends in `.py`.
 
     Raises:
         SubmissionError: there is no such name (the message lists the known ones) or no such file.
@@ -36,7 +36,7 @@ def submission_path(name_or_path: str | Path) -> Path:
 
 
 def read_method_file(path: Path) -> bytes:
-    """The bytes of a method file; SubmissionError if it cannot be read."""
+    """Return the bytes of a method file; SubmissionError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -44,7 +44,7 @@ def read_method_file(path: Path) -> bytes:
 
 
 def code_digest(path: Path) -> str:
-    """SHA-256 of a Python file's syntax tree, in hexadecimal: comments, docstrings and layout change nothing.
+    """Return the SHA-256 of a Python file's syntax tree, in hexadecimal; comments, docstrings and layout do not count.
 
     Raises:
         SubmissionError: the file cannot be read or is not Python.
@@ -57,7 +57,7 @@ def code_digest(path: Path) -> str:
 
 
 def _canonical(node: object) -> str:
-    """A syntax tree as text. Empty fields are left out, so that Python versions that add fields agree."""
+    """Return a syntax tree as text. Empty fields are left out, so that Python versions that add fields agree."""
     if isinstance(node, list):
         return f"[{','.join(_canonical(item) for item in node)}]"
     if not isinstance(node, ast.AST):

@@ -1,4 +1,4 @@
-"""Finds method files, checks them against the contract and reads their configs.
+"""Method files as classes: imports them, checks them against the contract and reads their configs.
 
 There is no registry: a method is the one `Method` class of a file, found by the file's name in `benchmark/submissions`
 or by its path.
@@ -30,25 +30,25 @@ OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
 
 
 def load_submission(name_or_path: str | Path) -> type[Method]:
-    """The method class of a file. Loading a file twice gives the same class while its bytes are the same.
+    """Return the method class of a file. Loading a file twice gives the same class while its bytes are the same.
 
     Raises:
         SubmissionError: the file is not found, does not import, or breaks the contract; one sentence says how.
     """
     path = submission_path(name_or_path)
     module = _imported(path)
-    found = [value for value in vars(module).values() if _is_method_of(value, module)]
-    if not found:
+    methods = [value for value in vars(module).values() if _is_method_of(value, module)]
+    if not methods:
         raise SubmissionError(f"{path} defines no subclass of kdbench.api.Method; it needs one")
-    if len(found) > 1:
-        names = ", ".join(method.__name__ for method in found)
-        raise SubmissionError(f"{path} defines {len(found)} subclasses of Method ({names}); keep one a file")
-    _check(found[0], path)
-    return found[0]
+    if len(methods) > 1:
+        names = ", ".join(method.__name__ for method in methods)
+        raise SubmissionError(f"{path} defines {len(methods)} subclasses of Method ({names}); keep one per file")
+    _check(methods[0], path)
+    return methods[0]
 
 
 def _imported(path: Path) -> ModuleType:
-    """The file as a module, under a name that tells its content, so that dataclasses and pickles can find it."""
+    """Import a file as a module whose name depends on its content, so that dataclasses and pickles can find it."""
     identity = hashlib.sha256(str(path).encode() + b"\n" + read_method_file(path)).hexdigest()[:16]
     name = f"kdbench_submission_{identity}"
     if name in sys.modules:
@@ -72,7 +72,7 @@ def _is_method_of(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
 
 
 def _check(method: type[Method], path: Path) -> None:
-    """SubmissionError for the first breach of the contract."""
+    """Raise a SubmissionError for the first breach of the contract."""
     breach = next(_breaches(method), None)
     if breach:
         raise SubmissionError(f"{path}: {method.__name__} {breach}")
@@ -97,9 +97,9 @@ def _breaches(method: type[Method]) -> Iterator[str]:
 
 
 def _breaches_of_choice(name: str, value: object, allowed: tuple[str, ...]) -> Iterator[str]:
-    """`value` must be a tuple or set of some of the allowed words."""
+    """Yield the breach of a value that is not a tuple or set of some of the allowed words."""
     is_several = isinstance(value, tuple | list | set | frozenset) and value
-    if not is_several or any(one not in allowed for one in value):  # type: ignore[attr-defined]
+    if not is_several or any(word not in allowed for word in value):  # type: ignore[attr-defined]
         yield f"has {name} = {value!r}; it must be a tuple or frozenset of: {', '.join(allowed)}"
 
 
@@ -116,7 +116,7 @@ def _breaches_of_config(config: object) -> Iterator[str]:
 
 
 def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
-    """An instance of the method's `Config`, its defaults replaced by `values`.
+    """Return an instance of the method's `Config`, its defaults replaced by `values`.
 
     Args:
         method: a checked method.

@@ -1,4 +1,4 @@
-"""Makes every method once on the shapes of its networks: what cannot work is said before anything is trained."""
+"""Makes a method once on the shapes of its networks, so that one that cannot work is refused before any training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from kdbench.spec import Direction, Family, Track, families
 
 
 def backbone_shapes(track: Track, family: Family) -> Shapes:
-    """Shapes of a track's network, found without memory for its weights."""
+    """Return the shapes of a track's network, without taking memory for its weights."""
     with torch.device("meta"):
         return new_backbone(track, family, seed=0, pretrained=False).shapes(track.data.image_size)
 
@@ -22,12 +22,17 @@ def backbone_shapes(track: Track, family: Family) -> Shapes:
 def check_method(
     method: type[Method], config: Mapping[str, Any], track: Track, direction: Direction, num_train: int
 ) -> None:
-    """SubmissionError if the method cannot be made for the networks of a direction; its own reason is in the message.
+    """Check that a method can be made for the networks of a direction.
 
     Args:
-        method, config: the submission and the values of its `Config`.
-        track, direction: whose networks.
+        method: the submission.
+        config: the values of its `Config`.
+        track: whose networks.
+        direction: whose families.
         num_train: images in the training set.
+
+    Raises:
+        SubmissionError: the method refuses the task; its own reason is in the message.
     """
     teacher, student = (backbone_shapes(track, family) for family in families(direction))
     task = make_task(

@@ -22,7 +22,7 @@ ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField))
 def create_model(
     architecture: str, arguments: Mapping[str, Any], *, num_classes: int, cifar_stem: bool = False
 ) -> nn.Module:
-    """A randomly initialised timm model; the caller seeds torch first.
+    """Return a randomly initialised timm model; the caller seeds torch first.
 
     Args:
         architecture: a name that `timm.create_model` knows.
@@ -77,7 +77,12 @@ class Backbone(nn.Module):
         return hook
 
     def forward(self, images: Tensor, needs: frozenset[OutputField] = frozenset({"logits"})) -> Output:
-        """The named fields for images of shape (B, 3, H, W); the others are None, `logits` is always there."""
+        """Return the output for images.
+
+        Args:
+            images: (B, 3, H, W) float.
+            needs: fields to compute; the others are None, except for `logits`.
+        """
         self._active = bool(needs - {"logits"})
         try:
             features = cast(Any, self.model).forward_features(images)
@@ -119,19 +124,19 @@ class Backbone(nn.Module):
         return fields
 
     def _classified(self, feature_map: Tensor) -> Tensor:
-        """(B, C, h, w): the classifier at every position of a (B, F, h, w) map."""
+        """Return (B, C, h, w): the classifier applied at every position of a (B, F, h, w) map."""
         classifier = cast(Any, self.model).get_classifier()
         return cast(Tensor, classifier(feature_map.movedim(1, -1))).movedim(-1, 1)
 
     def _grid(self, tokens: Tensor) -> Tensor:
-        """(B, prefix + g * g, D) tokens as the (B, D, g, g) map of the patches."""
+        """Return the patches of (B, prefix + g * g, D) tokens as a (B, D, g, g) map."""
         patches = tokens[:, int(cast(Any, self.model).num_prefix_tokens) :]
         side = round(patches.shape[1] ** 0.5)
         return patches.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
     @torch.no_grad()
     def shapes(self, image_size: int) -> Shapes:
-        """The static shapes of the output for square images of `image_size` pixels."""
+        """Return the static shapes of the output for square images of `image_size` pixels."""
         was_training = self.training
         self.eval()
         parameter = next(self.parameters())
@@ -156,14 +161,14 @@ class Backbone(nn.Module):
 
 
 def compile_parts(backbone: Backbone, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Has the stages of a CNN, or the blocks of a ViT, run through torch.compile from now on.
+    """Let the stages of a CNN, or the blocks of a ViT, run through torch.compile from now on.
 
     Hooks stay outside of what is compiled, so a ViT's last block, which has one within, runs as it is. The state dict
     keeps its names. Past PyTorch's limit of compilations parts would silently run uncompiled, so it is raised; and
     graphs are kept after a backward pass, since the harness takes the norms of gradients from them.
 
     Args:
-        backbone: asked for its shapes before: a batch of one image would be compiled for itself.
+        backbone: to compile. Take its shapes before: their batch of one image would be compiled for itself.
         backend: of torch.compile.
     """
     from torch._dynamo import config as compiler

@@ -10,7 +10,11 @@ import torch
 
 
 def choose_device(wanted: str) -> str:
-    """ "cuda" or "cpu"; "auto" is CUDA where there is one. Does not start CUDA, so that a process may still fork."""
+    """Return "cuda" or "cpu", without starting CUDA, so that the process may still fork.
+
+    Args:
+        wanted: "auto", "cuda" or "cpu"; "auto" is CUDA where there is a device.
+    """
     if wanted != "auto":
         return wanted
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
@@ -18,7 +22,7 @@ def choose_device(wanted: str) -> str:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most bytes held at once: by the allocator on CUDA, by the process elsewhere."""
+    """Return the most bytes that were held at once: by the allocator on CUDA, by the process elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -26,7 +30,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Gives back what nobody uses any more, and lets the allocator's peak begin anew. Does not start CUDA."""
+    """Give back unused memory and reset the allocator's peak, without starting CUDA."""
     gc.collect()
     if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
@@ -34,7 +38,7 @@ def forget_peak_memory(device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that the device has free."""
+    """Return the bytes that the device has free."""
     forget_peak_memory(device)
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

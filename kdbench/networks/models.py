@@ -1,4 +1,4 @@
-"""Builds the networks of a track: the one place that initialises and loads backbones."""
+"""Builds the networks of a track, and reads and writes their weights; the only place that initialises backbones."""
 
 import hashlib
 from collections.abc import Mapping
@@ -47,8 +47,11 @@ def new_backbone(
 
 
 def check_weights(track: Track, weights_dir: Path | None) -> None:
-    """Fetches the weights that a track starts from, unless they are there, and compares them with the spec; DataError
-    names the file that cannot be had or differs."""
+    """Fetch the weights that a track starts from, unless they are there, and compare them with the spec.
+
+    Raises:
+        DataError: a file cannot be fetched or differs; the message names it.
+    """
     for file in backbone_files(track):
         fetch_or_check(file, weights_dir)
     for family in FAMILIES:
@@ -57,16 +60,17 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
 
 
 def _weights_path(spec: BackboneSpec, weights_dir: Path | None) -> Path:
-    """The file of a backbone: fetched from timm's hub before, or shipped with the benchmark."""
+    """Return the file of a backbone: fetched from timm's hub before, or shipped with the benchmark."""
     if spec.weights == FROM_TIMM:
         return checked(backbone_file(spec), weights_folder(weights_dir))
     return shipped("benchmark", "v1", "weights", str(spec.weights))
 
 
 def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
-    """Loads pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
+    """Load pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
     _compare_file(path, spec.weights_sha256)
-    state = {name: one for name, one in _tensors(path, "restore the file").items() if not _of_classifier(name)}
+    tensors = _tensors(path, "restore the file")
+    state = {name: tensor for name, tensor in tensors.items() if not _of_classifier(name)}
     trunk = {name for name in model.state_dict() if not _of_classifier(name)}
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
@@ -77,12 +81,12 @@ def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
 
 
 def _of_classifier(name: str) -> bool:
-    """Whether a tensor belongs to the classifier of a timm ResNet or Vision Transformer."""
+    """Return whether a tensor belongs to the classifier of a timm ResNet or Vision Transformer."""
     return name.startswith(("fc.", "head."))
 
 
 def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
-    """The weights that a run left in its folder.
+    """Return the weights that a run left in its folder.
 
     Args:
         path: of the safetensors file.
@@ -93,24 +97,24 @@ def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tenso
     """
     again = f"delete {path.parent} to train it again"
     state = _tensors(path, again)
-    if digest is not None and (found := tensors_digest(state)) != digest:
-        raise DataError(f"weights {path} have the sha256 {found[:12]}..., their record says {digest[:12]}...; {again}")
+    if digest is not None and (actual := tensors_digest(state)) != digest:
+        raise DataError(f"weights {path} have the sha256 {actual[:12]}..., their record says {digest[:12]}...; {again}")
     return state
 
 
 def _compare_file(path: Path, sha256: str | None) -> None:
-    """DataError if a file is not there or, where a digest of it is pinned, of another one."""
+    """Raise a DataError if a file is missing, or differs from the digest where one is pinned."""
     try:
-        if sha256 is not None and (found := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
+        if sha256 is not None and (actual := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
             raise DataError(
-                f"{path} has sha256 {found[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
+                f"{path} has sha256 {actual[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
             )
     except OSError as error:
         raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
 
 
 def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file; DataError, which ends in the remedy, if it is missing or damaged."""
+    """Return the tensors of a safetensors file; a DataError that ends in the remedy if it is missing or damaged."""
     try:
         return load_file(path)
     except OSError as error:
@@ -120,18 +124,18 @@ def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
 
 
 def write_weights(path: Path, model: nn.Module) -> None:
-    """Writes a model's parameters and buffers as a safetensors file, atomically."""
+    """Write a model's parameters and buffers as a safetensors file, atomically."""
     with atomic_file(path) as file:
         file.write(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
 
 
 def state_digest(module: nn.Module) -> str:
-    """SHA-256 over the names and bytes of all parameters and buffers."""
+    """Return the SHA-256 over the names and bytes of all parameters and buffers."""
     return tensors_digest(module.state_dict())
 
 
 def tensors_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over the names and bytes of tensors, in the order of their names."""
+    """Return the SHA-256 over the names and bytes of tensors, in the order of their names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(name.encode())
@@ -140,5 +144,5 @@ def tensors_digest(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def head_seed(track: str, role: str, family: Family, seed: int, bias: str | None = None) -> int:
-    """Seed of a network's initialisation: shared by all students of a seed, a teacher's own."""
+    """Return the seed of a network's initialisation: shared by all students of a seed, a teacher's own."""
     return seed_of("init", track, role, family, seed, bias or "")

@@ -1,5 +1,4 @@
-"""Training batches from images in memory: order and augmentation are pure functions of the seed, whatever the
-method."""
+"""Training batches from images in memory: order and augmentation depend on the seed alone, whatever the method."""
 
 from collections.abc import Iterator
 
@@ -13,7 +12,7 @@ from kdbench.data.training_sets import TrainingSet
 from kdbench.randomness import seed_of
 from kdbench.spec import Augmentation, Data
 
-Stream = tuple[str | int, ...]
+StreamName = tuple[str | int, ...]
 
 
 class Batches:
@@ -23,7 +22,7 @@ class Batches:
         data: images (N, h, h, 3) uint8, at the track's size or the one that it stores, and labels (N,).
         settings: size and normalisation of the track.
         augmentation: shifts and flips of the track.
-        batch_size: images a batch; an epoch drops the rest that does not fill one.
+        batch_size: images per batch; an epoch drops the images that do not fill one.
         stream: names the order and the augmentation; arms that share it see the same batches.
         device: where the images live, as uint8; they are moved once, and resized batch by batch.
         memory_format: of the batches' images.
@@ -36,7 +35,7 @@ class Batches:
         augmentation: Augmentation,
         *,
         batch_size: int,
-        stream: Stream,
+        stream: StreamName,
         device: torch.device,
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
@@ -60,7 +59,7 @@ class Batches:
         return len(self.labels) // self._batch_size
 
     def epoch(self, epoch: int, *, first: int = 0, stage: str = "train") -> Iterator[Batch]:
-        """The batches of an epoch from number `first` on; another `stage` has an order of its own."""
+        """Yield the batches of an epoch from number `first` on; another `stage` has an order of its own."""
         order = torch.randperm(len(self.labels), generator=self._generator(stage, "order", epoch))
         for number in range(first, self.per_epoch):
             index = order[number * self._batch_size : (number + 1) * self._batch_size]
@@ -79,18 +78,18 @@ class Batches:
         rows, columns = self._moved(corner[0] + torch.arange(side)), self._moved(corner[1] + columns)
         index = self._moved(index)
         channels = torch.arange(3, device=self._device)[None, :, None, None]
-        source, place = self._source(index)
-        pixels = source[place[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
+        source, source_rows = self._source(index)
+        pixels = source[source_rows[:, None, None, None], channels, rows[:, None, :, None], columns[:, None, None, :]]
         return Batch(images=self._normalisation(pixels, self._format), labels=self.labels[index], index=index)
 
     def _moved(self, drawn: Tensor) -> Tensor:
-        """What was drawn, on the device; a GPU copies it while it still works on the step before."""
+        """Return drawn numbers on the device; a GPU copies them while it still works on the step before."""
         if self._device.type != "cuda":
             return drawn.to(self._device)
         return drawn.pin_memory().to(self._device, non_blocking=True)
 
     def _source(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Images at the track's size with a margin for shifts, and the places of the batch's images among them."""
+        """Return images at the track's size with a margin for shifts, and the rows of the batch's images among them."""
         if not self._enlarged:
             return self._stored, index
         larger = resized(self._stored[index].float(), self._settings)

@@ -13,7 +13,7 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Writes `state` with the random state of torch, atomically."""
+    """Write `state` with the random state of torch, atomically."""
     random = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         random["cuda"] = torch.cuda.get_rng_state()
@@ -22,7 +22,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The state saved last, with torch's random state restored; None if there is none."""
+    """Return the state saved last, after restoring torch's random state; None if there is none."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -35,7 +35,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def tally_of_checkpoint(folder: Path) -> Tally:
-    """What a training that was killed had counted when it saved last; nothing if it never did."""
+    """Return what a training that was killed had counted when it saved last; an empty tally if it never did."""
     path = folder / CHECKPOINT
     if not path.exists():
         return Tally()

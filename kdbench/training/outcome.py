@@ -35,13 +35,13 @@ class Tally:
     counted: TrainingOutcome | None = None
 
     def failed(self, status: Status, reason: str) -> TrainingOutcome:
-        """The outcome of the training that failed like this."""
+        """Return the outcome of the training that failed in this way."""
         counted = self.counted or TrainingOutcome(status=status)
         return counted.model_copy(update={"status": status, "reason": reason})
 
 
 def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: float) -> Timing:
-    """The times of a training.
+    """Return the times of a training.
 
     Args:
         seconds: of each part, as the stopwatch of the run added them up.
@@ -67,13 +67,13 @@ def write_outcome(folder: Path, outcome: TrainingOutcome) -> None:
 
 
 def read_outcome(folder: Path) -> TrainingOutcome | None:
-    """The outcome in `folder`, or None if training has not ended there."""
+    """Return the outcome in `folder`, or None if training has not ended there."""
     path = folder / OUTCOME
     return TrainingOutcome.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def outcome_of_record(folder: Path) -> TrainingOutcome | None:
-    """The outcome of a training whose record is in `folder`, to evaluate it once more; None if there is no record."""
+    """Return the outcome of a training from its record, to evaluate it once more; None if there is no record."""
     if not (folder / RESULT).exists():
         return None
     record = read_record(folder)
@@ -82,5 +82,5 @@ def outcome_of_record(folder: Path) -> TrainingOutcome | None:
 
 
 def ended_training(folder: Path) -> TrainingOutcome | None:
-    """The outcome of a training that ended in `folder`, evaluated already or not; None if none did."""
+    """Return the outcome of a training that ended in `folder`, evaluated already or not; None if none did."""
     return read_outcome(folder) or outcome_of_record(folder)

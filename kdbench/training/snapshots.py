@@ -1,10 +1,10 @@
-"""Weights kept along a training, to ask later how the student answered on the way."""
+"""Weights kept along a training, to evaluate later what the student answered on the way."""
 
 from pathlib import Path
 
 
 def snapshot_steps(total_steps: int, count: int) -> tuple[int, ...]:
-    """The updates after which weights are kept; the last one is the end of the training.
+    """Return the updates after which weights are kept; the last one is the end of the training.
 
     Their shares of the run are (k / count)^2 for k = 1 to `count`: close together at first, where accuracy rises fast.
     """
@@ -12,5 +12,5 @@ def snapshot_steps(total_steps: int, count: int) -> tuple[int, ...]:
 
 
 def snapshot_path(folder: Path, number: int) -> Path:
-    """Where the weights of a snapshot lie; `number` counts from 1."""
+    """Return the file of a snapshot's weights; `number` counts from 1."""
     return folder / f"snapshot-{number}.safetensors"

@@ -1,4 +1,4 @@
-"""The one place that reads the clock of a training run."""
+"""The one place that reads the clock for times that are measured."""
 
 import time
 from collections import defaultdict
@@ -9,8 +9,14 @@ import torch
 
 
 class Stopwatch:
-    """Adds up seconds by part. On CUDA the parts are timed with events, so that nothing waits for the device until
-    `read`."""
+    """Adds up seconds by part.
+
+    On CUDA the parts are timed with events, so that nothing waits for the device until `read`.
+
+    Args:
+        device: that does the work.
+        seconds: of each part so far.
+    """
 
     def __init__(self, device: torch.device, seconds: dict[str, float] | None = None) -> None:
         self._cuda = device.type == "cuda"
@@ -19,7 +25,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Times the block it encloses, to be added to `name`."""
+        """Time the block that it encloses, and add the seconds to `name`."""
         if not self._cuda:
             start = time.perf_counter()
             yield
@@ -35,17 +41,17 @@ class Stopwatch:
         self._seconds[name] += seconds
 
     def now(self) -> float:
-        """Seconds on a monotonic clock, with all work of the device done."""
+        """Return seconds on a monotonic clock, after waiting for all work of the device."""
         if self._cuda:
             torch.cuda.synchronize()
         return time.perf_counter()
 
     def glance(self) -> float:
-        """Seconds on the same clock, without waiting for the device: to see whether something is due."""
+        """Return seconds on the same clock without waiting for the device, to see whether something is due."""
         return time.perf_counter()
 
     def read(self) -> dict[str, float]:
-        """Seconds of every part so far."""
+        """Return the seconds of every part so far."""
         if self._events:
             torch.cuda.synchronize()
             for name, before, after in self._events:

@@ -1,4 +1,4 @@
-"""Random teachers: networks that were taught nothing, to see what a method does for its student without one."""
+"""Random teachers: networks that were never trained, to see what a method does for its student without a teacher."""
 
 from pathlib import Path
 
@@ -22,10 +22,10 @@ def keep_untrained(
     weights_dir: Path | None = None,
     command: str = "",
 ) -> TrainingOutcome:
-    """Writes a network as it is before any training, and the outcome of that.
+    """Write a network as it is before any training, and its outcome.
 
-    Its trunk has the track's pretrained weights, if there are any; its classifier is random, another one for each bias
-    and seed than that of any teacher or student.
+    Its trunk has the track's pretrained weights, if there are any. Its classifier is random: each bias and seed has one
+    of its own, which no teacher or student starts from.
 
     Args:
         track: of the spec.
