@@ -71,7 +71,7 @@ def test_kd_loss_reaches_the_teacher_with_no_gradient() -> None:
     assert teacher.grad is None
 
 
-def test_kd_loss_tends_to_the_squared_distance_of_centred_logits_as_temperature_rises() -> None:
+def test_kd_loss_tends_to_the_squared_distance_of_centred_logits() -> None:
     """Hinton et al., section 2.1: for zero-mean logits the gradient tends to (z_s - z_t) / (C B)."""
     student, teacher = (z - z.mean(1, keepdim=True) for z in (logits(0).double(), logits(1).double()))
     expected = (student - teacher).square().sum(1).mean() / (2 * 10)

@@ -87,7 +87,7 @@ def test_logits_and_occlusion_maps_lie_beside_the_record(records: list[Record], 
             assert maps["maps"].shape == (TEST, 64)
 
 
-def test_every_student_is_compared_with_both_trained_teachers_and_no_other_network_is(records: list[Record]) -> None:
+def test_students_and_no_other_networks_are_compared_with_both_teachers(records: list[Record]) -> None:
     for record in records:
         compared = {name for name in record.scalars if name.startswith(("cka", "occlusion_correlation_to"))}
         both = {f"{name}_to_{bias}" for name in ("cka", "occlusion_correlation") for bias in ("shape", "texture")}

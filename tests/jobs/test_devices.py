@@ -12,8 +12,8 @@ from kdbench.jobs.executor import LocalExecutor, Setting
 from kdbench.jobs.job import Job
 from kdbench.plan.matrix import Request, expand, with_overrides
 from kdbench.testsets.spec import load_spec
-from tests.jobs.test_executor import PretendHandle, PretendLauncher, Silent
-from tests.plan.test_matrix import plan, submission
+from tests.jobs.pretend_launcher import PretendHandle, PretendLauncher, Silent
+from tests.planned_runs import plan, submission
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 

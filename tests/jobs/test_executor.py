@@ -6,109 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from kdbench.errors import DataError, KdbenchError, WriteError
 from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
 from kdbench.jobs.job import CANNOT_WRITE, Job
-from kdbench.networks.models import tensors_digest, write_weights
+from kdbench.networks.models import write_weights
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import (
-    OCCLUSION_UNDEFINED,
     WEIGHTS,
     Record,
-    SetResult,
     Status,
-    comparison_name,
     find_records,
     read_record,
-    write_record,
 )
-from kdbench.testsets.diagnostics import evaluated_sets
-from tests.examples import DIGESTS, a_record
-from tests.plan.test_matrix import plan
-
-
-def network_of(run: PlannedRun) -> torch.nn.Module:
-    """A network of one weight, another for every run."""
-    network = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(network.weight, int(run.run_id, 16) % 1000)
-    return network
-
-
-def record_of(job: Job) -> Record:
-    """A record with answers on all sets that the job asks about, and its likeness to the teachers it is set beside."""
-    run = job.run
-    status, reason = job.failure or ("ok", "")
-    teacher = run.teacher.run_id if run.teacher else None
-    who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
-    sets = evaluated_sets(run.track, diagnostics=job.places.diagnostics)
-    test = {one.name: SetResult(images=one.images, macro_accuracy=0.5) for one in sets}
-    beside_teachers = {
-        comparison_name(OCCLUSION_UNDEFINED, bias): 0.0 for bias in job.places.beside if job.places.diagnostics
-    }
-    weights = DIGESTS.model_copy(update={"weights": tensors_digest(network_of(run).state_dict())})
-    return a_record(**who, status=status, reason=reason, test=test, scalars=beside_teachers, digests=weights)
-
-
-class PretendHandle:
-    def __init__(self, job: Job, code: int | None, over: tuple[Status, str] | None) -> None:
-        self.job, self._code, self._over, self.killed = job, code, over, False
-        if job.kind == "evaluate":
-            write_record(job.places.folder, record_of(job), {})
-        elif code == 0:
-            write_weights(job.places.folder / WEIGHTS, network_of(job.run))
-
-    def poll(self) -> int | None:
-        return self._code
-
-    def over_limit(self) -> tuple[Status, str] | None:
-        return self._over
-
-    def progress(self) -> tuple[int, int] | None:
-        return None
-
-    def kill(self) -> None:
-        self.killed = True
-
-
-class PretendLauncher:
-    """`codes` gives exit codes of trainings by method or role; a method in `over` never ends by itself.
-
-    Nor does the evaluation of one in `slow`, which has no record before, unless it is there to record a failure.
-    """
-
-    def __init__(
-        self,
-        codes: dict[str, int] | None = None,
-        over: dict[str, tuple[Status, str]] | None = None,
-        slow: dict[str, tuple[Status, str]] | None = None,
-    ) -> None:
-        self.codes, self.over, self.slow = codes or {}, over or {}, slow or {}
-        self.jobs: list[Job] = []
-        self.handles: list[PretendHandle] = []
-
-    def start(self, job: Job) -> PretendHandle:
-        self.jobs.append(job)
-        name = job.run.submission.name
-        training = job.kind == "train"
-        if not training and job.failure is None and name in self.slow:
-            handle = PretendHandle(replace(job, kind="train"), None, self.slow[name])  # it writes no record
-            handle.job = job
-            self.handles.append(handle)
-            return handle
-        over = self.over.get(name) if training else None
-        handle = PretendHandle(job, None if over else self.codes.get(name, 0) if training else 0, over)
-        self.handles.append(handle)
-        return handle
-
-
-class Silent:
-    def started(self, job: Job) -> None: ...
-
-    def advanced(self, job: Job, done: int, total: int) -> None: ...
-
-    def finished(self, run: PlannedRun, record: Record) -> None: ...
+from tests.jobs.pretend_launcher import PretendHandle, PretendLauncher, Silent, network_of, record_of
+from tests.planned_runs import plan
 
 
 def execute(launcher: PretendLauncher, results: Path, workers: int = 2, **setting: Any) -> dict[str, Record]:
@@ -280,7 +192,7 @@ def test_weights_that_were_altered_are_not_evaluated_once_more(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("status", "option"), [("timeout", "--time-limit"), ("oom", "--memory-limit")])
-def test_a_run_over_its_limit_while_it_is_evaluated_has_a_record_and_the_others_go_on(
+def test_a_run_over_its_limit_in_evaluation_has_a_record_and_others_go_on(
     tmp_path: Path, status: Status, option: str
 ) -> None:
     launcher = PretendLauncher(slow={"lm": (status, "took more than it may")})

@@ -17,7 +17,7 @@ from kdbench.records import Budget, Timing
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
 from tests.examples import a_record, store
-from tests.plan.test_matrix import plan
+from tests.planned_runs import plan
 
 PAPER = load_spec().track("cifar10-224")
 GIGA = 1e9

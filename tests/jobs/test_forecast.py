@@ -10,7 +10,7 @@ from kdbench.jobs.job import Job, Places
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Budget, Record, Timing
 from tests.examples import a_record, store
-from tests.plan.test_matrix import plan, submission
+from tests.planned_runs import plan, submission
 
 STEPS = 100
 NOWHERE = Places(Path("folder"), None, {}, Path("cache"))

@@ -13,7 +13,7 @@ from kdbench.records import LOGITS, Budget, Record, Status, read_predictions, re
 from kdbench.spec import Track
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.spec import load_spec
-from tests.plan.test_matrix import plan, submission
+from tests.planned_runs import plan, submission
 
 TRACKS = load_spec().tracks
 IMAGES, EPOCHS = 64, 2
@@ -146,7 +146,7 @@ def test_a_record_says_whether_its_run_was_to_be_compiled(tmp_path: Path) -> Non
     assert not failed(a_teacher(small()), places(tmp_path / "plain")).compiled
 
 
-def test_a_run_that_could_not_be_evaluated_keeps_what_it_counted_and_is_not_trained_again(tmp_path: Path) -> None:
+def test_a_failed_evaluation_keeps_what_was_counted_and_trains_nothing_again(tmp_path: Path) -> None:
     run, where = a_teacher(small()), places(tmp_path)
     work(Job("train", run, where), silent)
     record = failed(run, where)

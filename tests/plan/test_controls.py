@@ -19,8 +19,8 @@ from kdbench.plan.matrix import PlannedRun
 from kdbench.resources import shipped
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
-from tests.plan.test_matrix import plan as plan_of
-from tests.plan.test_matrix import submission
+from tests.planned_runs import plan as plan_of
+from tests.planned_runs import submission
 
 SYNTHETIC = load_spec().track("synthetic")
 CONTROLS = {"random-teacher", "label-smoothing", "independent-rotated", "independent-views", "compute-matched"}

@@ -1,33 +1,8 @@
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.plan.matrix import PlannedRun, Request, Submission, expand, parse_seeds, with_overrides
-from kdbench.spec import Track
-from kdbench.testsets.spec import load_spec
-
-TRACK = load_spec().track("synthetic")
-BOTH = ("cnn-to-vit", "vit-to-cnn")
-
-
-def submission(
-    name: str, *, uses_teacher: bool = True, code: str = "c", config: dict[str, float] | None = None
-) -> Submission:
-    return Submission(name, None, code, config or {}, uses_teacher=uses_teacher, directions=BOTH)  # type: ignore[arg-type]
-
-
-def plan(
-    *submissions: Submission, seeds: tuple[int, ...] = (0,), directions: tuple[str, ...] = BOTH, track: Track = TRACK
-) -> list[PlannedRun]:
-    return expand(
-        Request(
-            track=track,
-            submissions=submissions or (submission("independent", uses_teacher=False), submission("lm")),
-            teacher_submission=submission("teacher", uses_teacher=False),
-            directions=directions,  # type: ignore[arg-type]
-            seeds=seeds,
-            device="cpu",
-        )
-    )
+from kdbench.plan.matrix import Submission, parse_seeds, with_overrides
+from tests.planned_runs import TRACK, plan, submission
 
 
 def test_one_seed_of_two_methods_is_four_teachers_and_six_students() -> None:
@@ -52,7 +27,7 @@ def test_ids_are_unique_and_repeat() -> None:
     assert ids == [run.run_id for run in plan(seeds=(0, 1, 2))]
 
 
-def test_a_run_id_changes_with_all_that_decides_the_weights_and_not_with_other_methods() -> None:
+def test_a_run_id_changes_with_what_decides_the_weights_not_with_other_methods() -> None:
     def lm_ids(*methods: Submission, **rest: object) -> list[str]:
         return [run.run_id for run in plan(*methods, **rest) if run.submission.name == "lm"]  # type: ignore[arg-type]
 

@@ -69,7 +69,7 @@ def test_a_board_has_its_teachers_its_independent_and_its_methods(tmp_path: Path
         ]
 
 
-def test_features_are_compared_with_the_students_own_teacher_less_what_independent_has_in_common(
+def test_feature_gains_are_over_what_independent_shares_with_the_teacher(
     tmp_path: Path,
 ) -> None:
     write_one_direction(tmp_path, seeds=range(3), scalars={"cka_to_shape": 0.6, "cka_to_texture": 0.4})

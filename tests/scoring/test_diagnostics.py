@@ -15,8 +15,8 @@ from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.scores import Diagnostics, Score, Undefined
 from kdbench.scoring.statistic import mean
 from kdbench.testsets.spec import load_spec
+from tests.scoring.answers_of_runs import a_run
 from tests.scoring.boards import estimated
-from tests.scoring.test_measured import a_run
 
 SPEC = load_spec()
 TRACK = SPEC.tracks["synthetic"]
@@ -118,7 +118,7 @@ def without(predictions: Predictions, *names: str) -> Predictions:
     return {name: one for name, one in predictions.items() if name not in names}
 
 
-def test_numbers_of_whole_runs_need_three_seeds_and_are_there_only_if_every_record_has_them() -> None:
+def test_numbers_of_whole_runs_need_three_seeds_and_every_record_to_have_them() -> None:
     three = diagnosed(trio(0), trio(1), trio(2)).scalars["cka"]
     assert estimated(three).value == pytest.approx(0.6)
     assert estimated(three).covers == "seeds"
@@ -151,7 +151,7 @@ def test_shares_stay_shares() -> None:
     assert all(0 <= estimated(score).low <= estimated(score).high <= 1 for score in scores.values())
 
 
-def test_images_from_one_clean_image_are_one_unit_and_sets_without_origins_have_their_own() -> None:
+def test_images_from_one_clean_image_are_one_unit_if_their_origins_are_known() -> None:
     clean = TestImages(np.arange(20, dtype=np.int16) % 10, np.arange(20, dtype=np.int32))
     half = TestImages(clean.target[:10], np.arange(10, dtype=np.int32))
     free = TestImages(clean.target, np.full(20, -1, np.int32))

@@ -26,7 +26,7 @@ def test_quantiles_are_those_of_the_tables() -> None:
     assert normal_quantile(0.95) == pytest.approx(1.960, abs=1e-3)
 
 
-def test_the_first_row_of_a_resampling_is_the_data_and_every_row_keeps_the_class_sizes() -> None:
+def test_the_first_resample_is_the_data_and_all_keep_the_class_sizes() -> None:
     for stratum in Resampler(50).strata("clean", TARGET):
         assert (stratum.counts[0] == 1).all()
         assert (stratum.counts.sum(axis=1) == 100).all()

@@ -104,7 +104,7 @@ def test_consistency_is_symmetric_bounded_and_below_its_ceiling(counts: tuple[in
     assert abs(found.kappa.effects.sum()) < 1e-9
 
 
-def test_wrong_label_agreement_of_independent_guesses_is_one_in_the_number_of_wrong_classes() -> None:
+def test_independent_guesses_agree_on_one_wrong_label_in_nine() -> None:
     random = np.random.default_rng(1)
     target = np.zeros(30_000, int)
     a, b = random.integers(0, 10, (2, 30_000))

@@ -65,7 +65,7 @@ def test_a_difference_of_kappas_is_paired_by_image() -> None:
     assert difference.error(ONE_STRATUM) < 0.5 * kappa(rows).error(ONE_STRATUM)
 
 
-def test_the_error_of_a_share_is_the_binomial_one_and_strata_remove_what_they_explain() -> None:
+def test_a_share_has_the_binomial_error_and_strata_remove_what_they_explain() -> None:
     share = mean(np.arange(1000) < 300)
     assert share.error(np.zeros(1000, int)) == pytest.approx(np.sqrt(0.3 * 0.7 / 1000))
     assert share.error((np.arange(1000) < 300).astype(int)) == pytest.approx(0, abs=1e-12)
@@ -112,7 +112,7 @@ def test_calibration_error_of_a_known_case() -> None:
     assert found.error(np.repeat([0, 1], [60, 40])) == pytest.approx(np.sqrt(60 * 0.75 * 0.25 + 40 * 0.75 * 0.25) / 100)
 
 
-def test_a_sure_and_right_network_is_calibrated_and_the_edges_belong_to_the_bin_below() -> None:
+def test_a_sure_and_right_network_is_calibrated_and_edges_fall_in_the_bin_below() -> None:
     found = expected_calibration_error(np.ones(50), np.ones(50, bool), 15)
     assert isinstance(found, Statistic)
     assert found.value == 0

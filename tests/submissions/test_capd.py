@@ -97,7 +97,7 @@ def test_value_relation_compares_tokens_within_a_head() -> None:
     assert relation[1, 2, 5, 9].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_elements_are_replaced_one_by_one_with_the_given_probability_and_anew_each_time() -> None:
+def test_elements_are_replaced_one_by_one_with_the_given_probability() -> None:
     torch.manual_seed(0)
     student, teacher = torch.zeros(100, 100), torch.ones(100, 100)
     first, second = (replace_partly(student, teacher, 0.3) for _ in range(2))

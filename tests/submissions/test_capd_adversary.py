@@ -100,7 +100,7 @@ def test_the_discriminator_moves_in_its_own_step_and_not_in_the_students() -> No
     assert all(not torch.equal(x, y) for x, y in moved)
 
 
-def test_the_adversarial_term_reaches_student_and_projector_through_the_moved_discriminator() -> None:
+def test_the_moved_discriminator_pushes_on_student_and_projector() -> None:
     method, student = a_method(), Student()
     fake = method.feature_projector(student.trunk(a_batch().images)).mean(dim=1)
     before = method.adversarial_loss(fake)
@@ -191,7 +191,7 @@ def test_colour_jitter_of_no_strength_changes_nothing(monkeypatch: pytest.Monkey
     assert torch.equal(jitter_colours(images), images)
 
 
-def test_colour_jitter_of_grey_images_leaves_them_grey_and_keeps_the_order_of_their_pixels() -> None:
+def test_colour_jitter_keeps_grey_images_grey_and_their_pixels_in_order() -> None:
     torch.manual_seed(0)
     grey = torch.randn(IMAGES, 1, 8, 8).expand(-1, 3, -1, -1)
     jittered = jitter_colours(grey)

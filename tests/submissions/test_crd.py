@@ -270,7 +270,7 @@ def test_what_is_logged_is_the_distance_from_nothing_transferred() -> None:
 
 
 @pytest.mark.parametrize("emptied", ["memory_s", "memory_t"])
-def test_each_network_is_compared_with_the_memory_of_the_other_as_it_was_before_the_step(emptied: str) -> None:
+def test_each_network_is_compared_with_the_others_memory_before_the_step(emptied: str) -> None:
     """Scores against rows of zeros are all alike."""
     run, method = FixedRun(), a_method()
     getattr(method, emptied).rows.zero_()

@@ -213,7 +213,7 @@ def test_a_teacher_with_a_finer_grid_is_refused_in_a_sentence() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_both_answers_are_logged_and_only_the_students_own_logits_are_called_its_accuracy(golden: Arrays) -> None:
+def test_both_answers_are_logged_and_accuracy_is_of_the_students_own_logits(golden: Arrays) -> None:
     run = stepped(golden, 0)
     own = (run.s_cls.argmax(dim=1) == run.labels).float().mean().item()
     heads = run.s_cls + run.s_dist + run.s_dense.mean(dim=1)

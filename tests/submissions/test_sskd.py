@@ -242,7 +242,7 @@ def test_a_student_equal_to_its_teacher_has_nothing_left_to_distil(golden: Array
         assert terms[name].value.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_every_term_reaches_the_student_head_or_its_logits_but_the_teachers_head_none(golden: Arrays) -> None:
+def test_every_term_reaches_the_students_head_or_logits_and_no_teachers_head(golden: Arrays) -> None:
     method = a_method()
     teacher = golden_views(golden, "t")[0]
     logits, features = torch.from_numpy(golden["s_out"]).requires_grad_(), torch.randn(32, 9, requires_grad=True)
@@ -256,7 +256,7 @@ def test_every_term_reaches_the_student_head_or_its_logits_but_the_teachers_head
         assert reached == [not head_only, *[head_only] * 5]
 
 
-def test_accuracy_of_a_head_that_tells_samples_apart_is_one_and_of_one_that_mixes_them_up_zero() -> None:
+def test_head_accuracy_is_one_for_samples_told_apart_and_zero_for_mixed_ones() -> None:
     samples = torch.eye(4).repeat_interleave(4, dim=0)
     assert similarity_accuracy(view_similarity(samples)) == 1
     similarity = view_similarity(samples)
@@ -289,7 +289,7 @@ def test_stage_1_trains_the_head_of_the_teacher_alone_until_it_finds_samples_aga
     assert np.mean(run.logged["stage1_head_accuracy"]) == pytest.approx(head_accuracy(method, run), abs=0.2)
 
 
-def test_stage_1_draws_one_pass_and_trains_on_all_of_it_in_every_epoch_in_another_order() -> None:
+def test_stage_1_draws_one_pass_and_trains_on_all_of_it_in_changing_order() -> None:
     method, run = a_method(Config(head_epochs=3)), Harness()
     seen: list[Tensor] = []
     method.teacher_head.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0]))
@@ -302,7 +302,7 @@ def test_stage_1_draws_one_pass_and_trains_on_all_of_it_in_every_epoch_in_anothe
     assert not torch.equal(epochs[0], epochs[1])
 
 
-def test_the_rate_of_stage_1_falls_tenfold_after_half_and_after_three_quarters_of_its_epochs() -> None:
+def test_the_rate_of_stage_1_falls_tenfold_after_half_and_three_quarters() -> None:
     method = a_method(Config(head_epochs=4))
     (optimizer,) = method.optimizers().values()
     rates = []
@@ -311,7 +311,7 @@ def test_the_rate_of_stage_1_falls_tenfold_after_half_and_after_three_quarters_o
     np.testing.assert_allclose(rates, np.repeat([0.05, 0.005, 0.0005], [2 * STEPS, STEPS, STEPS]))
 
 
-def test_stage_2_shows_both_networks_the_same_four_views_once_and_gives_the_teachers_head_no_gradient() -> None:
+def test_stage_2_shows_both_networks_four_views_once_and_trains_no_teachers_head() -> None:
     method, run = a_method(), Harness()
     (batch,) = run.batches(1)
     method.step(run, batch)

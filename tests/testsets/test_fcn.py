@@ -22,25 +22,15 @@ from kdbench.testsets.fcn import (
 )
 from kdbench.testsets.kinds.fcn_silhouette import disc
 from kdbench.testsets.spec import load_spec
+from tests.testsets.small_picture_networks import CAT, DOG, ByColour
 
 PAPER = load_spec().track("cifar10-224").data
 CPU = torch.device("cpu")
-CAT, DOG = VOC.index("cat"), VOC.index("dog")
 
 
 def small_data(size: int = 64) -> Data:
     """The paper's data at a size that tests can afford."""
     return PAPER.model_copy(update={"image_size": size})
-
-
-class ByColour(nn.Module):
-    """A cat where red is strongest, a dog where green is, background elsewhere."""
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        scores = torch.zeros(len(pixels), len(VOC), *pixels.shape[2:])
-        scores[:, CAT] = (pixels[:, 0] > pixels[:, 1:].amax(dim=1)).float()
-        scores[:, DOG] = (pixels[:, 1] > pixels[:, [0, 2]].amax(dim=1)).float()
-        return scores
 
 
 def painted(*boxes: tuple[str, int, int]) -> NDArray[np.uint8]:

@@ -13,7 +13,6 @@ from kdbench.data.cifar10 import CLASSES, Cifar10
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import balanced_subset
 from kdbench.errors import DataError, SpecError
-from kdbench.spec import Track
 from kdbench.testsets import partial
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets, facts_of_test_sets
@@ -23,29 +22,12 @@ from kdbench.testsets.kinds.noise_patch import NoisePatch
 from kdbench.testsets.kinds.tiles import TileOrders
 from kdbench.testsets.kinds.vgg_texture import eroded, grown_outwards, noise_fields
 from kdbench.testsets.picture_networks import PictureNetworks
-from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import Texture
 from tests.testsets.pictures import disk, small_cifar10
-from tests.testsets.test_fcn import CAT, ByColour
-from tests.testsets.test_vgg import narrow_vgg
+from tests.testsets.small_picture_networks import CAT, PAPER, narrow_vgg, networks, paper_track
 
-PAPER = load_spec().track("cifar10-224")
-NAME = "cifar10-224"
 CPU = torch.device("cpu")
 BARE = (CLASSES.index("frog"), 2)  # a class, and how many of its images show no object
-
-
-def networks() -> PictureNetworks:
-    return PictureNetworks(CPU, make_segmenter=lambda device: ByColour(), make_vgg=lambda device: narrow_vgg(4))
-
-
-def paper_track(images: int = 20, steps: int = 2) -> Track:
-    """The paper's track with fewer images and steps."""
-    sets = []
-    for one in PAPER.test_sets:
-        parameters = one.parameters | ({"steps": steps} if "steps" in one.parameters else {})
-        sets.append(one.model_copy(update={"images": images, "parameters": parameters}))
-    return PAPER.model_copy(update={"test_sets": tuple(sets)})
 
 
 def with_bare_images(source: Cifar10) -> Cifar10:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from kdbench.testsets.fcn import IMAGENET_STD
 from kdbench.testsets.spec import load_spec
 from kdbench.testsets.vgg import (
-    BLOCKS,
     Adam,
     Layers,
     Style,
@@ -23,28 +22,18 @@ from kdbench.testsets.vgg import (
     style_of,
     texture_of,
 )
+from tests.testsets.small_picture_networks import narrow_vgg
 
 PAPER = load_spec().track("cifar10-224")
 SETS = {one.name: one.parameters for one in PAPER.test_sets}
 SIZE = PAPER.data.image_size
+
 PLACES = {
     **{"conv1_1": 2, "pool1": 5, "conv2_1": 7, "conv2_2": 9, "pool2": 10, "conv3_1": 12, "pool3": 19},
     **{"conv4_1": 21, "conv4_2": 23, "pool4": 28, "conv5_1": 30},
 }  # modules of torchvision's list up to the layer
+
 LAYERS = Layers(("conv1_1", "pool1", "conv3_1"), (1.0, 1.0, 0.5))
-
-
-def narrow_vgg(width: int = 6) -> nn.Sequential:
-    """VGG-19's convolutions, each of a few channels."""
-    torch.manual_seed(0)
-    parts: list[nn.Module] = []
-    channels = 3
-    for depth in BLOCKS:
-        for _ in range(depth):
-            parts += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
-            channels = width
-        parts.append(nn.MaxPool2d(2))
-    return nn.Sequential(*parts)
 
 
 def features(pooling: str = "average") -> VggFeatures:

@@ -14,7 +14,7 @@ from benchmark.timing.training_rows import Bench, training_rows, within_target
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
 from kdbench.timing.timed_training import timed_training
-from tests.testsets.test_network_build import networks
+from tests.testsets.small_picture_networks import networks
 
 CPU = torch.device("cpu")
 PAPER = load_spec().track("cifar10-224")

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,7 @@ from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
 from kdbench.training.assignment import Assignment
 from kdbench.training.teacher import Supervised
-
-Make = Callable[..., Assignment]
-IMAGES, BATCH, EPOCHS = 64, 16, 2
+from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from kdbench.training.loop import train
 from kdbench.training.metered import MeteredRun
 from kdbench.training.outcome import TrainingOutcome, read_outcome
 from kdbench.training.teacher import Supervised
-from tests.training.conftest import BATCH, EPOCHS, IMAGES, Make
+from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
 
 STEPS = EPOCHS * IMAGES // BATCH
 
@@ -127,9 +127,7 @@ class Weighted(Supervised):
         return {"plain": loss, "loud": Term(loss, 2.0), "deaf": Term(torch.tensor(7.0), 0.5)}
 
 
-def test_terms_are_recorded_raw_and_weighted_with_the_norm_of_their_gradient_on_the_trunk(
-    make: Make, data: TrainingSet
-) -> None:
+def test_terms_are_recorded_raw_and_weighted_with_their_gradient_norm(make: Make, data: TrainingSet) -> None:
     epoch = train(make(Weighted), data, silent).curves[0]
     assert epoch["loud"] == pytest.approx(epoch["plain"])
     assert epoch["loud_weighted"] == pytest.approx(2 * epoch["plain"])

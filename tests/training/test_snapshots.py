@@ -10,7 +10,7 @@ from kdbench.data.training_sets import TrainingSet
 from kdbench.records import WEIGHTS
 from kdbench.training.loop import train
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
-from tests.training.conftest import BATCH, EPOCHS, IMAGES, Make
+from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
 
 STEPS = EPOCHS * IMAGES // BATCH
 

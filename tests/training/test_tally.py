@@ -14,7 +14,7 @@ from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import train
 from kdbench.training.outcome import Tally, TrainingOutcome, read_outcome, timing_of
 from kdbench.training.teacher import Supervised
-from tests.training.conftest import BATCH, EPOCHS, IMAGES, Make
+from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
 
 PER_EPOCH = IMAGES // BATCH
 

@@ -26,7 +26,7 @@ from kdbench.training.loop import train
 from kdbench.training.teacher import Supervised
 from tests.examples import a_record
 from tests.testsets.pictures import small_cifar10
-from tests.testsets.test_network_build import NAME, networks, paper_track
+from tests.testsets.small_picture_networks import NAME, networks, paper_track
 
 CPU = torch.device("cpu")
 IMAGES, BATCH = 6, 2
