@@ -131,13 +131,13 @@ def score(
 ) -> None:
     """Compute scores.json from the records, and print the boards."""
     from kdbench.cli.boards import print_boards
-    from kdbench.leaderboard.publish import recorded
     from kdbench.plan.current import read_current
+    from kdbench.records import require_records
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec
 
-    recorded(results)
+    require_records(results)
     scores = score_records(results, load_spec(spec), current=read_current(results))
     write_scores(scores, results / "scores.json")
     print_boards(scores, make_console())
@@ -157,9 +157,9 @@ def leaderboard(
 @app.command(epilog="Example: kdbench track --out runs")
 def track(out: OutOption = DEFAULT_OUT, spec: SpecOption = None) -> None:
     """Mirror the records into MLflow; twice is the same as once."""
-    from kdbench.leaderboard.publish import recorded
+    from kdbench.records import require_records
 
-    recorded(out)
+    require_records(out)
     if warning := _mirror(out, spec):
         raise KdbenchError(warning)
 

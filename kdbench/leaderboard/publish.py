@@ -1,11 +1,10 @@
-"""From records to the page: scores.json, then the site."""
+"""Makes the page from records: `scores.json`, then the site."""
 
 from pathlib import Path
 
-from kdbench.errors import InputError
 from kdbench.leaderboard.render import render_site
 from kdbench.plan.current import read_current
-from kdbench.records import find_records, read_record
+from kdbench.records import read_record, require_records
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
 from kdbench.testsets.gallery import GALLERY, read_gallery
@@ -14,16 +13,8 @@ from kdbench.testsets.spec import load_spec
 SCORES, TIMING = "scores.json", "timing.json"
 
 
-def recorded(results: Path) -> list[Path]:
-    """Folders of the records below `results`; InputError if there are none."""
-    folders = find_records(results)
-    if not folders:
-        raise InputError(f"there are no records in {results}; `kdbench run` makes some, or name another folder")
-    return folders
-
-
 def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[Path, Scores]:
-    """Scores all records below `results`, writes `scores.json` there, and renders the page.
+    """Score all records below `results`, write `scores.json` there, and render the page.
 
     Returns:
         The page's path, and what it shows.
@@ -33,14 +24,15 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
         RecordError: a record cannot be read.
         WriteError: a file cannot be written.
     """
-    folders = recorded(results)
+    folders = require_records(results)
     spec = load_spec(spec_path)
     scores = score(results, spec, current=read_current(results))
     write_scores(scores, results / SCORES)
     timing = results / TIMING
-    old = {(one.track, name) for one in scores.superseded for name in one.records}
-    records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in old]
-    galleries = {track: read_gallery(results / track / GALLERY) for track in sorted({r.track for r in records})}
+    outdated = {(superseded.track, name) for superseded in scores.superseded for name in superseded.records}
+    records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in outdated]
+    tracks = sorted({record.track for record in records})
+    galleries = {track: read_gallery(results / track / GALLERY) for track in tracks}
     page = render_site(
         scores,
         records,

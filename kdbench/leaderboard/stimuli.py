@@ -1,4 +1,4 @@
-"""The stimuli gallery: the same images, a column each, under every manipulation, a row each."""
+"""The gallery of stimuli: one column per image, one row per manipulation."""
 
 import base64
 import io
@@ -14,12 +14,12 @@ from kdbench.spec import Data, Spec, TestSet
 from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.kinds import kind_of
 
-MAX_COLUMNS = 10
+_MAX_COLUMNS = 10
 
 
 @dataclass(frozen=True)
-class Strip:
-    """One manipulation: its images side by side in one PNG.
+class StimulusStrip:
+    """The images of one manipulation side by side in one PNG.
 
     Attributes:
         picture: data URI.
@@ -40,32 +40,34 @@ class TrackStimuli:
 
     track: str
     columns: tuple[str, ...]
-    strips: tuple[Strip, ...]
+    strips: tuple[StimulusStrip, ...]
 
 
 def track_stimuli(galleries: Mapping[str, Gallery], spec: Spec) -> tuple[TrackStimuli, ...]:
-    """The galleries of all tracks that have pictures, by the tracks' names."""
+    """Return the galleries of all tracks that have pictures, sorted by the names of the tracks."""
     return tuple(_track(name, galleries[name], spec) for name in sorted(galleries) if galleries[name].sets)
 
 
 def _track(name: str, gallery: Gallery, spec: Spec) -> TrackStimuli:
     track = spec.tracks.get(name)
     known = {test_set.name: test_set for test_set in track.test_sets} if track else {}
-    order = [one for one in known if one in gallery.sets] + sorted(set(gallery.sets) - set(known))
-    first = gallery.sets["clean" if "clean" in gallery.sets else order[0]][1][:MAX_COLUMNS]
+    order = [set_name for set_name in known if set_name in gallery.sets] + sorted(set(gallery.sets) - set(known))
+    first = gallery.sets["clean" if "clean" in gallery.sets else order[0]][1][:_MAX_COLUMNS]
     columns = tuple(gallery.class_names[int(target)] for target in first)
     data = track.data if track else None
     strips = tuple(_strip(set_name, gallery, known.get(set_name), columns, data) for set_name in order)
     return TrackStimuli(name, columns, strips)
 
 
-def _strip(name: str, gallery: Gallery, test_set: TestSet | None, columns: tuple[str, ...], data: Data | None) -> Strip:
+def _strip(
+    name: str, gallery: Gallery, test_set: TestSet | None, columns: tuple[str, ...], data: Data | None
+) -> StimulusStrip:
     images = np.asarray(gallery.sets[name][0][: len(columns)], dtype=np.uint8)
     title = set_words(name, test_set, data)
     joined = np.concatenate(list(images), axis=1)
     alt = f"{title}: {', '.join(columns[: len(images)])}"
     caption = caption_of(test_set, data) if test_set and data else ""
-    return Strip(title, caption, _data_uri(joined), joined.shape[1], joined.shape[0], alt)
+    return StimulusStrip(title, caption, _data_uri(joined), joined.shape[1], joined.shape[0], alt)
 
 
 def _data_uri(image: Images) -> str:

@@ -27,28 +27,28 @@ SHOWN_AXES: tuple[Axis, ...] = ("shape", "texture", "locality", "scramble", "noi
 
 
 def number(value: float, digits: int = 2) -> str:
-    """A number with a typographic minus; a rounded zero has no sign."""
+    """Return a number with a typographic minus; a rounded zero has no sign."""
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
 def count(value: int) -> str:
-    """An integer with thousands separated: 12,000."""
+    """Return an integer with its thousands separated: `12,000`."""
     return f"{value:,}"
 
 
 def p_value(value: float) -> str:
-    """`p = 0.012`, `p < 0.001`."""
+    """Return a p-value: `p = 0.012`, `p < 0.001`."""
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def plural(value: int, noun: str) -> str:
-    """`3 seeds`, `1 seed`."""
+    """Return a number with its noun: `3 seeds`, `1 seed`."""
     return f"{count(value)} {noun}{'' if value == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that reads best: `380 ms`, `8.7 s`, `12.5 min`, `3.2 h`."""
+    """Return seconds in the unit that reads best: `380 ms`, `8.7 s`, `12.5 min`, `3.2 h`."""
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:
@@ -57,29 +57,29 @@ def duration(seconds: float) -> str:
 
 
 def memory(size: int) -> str:
-    """Bytes as MiB or GiB."""
+    """Return a number of bytes as MiB or GiB."""
     return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
 def direction_words(direction: Direction) -> str:
-    """`CNN → ViT`."""
+    """Return a direction: `CNN → ViT`."""
     teacher, student = families(direction)
     return f"{FAMILY_NAMES[teacher]} → {FAMILY_NAMES[student]}"
 
 
 def direction_sentence(direction: Direction) -> str:
-    """Who teaches whom, in words."""
+    """Return which family teaches which, in a sentence."""
     teacher, student = families(direction)
     return f"A {FAMILY_NAMES[teacher]} teaches a {FAMILY_NAMES[student]}."
 
 
 def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
-    """`temperature 4.0, distill_weight 0.9`."""
+    """Return settings in a line: `temperature 4.0, distill_weight 0.9`."""
     return ", ".join(f"{key} {value}" for key, value in config.items())
 
 
 def arm_words(row: Row, bias: TeacherBias | None) -> str:
-    """What one arm of a row is: a teacher by its bias, a student by its teacher's, or whom a random one stands for."""
+    """Return what an arm is: a teacher by its bias, a student by its teacher's, a random one by whom it stands for."""
     if bias is None:
         return {"independent": "trained alone", "control": "without a teacher"}.get(row.kind, "all runs")
     if row.kind == "control":
@@ -90,5 +90,5 @@ def arm_words(row: Row, bias: TeacherBias | None) -> str:
 
 
 def row_words(row: Row) -> str:
-    """The name of a row, for people."""
+    """Return the name of a row for people."""
     return f"{row.title} ({FAMILY_NAMES[row.family]})" if row.kind in ("teacher", "independent") else row.title

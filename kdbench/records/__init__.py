@@ -30,6 +30,7 @@ from kdbench.records.storage import (
     read_record,
     read_snapshots,
     record_folder,
+    require_records,
     write_record,
     write_snapshots,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "read_record",
     "read_snapshots",
     "record_folder",
+    "require_records",
     "write_record",
     "write_snapshots",
 ]

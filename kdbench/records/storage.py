@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kdbench.errors import RecordError, describe_invalid
+from kdbench.errors import InputError, RecordError, describe_invalid
 from kdbench.files import DAMAGES, atomic_file
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 
@@ -144,6 +144,18 @@ def _at_snapshot(name: str, end: SetPredictions, label: NDArray[np.int16]) -> Se
 def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) -> Path:
     """Return the folder of a run's record; a run that is evaluated on other test sets has another record."""
     return results / track / f"{run_id}-{testsets_digest[:8]}"
+
+
+def require_records(results: Path) -> list[Path]:
+    """Return the folders below `results` that hold a record, sorted.
+
+    Raises:
+        InputError: there are none.
+    """
+    folders = find_records(results)
+    if not folders:
+        raise InputError(f"there are no records in {results}; `kdbench run` makes some, or name another folder")
+    return folders
 
 
 def find_records(results: Path) -> list[Path]:

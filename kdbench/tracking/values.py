@@ -1,4 +1,4 @@
-"""What MLflow gets of a record: parameters, tags, and metrics whose names it groups by what stands before the slash."""
+"""What MLflow gets of a record: parameters, tags, and metrics, whose names it groups by the part before the slash."""
 
 import json
 import math
@@ -10,23 +10,26 @@ from kdbench.scoring.measured import measure
 from kdbench.scoring.resampling import Resampler
 from kdbench.spec import BIAS_AXES, TestSet, Track
 
-LONGEST_VALUE = 5000  # characters of a parameter or tag
-GRADIENT_NORM, WEIGHTED = "gradient_norm_", "_weighted"  # how a record's curves name what belongs to a term of the loss
-NOT_IN_A_NAME = re.compile(r"[^\w\-. :]")  # MLflow takes no other characters, and a slash only between group and name
+_LONGEST_VALUE = 5000  # characters of a parameter or tag
+_GRADIENT_NORM, _WEIGHTED = (
+    "gradient_norm_",
+    "_weighted",
+)  # how a record's curves name what belongs to a term of the loss
+_NOT_IN_A_NAME = re.compile(r"[^\w\-. :]")  # MLflow takes no other characters, and a slash only between group and name
 
 
 def run_name(record: Record) -> str:
-    """A child run's name for people: method, direction (or family), teacher bias and seed."""
+    """Return the name of a child run for people: method, direction (or family), teacher bias and seed."""
     parts = [record.method, record.direction or record.family, record.teacher_bias, f"seed {record.seed}"]
     return " ".join(part for part in parts if part)
 
 
 def _text(value: object) -> str:
-    return (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE]
+    return (value if isinstance(value, str) else json.dumps(value))[:_LONGEST_VALUE]
 
 
 def parameters(record: Record) -> dict[str, str]:
-    """What was asked for, as MLflow parameters; an entry of the method's config reads `config.NAME`."""
+    """Return the settings of a run as MLflow parameters; a setting of the method is called `config.NAME`."""
     named = {
         "method": record.method,
         "role": record.role,
@@ -42,7 +45,7 @@ def parameters(record: Record) -> dict[str, str]:
 
 
 def run_tags(record: Record) -> dict[str, str]:
-    """Status, identity, digests and environment, as MLflow tags."""
+    """Return status, identity, digests and environment as MLflow tags."""
     digests, environment = record.digests, record.environment
     named = {
         "kdbench.run_id": record.run_id,
@@ -61,7 +64,12 @@ def run_tags(record: Record) -> dict[str, str]:
 
 
 def final_metrics(record: Record, bias: Mapping[str, float]) -> dict[str, float]:
-    """Numbers of the whole run: accuracy and bias a set (see `biases`), likeness to the teacher, seconds, budget."""
+    """Return the numbers of a whole run: accuracy and bias per test set, likeness to the teacher, seconds, budget.
+
+    Args:
+        record: of the run.
+        bias: by test set, as `biases` returns it.
+    """
     return {
         **{f"accuracy/{name}": result.macro_accuracy for name, result in record.test.items()},
         **{f"bias/{name}": value for name, value in bias.items()},
@@ -74,47 +82,50 @@ def final_metrics(record: Record, bias: Mapping[str, float]) -> dict[str, float]
 
 
 def biases(predictions: Predictions, track: Track) -> dict[str, float]:
-    """Chance-corrected bias c of each bias set of the spec that was answered, as the boards measure it of an axis.
+    """Return the chance-corrected bias c of each bias set of the spec that was answered, measured as the boards do.
 
     Returns:
-        By set; a set whose images' clean accuracy is exactly chance has none, and no set if it is at or below chance
-        on all images.
+        By test set. A set has none where the clean accuracy on its images is exactly chance; no set has one where the
+        clean accuracy on all images is at or below chance.
 
     Raises:
-        RecordError: a set's origins or classes do not fit the clean set.
+        RecordError: the origins or classes of a set do not fit the clean set.
     """
     if track.primary_sets("clean")[0].name not in predictions:
         return {}
-    sets = [one for one in track.test_sets if one.axis in BIAS_AXES and one.name in predictions]
-    found = {one.name: _bias(predictions, track, one) for one in sets}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    sets = [test_set for test_set in track.test_sets if test_set.axis in BIAS_AXES and test_set.name in predictions]
+    bias_by_set = {test_set.name: _bias(predictions, track, test_set) for test_set in sets}
+    return {name: bias for name, bias in bias_by_set.items() if math.isfinite(bias)}
 
 
 def _bias(predictions: Predictions, track: Track, test_set: TestSet) -> float:
-    """c of one set: that of an axis which it makes alone; NaN for a network that is not above chance."""
+    """Return c of the axis of a set as if no other set were on it; NaN for a network that is not above chance."""
     clean, alone = track.primary_sets("clean")[0], test_set.model_copy(update={"diagnostic": False})
-    answers = {one.name: predictions[one.name] for one in (clean, alone)}
+    answers = {test_set.name: predictions[test_set.name] for test_set in (clean, alone)}
     run = measure(answers, track.model_copy(update={"test_sets": (clean, alone)}), Resampler(0))
     above_chance = run.clean[0] > 1 / track.data.num_classes
     return float(run.axes[test_set.axis].bias[0]) if above_chance else math.nan
 
 
 def curve_metrics(epoch: dict[str, float]) -> dict[str, float]:
-    """The numbers of one epoch, in four groups: each term of the loss as it is (`term/NAME`), by its weight
-    (`term_weighted/NAME`) and by its gradient (`gradient_norm/NAME`); all else is `epoch/NAME`."""
-    terms = {name.removeprefix(GRADIENT_NORM) for name in epoch if name.startswith(GRADIENT_NORM)}
+    """Return the numbers of one epoch by their name in MLflow.
+
+    A term of the loss has three: its value (`term/NAME`), the value times its weight (`term_weighted/NAME`) and the
+    norm of its gradient (`gradient_norm/NAME`); every other number is called `epoch/NAME`.
+    """
+    terms = {name.removeprefix(_GRADIENT_NORM) for name in epoch if name.startswith(_GRADIENT_NORM)}
     return {_curve_name(name, terms): value for name, value in epoch.items()}
 
 
 def _curve_name(name: str, terms: set[str]) -> str:
     if name in terms:
         return _metric("term", name)
-    if name.removeprefix(GRADIENT_NORM) in terms:
-        return _metric("gradient_norm", name.removeprefix(GRADIENT_NORM))
-    if name.removesuffix(WEIGHTED) in terms:
-        return _metric("term_weighted", name.removesuffix(WEIGHTED))
+    if name.removeprefix(_GRADIENT_NORM) in terms:
+        return _metric("gradient_norm", name.removeprefix(_GRADIENT_NORM))
+    if name.removesuffix(_WEIGHTED) in terms:
+        return _metric("term_weighted", name.removesuffix(_WEIGHTED))
     return _metric("epoch", name)
 
 
 def _metric(group: str, name: str) -> str:
-    return f"{group}/{NOT_IN_A_NAME.sub('_', name)}"
+    return f"{group}/{_NOT_IN_A_NAME.sub('_', name)}"
