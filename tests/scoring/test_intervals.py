@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from kdbench.scoring.intervals import StandardErrors, estimate, normal_quantile, p_above_zero, t_quantile
 from kdbench.scoring.metrics import FloatArray
@@ -103,3 +105,30 @@ def test_one_sided_p_is_students_without_image_error_and_normal_without_seed_err
     assert p_above_zero(1.645, StandardErrors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.05, abs=1e-4)
     assert p_above_zero(-1.645, StandardErrors(seeds=0.0, images=1.0, count=5)) == pytest.approx(0.95, abs=1e-4)
     assert p_above_zero(0.1, StandardErrors(seeds=0.0, images=0.0, count=5)) == 0
+
+
+SEED_VALUES = st.lists(st.floats(-1, 1), min_size=3, max_size=8).filter(lambda values: np.std(values) > 1e-3)
+
+
+@given(SEED_VALUES)
+def test_without_image_error_the_interval_is_students_of_scipy(values: list[float]) -> None:
+    seeds = np.array(values)
+    score = estimate(np.repeat(seeds[:, None], 5, axis=1), 100, SCORING)
+    low, high = stats.ttest_1samp(seeds, 0).confidence_interval(SCORING.confidence)
+    assert (score.low, score.high) == pytest.approx((low, high), abs=1e-6)
+
+
+@given(SEED_VALUES)
+def test_without_image_error_p_is_that_of_scipys_one_sided_t_test(values: list[float]) -> None:
+    seeds = np.array(values)
+    errors = StandardErrors(seeds=float(seeds.std(ddof=1) / np.sqrt(len(seeds))), images=0.0, count=len(seeds))
+    expected = stats.ttest_1samp(seeds, 0, alternative="greater").pvalue
+    assert p_above_zero(float(seeds.mean()), errors) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("images", [50, 1000])
+def test_the_bound_of_a_share_of_all_or_none_is_clopper_and_pearsons_of_statsmodels(images: int) -> None:
+    for share in (0.0, 1.0):
+        score = estimate(np.full((3, 5), share), images, SCORING, share=True)
+        low, high = proportion_confint(share * images, images, alpha=1 - SCORING.confidence, method="beta")
+        assert (score.low, score.high) == pytest.approx((low, high), abs=1e-6)

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from sklearn.metrics import cohen_kappa_score, confusion_matrix
+from statsmodels.stats.inter_rater import cohens_kappa
 
 from kdbench.scoring.likeness import (
     ErrorConsistency,
@@ -52,6 +54,20 @@ def test_kappa_is_that_of_the_textbook() -> None:
     a, b = crossed(40, 10, 20, 30)
     assert consistency(a, b).kappa.value == pytest.approx(0.4)
     assert defined(label_kappa(a.astype(int), b.astype(int), 2)).value == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_kappas_and_their_errors_are_those_of_scikit_learn_and_statsmodels(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    target = random.integers(0, 4, 300)
+    label_a, label_b = (np.where(random.random(300) < 0.5, target, random.integers(0, 4, 300)) for _ in range(2))
+    of_labels = defined(label_kappa(label_a, label_b, 4))
+    of_errors = consistency(label_a == target, label_b == target).kappa
+    for kappa, answers in ((of_labels, (label_a, label_b)), (of_errors, (label_a == target, label_b == target))):
+        table = cohens_kappa(confusion_matrix(*answers))
+        assert kappa.value == pytest.approx(cohen_kappa_score(*answers), abs=1e-12)
+        assert kappa.value == pytest.approx(table.kappa, abs=1e-12)
+        assert kappa.error(np.zeros(300, int)) == pytest.approx(table.std_kappa, rel=1e-9)
 
 
 def test_kappa_of_networks_that_err_independently_is_zero_within_its_error() -> None:

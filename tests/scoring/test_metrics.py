@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score
 
 from kdbench.scoring.metrics import bias_ratio, chance_corrected, macro_accuracy, shape_bias
 
@@ -22,6 +23,15 @@ def test_a_class_without_images_is_left_out() -> None:
 
 def test_macro_accuracy_without_images_is_not_a_number() -> None:
     assert np.isnan(macro_accuracy(np.zeros(3), np.zeros(3)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
+def test_macro_accuracy_is_the_balanced_accuracy_of_scikit_learn(answers: list[tuple[int, int]]) -> None:
+    target, label = (np.array(column) for column in zip(*answers, strict=True))
+    totals = np.bincount(target, minlength=5).astype(float)
+    hits = np.bincount(target[label == target], minlength=5).astype(float)
+    assert macro_accuracy(hits, totals) == pytest.approx(balanced_accuracy_score(target, label), abs=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=12))

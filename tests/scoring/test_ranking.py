@@ -1,9 +1,11 @@
 """Ranks and tests: textbook values, who shares a rank, and how often equals are told apart."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statsmodels.formula.api import ols
 
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.ranking import (
@@ -118,3 +120,12 @@ def test_rows_are_compared_on_the_seeds_that_they_share() -> None:
 
 def test_a_row_on_some_of_its_seeds() -> None:
     assert row([1.0, 2.0, 4.0]).on((2, 0)).pseudo_values() == pytest.approx([4, 1])
+
+
+def test_the_residual_mean_square_is_that_of_a_two_way_analysis_of_variance() -> None:
+    table = np.random.default_rng(0).normal(size=(4, 5))
+    methods, seeds = (place.ravel().astype(str) for place in np.indices(table.shape))
+    fit = ols(
+        "value ~ C(method) + C(seed)", pd.DataFrame({"value": table.ravel(), "method": methods, "seed": seeds})
+    ).fit()
+    assert residual_mean_square(table) == pytest.approx(fit.mse_resid)

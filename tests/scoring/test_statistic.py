@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kdbench.scoring.calibration import expected_calibration_error, mean_score
 from kdbench.scoring.likeness import ErrorConsistency, error_consistency, label_kappa, wrong_label_agreement
-from kdbench.scoring.scores import Undefined
 from kdbench.scoring.statistic import Statistic, average, mean
 
 ONE_STRATUM = np.zeros(2000, int)
@@ -100,41 +98,3 @@ def test_the_average_of_statistics_pairs_their_images() -> None:
     flat = average([mean(values), mean(1 - values)])
     assert flat.value == pytest.approx(0.5)
     assert flat.error(np.zeros(100, int)) == pytest.approx(0, abs=1e-12)
-
-
-def test_calibration_error_of_a_known_case() -> None:
-    """Two bins, 60 images at .9 of which 45 are right, 40 at .55 of which 30: .6 x .15 + .4 x .20 = .17."""
-    confidence = np.repeat([0.9, 0.55], [60, 40])
-    right = np.concatenate([np.arange(60) < 45, np.arange(40) < 30])
-    found = expected_calibration_error(confidence, right, 15)
-    assert isinstance(found, Statistic)
-    assert found.value == pytest.approx(0.17)
-    assert found.error(np.repeat([0, 1], [60, 40])) == pytest.approx(np.sqrt(60 * 0.75 * 0.25 + 40 * 0.75 * 0.25) / 100)
-
-
-def test_a_sure_and_right_network_is_calibrated_and_edges_fall_in_the_bin_below() -> None:
-    found = expected_calibration_error(np.ones(50), np.ones(50, bool), 15)
-    assert isinstance(found, Statistic)
-    assert found.value == 0
-    apart, together = (
-        expected_calibration_error(np.array([2 / 15, after]), np.array([True, False]), 15) for after in (0.134, 0.133)
-    )
-    assert isinstance(apart, Statistic)
-    assert isinstance(together, Statistic)
-    assert apart.value == pytest.approx((1 - 2 / 15 + 0.134) / 2)
-    assert together.value == pytest.approx((1 - 2 / 15 - 0.133) / 2)
-
-
-@given(st.lists(st.tuples(st.floats(0.01, 1), st.booleans()), min_size=1, max_size=50))
-def test_calibration_error_is_a_share(cases: list[tuple[float, bool]]) -> None:
-    confidence, right = (np.array(column) for column in zip(*cases, strict=True))
-    found = expected_calibration_error(confidence, right, 15)
-    assert isinstance(found, Statistic)
-    assert -1e-12 <= found.value <= 1
-
-
-def test_without_probabilities_there_is_no_calibration() -> None:
-    bare = np.full(3, np.nan)
-    assert expected_calibration_error(bare, np.ones(3, bool), 15) == Undefined(reason="there are no probabilities")
-    assert mean_score(bare) == Undefined(reason="there are no probabilities")
-    assert mean_score([]) == Undefined(reason="there are no images")
