@@ -6,17 +6,17 @@ import sys
 
 import numpy as np
 
-from kdbench.data.synthetic import Condition, Law, Look, condition_images, training_images
+from kdbench.data.synthetic import Law, Saliences, TestCondition, condition_images, training_images
 
 LAWS: tuple[Law, ...] = ("neutral", "shape", "texture")
-CONDITIONS: tuple[Condition, ...] = ("clean", "shape", "texture", "texture-field", "cue-conflict")
+CONDITIONS: tuple[TestCondition, ...] = ("clean", "shape", "texture", "texture-field", "cue-conflict")
 PINNED = "1fb871a35c0dacbceffa039959c5c7e92c57d3d8886935fd023fd30be0758fac"
 
 
 def sha256_of_some_images() -> str:
     """Digest of 30 images of each law and condition under the default look, and of their labels."""
-    drawn = [training_images(law, "stream", count=30, look=Look()) for law in LAWS]
-    drawn += [condition_images(condition, count=30, look=Look()) for condition in CONDITIONS]
+    drawn = [training_images(law, "stream", count=30, saliences=Saliences()) for law in LAWS]
+    drawn += [condition_images(condition, count=30, saliences=Saliences()) for condition in CONDITIONS]
     return hashlib.sha256(b"".join(one.images.tobytes() + one.labels.tobytes() for one in drawn)).hexdigest()
 
 

@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from kdbench.data.synthetic import condition_images
-from kdbench.data.training_sets import look_of
+from kdbench.data.training_sets import saliences_of
 from kdbench.testsets.kinds.superpixels import slic_of, write_maps
 from kdbench.testsets.spec import load_spec
 
@@ -17,7 +17,7 @@ def write_benchmark_maps(path: Path) -> None:
     """Writes the maps of the synthetic track's clean images, with the parameters of its locality set."""
     track = load_spec().track("synthetic")
     locality = track.primary_sets("locality")[0]
-    images = condition_images("clean", count=locality.images, look=look_of(track)).images
+    images = condition_images("clean", count=locality.images, saliences=saliences_of(track)).images
     write_maps(path, images, slic_of(locality))
 
 

@@ -1,6 +1,6 @@
-"""Names of the arrays that pass between packages. Docstrings state their shapes."""
+"""Types that the modules of data and test sets share. Docstrings state the shapes of arrays."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,3 +9,4 @@ Images = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 AnyArray = NDArray[Any]
+Split = Literal["train", "test"]

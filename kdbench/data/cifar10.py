@@ -1,7 +1,8 @@
 """CIFAR-10 from whatever copy is at hand, checked before anything is made from it.
 
-Three layouts are read, told apart by what the folder holds: torchvision's `cifar-10-batches-py`, the Hub's parquet
-files, and a folder of images a class. Only torchvision's batches carry checksums, so only they are called the original.
+Three layouts are read, recognised by what the folder holds: torchvision's `cifar-10-batches-py`, the Hub's parquet
+files, and a folder of images per class. Only torchvision's batches carry checksums, so only they are called the
+original.
 """
 
 import hashlib
@@ -16,21 +17,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from kdbench.data.array_types import Images, Integers, Split
 from kdbench.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZE = 32
 IMAGES_PER_CLASS = {"train": 5000, "test": 1000}
 
-Split = Literal["train", "test"]
-Layout = Literal["torchvision", "parquet", "image-folder"]
-Provenance = Literal["original", "other"]
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
-Part = tuple[Images, Labels]
+SourceLayout = Literal["torchvision", "parquet", "image-folder"]
+CopyOrigin = Literal["original", "other"]
+LabelledImages = tuple[Images, Integers]
 
 _BATCHES = "cifar-10-batches-py"
 _ALLOWED = (
@@ -53,29 +51,29 @@ class Cifar10:
     """
 
     train_images: Images
-    train_labels: Labels
+    train_labels: Integers
     test_images: Images
-    test_labels: Labels
-    source: Provenance
-    layout: Layout
+    test_labels: Integers
+    source: CopyOrigin
+    layout: SourceLayout
 
     @cached_property
     def test_sha256(self) -> str:
-        """SHA-256 of the test images and their labels: names the source of every array made from them."""
+        """The SHA-256 of the test images and their labels: names the source of every array made from them."""
         digest = hashlib.sha256(np.ascontiguousarray(self.test_images).data)
         digest.update(self.test_labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
 def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
-    """Reads and checks CIFAR-10.
+    """Read and check CIFAR-10.
 
     Args:
         root: the folder that holds it, in one of the three layouts; None to download it.
         download_to: where a download is kept, and looked for first.
 
     Raises:
-        DataError: the folder is missing, empty, of no layout or of several, or its images or labels are wrong.
+        DataError: the folder is missing, empty, of an unknown layout or of several, or its images or labels are wrong.
     """
     if root is None:
         return _read_torchvision(download_to, download=True)
@@ -88,32 +86,33 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
     return Cifar10(*train, *test, source="other", layout=layout)
 
 
-def provenance_of(root: Path | None) -> Provenance:
-    """The `source` that `read_cifar10` would give a copy, if it reads at all: told by the layout, no image is read.
+def provenance_of(root: Path | None) -> CopyOrigin:
+    """Return the `source` that `read_cifar10` would give a copy, from its layout alone: no image is read.
 
     Raises:
-        DataError: the folder is missing, empty, of no layout or of several.
+        DataError: the folder is missing, empty, of an unknown layout or of several.
     """
     return "original" if root is None or _layout(_around_batches(root)) == "torchvision" else "other"
 
 
 def _around_batches(root: Path) -> Path:
-    """The folder that holds torchvision's, where that one was given."""
+    """Return the folder around torchvision's batches, where the folder of the batches was given."""
     return root.parent if root.name == _BATCHES else root
 
 
-def _layout(root: Path) -> Layout:
+def _layout(root: Path) -> SourceLayout:
     if not root.is_dir():
         raise DataError(
-            f"CIFAR-10 folder {root} is missing or no folder; give one that holds {_ALLOWED}, or none to download it"
+            f"CIFAR-10 folder {root} does not exist or is not a folder; give one that holds {_ALLOWED}, "
+            "or none to download it"
         )
     try:
-        found = sorted(path.name for path in root.iterdir())
+        names = sorted(path.name for path in root.iterdir())
     except OSError as error:
         raise DataError(
-            f"CIFAR-10 folder {root} cannot be read: {error.strerror}; mend its permissions or give another"
+            f"CIFAR-10 folder {root} cannot be read: {error.strerror}; fix its permissions or give another"
         ) from error
-    layouts: dict[Layout, bool] = {
+    layouts: dict[SourceLayout, bool] = {
         "torchvision": (root / _BATCHES).is_dir(),
         "parquet": any(root.glob("train-*.parquet")) or any(root.glob("test-*.parquet")),
         "image-folder": (root / "train").is_dir() or (root / "test").is_dir(),
@@ -125,12 +124,12 @@ def _layout(root: Path) -> Layout:
         raise DataError(
             f"CIFAR-10 folder {root} is ambiguous: it holds the layouts {' and '.join(present)}; keep one of them"
         )
-    holds = f"holds {', '.join(found[:4])}{', ...' if len(found) > 4 else ''}" if found else "is empty"
+    holds = f"holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}" if names else "is empty"
     raise DataError(f"CIFAR-10 folder {root} {holds}; expected {_ALLOWED}")
 
 
-def _checked(root: Path, split: Split, part: Part) -> Part:
-    """The part itself, if every class has as many images as it should."""
+def _checked(root: Path, split: Split, part: LabelledImages) -> LabelledImages:
+    """Return the images and labels as they are, if every class has as many images as it should."""
     images, labels = part
     expected = IMAGES_PER_CLASS[split]
     if len(labels) != expected * len(CLASSES):
@@ -154,7 +153,7 @@ def _checked(root: Path, split: Split, part: Part) -> Part:
 
 
 def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
-    """torchvision's batches, after its own checksums: nothing is unpickled before they match."""
+    """Return torchvision's batches, after its own checksums: nothing is unpickled before they match."""
     from torchvision.datasets import CIFAR10
 
     try:
@@ -168,12 +167,12 @@ def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
             f"CIFAR-10 batches in {root / _BATCHES} are truncated or altered: "
             "their checksums are not torchvision's; download them again"
         ) from error
-    parts = [(np.asarray(one.data, np.uint8), np.asarray(one.targets, np.int64)) for one in (train, test)]
+    parts = [(np.asarray(half.data, np.uint8), np.asarray(half.targets, np.int64)) for half in (train, test)]
     checked = _checked(root, "train", parts[0]), _checked(root, "test", parts[1])
     return Cifar10(*checked[0], *checked[1], source="original", layout="torchvision")
 
 
-def _read_parquet(root: Path, split: Split) -> Part:
+def _read_parquet(root: Path, split: Split) -> LabelledImages:
     files = sorted(root.glob(f"{split}-*.parquet"))
     if not files:
         raise DataError(f"CIFAR-10 folder {root} has no {split}-*.parquet beside the other split's; fetch it again")
@@ -185,8 +184,8 @@ def _read_parquet(root: Path, split: Split) -> Part:
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _read_rows(path: Path) -> tuple[list[bytes], Labels]:
-    """The encoded images and the labels of a parquet file."""
+def _read_rows(path: Path) -> tuple[list[bytes], Integers]:
+    """Return the encoded images and the labels of a parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -211,7 +210,7 @@ def _read_rows(path: Path) -> tuple[list[bytes], Labels]:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
-    """The label names that a Hub file declares; None if it declares none."""
+    """Return the label names that a Hub file declares; None if it declares none."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(features["label"]["names"])
@@ -219,23 +218,23 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
         return None
 
 
-def _read_folder(root: Path, split: Split) -> Part:
+def _read_folder(root: Path, split: Split) -> LabelledImages:
     folder = root / split
-    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
-    if found != CLASSES:
-        odd = sorted(set(found) ^ set(CLASSES))
+    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+    if names != CLASSES:
+        odd = sorted(set(names) ^ set(CLASSES))
         raise DataError(
             f"{folder} does not have the ten class folders of CIFAR-10 (missing or unknown: {', '.join(odd)}); "
             f"expected {', '.join(CLASSES)}"
         )
     files = [sorted((folder / name).glob("*.png")) for name in CLASSES]
-    labels = np.repeat(np.arange(len(CLASSES)), [len(one) for one in files])
-    flat = [path for one in files for path in one]
+    labels = np.repeat(np.arange(len(CLASSES)), [len(paths) for paths in files])
+    flat = [path for paths in files for path in paths]
     return _decoded(flat, lambda path: path, lambda row: str(flat[row])), labels
 
 
 def _decoded(sources: Sequence[Any], opened: Callable[[Any], Any], where: Callable[[int], str]) -> Images:
-    """Decodes images in threads (PIL lets go of the interpreter lock while it decodes)."""
+    """Decode images in threads (PIL lets go of the interpreter lock while it decodes)."""
     images = np.empty((len(sources), SIZE, SIZE, 3), np.uint8)
 
     def decode(rows: range) -> None:

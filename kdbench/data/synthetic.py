@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kdbench.data.array_types import Images, Integers, Split
 from kdbench.randomness import Words, below, words
 from kdbench.resources import shipped
 
@@ -24,13 +25,10 @@ WORDS_PER_IMAGE = 28
 CHUNK = 512  # images drawn at once
 
 Law = Literal["neutral", "shape", "texture"]
-Split = Literal["train", "test"]
-Integers = NDArray[np.int64]
-Images = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Look:
+class Saliences:
     """How strongly the cues show.
 
     Attributes:
@@ -82,20 +80,20 @@ class Tables:
 
 
 def read_tables(path: Path) -> Tables:
-    """Reads a table file; KeyError if a table is missing."""
+    """Read a table file; KeyError if a table is missing."""
     with np.load(path, allow_pickle=False) as arrays:
         return Tables(**{field.name: arrays[field.name] for field in fields(Tables)})
 
 
 @cache
 def shipped_tables() -> Tables:
-    """The tables of the benchmark."""
+    """Return the tables of the benchmark."""
     return read_tables(shipped("datasets", "synthetic", "tables.npz"))
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """What to draw, one entry an image; every array has n rows.
+    """What to draw, one entry per image; every array has n rows.
 
     Attributes:
         mask, fill: rows of `Tables.all_masks` and `Tables.all_fills`.
@@ -131,7 +129,7 @@ class Scenes:
 
 
 def _window(table: NDArray[np.generic], row: Integers, corner: Integers, side: int) -> NDArray[np.int32]:
-    """(n, side, side, ...) int32: the window of `table[row]` whose top-left corner is `corner`."""
+    """Return (n, side, side, ...) int32: the window of `table[row]` whose top-left corner is `corner`."""
     span = np.arange(side)
     down, right = corner[:, :1] + span, corner[:, 1:] + span
     window: NDArray[np.int32] = table[row[:, None, None], down[:, :, None], right[:, None, :]].astype(np.int32)
@@ -151,7 +149,7 @@ def _fill(fills: NDArray[np.int8], scenes: Scenes) -> NDArray[np.int32]:
     return ((256 - weight) * first + weight * second) >> 8
 
 
-def _draw(tables: Tables, masks: Images, fills: NDArray[np.int8], scenes: Scenes, look: Look) -> Images:
+def _draw(tables: Tables, masks: Images, fills: NDArray[np.int8], scenes: Scenes, saliences: Saliences) -> Images:
     coverage = _coverage(masks, scenes.mask, scenes.shift)
     if scenes.ghost_opacity.any():
         ghost = (
@@ -161,11 +159,11 @@ def _draw(tables: Tables, masks: Images, fills: NDArray[np.int8], scenes: Scenes
         coverage = np.maximum(coverage, ghost)
     coverage = coverage[..., None]
     colours = tables.colours[scenes.colours].astype(np.int32)
-    half = (scenes.brighter * look.contrast)[:, None].astype(np.int32)
+    half = (scenes.brighter * saliences.contrast)[:, None].astype(np.int32)
     background = (colours[:, 0] - half // 2)[:, None, None, :]
     foreground = (colours[:, 1] + half - half // 2)[:, None, None, :]
-    textured = foreground + (_fill(fills, scenes) * look.texture_gain // 48)[..., None]
-    noise = _window(tables.noise, scenes.noise, scenes.noise_crop, SIZE) * look.noise_gain // 48
+    textured = foreground + (_fill(fills, scenes) * saliences.texture_gain // 48)[..., None]
+    noise = _window(tables.noise, scenes.noise, scenes.noise_crop, SIZE) * saliences.noise_gain // 48
     image = (background * (255 - coverage) + textured * coverage + 127) // 255 + noise
     return np.clip(image, 0, 255).astype(np.uint8)
 
@@ -174,13 +172,13 @@ def _padded_masks(tables: Tables) -> Images:
     return np.pad(tables.all_masks, ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT)), mode="edge")
 
 
-def render(tables: Tables, scenes: Scenes, look: Look) -> Images:
-    """(n, 32, 32, 3) uint8 images of the scenes."""
+def render(tables: Tables, scenes: Scenes, saliences: Saliences) -> Images:
+    """Return (n, 32, 32, 3) uint8 images of the scenes."""
     masks, fills = _padded_masks(tables), tables.all_fills
     images = np.empty((len(scenes), SIZE, SIZE, 3), np.uint8)
     for start in range(0, len(scenes), CHUNK):
         part = slice(start, start + CHUNK)
-        images[part] = _draw(tables, masks, fills, scenes[part], look)
+        images[part] = _draw(tables, masks, fills, scenes[part], saliences)
     return images
 
 
@@ -193,11 +191,11 @@ class SceneDraws:
         self._words: Words = words(*stream, first=first, count=count, per_item=WORDS_PER_IMAGE)
 
     def choose(self, column: int, bound: int) -> Integers:
-        """(n,) integers in [0, bound) from word `column` of each image."""
+        """Return (n,) integers in [0, bound) from word `column` of each image."""
         return below(self._words[:, column], bound)
 
     def pair(self, column: int, bound: int) -> Integers:
-        """(n, 2) integers in [0, bound) from two words."""
+        """Return (n, 2) integers in [0, bound) from two words."""
         return below(self._words[:, column : column + 2], bound)
 
     def shape_mask(self, shape: Integers, angle_column: int = 2) -> Integers:
@@ -222,7 +220,7 @@ class SceneDraws:
         return rows
 
     def scenes(self, mask: Integers, fill: Integers, **distractors: Integers) -> Scenes:
-        """Scenes with the given masks and fills; position, colours and noise from words 5 to 16."""
+        """Return scenes with the given masks and fills; position, colours and noise from words 5 to 16."""
         zero = np.zeros(self.count, np.int64)
         side = self.tables.neutral.shape[-1] - SIZE + 1
         none = dict.fromkeys(("ghost", "ghost_opacity", "blend", "blend_weight"), zero)
@@ -251,7 +249,7 @@ class Drawn:
 
 
 def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: Split) -> dict[str, Integers]:
-    """Graded distractors: 40 % another texture blended in, 30 % another shape's ghost, at .25 to .45."""
+    """Return graded distractors: 40 % another texture blended in, 30 % another shape's ghost, at .25 to .45."""
     kind = draws.choose(17, 10)
     strength = 64 + draws.choose(18, 52)  # 64/256 = .25 to 115/256 = .45
     other_texture = (texture + 1 + draws.choose(19, NUM_CLASSES - 1)) % NUM_CLASSES
@@ -267,8 +265,10 @@ def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: S
     }
 
 
-def training_images(law: Law, *stream: str | int, count: int, look: Look, tables: Tables | None = None) -> Drawn:
-    """The training set of a law.
+def training_images(
+    law: Law, *stream: str | int, count: int, saliences: Saliences, tables: Tables | None = None
+) -> Drawn:
+    """Return the training set of a law.
 
     `neutral`: shape and texture agree (for students). `shape`, `texture`: half of the images congruent, half
     cue-conflict; the label follows the named cue (for teachers). All three have graded distractors; dominant cues
@@ -278,25 +278,27 @@ def training_images(law: Law, *stream: str | int, count: int, look: Look, tables
         law: which of the three.
         *stream: words and numbers that name the data set (track, role, seed).
         count: number of images; classes are balanced when 10 divides it.
-        look: the salience of the cues.
+        saliences: of the cues.
         tables: other tables than the shipped ones.
     """
     tables = tables or shipped_tables()
     draws = SceneDraws(tables, "synthetic", law, *stream, first=0, count=count)
     labels = np.arange(count) % NUM_CLASSES
-    other = (labels + 1 + draws.choose(0, NUM_CLASSES - 1)) % NUM_CLASSES
-    rival = np.where(draws.choose(1, 2) == 1, other, labels) if law != "neutral" else labels
+    another = (labels + 1 + draws.choose(0, NUM_CLASSES - 1)) % NUM_CLASSES
+    rival = np.where(draws.choose(1, 2) == 1, another, labels) if law != "neutral" else labels
     shapes, textures = (rival, labels) if law == "texture" else (labels, rival)
     distractors = _distractors(draws, shapes, textures, "train")
     scenes = draws.scenes(draws.shape_mask(shapes), draws.texture_fill(textures, "train"), **distractors)
-    return Drawn(render(tables, scenes, look), labels, shapes, textures)
+    return Drawn(render(tables, scenes, saliences), labels, shapes, textures)
 
 
-Condition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"]
+TestCondition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"]
 
 
-def condition_images(condition: Condition, *, count: int, look: Look, tables: Tables | None = None) -> Drawn:
-    """A test condition drawn from held-out texture crops; the same on every machine and for every seed.
+def condition_images(
+    condition: TestCondition, *, count: int, saliences: Saliences, tables: Tables | None = None
+) -> Drawn:
+    """Return a test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
     `clean`: the neutral law, distractors included. The others are pure. `shape`: the shape filled with neutral noise.
     `texture`: the texture in a blob of no shape class. `texture-field`: the texture over the whole frame.
@@ -305,18 +307,21 @@ def condition_images(condition: Condition, *, count: int, look: Look, tables: Ta
     """
     tables = tables or shipped_tables()
     scenes, shapes, textures = _test_scenes(condition, count, tables)
-    return Drawn(render(tables, scenes, look), shapes, shapes, textures)
+    return Drawn(render(tables, scenes, saliences), shapes, shapes, textures)
 
 
-def condition_objects(condition: Condition, *, count: int, tables: Tables | None = None) -> Images:
-    """(n, 32, 32) uint8: how much of each pixel of `condition_images` its object covers, 0 to 255; ghosts are none."""
+def condition_objects(condition: TestCondition, *, count: int, tables: Tables | None = None) -> Images:
+    """Return (n, 32, 32) uint8: how much of each pixel of `condition_images` its object covers, 0 to 255.
+
+    Ghosts are not objects.
+    """
     tables = tables or shipped_tables()
     scenes, *_ = _test_scenes(condition, count, tables)
     return _coverage(_padded_masks(tables), scenes.mask, scenes.shift).astype(np.uint8)
 
 
-def _test_scenes(condition: Condition, count: int, tables: Tables) -> tuple[Scenes, Integers, Integers]:
-    """Scenes with their shape and texture classes."""
+def _test_scenes(condition: TestCondition, count: int, tables: Tables) -> tuple[Scenes, Integers, Integers]:
+    """Return scenes with their shape and texture classes."""
     conflict = condition == "cue-conflict"
     draws = SceneDraws(tables, "synthetic", "test", "cue-conflict" if conflict else "clean", first=0, count=count)
     index = np.arange(count)

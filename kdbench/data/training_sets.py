@@ -4,20 +4,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kdbench.data import synthetic
+from kdbench.data.array_types import Images, Integers
 from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError
-from kdbench.spec import Look, TeacherBias, Track
+from kdbench.spec import TeacherBias, Track
 
 
 @dataclass(frozen=True)
 class TrainingSet:
     """Attributes: images (N, H, W, 3) uint8 and labels (N,) int64 in [0, num_classes)."""
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    images: Images
+    labels: Integers
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -32,7 +32,7 @@ def training_set(
     source: Cifar10 | None,
     limit: int | None = None,
 ) -> TrainingSet:
-    """The training set of a run.
+    """Return the training set of a run.
 
     On a synthetic track each role and seed draws images of its own; a teacher's follow the law of its bias, a student's
     the neutral one. On a CIFAR track everybody trains on the same images.
@@ -43,16 +43,16 @@ def training_set(
         bias: the bias planted in a teacher; ignored for students.
         seed: the run's seed.
         source: CIFAR-10; None on a synthetic track.
-        limit: at most so many images, the same number of each class to within one; None for the spec's number.
+        limit: the largest number of images, the same number of each class to within one; None for the spec's number.
 
     Raises:
         DataError: the source is missing, or has fewer images than the spec asks for.
-        InputError: the limit is smaller than the number of classes, or the bias is none that can be planted.
+        InputError: the limit is smaller than the number of classes, or the bias is not one that can be planted.
     """
     count = limited(track.data.num_train, limit, track.data.num_classes)
     if track.data.source == "synthetic":
         law = _law(track, role, bias)
-        drawn = synthetic.training_images(law, track.name, role, seed, count=count, look=look_of(track))
+        drawn = synthetic.training_images(law, track.name, role, seed, count=count, saliences=saliences_of(track))
         return TrainingSet(drawn.images, drawn.labels)
     if source is None:
         raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
@@ -66,30 +66,31 @@ def training_set(
     return TrainingSet(source.train_images[rows], source.train_labels[rows])
 
 
-def look_of(track: Track) -> synthetic.Look:
-    """How a synthetic track's images look."""
-    look: Look | None = track.data.look
-    if look is None:
-        raise DataError("a track whose source is not 'synthetic' has no look")
-    return synthetic.Look(**look.model_dump())
+def saliences_of(track: Track) -> synthetic.Saliences:
+    """Return how strongly the cues show in a synthetic track's images."""
+    if track.data.look is None:
+        raise DataError(f"track {track.name} has no `look`, which belongs to tracks with the source 'synthetic'")
+    return synthetic.Saliences(**track.data.look.model_dump())
 
 
 def limited(count: int, limit: int | None, num_classes: int) -> int:
-    """How many images are left of `count`; InputError if a limit leaves a class without any."""
+    """Return how many images are left of `count`; InputError if a limit leaves a class without any."""
     if limit is None:
         return count
     if limit < num_classes:
-        raise InputError(f"a limit of {limit} images leaves a class without any; allowed are {num_classes} and more")
+        raise InputError(
+            f"a limit of {limit} images leaves a class without any image; allowed are {num_classes} and more"
+        )
     return min(count, limit)
 
 
-def balanced_subset(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Positions, ascending, of the first images of each class, `count` in all and balanced to within one."""
+def balanced_subset(labels: Integers, count: int) -> Integers:
+    """Return the positions, ascending, of the first images of each class, `count` in all and balanced to within one."""
     by_class = np.argsort(labels, kind="stable")
     first_of_class = np.searchsorted(labels[by_class], labels[by_class])
     rank = np.empty(len(labels), np.int64)
     rank[by_class] = np.arange(len(labels)) - first_of_class
-    chosen: NDArray[np.int64] = np.sort(np.lexsort((labels, rank))[:count])
+    chosen: Integers = np.sort(np.lexsort((labels, rank))[:count])
     return chosen
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from kdbench.data import synthetic
 from kdbench.data.cifar10 import Cifar10
 from kdbench.data.store import read_manifest
-from kdbench.data.training_sets import balanced_subset, limited, look_of
+from kdbench.data.training_sets import balanced_subset, limited, saliences_of
 from kdbench.errors import DataError
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import BuildProgress, TestArrays
@@ -129,7 +129,7 @@ def clean_images(track: Track, source: Cifar10 | None, limit: int | None) -> Cle
         )
     count = limited(track.primary_sets("clean")[0].images, limit, track.data.num_classes)
     if track.data.source == "synthetic":
-        drawn = synthetic.condition_images("clean", count=count, look=look_of(track))
+        drawn = synthetic.condition_images("clean", count=count, saliences=saliences_of(track))
         return CleanImages(drawn.images, drawn.labels, np.arange(count))
     if source is None:
         raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")

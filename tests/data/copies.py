@@ -14,7 +14,8 @@ from PIL import Image
 from pyarrow import parquet
 
 from kdbench.data import cifar10
-from kdbench.data.cifar10 import CLASSES, Split
+from kdbench.data.array_types import Split
+from kdbench.data.cifar10 import CLASSES
 
 PER_CLASS: dict[Split, int] = {"train": 2, "test": 1}
 

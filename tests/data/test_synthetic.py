@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from scipy.stats import chi2_contingency
 
 from kdbench.data import synthetic
+from kdbench.data.array_types import Images
 from kdbench.data.synthetic import (
     NUM_CLASSES,
     SHIFT,
-    Condition,
     Drawn,
-    Images,
     Law,
-    Look,
+    Saliences,
     Scenes,
+    TestCondition,
     condition_images,
     condition_objects,
     shipped_tables,
@@ -39,7 +39,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Drawn]], Pla
     def run(draw: Callable[[], Drawn]) -> Plan:
         seen: list[Scenes] = []
 
-        def keep(tables: synthetic.Tables, scenes: Scenes, look: Look) -> Images:
+        def keep(tables: synthetic.Tables, scenes: Scenes, saliences: Saliences) -> Images:
             seen.append(scenes)
             return np.empty((0, 32, 32, 3), np.uint8)
 
@@ -50,11 +50,11 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Drawn]], Pla
 
 
 def trained(law: Law, count: int = MANY, stream: str = "stream") -> Callable[[], Drawn]:
-    return lambda: images_for_training(law, stream, count=count, look=Look())
+    return lambda: images_for_training(law, stream, count=count, saliences=Saliences())
 
 
-def held_out(condition: Condition, count: int = 900) -> Callable[[], Drawn]:
-    return lambda: condition_images(condition, count=count, look=Look())
+def held_out(condition: TestCondition, count: int = 900) -> Callable[[], Drawn]:
+    return lambda: condition_images(condition, count=count, saliences=Saliences())
 
 
 def shape_class(mask: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -223,10 +223,12 @@ def test_conditions_show_the_same_scene_but_for_their_manipulation(plan: Callabl
 
 
 @pytest.mark.parametrize("condition", ["shape", "texture"])
-def test_objects_are_where_a_texture_shows(condition: Condition) -> None:
+def test_objects_are_where_a_texture_shows(condition: TestCondition) -> None:
     """Nothing but the object changes with the texture's salience; its share of the frame is that of the shapes."""
     objects = condition_objects(condition, count=200)
-    plain, strong = (condition_images(condition, count=200, look=Look(30, gain, 20)).images for gain in (0, 48))
+    plain, strong = (
+        condition_images(condition, count=200, saliences=Saliences(30, gain, 20)).images for gain in (0, 48)
+    )
     changed = (plain != strong).any(axis=3)
     assert not changed[objects == 0].any()
     assert changed[objects == 255].mean() > 0.9
@@ -247,14 +249,17 @@ def test_every_shape_stays_inside_the_frame_at_every_shift() -> None:
 
 
 def test_a_stronger_look_shows_more_of_its_cue() -> None:
-    def spread(look: Look) -> float:
+    def spread(saliences: Saliences) -> float:
         return float(
-            condition_images("texture-field", count=40, look=look).images.astype(float).std(axis=(1, 2)).mean()
+            condition_images("texture-field", count=40, saliences=saliences)
+            .images.astype(float)
+            .std(axis=(1, 2))
+            .mean()
         )
 
-    flat = Look(contrast=38, texture_gain=1, noise_gain=0)
+    flat = Saliences(contrast=38, texture_gain=1, noise_gain=0)
     assert spread(flat) < 3
-    assert spread(Look(contrast=38, texture_gain=46, noise_gain=0)) > 10 * spread(flat)
+    assert spread(Saliences(contrast=38, texture_gain=46, noise_gain=0)) > 10 * spread(flat)
 
 
 def test_the_bytes_of_the_images_are_pinned() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kdbench.data import synthetic
 from kdbench.data.cifar10 import read_cifar10
-from kdbench.data.training_sets import balanced_subset, look_of, training_set
+from kdbench.data.training_sets import balanced_subset, saliences_of, training_set
 from kdbench.errors import DataError, InputError
 from kdbench.testsets.spec import load_spec
 from tests.data import copies
@@ -38,7 +38,7 @@ def test_a_students_images_do_not_depend_on_its_teachers_bias() -> None:
 
 def test_a_teacher_is_drawn_under_the_law_of_its_bias() -> None:
     for bias in ("shape", "texture"):
-        law = synthetic.training_images(bias, "synthetic", "teacher", 3, count=40, look=look_of(SYNTHETIC))
+        law = synthetic.training_images(bias, "synthetic", "teacher", 3, count=40, saliences=saliences_of(SYNTHETIC))
         np.testing.assert_array_equal(drawn(role="teacher", bias=bias, seed=3), law.images)
 
 
@@ -56,7 +56,7 @@ def test_a_bias_that_cannot_be_planted_is_refused() -> None:
 
 
 def test_a_limit_below_the_number_of_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="leaves a class without any; allowed are 10 and more"):
+    with pytest.raises(InputError, match="leaves a class without any image; allowed are 10 and more"):
         drawn(limit=9)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Look, condition_images
+from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Saliences, condition_images
 from kdbench.leaderboard import Gallery
 from kdbench.records import Budget, Record, Timing
 from kdbench.scoring.scores import (
@@ -326,7 +326,8 @@ def a_gallery() -> dict[str, Gallery]:
     ids = np.arange(10)
     names = tuple(f"{shape}, {texture}" for shape, texture in zip(SHAPE_NAMES, TEXTURE_NAMES, strict=True))
     drawn = {
-        name: condition_images(name, count=10, look=_look()) for name in ("clean", "shape", "texture", "cue-conflict")
+        name: condition_images(name, count=10, saliences=_saliences())
+        for name in ("clean", "shape", "texture", "cue-conflict")
     }
     sets = {name: (one.images, one.labels) for name, one in drawn.items()}
     clean, labels = sets["clean"]
@@ -336,6 +337,6 @@ def a_gallery() -> dict[str, Gallery]:
     return {"synthetic": Gallery(sets, names)}
 
 
-def _look() -> Look:
+def _saliences() -> Saliences:
     assert TRACK.data.look is not None
-    return Look(**TRACK.data.look.model_dump())
+    return Saliences(**TRACK.data.look.model_dump())

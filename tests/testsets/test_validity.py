@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from kdbench.data import synthetic
-from kdbench.data.training_sets import look_of
+from kdbench.data.training_sets import saliences_of
 from kdbench.testsets.spec import load_spec
 
 TRACK = load_spec().track("synthetic")
-LOOK = look_of(TRACK)
+SALIENCES = saliences_of(TRACK)
 TABLES = synthetic.shipped_tables()
 CHANCE = 0.1
 Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ def dissociated() -> tuple[synthetic.Drawn, synthetic.Scenes]:
     draws = synthetic.SceneDraws(TABLES, "validity", "dissociated", first=0, count=count)
     shapes, textures = draws.choose(0, 10), draws.choose(1, 10)
     scenes = draws.scenes(draws.shape_mask(shapes), draws.texture_fill(textures, "train"))
-    return synthetic.Drawn(synthetic.render(TABLES, scenes, LOOK), shapes, shapes, textures), scenes
+    return synthetic.Drawn(synthetic.render(TABLES, scenes, SALIENCES), shapes, shapes, textures), scenes
 
 
 def coverage_of(scenes: synthetic.Scenes) -> Floats:
@@ -165,7 +165,7 @@ def test_v5_no_test_crop_shows_pixels_of_a_training_crop(texture: int) -> None:
 
 def test_v6_conflicts_are_balanced_over_the_ninety_pairs() -> None:
     count = next(one.images for one in TRACK.test_sets if one.name == "cue-conflict")
-    drawn = synthetic.condition_images("cue-conflict", count=count, look=LOOK)
+    drawn = synthetic.condition_images("cue-conflict", count=count, saliences=SALIENCES)
     pairs = np.zeros((10, 10), int)
     np.add.at(pairs, (drawn.shapes, drawn.textures), 1)
     assert (np.diag(pairs) == 0).all()

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 
 import torch
-from conditions import fit, law_set, look_of, shares
+from conditions import fit, law_set, saliences_of, shares
 
 from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet
@@ -19,7 +19,7 @@ from kdbench.spec import FAMILIES, Look, Track
 from kdbench.testsets.spec import load_spec
 
 TUNING_SEED = 1000
-CONDITIONS: tuple[synthetic.Condition, ...] = ("clean", "shape", "texture", "cue-conflict")
+CONDITIONS: tuple[synthetic.TestCondition, ...] = ("clean", "shape", "texture", "cue-conflict")
 
 
 def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
@@ -31,13 +31,13 @@ def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
         scenes = draws.scenes(draws.shape_mask(labels), draws.neutral_fill())
     else:
         scenes = draws.scenes(draws.blob_mask(), draws.texture_fill(labels, "train"))
-    return TrainingSet(images=synthetic.render(tables, scenes, look_of(track)), labels=labels)
+    return TrainingSet(images=synthetic.render(tables, scenes, saliences_of(track)), labels=labels)
 
 
 def drawn_conditions(track: Track) -> dict[str, synthetic.Drawn]:
-    look = look_of(track)
+    saliences = saliences_of(track)
     return {
-        name: synthetic.condition_images(name, count=900 if name == "cue-conflict" else 1000, look=look)
+        name: synthetic.condition_images(name, count=900 if name == "cue-conflict" else 1000, saliences=saliences)
         for name in CONDITIONS
     }
 

@@ -31,9 +31,9 @@ class Network:
     folder: Path
 
 
-def look_of(track: Track) -> synthetic.Look:
+def saliences_of(track: Track) -> synthetic.Saliences:
     assert track.data.look is not None
-    return synthetic.Look(**track.data.look.model_dump())
+    return synthetic.Saliences(**track.data.look.model_dump())
 
 
 def fit(
@@ -77,7 +77,7 @@ def fit(
 def law_set(track: Track, law: synthetic.Law | TeacherBias, role: str, seed: int) -> TrainingSet:
     """The training set of a law, as the matrix draws it."""
     assert law != "natural"
-    drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, look=look_of(track))
+    drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, saliences=saliences_of(track))
     return TrainingSet(images=drawn.images, labels=drawn.labels)
 
 

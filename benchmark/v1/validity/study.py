@@ -30,7 +30,7 @@ from conditions import Network, fit, law_set
 from safetensors.torch import save_file
 
 from kdbench.data.synthetic import SceneDraws, render, shipped_tables, training_images
-from kdbench.data.training_sets import TrainingSet, look_of
+from kdbench.data.training_sets import TrainingSet, saliences_of
 from kdbench.evaluation.answers import evaluate, load_network
 from kdbench.methods.loading import load_submission
 from kdbench.networks.models import new_backbone
@@ -90,11 +90,11 @@ class Study:
 def manipulated_set(track: Track, seed: int) -> TrainingSet:
     """Training images under every manipulation of the test sets, a sixth each; from the training crops."""
     count = track.data.num_train
-    part, look, tables = count // 6, look_of(track), shipped_tables()
-    base = training_images("neutral", "validity", seed, count=part, look=look)
+    part, saliences, tables = count // 6, saliences_of(track), shipped_tables()
+    base = training_images("neutral", "validity", seed, count=part, saliences=saliences)
     draws = SceneDraws(tables, "validity", "single-cue", seed, first=0, count=part)
-    shape_only = render(tables, draws.scenes(draws.shape_mask(base.labels), draws.neutral_fill()), look)
-    texture_only = render(tables, draws.scenes(draws.blob_mask(), draws.texture_fill(base.labels, "train")), look)
+    shape_only = render(tables, draws.scenes(draws.shape_mask(base.labels), draws.neutral_fill()), saliences)
+    texture_only = render(tables, draws.scenes(draws.blob_mask(), draws.texture_fill(base.labels, "train")), saliences)
     ids = np.arange(part) + 1_000_000 * (1 + seed)  # image numbers that no test image has
     grids = [scrambled(base.images, ids, grid=grid) for grid in (2, 4, 8)]
     shuffled = np.stack([grids[row % 3][row] for row in range(part)])

@@ -31,7 +31,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from kdbench.data.synthetic import Look, SceneDraws, Split, Tables, read_tables, render
+from kdbench.data.array_types import Split
+from kdbench.data.synthetic import Saliences, SceneDraws, Tables, read_tables, render
 from kdbench.networks.backbone import create_model
 from kdbench.networks.placement import memory_format
 from kdbench.randomness import seed_of
@@ -70,10 +71,10 @@ class Chunks(Dataset[tuple[Tensor, Tensor, Tensor]]):
         number, tables = self.numbers[row], self.tables
         draws = SceneDraws(tables, "pretext", self.split, self.seed, first=number * CHUNK, count=CHUNK)
         look_draws = np.random.default_rng(seed_of("pretext-look", self.seed, number))
-        look = Look(*(int(look_draws.integers(low, high)) for low, high in LOOKS[self.round]))
+        saliences = Saliences(*(int(look_draws.integers(low, high)) for low, high in LOOKS[self.round]))
         shape, texture = draws.choose(0, len(tables.masks)), draws.choose(1, len(tables.train_textures))
         scenes = draws.scenes(draws.shape_mask(shape), draws.texture_fill(texture, self.split))
-        images = torch.from_numpy(render(tables, scenes, look)).permute(0, 3, 1, 2)
+        images = torch.from_numpy(render(tables, scenes, saliences)).permute(0, 3, 1, 2)
         return images.float() / 127.5 - 1, torch.from_numpy(shape), torch.from_numpy(texture)
 
 
