@@ -49,8 +49,10 @@ def read_record(folder: Path) -> Record:
     path = folder / RESULT
     try:
         return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise RecordError(f"there is no record in {folder}: {RESULT} is missing; name another folder") from error
     except OSError as error:
-        raise RecordError(f"there is no record in {folder}: {error.strerror or error}") from error
+        raise RecordError(f"{path} cannot be read: {error.strerror or error}; name another folder") from error
     except ValidationError as error:
         reason = describe_invalid(error, Record)
         raise RecordError(

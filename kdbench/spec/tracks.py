@@ -80,7 +80,7 @@ class Data(_SpecModel):
     @model_validator(mode="after")
     def _synthetic_has_a_look(self) -> Self:
         if (self.source == "synthetic") != (self.look is not None):
-            raise ValueError("`look` belongs to source 'synthetic', and to it alone")
+            raise ValueError("`look` is needed for the source 'synthetic' and not allowed for any other")
         if self.source == "synthetic" and self.num_classes != SYNTHETIC_CLASSES:
             raise ValueError(f"num_classes: the source 'synthetic' has {SYNTHETIC_CLASSES}, not {self.num_classes}")
         return self
@@ -219,28 +219,32 @@ class Track(_SpecModel):
     test_sets: Several[TestSet]
 
     @model_validator(mode="after")
-    def _arms_are_different_ones(self) -> Self:
+    def _arms_are_distinct(self) -> Self:
         for key in ("directions", "teacher_biases"):
             values = getattr(self, key)
             if not values or len(set(values)) != len(values):
-                raise ValueError(f"{key}: needs one or more, each once, not {list(values)}")
+                raise ValueError(f"{key}: needs one value or more, and none twice, not {list(values)}")
         return self
 
     @model_validator(mode="after")
     def _test_sets_are_complete(self) -> Self:
         names = [test_set.name for test_set in self.test_sets]
         if len(set(names)) != len(names):
-            raise ValueError("test_sets: two sets have the same name")
+            raise ValueError("test_sets: two sets have the same name; give each its own")
         missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
         if missing:
-            raise ValueError(f"test_sets: no set for the axis {', '.join(sorted(missing))}")
+            raise ValueError(
+                f"test_sets: no set for the axis {', '.join(sorted(missing))}; add one that is not diagnostic"
+            )
         return self
 
     @model_validator(mode="after")
     def _live_axes_are_bias_axes(self) -> Self:
         for direction, axes in self.scoring.live_axes.items():
             if set(axes) - set(BIAS_AXES) or len(set(axes)) != len(axes):
-                raise ValueError(f"scoring.live_axes: {direction} needs different ones of {', '.join(BIAS_AXES)}")
+                raise ValueError(
+                    f"scoring.live_axes: {direction} has {list(axes)}; allowed are {', '.join(BIAS_AXES)}, each once"
+                )
         return self
 
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:

@@ -11,10 +11,7 @@ from kdbench.scoring.resampling import Resampler
 from kdbench.spec import BIAS_AXES, TestSet, Track
 
 _LONGEST_VALUE = 5000  # characters of a parameter or tag
-_GRADIENT_NORM, _WEIGHTED = (
-    "gradient_norm_",
-    "_weighted",
-)  # how a record's curves name what belongs to a term of the loss
+_GRADIENT_NORM, _WEIGHTED = "gradient_norm_", "_weighted"  # before and after a term's name in a record's curves
 _NOT_IN_A_NAME = re.compile(r"[^\w\-. :]")  # MLflow takes no other characters, and a slash only between group and name
 
 

@@ -99,12 +99,12 @@ def method_row(
             seeds=seeds,
         ),
     }
-    beside: dict[str, Any] = {
+    explanations: dict[str, Any] = {
         "movement": movement(reason=None if seeds > 2 else f"needs 3 seeds, has {seeds}"),
         "diagnostics": diagnostics(),
     }
     arms: tuple[Arm, ...] = tuple(
-        arm(name, bias, towards[bias], seeds=numbers, **beside) for bias in ("shape", "texture")
+        arm(name, bias, towards[bias], seeds=numbers, **explanations) for bias in ("shape", "texture")
     )
     by_axis: Mapping[Axis, Score] = {
         "shape": estimate(0.44, reach=0.05),

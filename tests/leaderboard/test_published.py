@@ -1,4 +1,4 @@
-"""What the paper printed, beside what was measured here."""
+"""What the paper printed, and where the page shows it."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_every_method_that_the_paper_timed_is_a_submission() -> None:
     assert timed <= set(list_submissions())
 
 
-def test_costs_stand_beside_the_papers_on_its_own_track(tmp_path: Path) -> None:
+def test_the_papers_seconds_are_shown_on_its_own_track(tmp_path: Path) -> None:
     text = page_of(examples.natural().model_copy(update={"track": "cifar10-224"}), tmp_path)
     assert "Seconds per epoch Paper Fastest" in text
     assert "lm from natural teacher 12.2 815.8 8.4 to 9.2" in text
@@ -41,7 +41,7 @@ def test_costs_stand_beside_the_papers_on_its_own_track(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("board", [examples.natural(), examples.full_scores().boards[0]])
-def test_no_other_track_is_set_beside_the_paper(board: Board, tmp_path: Path) -> None:
+def test_the_papers_seconds_are_shown_on_no_other_track(board: Board, tmp_path: Path) -> None:
     assert "Seconds per epoch Fastest" in page_of(board, tmp_path)
 
 

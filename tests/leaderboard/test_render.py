@@ -146,10 +146,10 @@ def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
     assert "−0.02 [−0.09, 0.05]" in tbody_of(full, "cskd")
     assert "Clean accuracy 1,000 images" in full.text
     assert "Scramble 3,000 images" in full.text
-    said = (
+    numbers = (
         "crd temperature 0.07 0.61 [0.56, 0.66] 3 seeds bias transfer shown p < 0.001 from shape teacher 3 seeds 0.96"
     )
-    assert said in tbody_of(full, "crd")
+    assert numbers in tbody_of(full, "crd")
 
 
 def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> None:
@@ -209,29 +209,29 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
     assert "Shaded: [−0.03, 0.05]" in full.text
 
 
-def beside_of(page: Page, number: int) -> str:
-    """The text of the details of a board that stand beside the primary number."""
+def explanations_of(page: Page, number: int) -> str:
+    """Return the text of the table that explains the primary numbers of a board."""
     start = page.source.index(f'id="board-{number}-beside"')
     return html.unescape(
         " ".join(re.sub("<[^>]*>", " ", page.source[start : page.source.index("</details>", start)]).split())
     )
 
 
-def test_what_stands_beside_the_primary_number_is_in_a_table_of_its_own(full: Page) -> None:
-    text = beside_of(full, 1)
+def test_what_explains_the_primary_number_is_in_a_table_of_its_own(full: Page) -> None:
+    text = explanations_of(full, 1)
     assert "100 G to this teacher" in text
     assert "Same answers, manipulated" in text
     assert "crd temperature 0.07 from shape teacher 3 seeds [0.57, 0.65] 0.01 [−0.02, 0.04] 40 [37, 43]" in text
     assert "accuracy matched" not in text
 
 
-def test_beside_the_primary_number_a_missing_one_is_explained_once(full: Page) -> None:
-    text = beside_of(full, 2)
+def test_a_missing_number_of_that_table_is_explained_once(full: Page) -> None:
+    text = explanations_of(full, 2)
     assert text.count("needs 3 seeds, has 1") == 1
     assert "Undefined: 100 G to this teacher, TI, Drift, Cosine: needs 3 seeds, has 1" in text
 
 
-def test_a_collapse_on_a_manipulated_set_is_said(tmp_path: Path) -> None:
+def test_a_collapse_on_a_manipulated_set_is_shown(tmp_path: Path) -> None:
     row = examples.method_row("lm", "vit", examples.estimate(0.4))
     collapsed = (("noise", "texture", "locality"), ("texture",))
     arms = tuple(
@@ -244,7 +244,7 @@ def test_a_collapse_on_a_manipulated_set_is_said(tmp_path: Path) -> None:
     assert "Nearly always the same few answers on texture" in text
 
 
-def test_a_board_s_warnings_are_said_at_its_head(tmp_path: Path) -> None:
+def test_the_warnings_of_a_board_stand_at_its_head(tmp_path: Path) -> None:
     board = examples.board("cnn-to-vit", warnings=("on these seeds noise is not live",))
     assert "On these seeds noise is not live." in render(examples.scores_of(board), tmp_path).text
 
@@ -263,7 +263,7 @@ def test_with_one_seed_the_board_says_what_intervals_leave_out(full: Page) -> No
     assert "intervals cover images only" in full.text
 
 
-def test_other_settings_than_the_spec_are_said(tmp_path: Path) -> None:
+def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None:
     scores = examples.scores_of(examples.board("cnn-to-vit", training_digest="0" * 64))
     assert "Trained under other settings than this spec’s track" in render(scores, tmp_path).text
 

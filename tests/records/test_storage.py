@@ -44,10 +44,10 @@ def test_a_record_that_says_nothing_of_compiling_was_not_compiled(tmp_path: Path
 
 def test_predictions_are_read_bit_for_bit(tmp_path: Path) -> None:
     folder = store(tmp_path, a_record(), some_predictions())
-    written, found = some_predictions()["clean"], read_predictions(folder)["clean"]
+    written, read = some_predictions()["clean"], read_predictions(folder)["clean"]
     for name in written.__dataclass_fields__:
-        np.testing.assert_array_equal(getattr(found, name), getattr(written, name))
-        assert getattr(found, name).dtype == getattr(written, name).dtype
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+        assert getattr(read, name).dtype == getattr(written, name).dtype
 
 
 def test_a_failed_run_has_a_record_without_predictions(tmp_path: Path) -> None:
@@ -152,11 +152,13 @@ def test_answers_along_a_training_are_read_in_order_with_nothing_made_up(tmp_pat
     write_snapshots(folder, {"clean": labels})
     end, snapshots = read_predictions(folder)["clean"], read_snapshots(folder)
     assert len(snapshots) == 3
-    for one, expected in zip(snapshots, labels, strict=True):
-        np.testing.assert_array_equal(one["clean"].label, expected)
-        np.testing.assert_array_equal(one["clean"].target, end.target)
-        np.testing.assert_array_equal(one["clean"].index, end.index)
-        assert np.isnan([one["clean"].confidence, one["clean"].nll, one["clean"].brier, one["clean"].kl]).all()
+    for snapshot, expected in zip(snapshots, labels, strict=True):
+        np.testing.assert_array_equal(snapshot["clean"].label, expected)
+        np.testing.assert_array_equal(snapshot["clean"].target, end.target)
+        np.testing.assert_array_equal(snapshot["clean"].index, end.index)
+        assert np.isnan(
+            [snapshot["clean"].confidence, snapshot["clean"].nll, snapshot["clean"].brier, snapshot["clean"].kl]
+        ).all()
 
 
 def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> None:

@@ -238,11 +238,11 @@ def test_answers_that_cannot_be_read_do_not_keep_other_records_out(results: Path
 
 def test_the_command_fails_where_it_could_not_mirror(tmp_path: Path, kdbench: Command) -> None:
     (store(tmp_path, a_record()) / RESULT).write_text("{")
-    said = kdbench("track", "--out", str(tmp_path))
-    assert said.returncode == 1
-    assert "0 records added" in said.stdout
-    assert said.stderr.startswith("kdbench: error: ")
-    assert str(tmp_path) in said.stderr
+    result = kdbench("track", "--out", str(tmp_path))
+    assert result.returncode == 1
+    assert "0 records added" in result.stdout
+    assert result.stderr.startswith("kdbench: error: ")
+    assert str(tmp_path) in result.stderr
 
 
 def test_what_was_mirrored_by_other_formulas_is_mirrored_anew(results: Path) -> None:

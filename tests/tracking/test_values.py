@@ -50,15 +50,19 @@ def test_a_student_at_chance_has_no_bias() -> None:
 def test_bias_is_that_of_the_boards_where_a_set_covers_some_images_only() -> None:
     """Shapes were found in half of the images, and the network knows these worse: .8 clean, 1 on the others."""
     cifar, half = load_spec().track("cifar10-32"), range(100)
-    answers: Predictions = {one.name: share_right(0.5) for one in cifar.test_sets if one.axis != "cue-conflict"}
+    answers: Predictions = {
+        test_set.name: share_right(0.5) for test_set in cifar.test_sets if test_set.axis != "cue-conflict"
+    }
     answers["clean"] = answered([row >= 20 for row in range(200)])
     answers["shape-white"] = answered([row < 40 for row in half], half)
     answers["shape-black"] = answered([row < 20 for row in half], half)
-    found, boards = biases(answers, cifar), measure(answers, cifar, Resampler(10)).axes
-    assert found["shape-white"] == pytest.approx((0.4 - 0.1) / (0.8 - 0.1))
-    assert found["shape-black"] == pytest.approx((0.2 - 0.1) / (0.8 - 0.1))
+    bias_by_set, boards = biases(answers, cifar), measure(answers, cifar, Resampler(10)).axes
+    assert bias_by_set["shape-white"] == pytest.approx((0.4 - 0.1) / (0.8 - 0.1))
+    assert bias_by_set["shape-black"] == pytest.approx((0.2 - 0.1) / (0.8 - 0.1))
     for axis in BIAS_AXES:
-        assert fmean(found[one.name] for one in cifar.primary_sets(axis)) == pytest.approx(boards[axis].bias[0])
+        assert fmean(bias_by_set[test_set.name] for test_set in cifar.primary_sets(axis)) == pytest.approx(
+            boards[axis].bias[0]
+        )
 
 
 def test_diagnostic_sets_of_the_spec_have_a_bias_too() -> None:
