@@ -133,9 +133,10 @@ def data_weights(
     fetch: Annotated[bool, typer.Option("--fetch/--no-fetch", help="Fetch what is missing.")] = True,
 ) -> None:
     """List the pretrained weights that a track needs, and fetch those that are missing."""
-    from kdbench.networks.weights import condition_of, file_sha256, needed_weights, weights_folder
+    from kdbench.networks.weights import condition_of, file_sha256, weights_folder
     from kdbench.networks.weights import fetch as fetch_file
     from kdbench.testsets.spec import load_spec
+    from kdbench.testsets.weights import needed_weights
 
     files = needed_weights(load_spec(spec).track(track))
     folder = weights_folder(weights_dir)

@@ -4,20 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from kdbench.networks.models import new_backbone
 from kdbench.plan.matrix import PlannedRun
-from kdbench.spec import FAMILIES, Data, Family, TestSet, Track
+from kdbench.spec import FAMILIES, Family, TestSet, Track
 from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.testsets.fcn import new_fcn
-from kdbench.testsets.kinds import kind_of
-from kdbench.testsets.vgg import VggFeatures, new_vgg, style_of, texture_of
+from kdbench.testsets.effort import META, building_operations, counted_operations
 from kdbench.training.stopwatch import Stopwatch
 
 PROBE_PIXELS = 32 * 32 * 32  # of all images of the probe: small ones go through a network many at a time
 LEAST_PROBE = 2  # images
-CPU, META = torch.device("cpu"), torch.device("meta")
+CPU = torch.device("cpu")
 LEARNING = 3  # times the operations of an answer: forward, and backward to weights and to inputs
 
 
@@ -68,16 +65,6 @@ def processor_rate(track: Track) -> float:
         torch.set_num_threads(threads)
 
 
-def building_operations(sets: Sequence[TestSet], data: Data) -> float:
-    """Operations that networks need to make some test sets: masks once, and every step of an optimiser."""
-    made = [one for one in sets if kind_of(one, data).weights() and one.parameters.get("place") != "object"]
-    if not made:
-        return 0.0
-    with META:
-        masks = max(one.images for one in made) * _counted(new_fcn().eval(), data)
-    return masks + sum(one.images * _optimised_operations(one, data) for one in made)
-
-
 def _run_operations(run: PlannedRun, answer: dict[Family, float]) -> float:
     images = run.epochs * (run.limit_train or run.track.data.num_train)
     return images * (LEARNING * answer[run.family] + (answer[run.teacher.family] if run.teacher else 0.0))
@@ -86,27 +73,7 @@ def _run_operations(run: PlannedRun, answer: dict[Family, float]) -> float:
 def _answer_operations(track: Track, family: Family) -> float:
     """Of one image through a network of the track."""
     with META:
-        return _counted(new_backbone(track, family, seed=0, pretrained=False).eval(), track.data)
-
-
-def _optimised_operations(test_set: TestSet, data: Data) -> float:
-    """Of one image of a set through all steps of its optimiser; 0 for a set without one."""
-    parameters = test_set.parameters
-    if not str(parameters["rendering"]).startswith("vgg19-"):
-        return 0.0
-    styled = parameters["rendering"] == "vgg19-style"
-    recipe = style_of(parameters) if styled else texture_of(parameters)
-    names = (*recipe.layers.names, str(parameters["content"])) if styled else recipe.layers.names
-    with META:
-        vgg = VggFeatures(new_vgg(), "max")
-        return (LEARNING - 1) * recipe.adam.steps * _counted(lambda image: vgg(image, names), data)
-
-
-def _counted(network: Callable[[torch.Tensor], object], data: Data) -> float:
-    """Operations of one image at the track's size, counted without computing anything."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, data.image_size, data.image_size, device=META))
-    return float(counter.get_total_flops())
+        return counted_operations(new_backbone(track, family, seed=0, pretrained=False).eval(), track.data)
 
 
 def _seconds(work: Callable[[], object]) -> float:

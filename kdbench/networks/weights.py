@@ -81,21 +81,10 @@ def weights_folder(weights_dir: Path | None) -> Path:
     return weights_dir or cache_folder() / "weights"
 
 
-def needed_weights(track: Track) -> tuple[WeightFile, ...]:
-    """The files that a track needs and that do not ship: of its backbones, then of its test sets."""
-    return (*backbone_files(track), *files_for_test_sets(track))
-
-
 def backbone_files(track: Track) -> tuple[WeightFile, ...]:
     """The files that its runs start from."""
     specs = (track.backbones.cnn, track.backbones.vit)
     return tuple(backbone_file(spec) for spec in specs if spec.weights == FROM_TIMM)
-
-
-def files_for_test_sets(track: Track) -> tuple[WeightFile, ...]:
-    """The files that its test sets are built with; nobody needs them who imports the sets."""
-    renderings = " ".join(str(one.parameters.get("rendering", "")) for one in track.test_sets)
-    return tuple(file for file, prefix in ((FCN, "fcn-"), (VGG, "vgg19-")) if prefix in renderings)
 
 
 def unpinned(track: Track) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ import pytest
 from kdbench.errors import DataError, InputError
 from kdbench.jobs import expected
 from kdbench.jobs.executor import Setting
-from kdbench.jobs.expected import building_operations, expected_on_cpu
+from kdbench.jobs.expected import expected_on_cpu
 from kdbench.jobs.forecast import forecast_of
 from kdbench.jobs.invocation import Asked
 from kdbench.jobs.invocation import plan as plan_asked
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Budget, Timing
 from kdbench.spec import Track
+from kdbench.testsets.effort import building_operations
 from kdbench.testsets.spec import load_spec
 from tests.examples import a_record, store
 from tests.planned_runs import plan

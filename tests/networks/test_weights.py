@@ -25,12 +25,12 @@ from kdbench.networks.weights import (
     fetch,
     file_sha256,
     load_into,
-    needed_weights,
     unpinned,
     weights_folder,
 )
 from kdbench.spec import BackboneSpec, Track
 from kdbench.testsets.spec import load_spec
+from kdbench.testsets.weights import needed_weights
 from tests.command_line import Command, assert_refused
 
 PAPER = load_spec().track("cifar10-224")
@@ -262,7 +262,9 @@ def test_the_list_tells_a_file_that_is_not_the_weights_from_one_that_is(
 ) -> None:
     file = backbone_file(SMALL_CNN)
     whole = (tmp_path / file.name).read_bytes()
-    monkeypatch.setattr(weights, "needed_weights", lambda track: (replace(file, sha256=sha256(whole).hexdigest()),))
+    monkeypatch.setattr(
+        "kdbench.testsets.weights.needed_weights", lambda track: (replace(file, sha256=sha256(whole).hexdigest()),)
+    )
     said = {"there": whole, "cut short": whole[: len(whole) // 2], "wrong digest": b"\0" * len(whole), "missing": None}
     for condition, content in said.items():
         folder = tmp_path / condition

@@ -59,6 +59,10 @@ class Kind(ABC):
         """Return the files of pretrained weights that its sets are made with."""
         return ()
 
+    def optimisations(self, test_set: TestSet) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """Return, for each optimiser that makes an image from features of VGG-19, its layers and its steps."""
+        return ()
+
     def recipe(self, test_set: TestSet, data: Data) -> dict[str, Any]:
         """Return what decides the arrays of a set beside its parameters, as JSON values."""
         return {}

@@ -59,5 +59,10 @@ class VggStyle(Kind):
 
         return PiecePlan(answers=answers, piece=piece)
 
+    def optimisations(self, test_set: TestSet) -> tuple[tuple[tuple[str, ...], int], ...]:
+        parameters = test_set.parameters
+        layers = (*str(parameters["layers"]).split(), str(parameters["content"]))
+        return ((layers, int(parameters["steps"])),)
+
     def caption(self, test_set: TestSet) -> str:
         return "The whole image in the style of one picture: shapes stay, surfaces are replaced."

@@ -57,6 +57,12 @@ class VggTexture(Kind):
             return _laid_over_objects(workshop.images_of(_field_of(test_set, workshop.track)), workshop)
         return _fields(dict(test_set.parameters), workshop)
 
+    def optimisations(self, test_set: TestSet) -> tuple[tuple[tuple[str, ...], int], ...]:
+        """Return the layers and steps of the synthesis; the set that lays textures over objects takes another's."""
+        if test_set.parameters["place"] == OBJECT:
+            return ()
+        return ((tuple(str(test_set.parameters["layers"]).split()), int(test_set.parameters["steps"])),)
+
     def caption(self, test_set: TestSet) -> str:
         if test_set.parameters["place"] == OBJECT:
             return "Texture like the object's own, laid over the object: its outline stays."
