@@ -1,7 +1,6 @@
 """What the simulation study found, as claims about its committed table, which is the one that the script makes."""
 
 import csv
-import importlib.util
 from collections.abc import Callable, Iterator
 from types import ModuleType
 
@@ -9,6 +8,7 @@ import pytest
 
 from kdbench.resources import shipped
 from kdbench.testsets.spec import load_spec
+from tests.scoring.studies import study_module
 
 SCORING = load_spec().scoring
 REPETITIONS = 2000
@@ -16,12 +16,7 @@ REPETITIONS = 2000
 
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("simulation", shipped("benchmark", "v1", "validity", "simulation.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return study_module("simulation")
 
 
 def committed(table: str, quantity: str) -> Iterator[tuple[str, float]]:

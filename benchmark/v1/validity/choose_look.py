@@ -1,6 +1,6 @@
 """Chooses the saliences of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
 
-Only teachers and independents are trained, on tuning seeds (1000 and up); no method is scored. Writes one row a
+Only teachers and independents are trained, on tuning seeds (1000 and up); no method is scored. Writes one row per
 configuration to `look.csv`: accuracies of the independents and the planted teachers of both families under the gates
 V1, V2 and V4. The rows that ship were measured with earlier backbones; LOOK.md has V1 with those that ship.
 """
@@ -23,7 +23,7 @@ CONDITIONS: tuple[synthetic.TestCondition, ...] = ("clean", "shape", "texture", 
 
 
 def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
-    """Images that hold one cue alone: shapes with neutral fill, or textures in blobs."""
+    """Draw images that hold one cue alone: shapes with neutral fill, or textures in blobs."""
     tables, count = synthetic.shipped_tables(), track.data.num_train
     draws = synthetic.SceneDraws(tables, "synthetic", "single-cue", cue, seed, first=0, count=count)
     labels = torch.arange(count).numpy() % track.data.num_classes
@@ -43,7 +43,7 @@ def drawn_conditions(track: Track) -> dict[str, synthetic.Drawn]:
 
 
 def measure(track: Track, seed: int) -> dict[str, float]:
-    """One row: what the gates look at, for one look."""
+    """Return one row: the numbers that the gates check, for one look."""
     sets, row = drawn_conditions(track), {}
     for family in FAMILIES:
         for cue in ("shape", "texture"):

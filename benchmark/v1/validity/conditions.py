@@ -1,5 +1,4 @@
-"""Trains networks of the synthetic track outside the matrix: what the validity study and the choice of its knobs
-share."""
+"""Trains networks of the synthetic track outside of the matrix, for the validity study and the choice of saliences."""
 
 import tempfile
 from collections.abc import Mapping
@@ -49,8 +48,11 @@ def fit(
     teacher: Network | None = None,
     folder: Path | None = None,
 ) -> Network:
-    """Trains one network under the track's budget, unless its weights lie in `folder` already; RuntimeError if that
-    fails."""
+    """Train one network under the track's budget, unless `folder` already holds its weights.
+
+    Raises:
+        RuntimeError: the training failed.
+    """
     folder = folder or Path(tempfile.mkdtemp(prefix="kdbench-validity-"))
     if (folder / WEIGHTS).exists():
         return Network(family, folder)
@@ -75,18 +77,18 @@ def fit(
 
 
 def law_set(track: Track, law: synthetic.Law | TeacherBias, role: str, seed: int) -> TrainingSet:
-    """The training set of a law, as the matrix draws it."""
+    """Return the training set of a law, as the matrix draws it."""
     assert law != "natural"
     drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, saliences=saliences_of(track))
     return TrainingSet(images=drawn.images, labels=drawn.labels)
 
 
 def _silent(done: int, total: int) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
 def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(n,) classes that a network names."""
+    """Return (n,) classes that a network predicts."""
     cpu = torch.device("cpu")
     loaded = load_network(track, network.family, network.folder / WEIGHTS, cpu)
     classes: NDArray[np.int64] = logits_of(loaded, images, track.data, cpu).argmax(axis=1)
@@ -94,7 +96,7 @@ def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDAr
 
 
 def shares(track: Track, network: Network, sets: Mapping[str, synthetic.Drawn]) -> dict[str, float]:
-    """Accuracy on every condition; cue-conflict gives the share by shape and by texture."""
+    """Return the accuracy on every condition; cue-conflict gives the shares by shape and by texture."""
     result = {}
     for name, drawn in sets.items():
         label = predicted(track, network, drawn.images)

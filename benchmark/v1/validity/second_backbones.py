@@ -1,15 +1,19 @@
 """Is the board of logit matching the same from other backbones? `python benchmark/v1/validity/second_backbones.py`.
 
-All seeds of the synthetic track start from one pretrained backbone a family, so every result is conditional on it. This
-repeats the board of `lm` with backbones that were pretrained from another seed, `weights/second-*.safetensors`: the
-teachers, independents and students of the official seeds, and nothing else changed. Writes `BACKBONES.md`, both boards
-side by side; the first is read from the official records. Runs that lie in `--work` already are not made again.
+All seeds of the synthetic track start from one pretrained backbone per family, so every result is conditional on it.
+This study repeats the board of `lm` with backbones that were pretrained from another seed,
+`weights/second-*.safetensors`: teachers, independents and students of the official seeds, with nothing else changed. It
+writes `BACKBONES.md` with both boards; the first is read from the official records. Runs that `--work` already holds
+are not made again.
 """
 
 import argparse
 import math
 from collections.abc import Iterator
 from pathlib import Path
+
+import pandas as pd
+from study_tables import markdown_table
 
 from kdbench.cli.options import make_console
 from kdbench.jobs.invocation import Asked, run
@@ -25,11 +29,14 @@ HERE = Path(__file__).parent
 WEIGHTS = HERE.parent / "weights"
 OFFICIAL = HERE.parents[2] / "leaderboard" / "results"
 TRACK, REFERENCE, METHOD = "synthetic", "independent", "lm"
-COLUMNS = ("direction", "backbones", "seeds", "independent", "teachers apart", "lm from shape, texture", "tau")
+COLUMNS = (
+    *("direction", "backbones", "seeds", "independent", "teachers apart", "lm from shape, texture", "tau"),
+    *(f"tau {axis}" for axis in BIAS_AXES),
+)
 
 
 def second_spec(path: Path) -> Path:
-    """Writes the shipped spec with the second backbones in the place of the first, and gives the path back."""
+    """Write the shipped spec with the second backbones in place of the first, and return its path."""
     text = shipped(*SPEC_PATH).read_text()
     for family in FAMILIES:
         first, second = (WEIGHTS / f"{name}-{family}.safetensors" for name in (TRACK, "second"))
@@ -43,25 +50,25 @@ def second_spec(path: Path) -> Path:
 
 
 def boards(scores: Scores, seeds: int) -> Iterator[Board]:
-    """The boards of the track on so many seeds."""
+    """Yield the boards of the track on so many seeds."""
     yield from (board for board in scores.boards if board.track == TRACK and len(board.seeds) == seeds)
 
 
-def line(board: Board, backbones: str) -> str:
-    """The board of logit matching as a row of the table."""
-    teachers, alone, students = (
+def table_row(board: Board, backbones: str) -> dict[str, str]:
+    """Return the board of logit matching as a row of the table, by column."""
+    teachers, independents, students = (
         next(row for row in board.rows if row.kind == kind and row.method in (name, kind))
         for kind, name in (("teacher", "teacher"), ("independent", REFERENCE), ("method", METHOD))
     )
     assert students.transfer is not None
     by_axis = [_shown(students.transfer_by_axis.get(axis)) for axis in BIAS_AXES]
-    cells = [board.direction, backbones, str(len(board.seeds)), *_clean(alone), f"{_apart(teachers):.2f}"]
+    cells = [board.direction, backbones, str(len(board.seeds)), *_clean(independents), f"{_apart(teachers):.2f}"]
     cells += [", ".join(_clean(students)), _shown(students.transfer, interval=True), *by_axis]
-    return "| " + " | ".join(cells) + " |"
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def _apart(teachers: Row) -> float:
-    """Between the profiles of the two teachers."""
+    """Return the distance between the profiles of the two teachers."""
     first, second = (arm.profile for arm in teachers.arms)
     assert first is not None
     assert second is not None
@@ -70,7 +77,7 @@ def _apart(teachers: Row) -> float:
 
 
 def _clean(row: Row) -> Iterator[str]:
-    """Clean accuracy of each arm."""
+    """Yield the clean accuracy of each arm."""
     yield from (_shown(arm.profile.clean if arm.profile else None, digits=3) for arm in row.arms)
 
 
@@ -81,9 +88,8 @@ def _shown(score: Score | None, *, interval: bool = False, digits: int = 2) -> s
     return f"{text} [{score.low:.{digits}f}, {score.high:.{digits}f}]" if interval else text
 
 
-def as_text(lines: Iterator[str]) -> str:
-    """The comparison as Markdown."""
-    head = [*COLUMNS, *(f"tau {axis}" for axis in BIAS_AXES)]
+def as_text(rows: pd.DataFrame) -> str:
+    """Return the comparison as Markdown."""
     return "\n".join(
         [
             "# Logit matching from other pretrained backbones",
@@ -91,9 +97,7 @@ def as_text(lines: Iterator[str]) -> str:
             "`second_backbones.py` made this page and describes how. The columns show clean accuracies, tau with its",
             "95% interval, and tau per axis (`–` where the teachers do not differ on the axis).",
             "",
-            "| " + " | ".join(head) + " |",
-            "|---" * len(head) + "|",
-            *lines,
+            markdown_table(rows),
             "",
         ]
     )
@@ -108,12 +112,13 @@ def main() -> None:
     asked = Asked(TRACK, (REFERENCE, METHOD), seeds=arguments.seeds, out=arguments.work, device="cpu", spec=path)
     records = run(asked, make_console())
     seeds = len({record.seed for record in records})
-    found = {
+    by_backbones = {
         "first": boards(score(OFFICIAL, load_spec()), seeds),
         "second": boards(score(arguments.work, load_spec(path), current=read_current(arguments.work)), seeds),
     }
-    rows = [(board.direction, line(board, name)) for name, of_it in found.items() for board in of_it]
-    (HERE / "BACKBONES.md").write_text(as_text(text for _, text in sorted(rows, key=lambda row: row[0])))
+    rows = [table_row(board, name) for name, of_backbones in by_backbones.items() for board in of_backbones]
+    table = pd.DataFrame(rows).sort_values("direction", kind="stable")
+    (HERE / "BACKBONES.md").write_text(as_text(table))
     print(f"see {HERE / 'BACKBONES.md'}")
 
 

@@ -1,10 +1,12 @@
 """Do the intervals, ranks and tests keep what they promise? `python benchmark/v1/validity/simulation.py`.
 
-Boards with known answers, scored by the functions that score real ones. Their seeds are correlated as those of runs
-are: a seed fixes training images and initial weights of all students and the independent one, teachers have streams of
-their own; and all networks answer the same test images, so that what is hard for one is hard for the others.
+Simulates boards with known answers and scores them with the functions that score real ones. Their seeds are correlated
+as those of runs are: a seed fixes training images and initial weights of all students and the independent one, and
+teachers have streams of their own. All networks answer the same test images, so that what is hard for one is hard for
+the others.
 
-Writes `simulation.csv` and the tables in `SIMULATION.md`. Minutes on one core, and the same numbers on every run.
+Writes `simulation.csv` and the tables in `SIMULATION.md`. It takes minutes on one core and gives the same numbers on
+every run.
 """
 
 import argparse
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from study_tables import markdown_table
 
 from kdbench.scoring.bootstrap import multi_bootstrap
 from kdbench.scoring.corrections import holm
@@ -45,7 +49,7 @@ Table = list[dict[str, Cell]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One simulated number: what is shown of it, and what it is computed from."""
+    """One simulated number: its score, and what it is computed from."""
 
     score: Score
     number: Callable[..., FloatArray]
@@ -53,32 +57,32 @@ class Sample:
 
 
 def networks(means: Sequence[FloatArray], teachers: int, seeds: int, random: np.random.Generator) -> list[FloatArray]:
-    """(K, axes, 1 + S) of the networks of one board, the last ones teachers: the data, then resamples of the images."""
+    """Draw (K, axes, 1 + S) profiles of the networks of one board, the last ones teachers: data, then resamples."""
     axes = len(means[0])
     shared = random.normal(0, SEED_SHARED, (seeds, axes, 1))
     images = random.normal(0, IMAGES_SHARED, (axes, 1 + RESAMPLES))
-    found = []
+    profiles = []
     for place, mean in enumerate(means):
         own = random.normal(0, SEED_OWN, (seeds, axes, 1))
         common = random.normal(0, SEED_SHARED, (seeds, axes, 1)) if place >= len(means) - teachers else shared
         errors = images + random.normal(0, IMAGES_OWN, (axes, 1 + RESAMPLES))
         errors[:, 1:] += errors[:, :1]  # resamples vary about the data, the data about the truth
-        found.append(mean[:, None] + common + own + errors)
-    return found
+        profiles.append(mean[:, None] + common + own + errors)
+    return profiles
 
 
 def board(taus: Sequence[float], seeds: int, random: np.random.Generator) -> list[Contrast]:
-    """Methods that inherit these shares of their teachers' difference: the same seeds, images and teachers."""
+    """Draw methods that inherit these shares of their teachers' difference, on the same seeds, images and teachers."""
     means = [half * tau * PLANTED for tau in (*taus, 1.0) for half in (0.5, -0.5)]
     profiles = networks(means, 2, seeds, random)
     *students, teachers = (a - b for a, b in zip(profiles[::2], profiles[1::2], strict=True))
-    return [Contrast(one, teachers, images=1000) for one in students]
+    return [Contrast(student, teachers, images=1000) for student in students]
 
 
 def triangle(share: float, seeds: int, random: np.random.Generator) -> Triangle:
-    """A student that went `share` of the way from independent to a natural teacher."""
-    student, alone, teacher = networks((share * NATURAL, 0 * NATURAL, NATURAL), 1, seeds, random)
-    return Triangle(student, alone, teacher, images=10_000)
+    """Draw a student that went `share` of the way from independent to a natural teacher."""
+    student, independent, teacher = networks((share * NATURAL, 0 * NATURAL, NATURAL), 1, seeds, random)
+    return Triangle(student, independent, teacher, images=10_000)
 
 
 def sample_tau(truth: float, seeds: int, random: np.random.Generator, scoring: Scoring) -> Sample:
@@ -87,13 +91,14 @@ def sample_tau(truth: float, seeds: int, random: np.random.Generator, scoring: S
 
 
 def sample_index(truth: float, seeds: int, random: np.random.Generator, scoring: Scoring) -> Sample:
-    one = triangle(truth, seeds, random)
-    return Sample(transfer_index(one, scoring), transfer_number, (one.movement.students, one.movement.teachers))
+    drawn = triangle(truth, seeds, random)
+    parts = (drawn.movement.students, drawn.movement.teachers)
+    return Sample(transfer_index(drawn, scoring), transfer_number, parts)
 
 
 def sample_gap(truth: float, seeds: int, random: np.random.Generator, scoring: Scoring) -> Sample:
-    one = triangle(truth, seeds, random)
-    return Sample(gap_closed(one, scoring), gap_number, one.parts)
+    drawn = triangle(truth, seeds, random)
+    return Sample(gap_closed(drawn, scoring), gap_number, drawn.parts)
 
 
 SAMPLERS: Mapping[str, Callable[[float, int, np.random.Generator, Scoring], Sample]] = {
@@ -104,45 +109,47 @@ SAMPLERS: Mapping[str, Callable[[float, int, np.random.Generator, Scoring], Samp
 
 
 def true_value(name: str, share: float) -> float:
-    """What a number is for a student that went `share` of the way."""
+    """Return the value of a number for a student that went `share` of the way."""
     return 1 - (1 - share) ** 2 if name == "G" else share
 
 
 def random_of(*name: object) -> np.random.Generator:
-    """The random numbers of one case, whatever else is run."""
+    """Return the random numbers of one case, which do not depend on the other cases."""
     return np.random.default_rng([ord(letter) for letter in "/".join(map(str, name))])
 
 
 def coverage(name: str, share: float, seeds: int, repetitions: int, scoring: Scoring) -> dict[str, Cell]:
-    """How often the interval that is shown holds the truth; a tenth of the boards for the multi-bootstrap's."""
+    """Measure how often the interval contains the truth; for the multi-bootstrap, on a tenth of the boards."""
     random, truth = random_of("coverage", name, share, seeds), true_value(name, share)
     samples = [SAMPLERS[name](share, seeds, random, scoring) for _ in range(repetitions)]
-    shown = [one.score for one in samples if isinstance(one.score, Estimate)]
-    checks = [multi_bootstrap(one.number, one.parts, scoring.confidence) for one in samples[::10]]
+    estimates = [sample.score for sample in samples if isinstance(sample.score, Estimate)]
+    checks = [multi_bootstrap(sample.number, sample.parts, scoring.confidence) for sample in samples[::10]]
     return {
         "number": name,
         "truth": round(truth, 4),
         "seeds": seeds,
-        "coverage": float(np.mean([one.low <= truth <= one.high for one in shown])),
+        "coverage": float(np.mean([score.low <= truth <= score.high for score in estimates])),
         "multi-bootstrap": float(np.mean([check[0] <= truth <= check[1] for check in checks if check])),
-        "bias": float(np.mean([one.value for one in shown]) - truth),
-        "half-width": float(np.mean([one.high - one.low for one in shown]) / 2),
-        "undefined": 1 - len(shown) / repetitions,
+        "bias": float(np.mean([score.value for score in estimates]) - truth),
+        "half-width": float(np.mean([score.high - score.low for score in estimates]) / 2),
+        "undefined": 1 - len(estimates) / repetitions,
     }
 
 
 def null_bias(name: str, seeds: int, repetitions: int) -> dict[str, Cell]:
-    """Mean of a number that should be 0, corrected for noise over seeds and not, with noisy seeds and a close teacher.
+    """Measure the mean of a number that should be 0, with and without correction for noise over seeds.
 
+    Seeds are noisy and the teacher is close.
     The student of a natural teacher is a second independent one; students of planted teachers are alike.
     """
     random, gap = random_of("null", name, seeds), NATURAL[:, None] / 2
-    student, alone, teacher = random.normal(0, 0.03, (3, seeds, len(gap), repetitions))
-    parts: tuple[FloatArray, ...] = (student, alone, teacher + gap)
+    student, independent, teacher = random.normal(0, 0.03, (3, seeds, len(gap), repetitions))
+    parts: tuple[FloatArray, ...] = (student, independent, teacher + gap)
     number: Callable[..., FloatArray] = gap_number
     if name != "G":
         number = transfer_number
-        parts = (student - alone, teacher + gap - alone) if name == "TI" else (student - alone, teacher + gap)
+        moved = student - independent
+        parts = (moved, teacher + gap - independent) if name == "TI" else (moved, teacher + gap)
     corrected, plain = number(*parts), number(*(part.mean(axis=0, keepdims=True) for part in parts))
     return {
         "number": name,
@@ -153,19 +160,19 @@ def null_bias(name: str, seeds: int, repetitions: int) -> dict[str, Cell]:
 
 
 def ranks(taus: Sequence[float], seeds: int, repetitions: int, scoring: Scoring) -> dict[str, Cell]:
-    """How often equal methods are told apart, unequal ones are, and a method without transfer gets the badge."""
+    """Measure how often equal and unequal methods are told apart, and a method without transfer gets the badge."""
     random = random_of("ranks", *taus, seeds)
     shares = np.array(taus)
     equal = (shares[:, None] == shares) & ~np.eye(len(taus), dtype=bool)
     wrong, wrong_bare, right, badges = [], [], [], []
     for _ in range(repetitions):
         contrasts = board(taus, seeds, random)
-        better = surely_better([_primary(one, seeds) for one in contrasts], scoring.confidence)
-        bare = surely_better([_primary(_without_images(one), seeds) for one in contrasts], scoring.confidence)
+        better = surely_better([_primary(contrast, seeds) for contrast in contrasts], scoring.confidence)
+        bare = surely_better([_primary(_without_images(contrast), seeds) for contrast in contrasts], scoring.confidence)
         wrong.append(bool(better[equal].any()))
         wrong_bare.append(bool(bare[equal].any()))
         right.append(float(better[shares[:, None] > shares].mean()) if len(set(taus)) > 1 else float("nan"))
-        p_values = np.array(holm([p_above_zero(*transfer_errors(one)) for one in contrasts]))
+        p_values = np.array(holm([p_above_zero(*transfer_errors(contrast)) for contrast in contrasts]))
         badges.append(bool((p_values[shares == 0] <= 1 - scoring.confidence).any()))
     return {
         "true tau": " ".join(f"{tau:g}" for tau in taus),
@@ -187,7 +194,7 @@ def _without_images(contrast: Contrast) -> Contrast:
 
 
 def simulate(repetitions: int, scoring: Scoring) -> dict[str, Table]:
-    """All tables."""
+    """Return all tables."""
     return {
         "coverage": [
             coverage(name, share, seeds, repetitions, scoring)
@@ -208,13 +215,10 @@ HEADINGS = {
 
 
 def as_text(tables: Mapping[str, Table]) -> str:
-    """The tables as Markdown."""
+    """Return the tables as Markdown."""
     parts = []
     for name, rows in tables.items():
-        columns = list(rows[0])
-        lines = [" | ".join(_cell(row[column]) for column in columns) for row in rows]
-        head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
-        parts.append(f"## {HEADINGS[name]}\n\n{head}\n" + "\n".join(f"| {line} |" for line in lines))
+        parts.append(f"## {HEADINGS[name]}\n\n{markdown_table(pd.DataFrame(rows))}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -225,7 +229,7 @@ def _cell(value: Cell) -> str:
 
 
 def write(tables: Mapping[str, Table]) -> None:
-    """`simulation.csv`, a line a number; and what stands below the mark in `SIMULATION.md`."""
+    """Write `simulation.csv`, with one line per number, and what follows the mark in `SIMULATION.md`."""
     with (HERE / "simulation.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("table", "case", "quantity", "value"))

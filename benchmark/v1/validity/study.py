@@ -1,6 +1,6 @@
 """Can the synthetic track measure transfer at all? `python benchmark/v1/validity/study.py`.
 
-Trains, on tuning seeds (1000 and up), what the validity gates ask for, and writes `study.json` and `STUDY.md`:
+Trains the networks that the validity gates need, on tuning seeds (1000 and up), and writes `study.json` and `STUDY.md`:
 
 - V2, V4: the profiles of teachers and independents, and how far the planted teachers are apart;
 - V8: the split-half reliability of c over all networks;
@@ -8,11 +8,11 @@ Trains, on tuning seeds (1000 and up), what the validity gates ask for, and writ
 - V10: students of random teachers must show none (an interval that covers 0).
 
 V1, the single-cue oracles, is in LOOK.md, with the choice of the saliences. No method is scored here: the positive
-control is no submission. V10's students have half of their loss on labels, and so has the control `random-teacher`:
-on a random teacher's answers alone, and with a tenth on labels if it is a CNN, they stay at chance, where c is not
-defined. What such a CNN says hardly depends on the image: its features are all positive, and a random classifier
-makes of their mean a preference for some classes that is larger than all differences between images. Networks that
-lie in `--work` already are not trained again.
+control is not a submission. The students of V10 have half of their loss on labels, as the control `random-teacher` has.
+On a random teacher's answers alone, and with a tenth of the loss on labels if the teacher is a CNN, they stay at
+chance, where c is not defined. The answers of such a CNN hardly depend on the image: its features are all positive, and
+a random classifier turns their mean into a preference for some classes that is larger than all differences between
+images. Networks that `--work` already holds are not trained again.
 """
 
 import argparse
@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from conditions import Network, fit, law_set
 from safetensors.torch import save_file
+from study_tables import markdown_table
 
 from kdbench.data.synthetic import SceneDraws, render, shipped_tables, training_images
 from kdbench.data.training_sets import TrainingSet, saliences_of
@@ -65,12 +67,12 @@ class Study:
     _answers: dict[Path, Predictions] = field(default_factory=dict)
 
     def answers(self, network: Network) -> Predictions:
-        """What a network says of every test image; asked once."""
+        """Return the answers of a network on every test set; each network is evaluated once."""
         if network.folder not in self._answers:
-            self._answers[network.folder] = self._asked(network)
+            self._answers[network.folder] = self._evaluated(network)
         return self._answers[network.folder]
 
-    def _asked(self, network: Network) -> Predictions:
+    def _evaluated(self, network: Network) -> Predictions:
         loaded = load_network(self.track, network.family, network.folder / WEIGHTS, CPU)
         predictions, _ = evaluate(
             loaded,
@@ -88,7 +90,7 @@ class Study:
 
 
 def manipulated_set(track: Track, seed: int) -> TrainingSet:
-    """Training images under every manipulation of the test sets, a sixth each; from the training crops."""
+    """Draw training images under every manipulation of the test sets, a sixth each, from the training crops."""
     count = track.data.num_train
     part, saliences, tables = count // 6, saliences_of(track), shipped_tables()
     base = training_images("neutral", "validity", seed, count=part, saliences=saliences)
@@ -106,7 +108,7 @@ def manipulated_set(track: Track, seed: int) -> TrainingSet:
 
 
 def random_teacher(study: Study, family: Family, seed: int, name: str) -> Network:
-    """The pretrained trunk with a random classifier, never trained on the track: it answers at chance."""
+    """Write the pretrained trunk with a random classifier, never trained on the track: it answers at chance."""
     folder = study.work / f"random-{family}-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     backbone = new_backbone(study.track, family, seed=seed * 10 + len(name))
@@ -117,7 +119,7 @@ def random_teacher(study: Study, family: Family, seed: int, name: str) -> Networ
 def distilled(
     study: Study, teacher: Network, family: Family, data: TrainingSet, seed: int, name: str, *, distill_weight: float
 ) -> Network:
-    """A student by logit matching, with this share of its loss on the teacher's soft answers and the rest on labels."""
+    """Train a student by logit matching, with this share of its loss on the teacher's answers, the rest on labels."""
     method = load_submission("lm")
     config = method.Config(distill_weight=distill_weight)
     folder = study.work / f"{name}-{family}-{seed}"
@@ -127,7 +129,7 @@ def distilled(
 def contrast(
     study: Study, students: Sequence[dict[TeacherBias, Network]], teachers: Sequence[dict[TeacherBias, Network]]
 ) -> Score:
-    """tau over seeds, of students of the shape arm against those of the texture arm."""
+    """Return tau over seeds, of students of the shape arm against those of the texture arm."""
 
     def side(networks: Sequence[dict[TeacherBias, Network]]) -> tuple[Any, int]:
         rows, images = [], 0
@@ -143,7 +145,7 @@ def contrast(
 
 
 def reliability(study: Study, networks: Sequence[Network]) -> float:
-    """V8: correlation of c between odd and even images, over all networks and axes."""
+    """Return the correlation of c between odd and even images, over all networks and axes (V8)."""
     halves: tuple[list[float], list[float]] = ([], [])
     for network in networks:
         answers = study.answers(network)
@@ -151,11 +153,11 @@ def reliability(study: Study, networks: Sequence[Network]) -> float:
         for test_set in study.track.test_sets:
             if test_set.axis not in BIAS_AXES or test_set.diagnostic:
                 continue
-            one = answers[test_set.name]
+            on_set = answers[test_set.name]
             for half, values in enumerate(halves):
-                rows = np.arange(len(one.target)) // study.track.data.num_classes % 2 == half
+                rows = np.arange(len(on_set.target)) // study.track.data.num_classes % 2 == half
                 clean_rows = np.arange(len(clean.target)) // study.track.data.num_classes % 2 == half
-                a = float((one.label == one.target)[rows].mean())
+                a = float((on_set.label == on_set.target)[rows].mean())
                 a0 = float((clean.label == clean.target)[clean_rows].mean())
                 values.append((a - 0.1) / (a0 - 0.1))
     return float(np.corrcoef(*halves)[0, 1])
@@ -224,31 +226,29 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def gates(profiles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What the independents' profiles say of V2 and V4, and whether that is what is asked."""
+    """Yield what the independents' profiles show for V2 and V4, and what is required."""
     gaps = {}
     for family in FAMILIES:
-        alone = [row for row in profiles if row["network"] == f"{family} independent"]
-        shape, texture = (np.mean([0.1 + row[f"c {cue}"] * (row["clean"] - 0.1) for row in alone]) for cue in BIASES)
+        independents = [row for row in profiles if row["network"] == f"{family} independent"]
+        shape, texture = (
+            np.mean([0.1 + row[f"c {cue}"] * (row["clean"] - 0.1) for row in independents]) for cue in BIASES
+        )
         gaps[family] = abs(float(shape - texture))
     single = ", ".join(f"{family} {gap:.3f}" for family, gap in gaps.items())
     mean = float(np.mean(list(gaps.values())))
     yield f"V2 mean difference of accuracy between shape and texture: {mean:.3f} ({single}); required: .10 or less"
-    alone = [row for row in profiles if row["network"].endswith("independent")]
-    biases = [row[f"c {axis}"] for row in alone for axis in BIAS_AXES]
+    independents = [row for row in profiles if row["network"].endswith("independent")]
+    biases = [row[f"c {axis}"] for row in independents for axis in BIAS_AXES]
     yield f"V4 c of the independents: {min(biases):.3f} to {max(biases):.3f}; required: .03 to .97"
-    clean = [row["clean"] for row in alone]
+    clean = [row["clean"] for row in independents]
     yield f"V4 clean accuracy of the independents: {min(clean):.3f} to {max(clean):.3f}; required: .85 to .99"
 
 
 def as_text(results: dict[str, Any]) -> str:
-    """The study as Markdown."""
+    """Return the study as Markdown."""
     lines = ["# Validity of the synthetic track", "", f"Made by `study.py` on tuning seeds {results['seeds']}.", ""]
-    columns = [key for key in results["profiles"][0] if key not in ("network", "seed")]
-    lines += ["| network | seed | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
-    for row in results["profiles"]:
-        cells = " | ".join(f"{row[key]:.3f}" for key in columns)
-        lines.append(f"| {row['network']} | {row['seed']} | {cells} |")
-    lines += ["", *(f"- {line}" for line in gates(results["profiles"]))]
+    lines += [markdown_table(pd.DataFrame(results["profiles"])), ""]
+    lines += [*(f"- {line}" for line in gates(results["profiles"]))]
     for key, value in results.items():
         if key in ("profiles", "seeds"):
             continue

@@ -9,13 +9,14 @@ Writes one row a network to `methods.csv` and the comparison to `METHODS.md`.
 
 import argparse
 import csv
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from conditions import Network, fit, law_set, predicted
+from study_tables import markdown_table
 
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission, parse_config
@@ -41,7 +42,7 @@ ALTERNATIVES: dict[str, dict[str, float | bool]] = {
 
 
 def with_rate(track: Track, factor: float) -> Track:
-    """The track with another learning rate of both families."""
+    """Return the track with another learning rate for both families."""
     slower = {
         family: track.backbones[family].model_copy(
             update={"learning_rate": factor * track.backbones[family].learning_rate}
@@ -52,7 +53,7 @@ def with_rate(track: Track, factor: float) -> Track:
 
 
 def split(data: TrainingSet) -> tuple[TrainingSet, TrainingSet]:
-    """Training and held-out images; the classes go round, so both stay balanced."""
+    """Return training and held-out images; the classes alternate, so both stay balanced."""
     cut = len(data.labels) // HELD_OUT * (HELD_OUT - 1)
     return (
         TrainingSet(images=data.images[:cut], labels=data.labels[:cut]),
@@ -75,7 +76,7 @@ class Tuning:
         return self._teachers[family, bias]
 
     def rows(self, name: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Held-out accuracy of every student of a method under one configuration."""
+        """Yield the held-out accuracy of every student of a method under one configuration."""
         method = load_submission(name)
         track = with_rate(self.track, values[RATE]) if RATE in values else self.track
         config = parse_config(method, {key: value for key, value in values.items() if key != RATE})
@@ -86,25 +87,22 @@ class Tuning:
             for bias in BIASES if method.uses_teacher else (None,):
                 teacher = self.teacher(teacher_family, bias) if bias else None
                 student = fit(track, family, self.train, seed=self.seed, method=method, config=config, teacher=teacher)
-                hit = predicted(track, student, self.held_out.images) == self.held_out.labels
-                yield {"direction": direction, "teacher": bias or "none", "accuracy": round(float(hit.mean()), 4)}
+                right = predicted(track, student, self.held_out.images) == self.held_out.labels
+                yield {"direction": direction, "teacher": bias or "none", "accuracy": round(float(right.mean()), 4)}
 
 
 def as_text(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
-    """The comparison as Markdown."""
-    found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
-    for row in rows:
-        found[row["method"], row["settings"]].append(float(row["accuracy"]))
-    means = {key: sum(values) / len(values) for key, values in found.items()}
+    """Return the comparison as Markdown."""
+    accuracies = pd.DataFrame(rows).groupby(["method", "settings"], sort=False).accuracy
+    means = accuracies.agg(lambda values: sum(values) / len(values))  # the mean of pandas rounds a tie differently
+    table = pd.DataFrame({"held-out accuracy": means, "networks": accuracies.size()}).reset_index()
     lines = ["# Settings of the methods on the synthetic track", ""]
     lines += [f"`tune_methods.py` states the rule and made this page. Tuning seeds: {', '.join(map(str, seeds))}.", ""]
-    lines += ["| method | settings | held-out accuracy | networks |", "|---|---|---|---|"]
-    lines += [f"| {m} | {s} | {mean:.3f} | {len(found[m, s])} |" for (m, s), mean in means.items()]
-    lines.append("")
+    lines += [markdown_table(table), ""]
     for name in ALTERNATIVES:
-        default, other = (mean for (method, _), mean in means.items() if method == name)
-        verdict = "the alternative replaces them" if other - default > MARGIN else "stay"
-        lines.append(f"- {name}: the defaults {verdict} ({default:.3f} against {other:.3f}).")
+        default, alternative = means[name]
+        verdict = "the alternative replaces them" if alternative - default > MARGIN else "stay"
+        lines.append(f"- {name}: the defaults {verdict} ({default:.3f} against {alternative:.3f}).")
     return "\n".join(lines) + "\n"
 
 
