@@ -39,6 +39,9 @@ EPOCH_SECONDS: Mapping[Family, float] = {"cnn": 3.4, "vit": 8.7}
 PARAMETERS: Mapping[Family, int] = {"cnn": 307_498, "vit": 451_882}
 
 
+_WRITTEN: dict[str, Mapping[str, bytes]] = {}  # files of a record by all that decides them: writing them is slow
+
+
 @dataclass(frozen=True)
 class FakeProfile:
     """What a network shall answer: clean accuracy, c of each axis, shares of conflict images by shape and texture."""
@@ -231,11 +234,38 @@ def _write(
     bias: TeacherBias | None,
     seed: int,
 ) -> Path:
+    """Write the record of one run, or the bytes of it that an earlier matrix in this process has written."""
+    outcome = matrix.failed.get((method, seed), ("ok", ""))
+    control = method in (*matrix.controls, "untrained")
+    of_matrix = (matrix.track.name, matrix.images, matrix.skip, matrix.unofficial, matrix.environment, matrix.scalars)
+    key = repr((of_matrix, outcome, control, profile, method, family, direction, bias, seed))
+    run_id = _run_id(matrix, method, direction or family, bias, seed)
+    folder = record_folder(matrix.results, matrix.track.name, run_id, matrix.track.testsets_digest)
+    if key in _WRITTEN:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in _WRITTEN[key].items():
+            (folder / name).write_bytes(content)
+        return folder
+    place = direction or family
+    predictions = _predictions(matrix, profile, method, place, bias or "alone", seed) if outcome[0] == "ok" else {}
+    record = _record(matrix, predictions, method=method, family=family, direction=direction, bias=bias, seed=seed)
+    write_record(folder, record, predictions)
+    _WRITTEN[key] = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return folder
+
+
+def _record(
+    matrix: Matrix,
+    predictions: Predictions,
+    *,
+    method: str,
+    family: Family,
+    direction: Direction | None,
+    bias: TeacherBias | None,
+    seed: int,
+) -> Record:
     status, reason = matrix.failed.get((method, seed), ("ok", ""))
-    predictions = (
-        _predictions(matrix, profile, method, direction or family, bias or "alone", seed) if status == "ok" else {}
-    )
-    record = Record(
+    return Record(
         run_id=_run_id(matrix, method, direction or family, bias, seed),
         role="teacher" if direction is None else "student",
         track=matrix.track.name,
@@ -264,9 +294,6 @@ def _write(
         finished="2026-01-01T00:00:00+00:00",
         **_costs(matrix.track, family, method, distilled=bias is not None and direction is not None, seed=seed),
     )
-    folder = record_folder(matrix.results, matrix.track.name, record.run_id, record.digests.testsets)
-    write_record(folder, record, predictions)
-    return folder
 
 
 def _teacher_of(

@@ -19,10 +19,9 @@ from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Estimate, Row, Scores, Undefined
-from kdbench.testsets.spec import load_spec
 from tests.record_factory import record_of, write_matrix
+from tests.scoring.boards import SPEC
 
-SPEC = load_spec()
 TRACK = SPEC.tracks["synthetic"]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from kdbench.records import read_predictions, read_record, write_record
 from kdbench.scoring.board import score
-from kdbench.testsets.spec import load_spec
 from tests.record_factory import record_of, write_matrix
+from tests.scoring.boards import SPEC
 
 
 def test_compiled_runs_of_a_method_have_a_row_of_their_own(tmp_path: Path) -> None:
@@ -13,6 +13,6 @@ def test_compiled_runs_of_a_method_have_a_row_of_their_own(tmp_path: Path) -> No
         record = read_record(folder)
         twin = record.model_copy(update={"run_id": f"compiled-{record.run_id}", "compiled": True})
         write_record(folder.with_name(twin.run_id), twin, read_predictions(folder))
-    (board,) = score(tmp_path, load_spec()).boards
+    (board,) = score(tmp_path, SPEC).boards
     rows = {row.title: row for row in board.rows if row.method == "lm"}
     assert {title: len(row.arms) for title, row in rows.items()} == {"lm": 2, "lm, compiled": 2}
