@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images, Integers, Split
+from kdbench.errors import DataError
+from kdbench.files import DAMAGES
 from kdbench.randomness import Words, below, words
 from kdbench.resources import shipped
 
@@ -80,9 +82,16 @@ class Tables:
 
 
 def read_tables(path: Path) -> Tables:
-    """Read a table file; KeyError if a table is missing."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Tables(**{field.name: arrays[field.name] for field in fields(Tables)})
+    """Read a table file.
+
+    Raises:
+        DataError: it is missing, damaged or lacks a table.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Tables(**{field.name: arrays[field.name] for field in fields(Tables)})
+    except DAMAGES as error:
+        raise DataError(f"{path} cannot be read as tables: {error}; restore the shipped file") from error
 
 
 @cache

@@ -23,9 +23,12 @@ from kdbench.data.synthetic import (
     TestCondition,
     condition_images,
     condition_objects,
+    read_tables,
     shipped_tables,
 )
 from kdbench.data.synthetic import training_images as images_for_training
+from kdbench.errors import DataError
+from kdbench.resources import shipped
 from tests.pinned_bytes import CONDITIONS, LAWS, PINNED, sha256_of_some_images
 
 MANY = 10_000
@@ -273,3 +276,11 @@ def test_the_bytes_do_not_depend_on_the_processor_features_that_numpy_uses() -> 
     environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": features, "PYTHONWARNINGS": "ignore"}
     root = Path(__file__).parents[2]
     subprocess.run(command, env=environment, cwd=root, stdout=subprocess.DEVNULL, check=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_damaged_table_file_is_refused_with_its_name(tmp_path: Path, share: float) -> None:
+    whole = shipped("datasets", "synthetic", "tables.npz").read_bytes()
+    (tmp_path / "tables.npz").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(DataError, match=f"{tmp_path / 'tables.npz'} cannot be read .*; restore the shipped file"):
+        read_tables(tmp_path / "tables.npz")

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Saliences, condition_images
-from kdbench.leaderboard import Gallery
 from kdbench.records import Budget, Record, Timing
 from kdbench.scoring.scores import (
     Arm,
@@ -26,6 +25,7 @@ from kdbench.scoring.scores import (
     Undefined,
 )
 from kdbench.spec import Axis, Direction, Family, TeacherBias, families
+from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.kinds.noise_patch import noisy
 from kdbench.testsets.kinds.tiles import scrambled
 from kdbench.testsets.spec import load_spec

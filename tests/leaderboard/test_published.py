@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.leaderboard import render_site
 from kdbench.leaderboard.published import published_seconds, read_published
+from kdbench.leaderboard.render import render_site
 from kdbench.methods.files import list_submissions
 from kdbench.scoring.scores import Board
 from kdbench.testsets.spec import load_spec

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError, WriteError
-from kdbench.leaderboard import Gallery, render_site
+from kdbench.leaderboard.render import render_site
 from kdbench.records import Record
 from kdbench.scoring.scores import Scores, Superseded, Undefined
+from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 from tests.leaderboard.page import Page

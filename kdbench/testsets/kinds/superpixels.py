@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images
 from kdbench.data.store import array_sha256
-from kdbench.files import atomic_file
+from kdbench.errors import DataError
+from kdbench.files import DAMAGES, atomic_file
 from kdbench.resources import shipped
 from kdbench.spec import Data, TestSet, Track
 from kdbench.spec.parameters import Parameter, Parameters
@@ -140,14 +141,21 @@ def write_maps(path: Path, images: Images, slic: Slic) -> None:
 
 @cache
 def _shipped_maps(path: Path, slic: Slic) -> dict[str, SegmentMaps]:
-    """Return segment maps by the SHA-256 of the image that they belong to; none if none ship for these parameters."""
+    """Return segment maps by the SHA-256 of the image that they belong to; none if none ship for these parameters.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     if not path.exists():
         return {}
-    with np.load(path, allow_pickle=False) as arrays:
-        if not np.array_equal(arrays["parameters"], _as_row(slic)):
-            return {}
-        pairs = zip(arrays["sha256"], arrays["labels"], strict=True)
-        return {bytes(digest).hex(): segment_map for digest, segment_map in pairs}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not np.array_equal(arrays["parameters"], _as_row(slic)):
+                return {}
+            pairs = zip(arrays["sha256"], arrays["labels"], strict=True)
+            return {bytes(digest).hex(): segment_map for digest, segment_map in pairs}
+    except DAMAGES as error:
+        raise DataError(f"{path} cannot be read as segment maps: {error}; restore the shipped file") from error
 
 
 def _as_row(slic: Slic) -> NDArray[np.float64]:
