@@ -1,31 +1,42 @@
-"""Planned runs of the synthetic track, without submission files."""
+"""Plans of made-up submissions, for tests to start from."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from kdbench.plan.matrix import PlannedRun, Request, Submission, expand
-from kdbench.spec import Track
+from kdbench.spec import Direction, Track
 from kdbench.testsets.spec import load_spec
 
 TRACK = load_spec().track("synthetic")
-
-
-BOTH = ("cnn-to-vit", "vit-to-cnn")
+BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
 
 
 def submission(
-    name: str, *, uses_teacher: bool = True, code: str = "c", config: dict[str, float] | None = None
+    name: str, *, uses_teacher: bool = True, code: str = "c", config: Mapping[str, Any] | None = None
 ) -> Submission:
-    return Submission(name, None, code, config or {}, uses_teacher=uses_teacher, directions=BOTH)  # type: ignore[arg-type]
+    """Return a submission without a file, for both directions."""
+    return Submission(name, None, code, config or {}, uses_teacher=uses_teacher, directions=BOTH)
 
 
-def plan(
-    *submissions: Submission, seeds: tuple[int, ...] = (0,), directions: tuple[str, ...] = BOTH, track: Track = TRACK
+INDEPENDENT, TEACHER = (submission(name, uses_teacher=False) for name in ("independent", "teacher"))
+
+
+def expanded(
+    *submissions: Submission,
+    seeds: tuple[int, ...] = (0,),
+    directions: tuple[Direction, ...] = BOTH,
+    track: Track = TRACK,
+    compiled: bool = False,
 ) -> list[PlannedRun]:
+    """Return the runs of submissions on a CPU; without any, of `independent` and `lm`."""
     return expand(
         Request(
             track=track,
-            submissions=submissions or (submission("independent", uses_teacher=False), submission("lm")),
-            teacher_submission=submission("teacher", uses_teacher=False),
-            directions=directions,  # type: ignore[arg-type]
+            submissions=submissions or (INDEPENDENT, submission("lm")),
+            teacher_submission=TEACHER,
+            directions=directions,
             seeds=seeds,
             device="cpu",
+            compiled=compiled,
         )
     )

@@ -1,13 +1,10 @@
-"""Command-line options that several commands share, and the console that they write to."""
+"""Command-line options that several commands share, their checks, and the console that commands write to."""
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
-from inspect import signature
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,46 +13,54 @@ from kdbench.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-Options = TypeVar("Options")
 BOARD_WIDTH = 140  # columns
+DEFAULT_OUT = Path("runs")
+DEFAULT_SITE = Path("leaderboard") / "site"
 
 TrackOption = Annotated[str, typer.Option(help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
-SiteOption = Annotated[Path, typer.Option(help="Folder of the rendered page.")]
-MethodsOption = Annotated[str, typer.Option(help="Method names or files, with commas (default: all submissions).")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-SpecOption = Annotated[Path | None, typer.Option(help="Another spec file than the shipped one (unofficial).")]
-DataRootOption = Annotated[Path | None, typer.Option(help="Folder that holds CIFAR-10; without it, it is downloaded.")]
-LimitTestOption = Annotated[int | None, typer.Option(min=10, help="Images a test set, at most (unofficial).")]
+SiteOption = Annotated[Path, typer.Option(help="Folder to render the page into.")]
+MethodsOption = Annotated[
+    str, typer.Option(help="Names or files of methods, separated by commas (default: all submissions).")
+]
+DeviceOption = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
+SpecOption = Annotated[
+    Path | None, typer.Option(help="Spec file to use instead of the shipped one; makes runs unofficial.")
+]
+DataRootOption = Annotated[
+    Path | None, typer.Option(help="Folder that holds CIFAR-10. Without this option, CIFAR-10 is downloaded.")
+]
+LimitTestOption = Annotated[
+    int | None, typer.Option(min=10, help="Maximum images per test set; makes runs unofficial.")
+]
 WeightsOption = Annotated[
-    Path | None, typer.Option(help="Folder of pretrained weights, as `kdbench data weights` names the files.")
+    Path | None,
+    typer.Option(help="Folder of pretrained weights, with the file names that `kdbench data weights` lists."),
 ]
 StyleOption = Annotated[
-    Path | None, typer.Option(help="Picture in whose style the diagnostic stylised set is rendered (unofficial).")
+    Path | None,
+    typer.Option(help="Picture whose style the stylised diagnostic set takes on; makes runs unofficial."),
 ]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="With --device cpu: do on a processor what wants a GPU, however long it takes.")
+    bool, typer.Option("--yes", help="Together with --device cpu: do work that needs a GPU on the CPU, slow as it is.")
 ]
-WorkersOption = Annotated[int | None, typer.Option(min=1, help="Jobs at a time (default: one a core, or one a GPU).")]
+WorkersOption = Annotated[
+    int | None, typer.Option(min=1, help="Number of jobs at a time (default: one per CPU core, or one per GPU).")
+]
 
 
-def takes(kind: type[Options]) -> Callable[[Callable[[Options], None]], Callable[..., None]]:
-    """Lets a command take a dataclass of options: typer sees a parameter for each of its fields."""
+def split_names(text: str) -> tuple[str, ...]:
+    """Return the names in a text that separates them by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
-    def spread(command: Callable[[Options], None]) -> Callable[..., None]:
-        @wraps(command)
-        def with_parameters(**values: Any) -> None:
-            command(kind(**values))
 
-        with_parameters.__signature__ = signature(kind)  # type: ignore[attr-defined]
-        with_parameters.__annotations__ = get_type_hints(kind, include_extras=True)
-        return with_parameters
-
-    return spread
+def command_line() -> str:
+    """Return the command as the user gave it."""
+    return " ".join(["kdbench", *sys.argv[1:]])
 
 
 def make_console() -> "Console":
-    """Standard output, for people; where it is no terminal, wide enough for a board."""
+    """Return a console on standard output; where that is not a terminal, it is wide enough for a board."""
     from rich.console import Console
 
     free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
@@ -63,7 +68,7 @@ def make_console() -> "Console":
 
 
 def check_can_write(folder: Path, option: str) -> None:
-    """Makes a folder for what a command writes at its end; InputError if nothing can be written there."""
+    """Make the folder for what a command writes at its end; InputError if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=folder, prefix=".writable."):
@@ -73,17 +78,17 @@ def check_can_write(folder: Path, option: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """InputError if it is no device, or one that is not here."""
+    """Raise InputError if the value of --device is not a device, or one that this machine lacks."""
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
     if device == "cuda":
         from kdbench.networks.device import choose_device  # PyTorch takes seconds to import
 
         if choose_device("auto") != "cuda":
-            raise InputError("--device cuda: PyTorch finds no GPU here; take --device cpu, or see `nvidia-smi`")
+            raise InputError("--device cuda: PyTorch finds no GPU here; give --device cpu, or see `nvidia-smi`")
 
 
 def check_weights_dir(folder: Path | None) -> None:
-    """Raise InputError if the folder of `--weights-dir` is not a folder."""
+    """Raise InputError if the value of --weights-dir is not a folder."""
     if folder is not None and not folder.is_dir():
         raise InputError(f"--weights-dir {folder} is not a folder; `kdbench data weights` lists what belongs there")

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kdbench.data.array_types import Images, Integers, Split
 from kdbench.errors import DataError
+from kdbench.spec import Track
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZE = 32
@@ -84,6 +85,14 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
     read = _read_parquet if layout == "parquet" else _read_folder
     train, test = _checked(root, "train", read(root, "train")), _checked(root, "test", read(root, "test"))
     return Cifar10(*train, *test, source="other", layout=layout)
+
+
+def source_of(track: Track, data_root: Path | None, cache: Path) -> Cifar10 | None:
+    """Return the images that a track is made from, downloaded into the cache unless they are in `data_root`.
+
+    None for a track whose images are generated.
+    """
+    return read_cifar10(data_root, cache) if track.data.source == "cifar10" else None
 
 
 def provenance_of(root: Path | None) -> CopyOrigin:

@@ -1,15 +1,22 @@
-"""The GPUs of this machine, for one run each."""
+"""The GPUs and CPU cores of this machine, to be shared out among jobs."""
 
 import os
 
-import torch
+
+def default_workers(device: str) -> int:
+    """Return how many jobs run at a time: one per core that this process may use, or one per GPU."""
+    if device == "cuda":
+        return max(1, len(visible_gpus()))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """What `CUDA_VISIBLE_DEVICES` has to be for a process to see one of the GPUs that this one may use, for each.
+    """Return the value of `CUDA_VISIBLE_DEVICES` that shows a process one GPU alone, for each GPU of this process.
 
-    CUDA is not started by asking.
+    CUDA is not started.
     """
+    import torch
+
     os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
     count = torch.cuda.device_count()
     listed = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip()]
@@ -17,5 +24,5 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def see_only(gpu: str) -> None:
-    """Lets this process, which has not started CUDA, see one GPU: its only one, number 0."""
+    """Let this process, which has not started CUDA, see one GPU: its only one, number 0."""
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu

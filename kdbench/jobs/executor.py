@@ -4,27 +4,25 @@ students."""
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from kdbench.errors import KdbenchError, RecordError, WriteError
+from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
 from kdbench.jobs.intact import IntactWeights
-from kdbench.jobs.job import CANNOT_WRITE, Job, Places
+from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.launcher import Handle, Launcher
+from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import (
     LOG,
-    OCCLUSION_UNDEFINED,
     RESULT,
     WEIGHTS,
     Record,
     Status,
-    comparison_name,
     read_record,
-    record_folder,
 )
-from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
@@ -36,35 +34,6 @@ _ALLOWING_MORE: Mapping[Status, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Where an invocation reads and writes."""
-
-    results: Path
-    cache: Path
-    data_root: Path | None = None
-    limit_test: int | None = None
-    diagnostics: bool = False
-    weights_dir: Path | None = None
-    command: str = ""
-
-    def folder(self, run: PlannedRun) -> Path:
-        return record_folder(self.results, run.track.name, run.run_id, run.track.testsets_digest)
-
-    def places(self, run: PlannedRun) -> Places:
-        return Places(
-            folder=self.folder(run),
-            teacher=self.folder(run.teacher) if run.teacher else None,
-            beside={one.teacher_bias: self.folder(one) for one in run.beside if one.teacher_bias},
-            cache=self.cache,
-            data_root=self.data_root,
-            limit_test=self.limit_test,
-            diagnostics=self.diagnostics,
-            weights_dir=self.weights_dir,
-            command=self.command,
-        )
-
-
 class Watcher(Protocol):
     """Hears of what happens, to show it."""
 
@@ -73,38 +42,6 @@ class Watcher(Protocol):
     def advanced(self, job: Job, done: int, total: int) -> None: ...
 
     def finished(self, run: PlannedRun, record: Record) -> None: ...
-
-
-def existing_record(setting: Setting, run: PlannedRun) -> Record | None:
-    """The record of a run that is done; None if it has none. A damaged record raises RecordError."""
-    folder = setting.folder(run)
-    return read_record(folder) if (folder / RESULT).exists() else None
-
-
-def is_complete(setting: Setting, run: PlannedRun, record: Record) -> bool:
-    """Whether a record answers all that this invocation asks; one from before --diagnostics may not."""
-    if record.status != "ok" or not setting.diagnostics:
-        return True
-    asked = evaluated_sets(run.track, diagnostics=True)
-    return all(one.name in record.test for one in asked) and _compared(run, setting) <= set(record.scalars)
-
-
-def _compared(run: PlannedRun, setting: Setting) -> set[str]:
-    """A number of the record for each teacher that a run is set beside, unless that teacher failed."""
-    found = {one.teacher_bias: existing_record(setting, one) for one in run.beside}
-    return {
-        comparison_name(OCCLUSION_UNDEFINED, bias)
-        for bias, record in found.items()
-        if bias and record and record.status == "ok"
-    }
-
-
-def can_be_asked_again(run: PlannedRun, setting: Setting) -> bool:
-    """Whether a run has a record that only lacks answers, and the weights that give them."""
-    record = existing_record(setting, run)
-    if record is None or record.status != "ok" or record.snapshots:  # weights along the way are not kept
-        return False
-    return (setting.folder(run) / WEIGHTS).exists()
 
 
 class LocalExecutor:
@@ -121,7 +58,7 @@ class LocalExecutor:
         self._cut_short: dict[str, str] = {}  # why evaluations were ended whose runs have a record, by run
         self._incomplete: list[str] = []  # a sentence for each record that still lacks answers
 
-    def execute(self, runs: Sequence[PlannedRun], setting: Setting, watcher: Watcher) -> list[Record]:
+    def execute(self, runs: Sequence[PlannedRun], context: RunContext, watcher: Watcher) -> list[Record]:
         """Runs all of `runs` that have no record yet and returns the new records. Costly runs start first.
 
         Raises:
@@ -134,7 +71,7 @@ class LocalExecutor:
         next_check = 0.0
         try:
             while waiting or self._active:
-                self._start_ready(waiting, setting, watcher)
+                self._start_ready(waiting, context, watcher)
                 time.sleep(_POLL_SECONDS)
                 check = time.monotonic() >= next_check
                 next_check = time.monotonic() + _LIMIT_CHECK_SECONDS if check else next_check
@@ -146,7 +83,7 @@ class LocalExecutor:
                         self._start(follow_up, watcher)
                     elif follow_up:
                         del self._active[handle.job.run.run_id]
-                        records.append(self._collect(handle.job, setting, watcher))
+                        records.append(self._collect(handle.job, context, watcher))
         finally:
             for handle in self._active.values():
                 handle.kill()
@@ -160,31 +97,31 @@ class LocalExecutor:
         self._active[job.run.run_id] = self._launcher.start(job)
         watcher.started(job)
 
-    def _start_ready(self, waiting: dict[str, PlannedRun], setting: Setting, watcher: Watcher) -> None:
+    def _start_ready(self, waiting: dict[str, PlannedRun], context: RunContext, watcher: Watcher) -> None:
         for run in list(waiting.values()):
             if len(self._active) >= self._workers:
                 return
-            needed = run.beside if run.teacher is None else (run.teacher, *run.beside)
-            if any(one.run_id in waiting or one.run_id in self._active for one in needed):
+            needed = run.references if run.teacher is None else (run.teacher, *run.references)
+            if any(teacher.run_id in waiting or teacher.run_id in self._active for teacher in needed):
                 continue
             del waiting[run.run_id]
-            job = _first_job(run, setting)
+            job = _first_job(run, context)
             if job.failure is None:
-                self._check_weights(job, setting)
+                self._check_weights(job, context)
             self._start(replace(job, gpu=self._idlest_gpu()), watcher)
 
-    def _check_weights(self, job: Job, setting: Setting) -> None:
+    def _check_weights(self, job: Job, context: RunContext) -> None:
         """Compares all weights that a job will read with what was recorded of them: one altered file would otherwise
         be behind the records of all students that it teaches or stands beside."""
-        run, folder = job.run, job.places.folder
+        run, folder = job.run, job.folder
         trained = ended_training(folder) if job.kind == "evaluate" else None
         if trained and trained.status == "ok":
             self._intact.check(run, folder, trained.weights)
-        for one in ((run.teacher,) if run.teacher else ()) + run.beside:
-            record = existing_record(setting, one)
-            is_needed = one is run.teacher and job.kind == "train"
-            if record and (is_needed or (setting.folder(one) / WEIGHTS).exists()):
-                self._intact.check(one, setting.folder(one), record.digests.weights)
+        for teacher in ((run.teacher,) if run.teacher else ()) + run.references:
+            record = existing_record(context, teacher)
+            is_needed = teacher is run.teacher and job.kind == "train"
+            if record and (is_needed or (context.folder(teacher) / WEIGHTS).exists()):
+                self._intact.check(teacher, context.folder(teacher), record.digests.weights)
 
     def _idlest_gpu(self) -> str | None:
         """The GPU with the fewest jobs, the first of equals; a run stays on it from training to evaluation."""
@@ -204,7 +141,7 @@ class LocalExecutor:
             return self._unevaluated(job, *over, _ALLOWING_MORE[over[0]])
         if code == CANNOT_WRITE:
             raise WriteError(
-                f"{job.run.title} cannot write into {job.places.folder}: its disk is full or cannot be written; "
+                f"{job.run.title} cannot write into {job.folder}: its disk is full or cannot be written; "
                 "free space and give the same command again, which goes on, or choose another folder with --out"
             )
         if job.kind == "evaluate":
@@ -221,34 +158,33 @@ class LocalExecutor:
         reason = f"{reason} while it was evaluated; {remedy}"
         if job.failure is not None:
             return True
-        if (job.places.folder / RESULT).exists() and read_record(job.places.folder).status == "ok":
+        if (job.folder / RESULT).exists() and read_record(job.folder).status == "ok":
             self._cut_short[job.run.run_id] = reason
             return True
         return replace(job, failure=(status, reason))
 
-    def _collect(self, job: Job, setting: Setting, watcher: Watcher) -> Record:
-        log = job.places.folder / LOG
+    def _collect(self, job: Job, context: RunContext, watcher: Watcher) -> Record:
+        log = job.folder / LOG
         why = self._cut_short.get(job.run.run_id) or f"{log} ends with: {_last_line(log)}"
         try:
-            record = read_record(setting.folder(job.run))
+            record = read_record(context.folder(job.run))
         except RecordError as error:
             raise KdbenchError(f"{job.run.title} left no record; {why}") from error
-        if not is_complete(setting, job.run, record):
+        if not is_complete(context, job.run, record):
             self._incomplete.append(f"{job.run.title} was not evaluated once more, and its record is as before; {why}")
         watcher.finished(job.run, record)
         return record
 
 
-def _first_job(run: PlannedRun, setting: Setting) -> Job:
+def _first_job(run: PlannedRun, context: RunContext) -> Job:
     """Training, or only the evaluation if training ended before or cannot begin."""
-    places = setting.places(run)
     if run.teacher:
-        teacher = existing_record(setting, run.teacher)
+        teacher = existing_record(context, run.teacher)
         if teacher is None or teacher.status != "ok":
             why = "has no record" if teacher is None else f"ended as {teacher.status}"
-            return Job("evaluate", run, places, ("error", f"its teacher ({run.teacher.title}) {why}"))
-    trained = read_outcome(places.folder) is not None or can_be_asked_again(run, setting)
-    return Job("evaluate" if trained else "train", run, places)
+            return Job("evaluate", run, context, ("error", f"its teacher ({run.teacher.title}) {why}"))
+    trained = read_outcome(context.folder(run)) is not None or needs_evaluation_only(context, run)
+    return Job("evaluate" if trained else "train", run, context)
 
 
 def _death(code: int) -> tuple[Status, str]:

@@ -6,11 +6,13 @@ import signal
 import time
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Protocol
 
 import psutil
 
-from kdbench.jobs.job import Job, enter
+from kdbench.jobs.job import Job
 from kdbench.records import Status
 
 
@@ -29,22 +31,23 @@ class Handle(Protocol):
     def job(self) -> Job: ...
 
     def poll(self) -> int | None:
-        """The exit code, or None while it runs."""
+        """Return the exit code, None while it runs."""
 
     def over_limit(self) -> tuple[Status, str] | None:
-        """The status and the reason, if the job has gone over a limit."""
+        """Return the status and the reason if the job has gone over a limit."""
 
     def progress(self) -> tuple[int, int] | None:
-        """The newest (done, total) that the job told, or None if there is nothing new."""
+        """Return the newest (done, total) that the job reported, None if there is nothing new."""
 
     def kill(self) -> None:
-        """Ends the job's whole process group at once, and waits for its end."""
+        """End the job's whole process group at once, and wait for its end."""
 
 
 class Launcher(Protocol):
     """Hides how a job gets its process."""
 
-    def start(self, job: Job) -> Handle: ...
+    def start(self, job: Job) -> Handle:
+        """Start a job and return at once."""
 
 
 class ForkLauncher:
@@ -52,7 +55,7 @@ class ForkLauncher:
 
     def __init__(self, limits: Limits) -> None:
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload(["kdbench.jobs.worker"])
+        self._context.set_forkserver_preload(["kdbench.jobs.child", __name__])
         self._limits = limits
 
     def start(self, job: Job) -> "ForkHandle":
@@ -63,17 +66,23 @@ class ForkLauncher:
         return ForkHandle(job, process, receiver, self._limits)
 
 
+def enter(job: Job, progress: Connection) -> None:
+    """Do a job in the child process that was started for it."""
+    from kdbench.jobs.child import child  # the launching process stays light
+
+    child(job, progress)
+
+
 class ForkHandle:
     """A job in a forked process; its process group has the number of the process."""
 
-    def __init__(self, job: Job, process, receiver, limits: Limits) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, job: Job, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
         self.job = job
         self._process, self._receiver, self._limits = process, receiver, limits
         self._started = time.monotonic()
 
     def poll(self) -> int | None:
-        code: int | None = self._process.exitcode
-        return code
+        return self._process.exitcode
 
     def over_limit(self) -> tuple[Status, str] | None:
         if time.monotonic() - self._started > self._limits.seconds:
@@ -91,6 +100,7 @@ class ForkHandle:
         return newest
 
     def kill(self) -> None:
+        assert self._process.pid is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
@@ -98,7 +108,7 @@ class ForkHandle:
 
 
 def _memory_of_group(pid: int | None) -> int:
-    """Bytes that a process and its descendants hold alone; shared pages of the server process are not counted twice."""
+    """Return the bytes of a process and its descendants, without the pages that they share with the server process."""
     total = 0
     with contextlib.suppress(psutil.Error):
         leader = psutil.Process(pid)

@@ -6,45 +6,42 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
-from kdbench.jobs.forecast import USUAL_SHARE, Forecast, roughly
+from kdbench.jobs.forecast import Forecast
 from kdbench.jobs.job import Job
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Record
 
+TRAINING_SHARE = 0.85  # of a run; the rest is its evaluation
 _SECONDS_BETWEEN_FORECASTS = 1.0
 _SECONDS_BETWEEN_LINES = 60.0  # of a log, about the same step
 
 
-def say_unofficial(reasons: Iterable[str], console: Console) -> None:
-    """Says why runs are not ranked; nothing where there is no reason."""
-    named = tuple(dict.fromkeys(reasons))
-    if named:
-        text = f"Unofficial, never ranked: {', '.join(named)}."
+def roughly(seconds: float) -> str:
+    """Return a duration in words: `40 s`, `12 min`, `3.2 h`."""
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def print_unofficial(reasons: Iterable[str], console: Console) -> None:
+    """Print why runs are not ranked; nothing where there is no reason."""
+    distinct = tuple(dict.fromkeys(reasons))
+    if distinct:
+        text = f"Unofficial, never ranked: {', '.join(distinct)}."
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-class _Bars:
-    """Progress bars that are on a console from `with` to its end; none where it is no terminal."""
+class _LiveBars:
+    """Progress bars that are on a console from `with` to its end; none where it is not a terminal."""
 
     def __init__(self, console: Console, *columns: ProgressColumn, transient: bool = False) -> None:
         self._console, self._live = console, console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            *columns,
-            console=console,
-            transient=transient,
-            disable=not self._live,
+        description = TextColumn("{task.description}")
+        self._bars = Bars(
+            description, BarColumn(), *columns, console=console, transient=transient, disable=not self._live
         )
 
     def __enter__(self) -> Self:
@@ -56,70 +53,53 @@ class _Bars:
     ) -> None:
         self._bars.stop()
 
+    def _print(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
 
-class RunProgress(_Bars):
-    """A `Watcher` that draws on a console. The total bar counts cost; the time left is the forecast's."""
+
+class RunProgress(_LiveBars):
+    """A `Watcher` that draws on a console: a bar per run under way, and one for all with the time left."""
 
     def __init__(self, console: Console, forecast: Forecast) -> None:
-        super().__init__(
-            console, TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(), TextColumn("{task.fields[left]}")
-        )
-        runs = forecast.runs
+        columns = TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(), TextColumn("{task.fields[left]}")
+        super().__init__(console, *columns)
         self._forecast = forecast
-        self._total = self._bars.add_task(f"all {len(runs)} runs", total=sum(run.cost for run in runs) or 1.0, left="")
+        self._all = self._bars.add_task(f"all {len(forecast.runs)} runs", total=1.0, left="")
         self._tasks: dict[str, TaskID] = {}
-        self._done_cost = 0.0
-        self._share: dict[str, float] = {}
-        self._finished, self._count = 0, len(runs)
-        self._next_forecast = 0.0
+        self._finished, self._next_forecast = 0, 0.0
 
     def started(self, job: Job) -> None:
-        self._forecast.started(job)
-        run_id = job.run.run_id
-        if run_id not in self._tasks:
-            self._tasks[run_id] = self._bars.add_task(job.run.title, total=1.0, left="")
+        if job.run.run_id not in self._tasks:
+            self._tasks[job.run.run_id] = self._bars.add_task(job.run.title, total=1.0, left="")
         if job.kind == "evaluate":
-            self._bars.update(self._tasks[run_id], description=f"{job.run.title}: test sets")
+            self._bars.update(self._tasks[job.run.run_id], description=f"{job.run.title}: test sets")
 
     def advanced(self, job: Job, done: int, total: int) -> None:
-        self._forecast.advanced(job, done, total)
         part = done / max(total, 1)
-        before = USUAL_SHARE["train"] if job.kind == "evaluate" else 0.0
-        share = before + USUAL_SHARE[job.kind] * part
-        self._share[job.run.run_id] = share * job.run.cost
+        training = job.kind == "train"
+        share = TRAINING_SHARE * part if training else TRAINING_SHARE + (1 - TRAINING_SHARE) * part
+        self._forecast.advanced(job.run, share)
         self._bars.update(self._tasks[job.run.run_id], completed=share)
-        self._show_total()
+        self._show_all()
 
     def finished(self, run: PlannedRun, record: Record) -> None:
-        self._forecast.finished(run)
-        self._share.pop(run.run_id, None)
-        self._done_cost += run.cost
+        self._forecast.advanced(run, 1.0)
         self._finished += 1
         self._bars.remove_task(self._tasks.pop(run.run_id))
-        self._show_total()
-        self._console.print(
-            f"[{self._finished}/{self._count}] {run.title}: {_result(record)}{self._line_end()}",
-            markup=False,
-            highlight=False,
-        )
+        self._show_all()
+        count = len(self._forecast.runs)
+        left = "" if self._live or self._finished == count else _left("; ", self._forecast.left())
+        self._print(f"[{self._finished}/{count}] {run.title}: {_result(record)}{left}")
 
-    def _show_total(self) -> None:
-        self._bars.update(self._total, completed=self._done_cost + sum(self._share.values()))
-        now = self._forecast.clock()
-        if self._live and now >= self._next_forecast:
-            self._next_forecast = now + _SECONDS_BETWEEN_FORECASTS
-            self._bars.update(self._total, left=_in_words(self._forecast.left()))
-
-    def _line_end(self) -> str:
-        """What a plain line says of the time left."""
-        if self._live or self._finished == self._count:
-            return ""
-        words = _in_words(self._forecast.left())
-        return f"; {words}" if words else ""
+    def _show_all(self) -> None:
+        self._bars.update(self._all, completed=self._forecast.share)
+        if self._live and monotonic() >= self._next_forecast:
+            self._next_forecast = monotonic() + _SECONDS_BETWEEN_FORECASTS
+            self._bars.update(self._all, left=_left("", self._forecast.left()))
 
 
-def _in_words(left: float | None) -> str:
-    return "" if left is None else f"about {roughly(left)} left"
+def _left(before: str, seconds: float | None) -> str:
+    return "" if seconds is None else f"{before}about {roughly(seconds)} left"
 
 
 def _result(record: Record) -> str:
@@ -129,9 +109,8 @@ def _result(record: Record) -> str:
     return f"clean accuracy {clean:.3f}, trained in {record.timing.training:.0f} s"
 
 
-class TestSetProgress(_Bars):
-    """One bar a step of building test sets; plain lines where there is no terminal. Shows nothing when nothing is
-    built."""
+class TestSetProgress(_LiveBars):
+    """A bar per step of building test sets; plain lines where there is no terminal; nothing where nothing is built."""
 
     __test__ = False
 
@@ -143,23 +122,19 @@ class TestSetProgress(_Bars):
         self._next_line = 0.0
 
     def advanced(self, name: str, done: int, total: int) -> None:
-        """Shows that `done` of `total` images of a step are done."""
+        """Show that `done` of `total` images of a step are done."""
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(f"test set {name}", total=total)
             self._first[name] = (monotonic(), done)
             self._next_line = monotonic() + _SECONDS_BETWEEN_LINES
             if not self._live:
-                self._console.print(f"building test set {name}: {total} images", highlight=False)
+                self._print(f"building test set {name}: {total} images")
         self._bars.update(self._tasks[name], completed=done)
         if not self._live and monotonic() >= self._next_line and done < total:
             self._next_line = monotonic() + _SECONDS_BETWEEN_LINES
-            self._console.print(
-                f"test set {name}: {done} of {total} images{self._left(name, done, total)}", highlight=False
-            )
+            self._print(f"test set {name}: {done} of {total} images{self._time_left(name, done, total)}")
 
-    def _left(self, name: str, done: int, total: int) -> str:
-        """How long the rest of a step will take at the pace since its first piece."""
+    def _time_left(self, name: str, done: int, total: int) -> str:
+        """Return how long the rest of a step takes at the pace since its first piece, in words."""
         began, before = self._first[name]
-        if done <= before:
-            return ""
-        return f", {_in_words((monotonic() - began) / (done - before) * (total - done))}"
+        return _left(", ", (monotonic() - began) / (done - before) * (total - done)) if done > before else ""

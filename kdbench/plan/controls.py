@@ -2,6 +2,7 @@
 score."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from kdbench.errors import SpecError, describe_invalid
 from kdbench.methods.files import code_digest, submission_path
-from kdbench.plan.matrix import HARNESS_CODE, Control, Submission, as_plain
+from kdbench.plan.matrix import HARNESS_CODE, Control, Submission
+from kdbench.plan.submissions import read_submission
 from kdbench.resources import shipped
 from kdbench.spec import UNTRAINED, Direction, FrozenModel
 
@@ -22,12 +24,12 @@ class ControlArm(FrozenModel):
 
     Attributes:
         method: a file in the folder of controls (`NAME.py`), or a submission's name.
-        config: the settings that are not the method's defaults.
-        random_teacher: its teachers are never trained.
-        epochs_factor: by track and direction, times the track's student epochs. A control that has any is run on these
-            tracks alone.
-        snapshots: weights kept along the training and evaluated.
-        tracks: that it is run on; all if there are none.
+        config: the values that are not the method's defaults.
+        random_teacher: whether its teachers are never trained.
+        epochs_factor: by track and direction, how many times the track's student epochs it trains. A control that has
+            any factor is run on the tracks named here only.
+        snapshots: how many weights are kept along the training and evaluated.
+        tracks: names of the tracks that it is run on; none means all.
     """
 
     method: str
@@ -48,7 +50,7 @@ class ControlArm(FrozenModel):
         return code_digest(self.path)
 
     def control(self, track_name: str, directions: tuple[Direction, ...]) -> Control:
-        """How its runs on a track, in some directions, differ from ordinary ones."""
+        """Return how its runs on a track, in some directions, differ from ordinary ones."""
         return Control(
             teacher=_random_teacher(directions) if self.random_teacher else None,
             epochs_factor=self.epochs_factor.get(track_name, {}),
@@ -56,7 +58,7 @@ class ControlArm(FrozenModel):
         )
 
     def runs_on(self, track_name: str) -> bool:
-        """Whether the table has it for a track."""
+        """Return whether the table has it for a track."""
         return all(not named or track_name in named for named in (self.tracks, self.epochs_factor))
 
 
@@ -64,10 +66,10 @@ _ARMS = TypeAdapter(dict[str, ControlArm])
 
 
 def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
-    """The table of control arms by name; without a path, the shipped one.
+    """Return the control arms of a table by name; without a path, of the shipped one.
 
     Raises:
-        SpecError: it cannot be read, or a key or value is not allowed.
+        SpecError: the table cannot be read, or a key or value is not allowed.
     """
     path = path or shipped(*_FOLDER, TABLE)
     try:
@@ -82,23 +84,13 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
 
 
 def control_submissions(track_name: str) -> list[Submission]:
-    """The control arms of a track, for the matrix."""
+    """Return the control arms of a track."""
     return [_submission(name, arm, track_name) for name, arm in read_controls().items() if arm.runs_on(track_name)]
 
 
 def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
-    from kdbench.methods.loading import load_submission, parse_config
-
-    method = load_submission(arm.path)
-    return Submission(
-        name=name,
-        path=arm.path,
-        code=arm.code,
-        config=as_plain(parse_config(method, arm.config)),
-        uses_teacher=method.uses_teacher,
-        directions=tuple(method.directions),
-        control=arm.control(track_name, tuple(method.directions)),
-    )
+    method = read_submission(arm.path, arm.config)
+    return replace(method, name=name, control=arm.control(track_name, method.directions))
 
 
 def _random_teacher(directions: tuple[Direction, ...]) -> Submission:

@@ -1,4 +1,4 @@
-"""A launcher whose jobs are over at once, without processes and without training."""
+"""Jobs that are only pretended to run, and leave what real ones leave: weights of one number, and records."""
 
 from dataclasses import replace
 
@@ -7,7 +7,15 @@ import torch
 from kdbench.jobs.job import Job
 from kdbench.networks.models import tensors_digest, write_weights
 from kdbench.plan.matrix import PlannedRun
-from kdbench.records import OCCLUSION_UNDEFINED, WEIGHTS, Record, SetResult, Status, comparison_name, write_record
+from kdbench.records import (
+    OCCLUSION_UNDEFINED,
+    WEIGHTS,
+    Record,
+    SetResult,
+    Status,
+    comparison_name,
+    write_record,
+)
 from kdbench.testsets.diagnostics import evaluated_sets
 from tests.examples import DIGESTS, a_record
 
@@ -20,27 +28,26 @@ def network_of(run: PlannedRun) -> torch.nn.Module:
 
 
 def record_of(job: Job) -> Record:
-    """A record with answers on all sets that the job asks about, and its likeness to the teachers it is set beside."""
+    """A record with answers on all sets that the job asks about, and its likeness to its reference teachers."""
     run = job.run
     status, reason = job.failure or ("ok", "")
     teacher = run.teacher.run_id if run.teacher else None
     who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
-    sets = evaluated_sets(run.track, diagnostics=job.places.diagnostics)
-    test = {one.name: SetResult(images=one.images, macro_accuracy=0.5) for one in sets}
-    beside_teachers = {
-        comparison_name(OCCLUSION_UNDEFINED, bias): 0.0 for bias in job.places.beside if job.places.diagnostics
-    }
+    test_sets = evaluated_sets(run.track, diagnostics=job.context.diagnostics)
+    test = {entry.name: SetResult(images=entry.images, macro_accuracy=0.5) for entry in test_sets}
+    biases = job.context.reference_folders(run) if job.context.diagnostics else ()
+    scalars = {comparison_name(OCCLUSION_UNDEFINED, bias): 0.0 for bias in biases}
     weights = DIGESTS.model_copy(update={"weights": tensors_digest(network_of(run).state_dict())})
-    return a_record(**who, status=status, reason=reason, test=test, scalars=beside_teachers, digests=weights)
+    return a_record(**who, status=status, reason=reason, test=test, scalars=scalars, digests=weights)
 
 
 class PretendHandle:
     def __init__(self, job: Job, code: int | None, over: tuple[Status, str] | None) -> None:
         self.job, self._code, self._over, self.killed = job, code, over, False
         if job.kind == "evaluate":
-            write_record(job.places.folder, record_of(job), {})
+            write_record(job.folder, record_of(job), {})
         elif code == 0:
-            write_weights(job.places.folder / WEIGHTS, network_of(job.run))
+            write_weights(job.folder / WEIGHTS, network_of(job.run))
 
     def poll(self) -> int | None:
         return self._code

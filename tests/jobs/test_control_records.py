@@ -9,29 +9,24 @@ from rich.console import Console
 from safetensors.numpy import load_file
 
 from kdbench.jobs.executor import LocalExecutor
-from kdbench.jobs.invocation import Asked, plan, run
+from kdbench.jobs.invocation import run
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.plan.controls import read_controls
-from kdbench.plan.matrix import Control, PlannedRun
+from kdbench.plan.matrix import Control
+from kdbench.plan.options import RunOptions
+from kdbench.plan.planning import plan
 from kdbench.records import LOGITS, OCCLUSION, WEIGHTS, Budget, Record, read_predictions, read_snapshots, record_folder
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.spec import load_spec
 from kdbench.training.snapshots import snapshot_steps
+from tests.jobs.pretend_launcher import Silent
 
 pytestmark = pytest.mark.slow
 TRAIN, TEST = 128, 10
 
 
-class Silent:
-    def started(self, job: object) -> None: ...
-
-    def advanced(self, job: object, done: int, total: int) -> None: ...
-
-    def finished(self, run: PlannedRun, record: Record) -> None: ...
-
-
-def asked(out: Path) -> Asked:
-    return Asked(
+def options(out: Path) -> RunOptions:
+    return RunOptions(
         "synthetic",
         methods=("lm",),
         directions=("vit-to-cnn",),
@@ -54,7 +49,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(out: Path) -> list[Record]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-        return run(asked(out), Console(quiet=True))
+        return run(options(out), Console(quiet=True))
 
 
 def of(records: list[Record], method: str) -> list[Record]:
@@ -140,18 +135,18 @@ def test_the_same_command_finds_everything_done(
     records: list[Record], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-    assert run(asked(out), Console(quiet=True)) == records
+    assert run(options(out), Console(quiet=True)) == records
 
 
 def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_way(
     records: list[Record], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-    runs, setting = plan(replace(asked(out), controls=False))
-    (planned,) = (run for run in runs if run.submission.name == "independent")
+    ordinary = plan(replace(options(out), controls=False))
+    (planned,) = (run for run in ordinary.runs if run.submission.name == "independent")
     submission = replace(planned.submission, name="accuracy-matched", control=Control(snapshots=8))
     watched = replace(planned, submission=submission, run_id="watched")
-    (record,) = LocalExecutor(ForkLauncher(Limits(600, 2**34)), 1).execute([watched], setting, Silent())
+    (record,) = LocalExecutor(ForkLauncher(Limits(600, 2**34)), 1).execute([watched], ordinary.context, Silent())
     assert record.control
     assert record.digests.weights == of(records, "independent")[0].digests.weights
     assert tuple(one.step for one in record.snapshots) == snapshot_steps(record.budget.steps, 8)

@@ -1,19 +1,17 @@
 """Runs are spread over the GPUs that may be used, one run a GPU, and each process sees its own alone."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from kdbench.jobs.devices import see_only, visible_gpus
-from kdbench.jobs.executor import LocalExecutor, Setting
+from kdbench.jobs.executor import LocalExecutor
 from kdbench.jobs.job import Job
-from kdbench.plan.matrix import Request, expand, with_overrides
-from kdbench.testsets.spec import load_spec
+from kdbench.plan.context import RunContext
 from tests.jobs.pretend_launcher import PretendHandle, PretendLauncher, Silent
-from tests.planned_runs import plan, submission
+from tests.planned_runs import expanded
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -48,7 +46,7 @@ def test_a_process_sees_its_own_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_runs_are_spread_over_gpus_and_stay_where_they_began(tmp_path: Path) -> None:
     launcher = PretendLauncher()
-    LocalExecutor(launcher, 2, gpus=("4", "6")).execute(plan(), Setting(tmp_path, tmp_path), Silent())
+    LocalExecutor(launcher, 2, gpus=("4", "6")).execute(expanded(), RunContext(tmp_path, tmp_path), Silent())
     where = {job.run.run_id: job.gpu for job in launcher.jobs if job.kind == "train"}
     assert set(where.values()) == {"4", "6"}
     assert all(job.gpu == where[job.run.run_id] for job in launcher.jobs)
@@ -64,35 +62,11 @@ def test_two_runs_at_once_are_on_two_gpus(tmp_path: Path) -> None:
 
     launcher = Never(over={"teacher": ("timeout", "never asked")})
     with pytest.raises(KeyboardInterrupt):
-        LocalExecutor(launcher, 2, gpus=("0", "1")).execute(plan(), Setting(tmp_path, tmp_path), Silent())
+        LocalExecutor(launcher, 2, gpus=("0", "1")).execute(expanded(), RunContext(tmp_path, tmp_path), Silent())
     assert [job.gpu for job in launcher.jobs] == ["0", "1"]
 
 
 def test_without_gpus_no_job_is_given_one(tmp_path: Path) -> None:
     launcher = PretendLauncher()
-    LocalExecutor(launcher, 2).execute(plan(), Setting(tmp_path, tmp_path), Silent())
+    LocalExecutor(launcher, 2).execute(expanded(), RunContext(tmp_path, tmp_path), Silent())
     assert {job.gpu for job in launcher.jobs} == {None}
-
-
-def test_a_compiled_run_is_another_run_and_others_keep_their_ids() -> None:
-    request = Request(
-        track=load_spec().track("synthetic"),
-        submissions=(submission("independent", uses_teacher=False), submission("lm")),
-        teacher_submission=submission("teacher", uses_teacher=False),
-        directions=("cnn-to-vit", "vit-to-cnn"),
-        seeds=(0,),
-        device="cpu",
-    )
-    plain, compiled = expand(request), expand(replace(request, compiled=True))
-    assert [run.run_id for run in plain] == [run.run_id for run in plan()]
-    assert not {run.run_id for run in plain} & {run.run_id for run in compiled}
-    assert all(run.compiled for run in compiled)
-
-
-def test_another_style_is_an_override_of_the_stylised_set_alone(tmp_path: Path) -> None:
-    track = load_spec().track("cifar10-224")
-    styled, reasons = with_overrides(track, epochs=None, limit_test=None, limit_train=None, style=tmp_path / "mine.png")
-    assert reasons == ("--style mine.png",)
-    changed = [one.name for one, before in zip(styled.test_sets, track.test_sets, strict=True) if one != before]
-    assert changed == ["stylized"]
-    assert styled.training_digest == track.training_digest

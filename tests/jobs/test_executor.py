@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from kdbench.errors import DataError, KdbenchError, WriteError
-from kdbench.jobs.executor import LocalExecutor, Setting, can_be_asked_again, is_complete
+from kdbench.jobs.completeness import is_complete, needs_evaluation_only
+from kdbench.jobs.executor import LocalExecutor
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.networks.models import write_weights
+from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import (
     WEIGHTS,
@@ -20,12 +22,12 @@ from kdbench.records import (
     read_record,
 )
 from tests.jobs.pretend_launcher import PretendHandle, PretendLauncher, Silent, network_of, record_of
-from tests.planned_runs import plan
+from tests.planned_runs import expanded
 
 
-def execute(launcher: PretendLauncher, results: Path, workers: int = 2, **setting: Any) -> dict[str, Record]:
-    settings = Setting(results, results / "cache", **setting)
-    records = LocalExecutor(launcher, workers).execute(plan(), settings, Silent())
+def execute(launcher: PretendLauncher, results: Path, workers: int = 2, **more: Any) -> dict[str, Record]:
+    context = RunContext(results, results / "cache", **more)
+    records = LocalExecutor(launcher, workers).execute(expanded(), context, Silent())
     return {record.run_id: record for record in records}
 
 
@@ -84,20 +86,20 @@ def test_an_interruption_kills_what_runs(tmp_path: Path) -> None:
 
     launcher = PretendLauncher(over={"teacher": ("timeout", "never asked")})
     with pytest.raises(KeyboardInterrupt):
-        LocalExecutor(launcher, 2).execute(plan(), Setting(tmp_path, tmp_path), Interrupting())
+        LocalExecutor(launcher, 2).execute(expanded(), RunContext(tmp_path, tmp_path), Interrupting())
     assert all(handle.killed for handle in launcher.handles)
 
 
 def test_records_without_diagnostics_are_evaluated_once_more_and_not_trained(tmp_path: Path) -> None:
     first, again = PretendLauncher(), PretendLauncher()
     before = execute(first, tmp_path)
-    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
-    for run in plan():
-        assert can_be_asked_again(run, setting)
-        assert not is_complete(setting, run, before[run.run_id])
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in expanded():
+        assert needs_evaluation_only(context, run)
+        assert not is_complete(context, run, before[run.run_id])
     after = execute(again, tmp_path, diagnostics=True)
     assert [job.kind for job in again.jobs] == ["evaluate"] * 10
-    assert all(is_complete(setting, run, after[run.run_id]) for run in plan())
+    assert all(is_complete(context, run, after[run.run_id]) for run in expanded())
 
 
 def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_path: Path) -> None:
@@ -110,26 +112,26 @@ def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_p
 
 
 def test_a_record_is_complete_for_an_invocation_that_asks_less(tmp_path: Path) -> None:
-    run = plan()[0]
-    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
-    full = record_of(Job("evaluate", run, setting.places(run)))
-    assert is_complete(Setting(tmp_path, tmp_path / "cache"), run, full)
-    assert is_complete(setting, run, full)
-    assert is_complete(setting, run, full.model_copy(update={"status": "oom", "test": {}}))
+    run = expanded()[0]
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+    full = record_of(Job("evaluate", run, context))
+    assert is_complete(RunContext(tmp_path, tmp_path / "cache"), run, full)
+    assert is_complete(context, run, full)
+    assert is_complete(context, run, full.model_copy(update={"status": "oom", "test": {}}))
 
 
 def test_a_student_that_was_never_set_beside_its_teachers_is_asked_once_more(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path, diagnostics=True)
-    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
-    for run in plan():
-        record = read_record(setting.folder(run))
-        assert is_complete(setting, run, record)
-        assert is_complete(setting, run, record.model_copy(update={"scalars": {}})) == (run.role == "teacher")
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in expanded():
+        record = read_record(context.folder(run))
+        assert is_complete(context, run, record)
+        assert is_complete(context, run, record.model_copy(update={"scalars": {}})) == (run.role == "teacher")
 
 
 def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path)
-    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
 
     class Dying(PretendLauncher):
         def start(self, job: Job) -> PretendHandle:
@@ -138,56 +140,56 @@ def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path
             return handle
 
     with pytest.raises(KdbenchError, match="was not evaluated once more"):
-        LocalExecutor(Dying(), 2).execute(plan(), setting, Silent())
+        LocalExecutor(Dying(), 2).execute(expanded(), context, Silent())
 
 
-def forget(runs: list[PlannedRun], setting: Setting) -> None:
+def forget(runs: list[PlannedRun], context: RunContext) -> None:
     """Deletes the folders of runs, so that they are to be done once more."""
     for run in runs:
-        shutil.rmtree(setting.folder(run))
+        shutil.rmtree(context.folder(run))
 
 
 def test_students_are_not_taught_by_weights_that_are_not_their_teachers(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path)
-    setting, again = Setting(tmp_path, tmp_path / "cache"), PretendLauncher()
-    student = next(run for run in plan() if run.teacher)
+    context, again = RunContext(tmp_path, tmp_path / "cache"), PretendLauncher()
+    student = next(run for run in expanded() if run.teacher)
     assert student.teacher
-    forget([student], setting)
-    folder = setting.folder(student.teacher)
+    forget([student], context)
+    folder = context.folder(student.teacher)
     write_weights(folder / WEIGHTS, network_of(student))
     with pytest.raises(DataError, match=rf"teacher.*{folder / WEIGHTS} have the sha256 .*delete {folder} to train"):
         execute(again, tmp_path)
     assert not any(job.run.run_id == student.run_id for job in again.jobs)
-    assert not (setting.folder(student) / "result.json").exists()
+    assert not (context.folder(student) / "result.json").exists()
 
 
 def test_students_are_not_set_beside_weights_that_are_not_their_teachers(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path)
-    setting = Setting(tmp_path, tmp_path / "cache")
-    student = next(run for run in plan() if run.role == "student" and run.teacher is None)
-    forget([student], setting)
-    (setting.folder(student.beside[0]) / WEIGHTS).write_bytes(b"no weights")
-    with pytest.raises(DataError, match=rf"are damaged: .*delete {setting.folder(student.beside[0])} to train"):
+    context = RunContext(tmp_path, tmp_path / "cache")
+    student = next(run for run in expanded() if run.role == "student" and run.teacher is None)
+    forget([student], context)
+    (context.folder(student.references[0]) / WEIGHTS).write_bytes(b"no weights")
+    with pytest.raises(DataError, match=rf"are damaged: .*delete {context.folder(student.references[0])} to train"):
         execute(PretendLauncher(), tmp_path)
 
 
 def test_a_student_whose_teacher_has_lost_its_weights_is_not_blamed_for_it(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path)
-    setting = Setting(tmp_path, tmp_path / "cache")
-    student = next(run for run in plan() if run.teacher)
+    context = RunContext(tmp_path, tmp_path / "cache")
+    student = next(run for run in expanded() if run.teacher)
     assert student.teacher
-    forget([student], setting)
-    (setting.folder(student.teacher) / WEIGHTS).unlink()
-    with pytest.raises(DataError, match=rf"cannot be read: .*delete {setting.folder(student.teacher)} to train"):
-        LocalExecutor(PretendLauncher(), 2).execute([student], setting, Silent())
+    forget([student], context)
+    (context.folder(student.teacher) / WEIGHTS).unlink()
+    with pytest.raises(DataError, match=rf"cannot be read: .*delete {context.folder(student.teacher)} to train"):
+        LocalExecutor(PretendLauncher(), 2).execute([student], context, Silent())
 
 
 def test_weights_that_were_altered_are_not_evaluated_once_more(tmp_path: Path) -> None:
     execute(PretendLauncher(), tmp_path)
-    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
-    altered, other = plan()[:2]
-    write_weights(setting.folder(altered) / WEIGHTS, network_of(other))
-    with pytest.raises(DataError, match=f"{setting.folder(altered) / WEIGHTS} have the sha256"):
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+    altered, other = expanded()[:2]
+    write_weights(context.folder(altered) / WEIGHTS, network_of(other))
+    with pytest.raises(DataError, match=f"{context.folder(altered) / WEIGHTS} have the sha256"):
         execute(PretendLauncher(), tmp_path, diagnostics=True)
 
 
@@ -211,8 +213,8 @@ def test_a_record_outlives_an_evaluation_for_more_answers_that_goes_over_its_lim
     again = PretendLauncher(slow={"lm": ("timeout", "took more than 5 seconds")})
     with pytest.raises(KdbenchError, match=r"^lm .* its record is as before; took more than 5 seconds .*--time-limit"):
         execute(again, tmp_path, diagnostics=True)
-    setting = Setting(tmp_path, tmp_path / "cache", diagnostics=True)
-    for run in plan():
-        record = read_record(setting.folder(run))
-        assert is_complete(setting, run, record) == (record.method != "lm")
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+    for run in expanded():
+        record = read_record(context.folder(run))
+        assert is_complete(context, run, record) == (record.method != "lm")
         assert record.method != "lm" or record == before[run.run_id]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import WriteError
-from kdbench.jobs.worker import open_log
+from kdbench.jobs.child import open_log
 from kdbench.records import find_records, read_record
 
 ROOM = 400_000  # bytes that a file may have: test arrays fit, a checkpoint does not

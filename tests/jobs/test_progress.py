@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from kdbench.jobs import progress
-from kdbench.jobs.progress import TestSetProgress
+from kdbench.jobs.progress import TestSetProgress, roughly
 
 
 @pytest.fixture
@@ -43,3 +43,10 @@ def test_what_an_earlier_attempt_did_does_not_flatter_the_pace(clock: list[float
             clock[0] = seconds
             shown.advanced("texture", done, 1000)
     assert lines(console)[-1] == "test set texture: 910 of 1000 images, about 9 min left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3, "10 s"), (44, "40 s"), (95, "2 min"), (3000, "50 min"), (9000, "2.5 h")]
+)
+def test_times_are_said_roughly(seconds: float, words: str) -> None:
+    assert roughly(seconds) == words

@@ -1,7 +1,7 @@
 """Control arms are ordinary runs that appear when asked for, differ from their method in one thing, and are marked."""
 
 import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,42 +10,42 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdbench.api import Batch, Method, Output, Task
 from kdbench.errors import InputError, SpecError
-from kdbench.jobs.invocation import Asked, plan
 from kdbench.methods.loading import load_submission
 from kdbench.methods.preflight import backbone_shapes
 from kdbench.networks.models import new_backbone
 from kdbench.plan.controls import control_submissions, read_controls
 from kdbench.plan.matrix import PlannedRun
+from kdbench.plan.options import RunOptions
+from kdbench.plan.planning import plan
 from kdbench.resources import shipped
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
-from tests.planned_runs import plan as plan_of
-from tests.planned_runs import submission
+from tests.planned_runs import INDEPENDENT, expanded, submission
 
 SYNTHETIC = load_spec().track("synthetic")
 CONTROLS = {"random-teacher", "label-smoothing", "independent-rotated", "independent-views", "compute-matched"}
 
 
 @pytest.fixture(scope="module")
-def runs() -> list[PlannedRun]:
+def runs() -> tuple[PlannedRun, ...]:
     """One seed of lm with all controls."""
-    return plan(Asked("synthetic", methods=("lm",), device="cpu", controls=True))[0]
+    return plan(RunOptions("synthetic", methods=("lm",), device="cpu", controls=True)).runs
 
 
-def of(runs: list[PlannedRun], name: str, **rest: object) -> list[PlannedRun]:
+def of(runs: Sequence[PlannedRun], name: str, **rest: object) -> list[PlannedRun]:
     same = [run for run in runs if run.submission.name == name]
     return [run for run in same if all(getattr(run, key) == value for key, value in rest.items())]
 
 
 def test_without_the_flag_there_is_no_control() -> None:
-    ordinary, setting = plan(Asked("synthetic", methods=("lm",), device="cpu"))
-    assert all(run.submission.control is None for run in ordinary)
-    assert {run.submission.name for run in ordinary} == {"teacher", "independent", "lm"}
-    assert not setting.diagnostics
+    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu"))
+    assert all(run.submission.control is None for run in ordinary.runs)
+    assert {run.submission.name for run in ordinary.runs} == {"teacher", "independent", "lm"}
+    assert not ordinary.context.diagnostics
 
 
-def test_controls_come_on_top_and_change_no_other_run(runs: list[PlannedRun]) -> None:
-    ordinary, _ = plan(Asked("synthetic", methods=("lm",), device="cpu"))
+def test_controls_come_on_top_and_change_no_other_run(runs: Sequence[PlannedRun]) -> None:
+    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu")).runs
     assert {run.run_id for run in runs if run.submission.control is None} == {run.run_id for run in ordinary}
     assert {run.submission.name for run in runs if run.submission.control} == CONTROLS | {"untrained"}
     assert len({run.run_id for run in runs}) == len(runs)
@@ -54,7 +54,7 @@ def test_controls_come_on_top_and_change_no_other_run(runs: list[PlannedRun]) ->
 def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pinned: another id trains a run anew. The track's digest is held, so only NUMERICS_VERSION may change them."""
     monkeypatch.setattr(Track, "training_digest", property(lambda track: "t" * 64))
-    planned = plan_of(submission("independent", uses_teacher=False), submission("lm"))
+    planned = expanded(INDEPENDENT, submission("lm"))
     ids = {(run.role, run.submission.name): run.run_id for run in (planned[0], planned[4], planned[-1])}
     assert ids == {
         ("teacher", "teacher"): "2f5e06061166c978",
@@ -64,12 +64,10 @@ def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monk
 
 
 def test_controls_imply_the_diagnostic_sets() -> None:
-    controls = Asked("synthetic", methods=("lm",), device="cpu", controls=True)
-    assert plan(controls)[1].diagnostics
-    assert not plan(replace(controls, diagnostics=False))[1].diagnostics
+    assert plan(RunOptions("synthetic", methods=("lm",), device="cpu", controls=True)).context.diagnostics
 
 
-def test_a_random_teacher_stands_in_for_each_teacher_and_is_never_trained(runs: list[PlannedRun]) -> None:
+def test_a_random_teacher_stands_in_for_each_teacher_and_is_never_trained(runs: Sequence[PlannedRun]) -> None:
     strangers = of(runs, "untrained")
     assert {(run.family, run.teacher_bias) for run in strangers} == {
         (family, bias) for family in ("cnn", "vit") for bias in ("shape", "texture")
@@ -78,7 +76,7 @@ def test_a_random_teacher_stands_in_for_each_teacher_and_is_never_trained(runs: 
     assert not any(run.untrained for run in runs if run not in strangers)
 
 
-def test_students_of_random_teachers_have_lms_code_and_another_teacher(runs: list[PlannedRun]) -> None:
+def test_students_of_random_teachers_have_lms_code_and_another_teacher(runs: Sequence[PlannedRun]) -> None:
     for direction in ("cnn-to-vit", "vit-to-cnn"):
         taught, lm = of(runs, "random-teacher", direction=direction), of(runs, "lm", direction=direction)
         assert [run.teacher_bias for run in taught] == ["shape", "texture"]
@@ -91,7 +89,7 @@ def test_students_of_random_teachers_have_lms_code_and_another_teacher(runs: lis
             assert one.run_id != other.run_id
 
 
-def test_the_compute_matched_control_differs_from_independent_in_its_epochs_alone(runs: list[PlannedRun]) -> None:
+def test_the_compute_matched_control_differs_from_independent_in_its_epochs_alone(runs: Sequence[PlannedRun]) -> None:
     for direction, epochs in (("vit-to-cnn", 18), ("cnn-to-vit", 4)):
         (matched,), (alone,) = (of(runs, name, direction=direction) for name in ("compute-matched", "independent"))
         assert (matched.epochs, alone.epochs) == (epochs, 3)
@@ -140,7 +138,7 @@ def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> N
         shipped("benchmark", "submissions", "independent.py").read_text().replace('"independent"', '"label-smoothing"')
     )
     with pytest.raises(InputError, match="'label-smoothing' has the name of a control arm"):
-        plan(Asked("synthetic", methods=(str(path),), device="cpu", controls=True))
+        plan(RunOptions("synthetic", methods=(str(path),), device="cpu", controls=True))
 
 
 @pytest.mark.parametrize(

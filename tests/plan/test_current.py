@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import RecordError
-from kdbench.jobs.invocation import Asked, plan
 from kdbench.methods.files import code_digest, submission_path
 from kdbench.plan import matrix
 from kdbench.plan.current import CURRENT, outdated_records, read_current, write_current
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
+from kdbench.plan.options import RunOptions
+from kdbench.plan.planning import plan
 from kdbench.records import Record
 from kdbench.records.groups import StoredRecord
 from kdbench.resources import shipped
@@ -141,9 +142,9 @@ def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) ->
     assert superseded([*newer, *older], TRACK) == dict.fromkeys([folder for folder, _ in older], SAME_SEED)
 
 
-def controls() -> list[PlannedRun]:
+def controls() -> tuple[PlannedRun, ...]:
     """One seed of independents with all controls, as the present code plans them."""
-    return plan(Asked("synthetic", methods=("independent",), device="cpu", controls=True))[0]
+    return plan(RunOptions("synthetic", methods=("independent",), device="cpu", controls=True)).runs
 
 
 def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from kdbench.cli import main as cli
+from kdbench.cli import tracking as cli
 from kdbench.records import PREDICTIONS, RESULT, Timing, read_record
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH

@@ -16,9 +16,10 @@ import pandas as pd
 from study_tables import markdown_table
 
 from kdbench.cli.options import make_console
-from kdbench.jobs.invocation import Asked, run
+from kdbench.jobs.invocation import run
 from kdbench.networks.weights import file_sha256
 from kdbench.plan.current import read_current
+from kdbench.plan.options import RunOptions
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
@@ -109,8 +110,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs") / "second-backbones")
     arguments = parser.parse_args()
     path = second_spec(arguments.work / "spec.toml")
-    asked = Asked(TRACK, (REFERENCE, METHOD), seeds=arguments.seeds, out=arguments.work, device="cpu", spec=path)
-    records = run(asked, make_console())
+    options = RunOptions(
+        TRACK, spec=path, methods=(REFERENCE, METHOD), seeds=arguments.seeds, out=arguments.work, device="cpu"
+    )
+    records = run(options, make_console())
     seeds = len({record.seed for record in records})
     by_backbones = {
         "first": boards(score(OFFICIAL, load_spec()), seeds),

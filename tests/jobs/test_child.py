@@ -6,14 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdbench.jobs.job import Job, Places
-from kdbench.jobs.worker import work
-from kdbench.plan.matrix import PlannedRun, with_overrides
+from kdbench.jobs.child import work
+from kdbench.jobs.job import Job
+from kdbench.plan.context import RunContext
+from kdbench.plan.matrix import PlannedRun
+from kdbench.plan.overrides import with_overrides
 from kdbench.records import LOGITS, Budget, Record, Status, read_predictions, read_record
 from kdbench.spec import Track
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.spec import load_spec
-from tests.planned_runs import plan, submission
+from tests.planned_runs import expanded, submission
 
 TRACKS = load_spec().tracks
 IMAGES, EPOCHS = 64, 2
@@ -33,29 +35,29 @@ def small(track: Track = TRACKS["synthetic"]) -> Track:
 
 def a_teacher(track: Track, **changes: object) -> PlannedRun:
     """The first run that a track plans: it needs nothing but its training set."""
-    run = plan(submission("lm"), track=track, directions=track.directions)[0]
+    run = expanded(submission("lm"), track=track, directions=track.directions)[0]
     return replace(run, **changes)  # type: ignore[arg-type]
 
 
-def places(folder: Path, data_root: Path | None = None) -> Places:
-    return Places(folder=folder / "run", teacher=None, beside={}, cache=folder / "cache", data_root=data_root)
+def context_in(folder: Path, data_root: Path | None = None) -> RunContext:
+    return RunContext(folder / "runs", folder / "cache", data_root)
 
 
-def failed(run: PlannedRun, where: Places, status: Status = "timeout") -> Record:
+def failed(run: PlannedRun, context: RunContext, status: Status = "timeout") -> Record:
     """The record of a run that was ended from outside."""
-    work(Job("evaluate", run, where, failure=(status, "took more than 5 seconds")), silent)
-    return read_record(where.folder)
+    work(Job("evaluate", run, context, failure=(status, "took more than 5 seconds")), silent)
+    return read_record(context.folder(run))
 
 
 def test_a_failed_run_on_another_copy_of_cifar10_is_unofficial(tmp_path: Path) -> None:
     (tmp_path / "copy" / "train").mkdir(parents=True)
     run = a_teacher(TRACKS["cifar10-32"], unofficial=("--epochs 1",))
-    assert failed(run, places(tmp_path, tmp_path / "copy")).unofficial == ("--epochs 1", NOT_ORIGINAL)
+    assert failed(run, context_in(tmp_path, tmp_path / "copy")).unofficial == ("--epochs 1", NOT_ORIGINAL)
 
 
 def test_a_failed_run_on_sets_of_which_no_digest_is_frozen_says_so_of_each(tmp_path: Path) -> None:
     track = TRACKS["cifar10-224"]
-    record = failed(a_teacher(track), places(tmp_path))  # without a folder, the original
+    record = failed(a_teacher(track), context_in(tmp_path))  # without a folder, the original
     needed = [one.name for one in track.test_sets if not one.diagnostic]
     assert len(record.unofficial) == len(needed) > 1
     for name, reason in zip(needed, record.unofficial, strict=True):
@@ -64,20 +66,20 @@ def test_a_failed_run_on_sets_of_which_no_digest_is_frozen_says_so_of_each(tmp_p
 
 def test_a_failed_run_whose_data_are_gone_has_a_record_all_the_same(tmp_path: Path) -> None:
     run = a_teacher(TRACKS["cifar10-32"])
-    (reason,) = failed(run, places(tmp_path, tmp_path / "gone")).unofficial
+    (reason,) = failed(run, context_in(tmp_path, tmp_path / "gone")).unofficial
     assert "not verified" in reason
     assert str(tmp_path / "gone") in reason
 
 
 def test_a_failed_run_on_frozen_sets_is_official(tmp_path: Path) -> None:
-    assert failed(a_teacher(TRACKS["synthetic"]), places(tmp_path)).official
+    assert failed(a_teacher(TRACKS["synthetic"]), context_in(tmp_path)).official
 
 
 def test_a_run_that_went_well_says_of_every_set_that_it_is_not_the_frozen_one(tmp_path: Path) -> None:
-    run, where = a_teacher(small()), places(tmp_path)
-    work(Job("train", run, where), silent)
-    work(Job("evaluate", run, where), silent)
-    record = read_record(where.folder)
+    run, context = a_teacher(small()), context_in(tmp_path)
+    work(Job("train", run, context), silent)
+    work(Job("evaluate", run, context), silent)
+    record = read_record(context.folder(run))
     assert record.status == "ok", record.reason
     assert record.unofficial == tuple(
         f"test set {name} (20 images) is not the frozen one (1000 images)" for name in ("clean", "noise")
@@ -89,15 +91,15 @@ class Killed(BaseException):
 
 
 def test_a_killed_run_counts_up_to_its_last_checkpoint(tmp_path: Path) -> None:
-    run, where = a_teacher(small()), places(tmp_path)
+    run, context = a_teacher(small()), context_in(tmp_path)
 
     def kill(done: int, total: int) -> None:
         if done == 3:
             raise Killed
 
     with pytest.raises(Killed):
-        work(Job("train", run, where), kill)
-    record = failed(run, where)
+        work(Job("train", run, context), kill)
+    record = failed(run, context)
     assert (record.status, record.reason) == ("timeout", "took more than 5 seconds")
     assert (record.budget.steps, record.budget.examples) == (2, IMAGES)
     assert len(record.curves) == len(record.timing.epochs) == 1
@@ -107,7 +109,7 @@ def test_a_killed_run_counts_up_to_its_last_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_before_it_saved_has_counted_nothing(tmp_path: Path) -> None:
-    record = failed(a_teacher(small()), places(tmp_path), "oom")
+    record = failed(a_teacher(small()), context_in(tmp_path), "oom")
     assert (record.status, record.budget, record.curves) == ("oom", Budget(), ())
 
 
@@ -130,11 +132,11 @@ class Crashing(Method):
 def test_a_run_whose_method_raises_says_what_it_had_counted(tmp_path: Path) -> None:
     (tmp_path / "crashing.py").write_text(CRASHING)
     method = replace(submission("crashing", uses_teacher=False), path=tmp_path / "crashing.py")
-    (run,) = (one for one in plan(method, track=small(), directions=("vit-to-cnn",)) if one.role == "student")
-    where = places(tmp_path)
-    work(Job("train", run, where), silent)
-    work(Job("evaluate", run, where), silent)
-    record = read_record(where.folder)
+    (run,) = (one for one in expanded(method, track=small(), directions=("vit-to-cnn",)) if one.role == "student")
+    context = context_in(tmp_path)
+    work(Job("train", run, context), silent)
+    work(Job("evaluate", run, context), silent)
+    record = read_record(context.folder(run))
     assert (record.status, record.reason) == ("error", "ValueError: no such thing")
     assert record.budget.steps == 3
     assert len(record.curves) == 1
@@ -142,34 +144,35 @@ def test_a_run_whose_method_raises_says_what_it_had_counted(tmp_path: Path) -> N
 
 
 def test_a_record_says_whether_its_run_was_to_be_compiled(tmp_path: Path) -> None:
-    assert failed(a_teacher(small(), compiled=True), places(tmp_path / "compiled")).compiled
-    assert not failed(a_teacher(small()), places(tmp_path / "plain")).compiled
+    assert failed(a_teacher(small(), compiled=True), context_in(tmp_path / "compiled")).compiled
+    assert not failed(a_teacher(small()), context_in(tmp_path / "plain")).compiled
 
 
 def test_a_failed_evaluation_keeps_what_was_counted_and_trains_nothing_again(tmp_path: Path) -> None:
-    run, where = a_teacher(small()), places(tmp_path)
-    work(Job("train", run, where), silent)
-    record = failed(run, where)
+    run, context = a_teacher(small()), context_in(tmp_path)
+    work(Job("train", run, context), silent)
+    record = failed(run, context)
     assert (record.status, record.reason) == ("timeout", "took more than 5 seconds")
     assert record.budget.examples == EPOCHS * IMAGES
     assert record.test == {}
-    work(Job("evaluate", run, where), silent)
-    again = read_record(where.folder)
+    work(Job("evaluate", run, context), silent)
+    again = read_record(context.folder(run))
     assert (again.status, again.reason) == ("ok", "")
     assert (again.budget, again.digests.weights) == (record.budget, record.digests.weights)
     assert list(again.test) == ["clean", "noise"]
 
 
 def test_a_teacher_whose_kept_logits_are_damaged_is_asked_anew(tmp_path: Path) -> None:
-    student = next(one for one in plan(submission("lm"), track=small(), directions=("vit-to-cnn",)) if one.teacher)
+    runs = expanded(submission("lm"), track=small(), directions=("vit-to-cnn",))
+    student, context = next(run for run in runs if run.teacher), context_in(tmp_path)
     assert student.teacher
-    taught = replace(places(tmp_path), teacher=tmp_path / "teacher")
-    for run, where in ((student.teacher, replace(places(tmp_path), folder=tmp_path / "teacher")), (student, taught)):
-        work(Job("train", run, where), silent)
-        work(Job("evaluate", run, where), silent)
-    whole = read_predictions(taught.folder)["noise"].kl
-    logits = tmp_path / "teacher" / LOGITS
+    for run in (student.teacher, student):
+        work(Job("train", run, context), silent)
+        work(Job("evaluate", run, context), silent)
+    whole = read_predictions(context.folder(student))["noise"].kl
+    logits = context.folder(student.teacher) / LOGITS
     logits.write_bytes(logits.read_bytes()[:-100])
-    work(Job("evaluate", student, taught), silent)
-    assert read_record(taught.folder).status == "ok"
-    np.testing.assert_allclose(read_predictions(taught.folder)["noise"].kl, whole, rtol=0.01, atol=1e-4)  # kept as half
+    work(Job("evaluate", student, context), silent)
+    assert read_record(context.folder(student)).status == "ok"
+    damaged = read_predictions(context.folder(student))["noise"].kl
+    np.testing.assert_allclose(damaged, whole, rtol=0.01, atol=1e-4)  # kept in half precision

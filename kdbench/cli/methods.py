@@ -1,0 +1,48 @@
+"""`kdbench methods`, `kdbench spec` and `kdbench timing`: what the benchmark consists of, and what its steps cost."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdbench.cli.options import DEFAULT_OUT, DeviceOption, MethodsOption, check_can_write, check_device, split_names
+
+
+def methods() -> None:
+    """List the submissions with their directions."""
+    from kdbench.methods.files import list_submissions
+    from kdbench.methods.loading import load_submission
+
+    for name in list_submissions():
+        method = load_submission(name)
+        typer.echo(f"{name:14s} {' '.join(method.directions):44s} {method.summary}")
+
+
+def spec(
+    path: Annotated[Path | None, typer.Argument(help="Spec file. Without this argument, the shipped one.")] = None,
+) -> None:
+    """Check a spec file and print its tracks with their digests."""
+    from kdbench.testsets.spec import load_spec
+
+    loaded = load_spec(path)
+    typer.echo(f"spec {loaded.version}")
+    for name, entry in loaded.tracks.items():
+        digests = (entry.training_digest, entry.testsets_digest, loaded.scoring_digest(name))
+        training, testsets, scoring = (digest[:16] for digest in digests)
+        typer.echo(f"{name:12s} training {training}  testsets {testsets}  scoring {scoring}  {entry.summary}")
+
+
+def timing(
+    out: Annotated[Path, typer.Option(help="JSON file to write the measurements into.")] = DEFAULT_OUT / "timing.json",
+    methods: MethodsOption = "",
+    tracks: Annotated[
+        str, typer.Option(help="Names of tracks, separated by commas (default: all that fit this machine).")
+    ] = "",
+    device: DeviceOption = "auto",
+) -> None:
+    """Time a training step of every method, and print its ratio to independent's."""
+    from kdbench.timing.suite import run_timing
+
+    check_device(device)
+    check_can_write(out.parent, "--out")
+    run_timing(out, methods=split_names(methods), tracks=split_names(tracks), device=device, print_line=typer.echo)

@@ -1,0 +1,44 @@
+"""Says what is still to be done of a run, by the record that its folder holds."""
+
+from kdbench.plan.context import RunContext
+from kdbench.plan.matrix import PlannedRun
+from kdbench.records import OCCLUSION_UNDEFINED, RESULT, WEIGHTS, Record, comparison_name, read_record
+from kdbench.testsets.diagnostics import evaluated_sets
+
+
+def existing_record(context: RunContext, run: PlannedRun) -> Record | None:
+    """Return the record of a run, None if it has none.
+
+    Raises:
+        RecordError: the record is damaged.
+    """
+    folder = context.folder(run)
+    return read_record(folder) if (folder / RESULT).exists() else None
+
+
+def is_complete(context: RunContext, run: PlannedRun, record: Record) -> bool:
+    """Return whether a record answers all that the invocation asks; one from before --diagnostics may not."""
+    if record.status != "ok" or not context.diagnostics:
+        return True
+    test_sets = evaluated_sets(run.track, diagnostics=True)
+    return all(test_set.name in record.test for test_set in test_sets) and _comparisons(context, run) <= set(
+        record.scalars
+    )
+
+
+def _comparisons(context: RunContext, run: PlannedRun) -> set[str]:
+    """Return the name of one scalar of the record per teacher that a run is compared with, without failed teachers."""
+    records = {teacher.teacher_bias: existing_record(context, teacher) for teacher in run.references}
+    return {
+        comparison_name(OCCLUSION_UNDEFINED, bias)
+        for bias, record in records.items()
+        if bias and record and record.status == "ok"
+    }
+
+
+def needs_evaluation_only(context: RunContext, run: PlannedRun) -> bool:
+    """Return whether a run has a record that lacks nothing but answers, and the weights that give them."""
+    record = existing_record(context, run)
+    if record is None or record.status != "ok" or record.snapshots:  # weights along the training are not kept
+        return False
+    return (context.folder(run) / WEIGHTS).exists()

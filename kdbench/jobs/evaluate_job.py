@@ -1,0 +1,138 @@
+"""Evaluates the network of one run, and writes the run's record."""
+
+from datetime import UTC, datetime
+
+import torch
+
+from kdbench.data.cifar10 import provenance_of, source_of
+from kdbench.errors import DataError
+from kdbench.evaluation.answers import summarise
+from kdbench.evaluation.evaluator import Evaluator
+from kdbench.jobs.job import Job
+from kdbench.plan.matrix import NUMERICS_VERSION
+from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record
+from kdbench.records.environment import describe_environment
+from kdbench.spec import families
+from kdbench.testsets.arrays import array_digests
+from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
+from kdbench.training.checkpoints import tally_of_checkpoint
+from kdbench.training.loop import Progress
+from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, read_outcome
+from kdbench.training.snapshots import snapshot_path, snapshot_steps
+from kdbench.training.stopwatch import Stopwatch
+
+
+def evaluate_run(job: Job, progress: Progress) -> None:
+    """Evaluate the network that a run left, and write the record; of a run that failed, write why.
+
+    Args:
+        job: the run, and where its weights lie.
+        progress: called with the test sets done and the test sets in total.
+    """
+    outcome = _outcome(job)
+    if outcome.status == "ok":
+        record, predictions = _evaluated_record(job, outcome, progress)
+    else:
+        record, predictions = _record(job, outcome, (*job.run.unofficial, *_unverified(job))), {}
+    write_record(job.folder, record, predictions)
+    if outcome.weights is None or outcome.status == "ok":  # else --retry-failed needs no second training
+        (job.folder / OUTCOME).unlink(missing_ok=True)
+    for number in range(1, len(record.snapshots) + 1):
+        snapshot_path(job.folder, number).unlink()
+
+
+def _outcome(job: Job) -> TrainingOutcome:
+    """Return the outcome that the training left.
+
+    Of a training that was killed or never began, return the reason and what it had counted when it saved; of a run that
+    could not be evaluated, the reason and all that it counted.
+    """
+    if job.failure is None and (outcome := ended_training(job.folder)):
+        return outcome
+    status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
+    trained = read_outcome(job.folder)
+    return (Tally(trained) if trained else tally_of_checkpoint(job.folder)).failed(status, reason)
+
+
+def _unverified(job: Job) -> tuple[str, ...]:
+    """Return why the test sets of a failed run are not the frozen ones, as far as that shows without opening them."""
+    run = job.run
+    if run.limit_test:
+        return ()
+    try:
+        kind = provenance_of(job.context.data_root) if run.track.data.source == "cifar10" else "generated"
+        return differences_before_building(run.track, kind)
+    except DataError as error:  # a run that failed has a record, whatever has become of the data
+        return (f"the test sets were not verified: {error}",)
+
+
+def _evaluated_record(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[Record, Predictions]:
+    """Evaluate the trained network on every test set; keep what lies beside the record, and return the rest."""
+    run, context = job.run, job.context
+    source = source_of(run.track, context.data_root, context.cache)
+    test_sets = build_test_sets(run.track, context.cache, source=source, workers=1, diagnostics=context.diagnostics)
+    evaluator = Evaluator(run.track, test_sets, torch.device(run.device), job.folder)
+    stopwatch = Stopwatch(evaluator.device)
+    started = stopwatch.now()
+    predictions, scalars, snapshots = _evaluate(job, outcome, evaluator, progress)
+    timing = outcome.timing.model_copy(update={"evaluation": stopwatch.now() - started})
+    unverified = () if run.limit_test else differences_from_frozen(run.track, test_sets, source)
+    record = _record(job, outcome, (*run.unofficial, *unverified))
+    digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
+    results = {"test": summarise(predictions, run.track.data.num_classes), "scalars": scalars, "snapshots": snapshots}
+    return record.model_copy(update={"timing": timing, "digests": digests, **results}), predictions
+
+
+def _evaluate(
+    job: Job, outcome: TrainingOutcome, evaluator: Evaluator, progress: Progress
+) -> tuple[Predictions, dict[str, float], tuple[Snapshot, ...]]:
+    """Return the answers of a run's network, its scalars and its snapshots."""
+    run, context = job.run, job.context
+    network = evaluator.network(run.family, job.folder / WEIGHTS)
+    teacher = run.teacher
+    teacher_logits = evaluator.teacher_logits(teacher.family, context.folder(teacher)) if teacher else {}
+    predictions = evaluator.predictions(network, teacher_logits, progress)
+    teachers = context.reference_folders(run) if run.direction else {}
+    teacher_family = families(run.direction).teacher if run.direction else run.family
+    scalars = evaluator.scalars(network, teacher_family, teachers, occlusion=context.diagnostics)
+    steps = snapshot_steps(outcome.budget.steps, run.submission.control.snapshots if run.submission.control else 0)
+    weights = [(step, snapshot_path(job.folder, number)) for number, step in enumerate(steps, start=1)]
+    return predictions, scalars, evaluator.snapshots(run.family, weights)
+
+
+def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> Record:
+    run = job.run
+    precision = run.track.training.precision_on(run.device)
+    environment = outcome.environment or describe_environment(torch.device(run.device), precision, job.context.command)
+    return Record(
+        run_id=run.run_id,
+        role=run.role,
+        track=run.track.name,
+        family=run.family,
+        direction=run.direction,
+        teacher_bias=run.teacher_bias,
+        method=run.submission.name,
+        config=dict(run.submission.config),
+        seed=run.seed,
+        teacher_run_id=run.teacher.run_id if run.teacher else None,
+        status=outcome.status,
+        reason=outcome.reason,
+        unofficial=unofficial,
+        digests=Digests(
+            training=run.track.training_digest,
+            testsets=run.track.testsets_digest,
+            code=run.submission.code,
+            weights=outcome.weights,
+        ),
+        environment=environment,
+        budget=outcome.budget,
+        timing=outcome.timing,
+        peak_memory_bytes=outcome.peak_memory_bytes,
+        parameters=outcome.parameters,
+        curves=outcome.curves,
+        control=run.submission.control is not None,
+        compiled=run.compiled,
+        numerics=NUMERICS_VERSION,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )

@@ -1,0 +1,51 @@
+"""What the runs of one invocation have in common: where they read and write, and what is asked of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdbench.plan.matrix import PlannedRun
+from kdbench.plan.options import RunOptions
+from kdbench.records import record_folder
+from kdbench.resources import cache_folder
+from kdbench.spec import TeacherBias
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What the runs of one invocation have in common.
+
+    Attributes:
+        results: folder of the records.
+        cache: folder of the built test arrays.
+        data_root: folder that holds CIFAR-10; None downloads it into the cache.
+        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
+        diagnostics: whether runs are evaluated on the diagnostic sets, too.
+        command: the command line, for the records.
+    """
+
+    results: Path
+    cache: Path
+    data_root: Path | None = None
+    weights_dir: Path | None = None
+    diagnostics: bool = False
+    command: str = ""
+
+    def folder(self, run: PlannedRun) -> Path:
+        """Return the folder of a run's record."""
+        return record_folder(self.results, run.track.name, run.run_id, run.track.testsets_digest)
+
+    def reference_folders(self, run: PlannedRun) -> dict[TeacherBias, Path]:
+        """Return the folders of the teachers that a run is compared with, by their bias."""
+        return {teacher.teacher_bias: self.folder(teacher) for teacher in run.references if teacher.teacher_bias}
+
+
+def context_of(options: RunOptions) -> RunContext:
+    """Return the context that the options describe."""
+    return RunContext(
+        results=options.out.resolve(),
+        cache=cache_folder(),
+        data_root=options.data_root.resolve() if options.data_root else None,
+        weights_dir=options.weights_dir.resolve() if options.weights_dir else None,
+        diagnostics=options.with_diagnostics,
+        command=options.command,
+    )

@@ -1,0 +1,129 @@
+"""The options of a command: one frozen object that the command line fills and everything else reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kdbench.errors import InputError
+
+MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class TestSetOptions:
+    """Which test sets are opened, what they are made from, and on which device.
+
+    Attributes:
+        track: name of a track of the spec.
+        spec: another spec file than the shipped one.
+        data_root: folder that holds CIFAR-10; None downloads it into the cache.
+        weights_dir: folder of pretrained weights that do not ship; None fetches them into the cache.
+        limit_test: maximum images per test set.
+        style: picture in whose style the stylised set is rendered.
+        diagnostics: whether the diagnostic sets belong to it.
+        device: "auto", "cpu" or "cuda".
+        workers: jobs at a time; None for one per CPU core, or one per GPU.
+        yes: with `device` "cpu", do on the CPU what needs a GPU.
+    """
+
+    __test__ = False
+
+    track: str
+    spec: Path | None = None
+    data_root: Path | None = None
+    weights_dir: Path | None = None
+    limit_test: int | None = None
+    style: Path | None = None
+    diagnostics: bool | None = None
+    device: str = "auto"
+    workers: int | None = None
+    yes: bool = False
+
+    @property
+    def with_diagnostics(self) -> bool:
+        """Whether to open the diagnostic sets."""
+        return bool(self.diagnostics)
+
+    @property
+    def cpu_confirmed(self) -> bool:
+        """Whether the user asked for the CPU by name, and for as long as it takes."""
+        return self.device == "cpu" and self.yes
+
+
+@dataclass(frozen=True)
+class RunOptions(TestSetOptions):
+    """What `kdbench run` is to do, before anything is checked.
+
+    Attributes:
+        methods: names or files of methods; none means all submissions.
+        directions: none means all directions of the track.
+        seeds: as `parse_seeds` reads them.
+        configs: as `parse_configs` reads them.
+        out: folder of the records.
+        limit_train: maximum images of the training set.
+        epochs: replaces the epochs of teachers and students.
+        controls: whether to run the control arms.
+        retry_failed: whether to run failed runs again.
+        time_limit: seconds of wall time per job.
+        memory_limit: GiB of memory per job.
+        compile: whether to train through torch.compile.
+        command: the command line as it was given, for the records.
+    """
+
+    methods: Sequence[str] = ()
+    directions: Sequence[str] = ()
+    seeds: str = "0"
+    configs: Sequence[str] = ()
+    out: Path = Path("runs")
+    limit_train: int | None = None
+    epochs: int | None = None
+    controls: bool = False
+    retry_failed: bool = False
+    time_limit: float = 4 * 3600
+    memory_limit: float = 16.0
+    compile: bool = False
+    command: str = "kdbench run"
+
+    @property
+    def with_diagnostics(self) -> bool:
+        """Whether to evaluate on the diagnostic sets; left open, with controls alone: both are there to explain."""
+        return self.controls if self.diagnostics is None else self.diagnostics
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Return the seeds in a text such as "0", "0,3" or "0-4".
+
+    Raises:
+        InputError: the text is not a list of seeds, or lists more than 1,000.
+    """
+    try:
+        ranges = [_seed_range(part.strip()) for part in text.split(",")]
+    except ValueError:
+        ranges = [range(0)]
+    if not all(ranges):
+        raise InputError(f"--seeds {text!r} is not a list of seeds; write 0, or 0,1,2, or 0-4")
+    if sum(seeds.stop - seeds.start for seeds in ranges) > MOST_SEEDS:
+        raise InputError(f"--seeds {text!r} lists more than {MOST_SEEDS:,} seeds; give fewer at a time")
+    return tuple(dict.fromkeys(seed for seeds in ranges for seed in seeds))
+
+
+def _seed_range(part: str) -> range:
+    """Return the seeds of "3" or "0-4"; ValueError if the text is neither."""
+    first, dash, last = part.partition("-")
+    return range(int(first), int(last if dash else first) + 1)
+
+
+def parse_configs(texts: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return {"lm": {"temperature": "2"}} for ["lm.temperature=2"].
+
+    Raises:
+        InputError: a text is not METHOD.KEY=VALUE.
+    """
+    configs: dict[str, dict[str, str]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        method, dot, key = target.rpartition(".")
+        if not (equals and dot and method and key):
+            raise InputError(f"--config {text!r} is not METHOD.KEY=VALUE, for example lm.temperature=2")
+        configs.setdefault(method, {})[key] = value
+    return configs

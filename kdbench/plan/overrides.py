@@ -1,0 +1,69 @@
+"""Applies the options that change a track: what is run then is unofficial, and says why."""
+
+from pathlib import Path
+from typing import Any
+
+from kdbench.plan.options import RunOptions
+from kdbench.spec import TestSet, Track
+from kdbench.testsets.spec import load_spec
+
+
+def track_as_run(options: RunOptions) -> tuple[Track, tuple[str, ...]]:
+    """Return the track as it is run, and the reasons why its runs are not official."""
+    from kdbench.networks.weights import unpinned
+
+    track, reasons = with_overrides(
+        load_spec(options.spec).track(options.track),
+        epochs=options.epochs,
+        limit_test=options.limit_test,
+        limit_train=options.limit_train,
+        style=options.style,
+    )
+    if options.spec is not None:
+        reasons = (*reasons, f"--spec {options.spec.name}")
+    return track, (*reasons, *unpinned(track))
+
+
+def with_overrides(
+    track: Track,
+    *,
+    epochs: int | None = None,
+    limit_test: int | None = None,
+    limit_train: int | None = None,
+    style: Path | None = None,
+) -> tuple[Track, tuple[str, ...]]:
+    """Return the track with some options applied, and the options that make its runs unofficial.
+
+    Args:
+        track: of the spec.
+        epochs: replaces the epochs of teachers and students.
+        limit_test: maximum images per test set.
+        limit_train: maximum images of the training set.
+        style: picture in whose style the stylised set is rendered.
+    """
+    reasons = []
+    changes: dict[str, Any] = {}
+    if epochs is not None:
+        changes["training"] = track.training.model_copy(update={"teacher_epochs": epochs, "student_epochs": epochs})
+        reasons.append(f"--epochs {epochs}")
+    if limit_test is not None:
+        changes["test_sets"] = tuple(_limited(test_set, limit_test) for test_set in track.test_sets)
+        reasons.append(f"--limit-test {limit_test}")
+    if style is not None:
+        test_sets = changes.get("test_sets", track.test_sets)
+        changes["test_sets"] = tuple(_in_style(test_set, style) for test_set in test_sets)
+        reasons.append(f"--style {style.name}")
+    if limit_train is not None:
+        changes["data"] = track.data.model_copy(update={"num_train": min(track.data.num_train, limit_train)})
+        reasons.append(f"--limit-train {limit_train}")
+    return track.model_copy(update=changes), tuple(reasons)
+
+
+def _limited(test_set: TestSet, images: int) -> TestSet:
+    return test_set.model_copy(update={"images": min(test_set.images, images)})
+
+
+def _in_style(test_set: TestSet, picture: Path) -> TestSet:
+    if "style" not in test_set.parameters:
+        return test_set
+    return test_set.model_copy(update={"parameters": {**test_set.parameters, "style": str(picture.resolve())}})

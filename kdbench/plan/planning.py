@@ -1,0 +1,84 @@
+"""Plans an invocation: which runs there are and where they go. Nothing is trained, fetched or written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdbench.errors import InputError
+from kdbench.plan.checks import check_backbones, check_methods, check_names
+from kdbench.plan.context import RunContext, context_of
+from kdbench.plan.controls import control_submissions
+from kdbench.plan.matrix import PlannedRun, Request, Submission, expand
+from kdbench.plan.options import RunOptions, parse_configs, parse_seeds
+from kdbench.plan.overrides import track_as_run
+from kdbench.plan.submissions import read_submissions, teacher_submission
+from kdbench.spec import Direction, Track
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an invocation runs.
+
+    Attributes:
+        track: as it is run, overrides included.
+        device: "cpu" or "cuda".
+        runs: each once, teachers before their students.
+        unofficial: the reasons why none of the runs is official.
+        context: what the runs have in common.
+    """
+
+    track: Track
+    device: str
+    runs: tuple[PlannedRun, ...]
+    unofficial: tuple[str, ...]
+    context: RunContext
+
+
+def plan(options: RunOptions) -> Plan:
+    """Check the options and expand them into runs.
+
+    Raises:
+        InputError: an option is wrong; one sentence says which, and what is allowed.
+    """
+    from kdbench.networks.device import choose_device
+
+    track, unofficial = track_as_run(options)
+    device = choose_device(options.device)
+    directions = _directions(options.directions, track.directions)
+    submissions = _submissions(options, directions, track)
+    check_methods(submissions, directions, track)
+    request = Request(
+        track=track,
+        submissions=submissions,
+        teacher_submission=teacher_submission(),
+        directions=directions,
+        seeds=parse_seeds(options.seeds),
+        device=device,
+        limit_train=options.limit_train,
+        limit_test=options.limit_test,
+        unofficial=unofficial,
+        compiled=options.compile,
+    )
+    return Plan(track, device, tuple(expand(request)), unofficial, context_of(options))
+
+
+def _directions(names: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
+    unknown = sorted(set(names) - set(allowed))
+    if unknown:
+        raise InputError(f"unknown direction {unknown[0]!r}; this track has: {', '.join(allowed)}")
+    return [direction for direction in allowed if not names or direction in names]
+
+
+def _submissions(options: RunOptions, directions: Sequence[Direction], track: Track) -> list[Submission]:
+    """Return the methods, and the control arms if they are wanted."""
+    submissions = read_submissions(options.methods, parse_configs(options.configs))
+    check_names(submissions)
+    check_backbones(track)
+    if not options.methods:  # without names, only methods that fit are run; a named one that does not fit is refused
+        submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
+    if not options.controls:
+        return submissions
+    controls = control_submissions(track.name)
+    taken = {control.name for control in controls} & {submission.name for submission in submissions}
+    if taken:
+        raise InputError(f"method {taken.pop()!r} has the name of a control arm; rename it, or run without --controls")
+    return submissions + controls

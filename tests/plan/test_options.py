@@ -1,0 +1,48 @@
+"""Seeds and configs are read from text, or one sentence says how to write them."""
+
+import pytest
+
+from kdbench.errors import InputError
+from kdbench.plan.options import RunOptions, TestSetOptions, parse_configs, parse_seeds
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0", (0,)), ("0,3", (0, 3)), ("2-4", (2, 3, 4)), ("0-1,1", (0, 1))])
+def test_seeds_are_read(text: str, seeds: tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-1", "5-", "0,4-2", "0-1-2"])
+def test_seeds_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="not a list of seeds"):
+        parse_seeds(text)
+
+
+@pytest.mark.parametrize("text", ["0-1000", "0-499,500-1000", f"0-{10**30}"])
+def test_more_than_a_thousand_seeds_are_refused(text: str) -> None:
+    assert len(parse_seeds("0-999")) == 1000
+    with pytest.raises(InputError, match="more than 1,000 seeds"):
+        parse_seeds(text)
+
+
+def test_configs_are_read_by_method_and_key() -> None:
+    texts = ["lm.temperature=2", "lm.distill_weight=0.5", "mine.note=a=b"]
+    assert parse_configs(texts) == {"lm": {"temperature": "2", "distill_weight": "0.5"}, "mine": {"note": "a=b"}}
+
+
+@pytest.mark.parametrize("text", ["temperature=2", "lm.temperature", ".temperature=2", "lm.=2"])
+def test_a_config_that_names_no_method_or_key_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"is not METHOD\.KEY=VALUE"):
+        parse_configs([text])
+
+
+def test_controls_bring_the_diagnostic_sets_unless_these_are_declined() -> None:
+    assert RunOptions("synthetic", controls=True).with_diagnostics
+    assert not RunOptions("synthetic", controls=True, diagnostics=False).with_diagnostics
+    assert not RunOptions("synthetic").with_diagnostics
+
+
+@pytest.mark.parametrize(
+    ("device", "yes", "confirmed"), [("cpu", True, True), ("cpu", False, False), ("auto", True, False)]
+)
+def test_the_cpu_is_confirmed_by_name_only(device: str, yes: bool, confirmed: bool) -> None:
+    assert TestSetOptions("cifar10-224", device=device, yes=yes).cpu_confirmed == confirmed
