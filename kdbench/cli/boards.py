@@ -1,8 +1,10 @@
 """Boards as tables in a terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -10,65 +12,84 @@ from kdbench.scoring.scores import Arm, Board, Estimate, Row, Score, Scores, Und
 from kdbench.spec import BIAS_AXES, Primary
 
 ABSENT = "-"
-PRIMARY_NAMES: Mapping[Primary, str] = {"transfer": "transfer", "gap-closed": "gap closed x 100"}
+PRIMARY_HEADINGS: Mapping[Primary, str] = {"transfer": "transfer", "gap-closed": "gap closed x 100"}
 PRIMARY_WORDS: Mapping[Primary, str] = {"transfer": "transfer", "gap-closed": "the gap closed"}
+RANK, ROW, CLEAN, CONFLICT, SEEDS = "rank", "row", "clean", "conflict shape/texture", "seeds"
+LEFT_ALIGNED = (RANK, ROW)
 
 
 def print_boards(scores: Scores, console: Console) -> None:
-    """Prints every board with what has to be said of its rows, then what was not scored."""
+    """Print every board with the notes on its rows, then how many records were not scored."""
     for board in scores.boards:
-        console.print(board_table(board))
+        for table in board_tables(board, console):
+            console.print(table)
         for note in _notes(board):
             console.print(Text(note))
     print_superseded(scores, console)
 
 
 def print_superseded(scores: Scores, console: Console) -> None:
-    """Says which records newer ones have taken the place of."""
+    """Print how many records newer ones have superseded, and why."""
     for old in scores.superseded:
         console.print(Text(f"{old.track} ({old.device_class}): {old.words}"))
 
 
-def board_table(board: Board) -> Table:
-    """One board as a table, a line an arm."""
-    table = Table(title=f"{board.track}, {board.direction} ({board.device_class})", title_justify="left")
-    table.add_column("rank")
-    table.add_column("row")
-    for heading in ("clean", *BIAS_AXES, "conflict shape/texture", PRIMARY_NAMES[board.primary], "seeds"):
-        table.add_column(heading, justify="right")
+def board_tables(board: Board, console: Console) -> list[Table]:
+    """Return a board as one table with a line per arm, or as two where the console is too narrow for all columns."""
+    primary = PRIMARY_HEADINGS[board.primary]
+    whole = _table(board, (RANK, ROW, CLEAN, *BIAS_AXES, CONFLICT, primary, SEEDS))
+    if Measurement.get(console, console.options.update(max_width=1000), whole).maximum <= console.width:
+        return [whole]
+    parts = (RANK, ROW, CLEAN, primary, SEEDS), (ROW, *BIAS_AXES, CONFLICT)
+    return [_table(board, headings, narrow=True) for headings in parts]
+
+
+def _table(board: Board, headings: Sequence[str], *, narrow: bool = False) -> Table:
+    table = Table(
+        title=f"{board.track}, {board.direction} ({board.device_class})",
+        title_justify="left",
+        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
+        pad_edge=not narrow,
+        collapse_padding=narrow,
+    )
+    for heading in headings:
+        numeric = heading not in LEFT_ALIGNED
+        justify: JustifyMethod = "right" if numeric else "left"
+        table.add_column(heading.replace(" shape", "\nshape"), justify=justify, no_wrap=numeric, overflow="fold")
     for row in board.rows:
         for place, arm in enumerate(row.arms):
-            table.add_row(*(Text(cell) for cell in _line(row, arm, board, first=place == 0)))
+            cells = _cells(row, arm, board, first=place == 0)
+            table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
 
 
-def _line(row: Row, arm: Arm, board: Board, *, first: bool) -> tuple[str, ...]:
+def _cells(row: Row, arm: Arm, board: Board, *, first: bool) -> dict[str, str]:
+    """Return the line of an arm by heading; rank and primary number stand in the first line of a row."""
     profile = arm.profile
-    biases = [number(profile.axes[axis].bias) if profile and axis in profile.axes else ABSENT for axis in BIAS_AXES]
     conflict = profile.conflict if profile else None
-    seeds = f"{len(arm.seeds)}" if not arm.failed else f"{len(arm.seeds)} of {len(arm.run_ids)}"
-    return (
-        rank_words(row) if first else "",
-        _name(row, arm),
-        number(profile.clean) if profile else ABSENT,
-        *biases,
-        f"{number(conflict.shape)}/{number(conflict.texture)}" if conflict else ABSENT,
-        with_interval(row.primary, percent=board.primary == "gap-closed") if first and row.primary else "",
-        seeds,
-    )
+    primary = with_interval(row.primary, percent=board.primary == "gap-closed") if first and row.primary else ""
+    return {
+        RANK: rank_words(row) if first else "",
+        ROW: _name(row, arm),
+        CLEAN: number(profile.clean) if profile else ABSENT,
+        **{axis: number(profile.axes[axis].bias) if profile and axis in profile.axes else ABSENT for axis in BIAS_AXES},
+        CONFLICT: f"{number(conflict.shape)}/{number(conflict.texture)}" if conflict else ABSENT,
+        PRIMARY_HEADINGS[board.primary]: primary,
+        SEEDS: f"{len(arm.seeds)} of {len(arm.run_ids)}" if arm.failed else f"{len(arm.seeds)}",
+    }
 
 
 def rank_words(row: Row) -> str:
-    """`2`, or `2-4` where seeds do not tell the row apart from the two that follow; empty while unranked."""
+    """Return `2`, or `2-4` where seeds do not separate the row from the two that follow; empty while unranked."""
     if row.rank is None:
         return ""
     return f"{row.rank}" if row.rank_high in (None, row.rank) else f"{row.rank}-{row.rank_high}"
 
 
 def _name(row: Row, arm: Arm) -> str:
-    what = f"{row.family} {row.title}" if row.kind in ("teacher", "independent") else row.title
-    what = f"{what} (control)" if row.kind == "control" else what
-    return f"{what}, {arm.teacher_bias}" if arm.teacher_bias else what
+    name = f"{row.family} {row.title}" if row.kind in ("teacher", "independent") else row.title
+    name = f"{name} (control)" if row.kind == "control" else name
+    return f"{name}, {arm.teacher_bias}" if arm.teacher_bias else name
 
 
 def _notes(board: Board) -> Iterator[str]:
@@ -96,12 +117,12 @@ def _row_notes(row: Row, board: Board) -> Iterator[str]:
 
 
 def number(score: Score) -> str:
-    """Two decimals, or a dash where undefined."""
+    """Return two decimals, or a dash where the number is undefined."""
     return f"{score.value:.2f}" if isinstance(score, Estimate) else ABSENT
 
 
 def with_interval(score: Score, *, percent: bool = False) -> str:
-    """`0.43 [0.38, 0.49]`, or `43 [38, 49]` in percent; with a star where the interval covers images only."""
+    """Return `0.43 [0.38, 0.49]`, or `43 [38, 49]` in percent; a star marks an interval that covers images only."""
     if not isinstance(score, Estimate):
         return "undefined"
     star = "*" if score.covers == "images" else ""
@@ -110,5 +131,5 @@ def with_interval(score: Score, *, percent: bool = False) -> str:
 
 
 def with_bounds(low: float, high: float, *, percent: bool = False) -> str:
-    """`[0.38, 0.49]`, or `[38, 49]` in percent."""
+    """Return `[0.38, 0.49]`, or `[38, 49]` in percent."""
     return f"[{100 * low:.0f}, {100 * high:.0f}]" if percent else f"[{low:.2f}, {high:.2f}]"

@@ -8,13 +8,14 @@ from rich.console import Console
 
 from kdbench.cli.boards import print_boards
 from kdbench.scoring.board import score
+from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 from tests.record_factory import write_matrix
 
 
-def printed(results: Path) -> str:
+def printed(results: Path, width: int = 160) -> str:
     text = StringIO()
-    print_boards(score(results, load_spec()), Console(file=text, width=160))
+    print_boards(score(results, load_spec()), Console(file=text, width=width))
     return text.getvalue()
 
 
@@ -72,3 +73,14 @@ def test_a_board_of_a_student_at_chance_says_that_transfer_is_undefined(tmp_path
     text = printed(tmp_path)
     assert line_of(text, "lm, shape")[1:8] == ["0.10", "-", "-", "-", "-", "-", line_of(text, "lm, shape")[7]]
     assert "lm: transfer is undefined, student of the shape teacher: too near chance" in text
+
+
+def test_eighty_columns_cut_no_heading_no_number_and_no_name(tmp_path: Path) -> None:
+    write_matrix(tmp_path, directions=("cnn-to-vit",), seeds=range(3), controls=("random-teacher",))
+    wide, narrow = printed(tmp_path), printed(tmp_path, width=80)
+    assert max(map(len, narrow.splitlines()[:20])) <= 80
+    assert "…" not in narrow
+    numbers = re.findall(r"-?[0-9]+[.][0-9]{2}[^0-9]", wide)
+    assert sorted(re.findall(r"-?[0-9]+[.][0-9]{2}[^0-9]", narrow)) == sorted(numbers)
+    for heading in ("rank", "clean", *BIAS_AXES, "conflict", "shape/texture", "transfer", "seeds"):
+        assert heading in narrow
