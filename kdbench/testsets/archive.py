@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -18,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from kdbench.data.store import MANIFEST, has_entry, read_entry, read_manifest
 from kdbench.errors import DataError, describe_invalid
-from kdbench.files import atomic_file
+from kdbench.files import DAMAGES, atomic_file
 from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
@@ -31,7 +30,7 @@ FAST = 1  # level of compression: silhouettes shrink a hundredfold at any
 PIECE = 2**20  # bytes copied at once
 
 
-class Contents(FrozenModel):
+class ArchiveContents(FrozenModel):
     """What an archive says of itself.
 
     Attributes:
@@ -48,8 +47,8 @@ class Contents(FrozenModel):
     folders: Annotated[dict[str, str], Field(min_length=1)]
 
 
-def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagnostics: bool) -> Contents:
-    """Writes the built sets of a track into an archive, after verifying them.
+def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagnostics: bool) -> ArchiveContents:
+    """Write the built sets of a track into an archive, after verifying them.
 
     Args:
         store: of the track, without a limit.
@@ -64,7 +63,7 @@ def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagn
     entries = {test_set.name: store.entry(test_set) for test_set in store.sets(diagnostics=diagnostics)}
     for entry in entries.values():
         read_entry(entry.folder, entry.recipe, ())
-    contents = Contents(
+    contents = ArchiveContents(
         track=store.track.name,
         testsets=store.track.testsets_digest,
         source=kind,
@@ -80,12 +79,14 @@ def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagn
 
 
 def _files(folder: Path) -> tuple[str, ...]:
-    """The files of an entry, its manifest last."""
+    """Return the files of an entry, its manifest last."""
     return (*(f"{name}.npy" for name in read_manifest(folder)["arrays"]), MANIFEST)
 
 
-def import_test_sets(path: Path, tracks: Mapping[str, Track], cache: Path) -> tuple[Contents, dict[str, TestArrays]]:
-    """Puts the sets of an archive into the store; each appears there only when it has been verified.
+def import_test_sets(
+    path: Path, tracks: Mapping[str, Track], cache: Path
+) -> tuple[ArchiveContents, dict[str, TestArrays]]:
+    """Put the sets of an archive into the store; each appears there only when it has been verified.
 
     Args:
         path: of the archive.
@@ -96,22 +97,22 @@ def import_test_sets(path: Path, tracks: Mapping[str, Track], cache: Path) -> tu
         What the archive says of itself, and its sets, opened.
 
     Raises:
-        DataError: it is no archive, it is damaged, of another spec or recipe, or not what is frozen.
+        DataError: the file is not an archive, or it is damaged, of another spec or recipe, or not what is frozen.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             contents = _contents(archive, path)
             store = _expected(contents, tracks, path, cache)
             _put(archive, contents, store, path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:  # the last if it is encrypted
-        raise DataError(f"{path} is not an archive of test sets, or damaged: {error}; get it again") from error
     except OSError as error:
         raise DataError(f"archive {path} cannot be read: {error.strerror or error}; give another file") from error
+    except DAMAGES as error:
+        raise DataError(f"{path} is not an archive of test sets, or it is damaged: {error}; get it again") from error
     return contents, {test_set.name: store.open(test_set) for test_set in _sets(contents, store.track)}
 
 
-def _put(archive: zipfile.ZipFile, contents: Contents, store: TestSetStore, path: Path) -> None:
-    """Unpacks into a folder in the cache, and moves what was verified to its place."""
+def _put(archive: zipfile.ZipFile, contents: ArchiveContents, store: TestSetStore, path: Path) -> None:
+    """Unpack into a folder in the cache, and move what was verified to its place."""
     cache = store.cache
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -127,11 +128,11 @@ def _put(archive: zipfile.ZipFile, contents: Contents, store: TestSetStore, path
         ) from error
 
 
-def _contents(archive: zipfile.ZipFile, path: Path) -> Contents:
+def _contents(archive: zipfile.ZipFile, path: Path) -> ArchiveContents:
     try:
-        return Contents.model_validate(json.loads(archive.read(CONTENTS)))
+        return ArchiveContents.model_validate(json.loads(archive.read(CONTENTS)))
     except ValidationError as error:
-        reason = f"its {CONTENTS} is not valid: {describe_invalid(error, Contents)}"
+        reason = f"its {CONTENTS} is not valid: {describe_invalid(error, ArchiveContents)}"
         raise DataError(f"{path} is not an archive of test sets: {reason}; get another file") from error
     except (KeyError, ValueError) as error:
         raise DataError(
@@ -139,8 +140,12 @@ def _contents(archive: zipfile.ZipFile, path: Path) -> Contents:
         ) from error
 
 
-def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache: Path) -> TestSetStore:
-    """What this installation would build from the same images; DataError if the archive is of another spec."""
+def _expected(contents: ArchiveContents, tracks: Mapping[str, Track], path: Path, cache: Path) -> TestSetStore:
+    """Return the store of what this installation would build from the same images.
+
+    Raises:
+        DataError: the archive is of another spec.
+    """
     track = tracks.get(contents.track)
     if track is None:
         raise DataError(f"{path} holds test sets of a track {contents.track!r}; this spec has {', '.join(tracks)}")
@@ -156,16 +161,16 @@ def _expected(contents: Contents, tracks: Mapping[str, Track], path: Path, cache
     return store
 
 
-def _sets(contents: Contents, track: Track) -> list[TestSet]:
-    known = {one.name: one for one in evaluated_sets(track, diagnostics=True)}
+def _sets(contents: ArchiveContents, track: Track) -> list[TestSet]:
+    known = {test_set.name: test_set for test_set in evaluated_sets(track, diagnostics=True)}
     unknown = contents.folders.keys() - known.keys()
     if unknown:
         raise DataError(f"the archive holds a set {min(unknown)!r} that track {contents.track} does not have")
     return [known[name] for name in contents.folders]
 
 
-def _unpack(archive: zipfile.ZipFile, contents: Contents, place: Path) -> None:
-    """Copies the files of the named folders, and nothing that would lie elsewhere."""
+def _unpack(archive: zipfile.ZipFile, contents: ArchiveContents, place: Path) -> None:
+    """Copy the files of the named folders, and nothing that would lie elsewhere."""
     folders = set(contents.folders.values())
     for info in archive.infolist():
         parts = PurePosixPath(info.filename).parts
@@ -179,25 +184,25 @@ def _unpack(archive: zipfile.ZipFile, contents: Contents, place: Path) -> None:
             shutil.copyfileobj(source, file, PIECE)
 
 
-def _verify(contents: Contents, unpacked: TestSetStore, path: Path) -> None:
-    """Compares every array with its set's manifest, that with the recipe, and the set with what is frozen."""
+def _verify(contents: ArchiveContents, unpacked: TestSetStore, path: Path) -> None:
+    """Compare every array with its set's manifest, that with the recipe, and the set with what is frozen."""
     frozen = {
         row.set: row.sha256
         for row in read_frozen(manifest_path(unpacked.track))
         if row.track == contents.track and row.source == contents.source
     }
     for test_set in _sets(contents, unpacked.track):
-        found = _digest_of(test_set, unpacked, path)
-        expected = frozen.get(test_set.name, found)
-        if found != expected:
+        sha256 = _digest_of(test_set, unpacked, path)
+        expected = frozen.get(test_set.name, sha256)
+        if sha256 != expected:
             raise DataError(
-                f"{path} holds a set {test_set.name} with the sha256 {found[:12]}..., frozen is {expected[:12]}...; "
+                f"{path} holds a set {test_set.name} with the sha256 {sha256[:12]}..., frozen is {expected[:12]}...; "
                 "get the frozen one"
             )
 
 
 def _digest_of(test_set: TestSet, unpacked: TestSetStore, path: Path) -> str:
-    """What the frozen manifest would have of an unpacked set."""
+    """Return the digest that the frozen manifest would have of an unpacked set."""
     try:
         return unpacked.open(test_set).sha256
     except DataError as error:  # which tells of a folder that is gone soon
@@ -205,7 +210,7 @@ def _digest_of(test_set: TestSet, unpacked: TestSetStore, path: Path) -> str:
         raise DataError(f"{path} holds a damaged set {test_set.name} ({reason}); get it again") from error
 
 
-def _move(contents: Contents, place: Path, target: Path) -> None:
+def _move(contents: ArchiveContents, place: Path, target: Path) -> None:
     """Move verified folders to where the store looks for them."""
     target.mkdir(parents=True, exist_ok=True)
     for folder in contents.folders.values():

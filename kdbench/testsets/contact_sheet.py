@@ -12,18 +12,18 @@ from kdbench.spec import Data
 from kdbench.testsets.arrays import TestArrays
 
 SCALE, GAP, LABEL_WIDTH = 2, 4, 130  # pixels
-SHOWN = 96  # pixels a side of what is larger
+SHOWN = 96  # pixels per side of larger images
 
 
 def gallery(arrays: Mapping[str, TestArrays], columns: int = 10, data: Data | None = None) -> dict[str, Images]:
-    """One image a class, the same under every manipulation.
+    """Return one image per class, the same under every manipulation.
 
     An image is chosen that as many sets as possible were made from. A set that has none of it shows another image of
     the same class instead (cue-conflict: of the same shape).
 
     Args:
         arrays: by set, "clean" among them.
-        columns: images a set, at most.
+        columns: the largest number of images per set.
         data: of a track that resizes its images: they are shown as networks see them, but smaller.
 
     Returns:
@@ -31,29 +31,29 @@ def gallery(arrays: Mapping[str, TestArrays], columns: int = 10, data: Data | No
     """
     clean = arrays["clean"]
     made_from = np.zeros(len(clean), np.int64)
-    for one in arrays.values():
-        made_from[np.unique(one.index[one.index >= 0])] += 1
+    for test_arrays in arrays.values():
+        made_from[np.unique(test_arrays.index[test_arrays.index >= 0])] += 1
     classes = np.unique(clean.targets)[:columns]
     chosen = [
         int(members[made_from[members].argmax()]) for members in (np.flatnonzero(clean.targets == c) for c in classes)
     ]
-    return {name: _row(one, chosen, clean, data) for name, one in arrays.items()}
+    return {name: _row(test_arrays, chosen, clean, data) for name, test_arrays in arrays.items()}
 
 
 def _row(arrays: TestArrays, chosen: list[int], clean: TestArrays, data: Data | None) -> Images:
     height, width = pictures(arrays, [0], data).shape[1:3]
     row = np.full((len(chosen), height, width, 3), 255, np.uint8)
     for column, position in enumerate(chosen):
-        same = np.flatnonzero(arrays.index == position)
-        members = same if len(same) else np.flatnonzero(arrays.targets == clean.targets[position])
+        made_from_it = np.flatnonzero(arrays.index == position)
+        members = made_from_it if len(made_from_it) else np.flatnonzero(arrays.targets == clean.targets[position])
         if len(members):
-            member = int(members[0 if len(same) else column // 2 % len(members)])
+            member = int(members[0 if len(made_from_it) else column // 2 % len(members)])
             row[column] = pictures(arrays, [member], data)[0]
     return row
 
 
 def pictures(arrays: TestArrays, rows: list[int], data: Data | None) -> Images:
-    """(k, H, W, 3) uint8 some images of a set; resized and manipulated as networks see them, then made smaller."""
+    """Return (k, H, W, 3) uint8 some images of a set: as networks see them, but smaller where they are resized."""
     if data is None or data.resize is None:
         return np.asarray(arrays.images[rows])
     return _seen_small(arrays, rows, data)
@@ -74,7 +74,7 @@ def _seen_small(arrays: TestArrays, rows: list[int], data: Data) -> Images:
 
 
 def contact_sheet(arrays: Mapping[str, TestArrays], path: Path, data: Data | None = None) -> None:
-    """Writes a PNG: a row a set with its name, a column an image; `data` as in `gallery`.
+    """Write a PNG with a row per set, under its name, and a column per image.
 
     Raises:
         WriteError: the file cannot be written.

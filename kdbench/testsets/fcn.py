@@ -22,7 +22,7 @@ from kdbench.spec import Data
 from kdbench.testsets.segmentation import AREA
 
 BATCH = 16
-LEAST_COVERAGE = 0.5  # share of a class's images; a set in which a class has less is no measure of that class
+LEAST_COVERAGE = 0.5  # share of a class's images; a set that covers less of a class does not measure that class
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -58,7 +58,7 @@ class Segmented:
 
     @property
     def covered(self) -> Masks:
-        """(n,) whether a mask was accepted."""
+        """Whether each mask was accepted, (n,)."""
         return non_empty(self.masks)
 
 
@@ -81,14 +81,14 @@ class Segmenter(nn.Module):
 
 
 def load_segmenter(device: torch.device, weights_dir: Path | None = None) -> Segmenter:
-    """torchvision's network with its weights, fetched if need be; DataError if they cannot be had."""
+    """Return torchvision's network with its weights, fetched if need be; DataError if they cannot be had."""
     network = new_fcn()
     load_into(network, fetch_or_check(FCN, weights_dir), ignored=lambda name: name.startswith("aux_classifier."))
     return Segmenter(network).to(device).eval()
 
 
 def new_fcn() -> nn.Module:
-    """FCN-ResNet-101 with random weights."""
+    """Return FCN-ResNet-101 with random weights."""
     from torchvision.models.segmentation import fcn_resnet101
 
     network: nn.Module = fcn_resnet101(weights=None, weights_backbone=None, num_classes=len(VOC), aux_loss=False)
@@ -97,7 +97,7 @@ def new_fcn() -> nn.Module:
 
 @torch.inference_mode()
 def segmented(segmenter: nn.Module, images: Images, data: Data, device: torch.device) -> Segmented:
-    """Masks of stored images at the track's size.
+    """Return masks of stored images at the track's size.
 
     Args:
         segmenter: scores (B, 21, H, H) of pixels (B, 3, H, H) in [0, 255].
@@ -108,7 +108,7 @@ def segmented(segmenter: nn.Module, images: Images, data: Data, device: torch.de
     parts = list(_labels(segmenter, images, data, device))
     labels = np.concatenate(parts)
     masks = accepted(labels > 0)
-    counts = np.stack([(labels == one).sum(axis=(1, 2)) for one in range(1, len(VOC))], axis=1)
+    counts = np.stack([(labels == label).sum(axis=(1, 2)) for label in range(1, len(VOC))], axis=1)
     objects = np.where(counts.any(axis=1), counts.argmax(axis=1) + 1, 0).astype(np.int16)
     return Segmented(masks, objects)
 
@@ -120,19 +120,19 @@ def _labels(segmenter: nn.Module, images: Images, data: Data, device: torch.devi
 
 
 def non_empty(masks: Masks) -> Masks:
-    """(n,) which of (n, H, H) masks hold anything."""
+    """Return (n,) which of (n, H, H) masks hold anything."""
     return np.asarray(masks.any(axis=(1, 2)), bool)
 
 
 def accepted(masks: Masks) -> Masks:
-    """The masks, emptied where they cover less than .05 or more than .90 of the image."""
+    """Return the masks, emptied where they cover less than .05 or more than .90 of the image."""
     area = masks.mean(axis=(1, 2))
     good = (area >= AREA[0]) & (area <= AREA[1])
     return np.asarray(masks & good[:, None, None], bool)
 
 
 def coverage_facts(covered: Masks, objects: NDArray[np.int16], labels: Integers) -> dict[str, object]:
-    """What a manifest says of masks, a number a class each.
+    """Return what a manifest says of masks, one number per class.
 
     Returns:
         coverage: share of the images whose mask is accepted.
@@ -142,8 +142,8 @@ def coverage_facts(covered: Masks, objects: NDArray[np.int16], labels: Integers)
     share, right = [], []
     for number, name in enumerate(CLASSES):
         mine = labels == number
-        names = [VOC[one] for one in objects[mine & covered]]
+        names = [VOC[label] for label in objects[mine & covered]]
         share.append(round(float(covered[mine].mean()), 4) if mine.any() else 0.0)
-        right.append(round(sum(one in RIGHT[name] for one in names) / max(1, int(mine.sum())), 4))
-    poor = [name for name, one in zip(CLASSES, share, strict=True) if one < LEAST_COVERAGE]
+        right.append(round(sum(voc_name in RIGHT[name] for voc_name in names) / max(1, int(mine.sum())), 4))
+    poor = [name for name, covered_share in zip(CLASSES, share, strict=True) if covered_share < LEAST_COVERAGE]
     return {"coverage": share, "right_object": right, "uncovered_classes": poor}

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from kdbench.data.cifar10 import Cifar10
@@ -36,12 +37,12 @@ class _Manifest(BaseModel):
 
 
 def manifest_path(track: Track) -> Path:
-    """The shipped manifest of a track's data set; it may not exist."""
+    """Return the path of the shipped manifest of a track's data set; it may not exist."""
     return shipped("datasets", track.data.source, "manifest.toml")
 
 
 def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
-    """The rows of a manifest, none if there is no file; DataError if it is not one."""
+    """Return the rows of a manifest, none if there is no file; DataError if it is not a manifest."""
     try:
         return _Manifest.model_validate(tomllib.loads(path.read_text())).array
     except FileNotFoundError:
@@ -54,25 +55,19 @@ def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
 
 
 def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:
-    """What a manifest would say about these arrays."""
+    """Return what a manifest would say about these arrays."""
     kind = source_kind(source)
     return tuple(
-        FrozenArray(track=track_name, set=name, sha256=one.sha256, images=len(one), source=kind)
-        for name, one in arrays.items()
+        FrozenArray(track=track_name, set=name, sha256=test_arrays.sha256, images=len(test_arrays), source=kind)
+        for name, test_arrays in arrays.items()
     )
 
 
 def write_manifest(path: Path, rows: tuple[FrozenArray, ...], *, heading: str) -> None:
-    """Writes a manifest; `heading` becomes its comment."""
-    blocks = [f"# {heading}\n"]
-    for row in rows:
-        lines = [
-            f"{key} = {value}" if isinstance(value, int) else f'{key} = "{value}"'
-            for key, value in row.model_dump().items()
-        ]
-        blocks.append("\n".join(["[[array]]", *lines]) + "\n")
+    """Write a manifest; `heading` becomes its comment."""
+    tables = tomli_w.dumps({"array": [row.model_dump() for row in rows]})
     with atomic_file(path) as file:
-        file.write("\n".join(blocks).encode())
+        file.write(f"# {heading}\n\n{tables}".encode())
 
 
 def write_proposal(
@@ -82,7 +77,7 @@ def write_proposal(
     source: Cifar10 | None,
     weights_dir: Path | None = None,
 ) -> tuple[FrozenArray, ...]:
-    """Writes what a manifest would say of a track's sets, and its spec of their weights, for a person to review.
+    """Write what a manifest would say of a track's sets, and a spec of its weights, for a person to review.
 
     Args:
         path: of the proposal; not of the manifest itself.
@@ -97,28 +92,28 @@ def write_proposal(
     """
     if path.resolve() == manifest_path(track).resolve():
         raise InputError(f"{path} is the frozen manifest, which a person edits after a review; choose another --to")
-    named = {one.name: arrays[one.name] for one in track.test_sets if one.name in arrays}
+    named = {test_set.name: arrays[test_set.name] for test_set in track.test_sets if test_set.name in arrays}
     rows = manifest_rows(track.name, named, source)
     write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track, weights_dir)]))
     return rows
 
 
 def proposal_heading(rows: tuple[FrozenArray, ...]) -> str:
-    """What a proposal is worth, in a sentence."""
+    """Say in a sentence what a proposal is worth."""
     if any(row.source == "other" for row in rows):
         return "Made from a copy of CIFAR-10 that matches no checksum: rows of source other make no run official."
     return "A proposal: review it, then move its rows to the data set's manifest.toml."
 
 
 def _weight_lines(track: Track, weights_dir: Path | None) -> list[str]:
-    """The digests of the pretrained weights that lie on this machine, for the track's spec."""
+    """Return the digests of the pretrained weights that lie on this machine, for the track's spec."""
     files = (backbone_file(spec) for spec in (track.backbones.cnn, track.backbones.vit) if spec.weights == FROM_TIMM)
     paths = (weights_folder(weights_dir) / file.name for file in files)
     return [f"weights_sha256 of {path.name}: {file_sha256(path)}" for path in paths if path.is_file()]
 
 
 def source_kind(source: Cifar10 | None) -> SourceKind:
-    """How a manifest names where images come from."""
+    """Return how a manifest names where images come from."""
     return source.source if source is not None else "generated"
 
 
@@ -129,7 +124,7 @@ def differences_from_frozen(
     *,
     manifest: Path | None = None,
 ) -> tuple[str, ...]:
-    """Why these arrays are not the frozen ones, in words; empty if they are, to the byte.
+    """Say why these arrays are not the frozen ones; empty if they are, to the byte.
 
     Args:
         track: of the spec.
@@ -143,20 +138,22 @@ def differences_from_frozen(
     frozen = _rows_of(path, track.name, source_kind(source))
     reasons = []
     for test_set in track.test_sets:
-        row, one = frozen.get(test_set.name), arrays.get(test_set.name)
-        if one is None:
+        row, test_arrays = frozen.get(test_set.name), arrays.get(test_set.name)
+        if test_arrays is None:
             if not test_set.diagnostic:
                 reasons.append(f"test set {test_set.name} was not built")
         elif row is None:
             if not test_set.diagnostic:
                 reasons.append(_without_digest(test_set, path))
-        elif row.sha256 != one.sha256:
-            reasons.append(f"test set {test_set.name} ({len(one)} images) is not the frozen one ({row.images} images)")
+        elif row.sha256 != test_arrays.sha256:
+            reasons.append(
+                f"test set {test_set.name} ({len(test_arrays)} images) is not the frozen one ({row.images} images)"
+            )
     return tuple(reasons)
 
 
 def differences_before_building(track: Track, kind: SourceKind, *, manifest: Path | None = None) -> tuple[str, ...]:
-    """Those of `differences_from_frozen` that hold for whatever arrays are made from such a source.
+    """Return those of `differences_from_frozen` that hold for all arrays that are made from such a source.
 
     Args:
         track: of the spec.
@@ -167,12 +164,12 @@ def differences_before_building(track: Track, kind: SourceKind, *, manifest: Pat
         return (NOT_ORIGINAL,)
     path = manifest or manifest_path(track)
     frozen = _rows_of(path, track.name, kind)
-    unknown = (one for one in track.test_sets if not one.diagnostic and one.name not in frozen)
-    return tuple(_without_digest(one, path) for one in unknown)
+    primary = (test_set for test_set in track.test_sets if not test_set.diagnostic)
+    return tuple(_without_digest(test_set, path) for test_set in primary if test_set.name not in frozen)
 
 
 def _rows_of(path: Path, track_name: str, kind: SourceKind) -> dict[str, FrozenArray]:
-    """A manifest's rows of a track from such a source, by set."""
+    """Return a manifest's rows of a track from such a source, by set."""
     return {row.set: row for row in read_manifest(path) if row.track == track_name and row.source == kind}
 
 

@@ -17,7 +17,7 @@ from skimage.segmentation import random_walker
 from kdbench.data.array_types import Images, Masks
 
 BORDER = 2  # pixels of the frame whose colours are the background's
-COLOUR_NOISE = 8.0  # grey levels, added to the border's spread so that a flat border is no singular one
+COLOUR_NOISE = 8.0  # grey levels, added to the border's spread so that the covariance of a flat border is not singular
 CENTRE_WIDTH = 0.28  # standard deviation of the centre prior, in image widths
 WALKER_SEED_RADIUS = 4.0  # pixels
 WALKER_BETA = 130
@@ -26,7 +26,7 @@ AGREEMENT = 0.5  # intersection over union of the two masks of a covered image
 
 
 def object_masks(images: Images) -> tuple[Masks, Masks]:
-    """Finds the object in each image.
+    """Find the object in each image.
 
     Args:
         images: (n, H, W, 3) uint8.
@@ -45,19 +45,24 @@ def object_masks(images: Images) -> tuple[Masks, Masks]:
 
 
 def overlap(first: Masks, second: Masks) -> float:
-    """Intersection over union of two masks; 0 where both are empty."""
+    """Return the intersection over union of two masks; 0 where both are empty."""
     union = np.count_nonzero(first | second)
     return np.count_nonzero(first & second) / union if union else 0.0
 
 
 def colour_masks(images: Images) -> Masks:
-    """(n, H, W) largest component of: distance from the border's colours x centre prior, above Otsu's threshold."""
+    """Return (n, H, W) masks: the largest component whose distance from the border's colours x centre prior is high.
+
+    High is above Otsu's threshold.
+    """
     salience = border_distance(images) * _centre_prior(images.shape[1:3])
-    return np.array([_largest_component(one > threshold_otsu(one)) for one in salience], bool).reshape(images.shape[:3])
+    return np.array([_largest_component(values > threshold_otsu(values)) for values in salience], bool).reshape(
+        images.shape[:3]
+    )
 
 
 def border_distance(images: Images) -> NDArray[np.float64]:
-    """(n, H, W) Mahalanobis distance of each pixel from the colours of the image's frame."""
+    """Return (n, H, W) the Mahalanobis distance of each pixel from the colours of the image's frame."""
     pixels = images.astype(np.float64)
     frame = np.ones(images.shape[1:3], bool)
     frame[BORDER:-BORDER, BORDER:-BORDER] = False
@@ -85,7 +90,7 @@ def _largest_component(mask: Masks) -> Masks:
 
 
 def walker_mask(image: Images) -> Masks:
-    """(H, W) object according to a random walker seeded in the centre and on the border."""
+    """Return (H, W) the object according to a random walker seeded in the centre and on the border."""
     height, width = image.shape[:2]
     rows, columns = np.ogrid[:height, :width]
     seeds = np.full((height, width), 2)

@@ -10,11 +10,11 @@ from kdbench.errors import DataError
 
 
 def style_picture(name: str, size: int) -> Images:
-    """(size, size, 3) the central square of a picture.
+    """Return (size, size, 3) the central square of a picture.
 
     Args:
         name: of a picture of scikit-image, or a path.
-        size: pixels a side to resize it to.
+        size: pixels per side to resize it to.
 
     Raises:
         DataError: there is no such picture, or it cannot be read.

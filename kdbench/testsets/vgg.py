@@ -2,7 +2,7 @@
 
 Sources: Gatys, Ecker & Bethge (2015), arXiv:1505.07376 (texture) and arXiv:1508.06576 (style). Features are those after
 the ReLU, on torchvision's weights. Every image's loss depends on that image alone, and Adam works pixel by pixel, so
-what an image becomes depends on who else is in its batch by rounding alone.
+what an image becomes depends on the other images of its batch by rounding alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ Features = dict[str, Tensor]
 
 
 class VggFeatures(nn.Module):
-    """The convolutions of VGG-19 up to the last layer that is asked for.
+    """The convolutions of VGG-19, up to the last layer that is wanted.
 
     Args:
         convolutions: torchvision's `features`: convolutions, ReLUs and poolings in turn.
@@ -34,26 +34,26 @@ class VggFeatures(nn.Module):
 
     def __init__(self, convolutions: nn.Sequential, pooling: Literal["max", "average"]) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(one for one in convolutions if isinstance(one, nn.Conv2d))
+        self.convolutions = nn.ModuleList(layer for layer in convolutions if isinstance(layer, nn.Conv2d))
         self.pool: nn.Module = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[pooling](2)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1))
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) standardised from pixels in [0, 255]."""
+        """Return (B, 3, H, W) images standardised from pixels in [0, 255]."""
         return (pixels / 255 - cast(Tensor, self.mean)) / cast(Tensor, self.std)
 
     def pixels(self, normalised: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 255], the inverse of `normalised`."""
+        """Return (B, 3, H, W) pixels in [0, 255], the inverse of `normalised`."""
         return (normalised * cast(Tensor, self.std) + cast(Tensor, self.mean)) * 255
 
     def bounds(self) -> tuple[Tensor, Tensor]:
-        """Black and white, standardised; (3, 1, 1) each."""
+        """Return black and white, standardised; (3, 1, 1) each."""
         black = torch.zeros_like(cast(Tensor, self.mean))
         return self.normalised(black), self.normalised(black + 255)
 
     def forward(self, images: Tensor, layers: Sequence[str]) -> Features:
-        """The layers' features of standardised images, by name: `conv3_2` after its ReLU, `pool3` after block 3."""
+        """Return the layers' features of standardised images: `conv3_2` after its ReLU, `pool3` after block 3."""
         wanted, features, number = set(layers), Features(), 0
         for block, depth in enumerate(BLOCKS, start=1):
             for step in range(1, depth + 1):
@@ -72,14 +72,14 @@ class VggFeatures(nn.Module):
 
 
 def load_vgg(device: torch.device, weights_dir: Path | None = None) -> nn.Sequential:
-    """torchvision's convolutions with their weights, fetched if need be; DataError if they cannot be had."""
+    """Return torchvision's convolutions with their weights, fetched if need be; DataError if they cannot be had."""
     network = nn.ModuleDict({"features": new_vgg()})
     load_into(network, fetch_or_check(VGG, weights_dir), ignored=lambda name: name.startswith("classifier."))
     return cast(nn.Sequential, network["features"]).to(device).eval().requires_grad_(False)
 
 
 def new_vgg() -> nn.Sequential:
-    """The convolutions of VGG-19 with random weights."""
+    """Return the convolutions of VGG-19 with random weights."""
     from torchvision.models.vgg import cfgs, make_layers
 
     layers: nn.Sequential = make_layers(cfgs["E"])  # without the classifier, which is six times as big
@@ -87,7 +87,7 @@ def new_vgg() -> nn.Sequential:
 
 
 def gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
-    """(B, C, C) correlations of feature maps, the mean over their positions.
+    """Return (B, C, C) correlations of feature maps, the mean over their positions.
 
     Args:
         features: (B, C, h, w).
@@ -108,11 +108,11 @@ class Adam:
     learning_rate: float
 
     def optimised(self, start: Tensor, loss: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-        """Images that lower a loss.
+        """Return images that lower a loss.
 
         Args:
             start: (B, 3, H, W).
-            loss: of such images, (B,) an image each.
+            loss: of such images, (B,), one per image.
             low, high: (3, 1, 1) the range of each channel, in which the images are kept.
         """
         images = start.clone().requires_grad_()
@@ -135,8 +135,8 @@ class Layers:
 
     @classmethod
     def parsed(cls, names: str, weights: str) -> Self:
-        """From the words of a spec; ValueError if they are not as many, or no numbers."""
-        layers = cls(tuple(names.split()), tuple(float(one) for one in weights.split()))
+        """Return the layers that the words of a spec name; ValueError if there is not one number per name."""
+        layers = cls(tuple(names.split()), tuple(float(weight) for weight in weights.split()))
         if len(layers.names) != len(layers.weights) or not layers.names:
             raise ValueError(f"{len(layers.names)} layers have {len(layers.weights)} weights")
         return layers
@@ -154,7 +154,7 @@ class Texture:
     adam: Adam
 
     def synthesised(self, vgg: VggFeatures, sources: Tensor, weight: Tensor, start: Tensor) -> Tensor:
-        """(B, 3, H, H) textures in [0, 255].
+        """Return (B, 3, H, H) textures in [0, 255].
 
         Args:
             vgg: features.
@@ -164,15 +164,15 @@ class Texture:
         """
         with torch.no_grad():
             targets = {
-                name: gram(one, F.adaptive_avg_pool2d(weight[:, None], one.shape[-2:])[:, 0])
-                for name, one in vgg(vgg.normalised(sources), self.layers.names).items()
+                name: gram(features, F.adaptive_avg_pool2d(weight[:, None], features.shape[-2:])[:, 0])
+                for name, features in vgg(vgg.normalised(sources), self.layers.names).items()
             }
-            size = {name: one.square().sum(dim=(1, 2)) + TINY for name, one in targets.items()}
+            size = {name: target.square().sum(dim=(1, 2)) + TINY for name, target in targets.items()}
 
         def loss(images: Tensor) -> Tensor:
-            found = vgg(images, self.layers.names)
+            features = vgg(images, self.layers.names)
             terms = [
-                share * (gram(found[name]) - targets[name]).square().sum(dim=(1, 2)) / size[name]
+                share * (gram(features[name]) - targets[name]).square().sum(dim=(1, 2)) / size[name]
                 for name, share in zip(self.layers.names, self.layers.weights, strict=True)
             ]
             return torch.stack(terms).sum(dim=0)
@@ -185,7 +185,7 @@ class Style:
     """Style transfer: an image that keeps its content and takes on the Gram matrices of a picture.
 
     The content's term is the mean squared difference of features. A layer's style term is the mean squared difference
-    of unnormalised Gram matrices, over d h w (the layer's channels, height and width).
+    of unnormalised Gram matrices, divided by d h w (the layer's channels, height and width).
     """
 
     layers: Layers
@@ -195,33 +195,35 @@ class Style:
     adam: Adam
 
     def transferred(self, vgg: VggFeatures, contents: Tensor, style: Tensor) -> Tensor:
-        """(B, 3, H, H) pixels in [0, 255] of contents (B, 3, H, H) in the style of (1, 3, H, H)."""
+        """Return (B, 3, H, H) pixels in [0, 255] of contents (B, 3, H, H) in the style of (1, 3, H, H)."""
         start = vgg.normalised(contents)
         with torch.no_grad():
             content = vgg(start, (self.content,))[self.content]
-            styles = {name: _sums(one) for name, one in vgg(vgg.normalised(style), self.layers.names).items()}
+            features = vgg(vgg.normalised(style), self.layers.names)
+            styles = {name: _sums(features[name]) for name in self.layers.names}
 
         def loss(images: Tensor) -> Tensor:
-            found = vgg(images, (*self.layers.names, self.content))
-            total: Tensor = self.content_weight * (found[self.content] - content).square().mean(dim=(1, 2, 3))
+            features = vgg(images, (*self.layers.names, self.content))
+            total: Tensor = self.content_weight * (features[self.content] - content).square().mean(dim=(1, 2, 3))
             for name, share in zip(self.layers.names, self.layers.weights, strict=True):
-                one = found[name]
-                difference = (_sums(one) - styles[name]).square().mean(dim=(1, 2))
-                total = total + self.style_weight * share * difference / one[0].numel()
+                difference = (_sums(features[name]) - styles[name]).square().mean(dim=(1, 2))
+                total = total + self.style_weight * share * difference / features[name][0].numel()
             return total
 
         return vgg.pixels(self.adam.optimised(start, loss, *vgg.bounds()))
 
 
 def _sums(features: Tensor) -> Tensor:
-    """(B, C, C) Gram matrices, summed over positions."""
+    """Return (B, C, C) Gram matrices, summed over positions."""
     return gram(features) * features[0, 0].numel()
 
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """The same kernels each time, as far as the device has such, and full single precision, which GPUs of all kinds
-    have, in place of TF32."""
+    """Use the same kernels each time, as far as the device has such, and full single precision in place of TF32.
+
+    GPUs of all kinds have full single precision.
+    """
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
     cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = True, False, False
@@ -232,12 +234,12 @@ def repeatable() -> Iterator[None]:
 
 
 def texture_of(parameters: Mapping[str, Any]) -> Texture:
-    """Texture synthesis as the parameters of a test set say."""
+    """Return texture synthesis as the parameters of a test set describe it."""
     return Texture(Layers.parsed(parameters["layers"], parameters["weights"]), _adam_of(parameters))
 
 
 def style_of(parameters: Mapping[str, Any]) -> Style:
-    """Style transfer as the parameters of a test set say."""
+    """Return style transfer as the parameters of a test set describe it."""
     return Style(
         layers=Layers.parsed(parameters["layers"], parameters["weights"]),
         style_weight=parameters["style_weight"],

@@ -134,7 +134,7 @@ def test_an_archive_of_another_recipe_is_refused(archive: Path, tmp_path: Path) 
 @pytest.mark.parametrize("cut", [10, 2000])
 def test_a_download_cut_short_is_refused(archive: Path, tmp_path: Path, cut: int) -> None:
     (tmp_path / "cut.zip").write_bytes(archive.read_bytes()[:-cut])
-    with pytest.raises(DataError, match="not an archive of test sets, or damaged"):
+    with pytest.raises(DataError, match="not an archive of test sets, or it is damaged"):
         imported(tmp_path / "cut.zip", tmp_path / "cache")
 
 
@@ -160,7 +160,7 @@ def test_an_encrypted_archive_is_refused(archive: Path, tmp_path: Path) -> None:
         data[entry + 8] |= 1
         entry = data.find(b"PK\x01\x02", entry + 1)
     (tmp_path / "secret.zip").write_bytes(data)
-    with pytest.raises(DataError, match=r"secret.zip is not an archive of test sets, or damaged: .*encrypted"):
+    with pytest.raises(DataError, match=r"secret.zip is not an archive of test sets, or it is damaged: .*encrypted"):
         imported(tmp_path / "secret.zip", tmp_path / "cache")
 
 

@@ -123,3 +123,12 @@ def test_arrays_of_the_other_cifar10_are_those_of_the_manifest(tmp_path: Path) -
     arrays = build_test_sets(track.model_copy(update={"test_sets": integer}), tmp_path, source=source)
     pinned = {row.set: row for row in read_manifest(manifest_path(track))}
     assert manifest_rows("cifar10-32", arrays, source) == tuple(pinned[name] for name in arrays)
+
+
+@pytest.mark.parametrize("track_name", ["synthetic", "cifar10-32"])
+def test_shipped_manifests_are_as_they_would_be_written(track_name: str, tmp_path: Path) -> None:
+    path = manifest_path(load_spec().track(track_name))
+    text = path.read_text()
+    heading = text[: text.index("\n\n")].removeprefix("# ")
+    write_manifest(tmp_path / "manifest.toml", read_manifest(path), heading=heading)
+    assert (tmp_path / "manifest.toml").read_text() == text
