@@ -7,8 +7,7 @@ from typing import get_args
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.columns import BoardColumn, board_estimates, common_value, images_by_column
 from kdbench.leaderboard.rows import RowView, row_view
-from kdbench.scoring.context import RowKind
-from kdbench.scoring.scores import Board, Scores
+from kdbench.scoring.scores import Board, RowKind, Scores
 from kdbench.spec import Spec
 
 

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from kdbench.records import TEACHER_COMPARISONS, Record, comparison_name
 from kdbench.scoring.measured import MeasuredRun
+from kdbench.scoring.scores import RowKind
 from kdbench.spec import BIAS_AXES, INDEPENDENT, TEACHER, Axis, Direction, Scoring, TeacherBias, Track, families
-
-RowKind = Literal["teacher", "independent", "method", "control"]
 
 
 @dataclass(frozen=True)

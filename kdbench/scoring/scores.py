@@ -1,4 +1,4 @@
-"""The schema of `scores.json`: what scoring writes and the page shows. Every number of the page is in here."""
+"""The schema of `scores.json`, which scoring writes and the page shows: it has every number of the page."""
 
 from typing import Annotated, Literal
 
@@ -38,8 +38,13 @@ Score = Annotated[Estimate | Undefined, Field(discriminator="kind")]
 
 
 class AxisScore(FrozenModel):
-    """One bias axis: macro accuracy, chance-corrected bias c = (a - 1/C) / (a_clean - 1/C), and the paper's ratio a
-    / a_clean."""
+    """One network on one bias axis.
+
+    Attributes:
+        accuracy: macro accuracy a, from 0 to 1.
+        bias: chance-corrected bias c = (a - 1/C) / (a_clean - 1/C): 0 at chance, 1 as good as on clean images.
+        ratio: the paper's a / a_clean.
+    """
 
     accuracy: Score
     bias: Score
@@ -47,7 +52,12 @@ class AxisScore(FrozenModel):
 
 
 class ConflictScore(FrozenModel):
-    """Decisions on cue-conflict images: share by shape, by texture, and shape / (shape + texture)."""
+    """Decisions on cue-conflict images.
+
+    Attributes:
+        shape, texture: shares of the images that got the class of the shape and of the texture.
+        shape_bias: shape / (shape + texture), from 0 to 1.
+    """
 
     shape: Score
     texture: Score
@@ -55,7 +65,12 @@ class ConflictScore(FrozenModel):
 
 
 class Profile(FrozenModel):
-    """One kind of network on every test set, over its seeds."""
+    """The networks of one arm on every test set, over their seeds.
+
+    Attributes:
+        clean: macro accuracy on the clean set, from 0 to 1.
+        conflict: None where a run has no answers to cue-conflict images.
+    """
 
     clean: Score
     axes: dict[Axis, AxisScore]
@@ -63,15 +78,16 @@ class Profile(FrozenModel):
 
 
 class Likeness(FrozenModel):
-    """A student's answers beside its teacher's: on the clean set, or averaged over the manipulated primary sets.
+    """Likeness of a student's answers to its teacher's: on the clean set, or averaged over the manipulated sets.
 
     Attributes:
-        agreement: share of the same answer.
-        label_kappa, error_consistency: the same answer, and right on the same images, beyond chance.
-        label_kappa_gain, error_consistency_gain: the same less that of the independent student with this teacher.
-        error_consistency_relative: of the largest that two networks of these accuracies can have.
-        wrong_label_agreement: share of the same answer where both are wrong.
-        divergence: KL(teacher || student), nats.
+        agreement: share of images with equal answers, from 0 to 1.
+        label_kappa: agreement of the answers beyond chance, from -1 to 1.
+        error_consistency: agreement beyond chance on which images are answered right, from -1 to 1.
+        label_kappa_gain, error_consistency_gain: the number minus that of the independent student with this teacher.
+        error_consistency_relative: ratio to the largest value that two networks of these accuracies can have.
+        wrong_label_agreement: share of equal answers among images that both get wrong, from 0 to 1.
+        divergence: KL(teacher || student), in nats.
     """
 
     agreement: Score
@@ -85,17 +101,17 @@ class Likeness(FrozenModel):
 
 
 class Diagnostics(FrozenModel):
-    """What explains a score and never enters one.
+    """Numbers that explain a score and never enter one.
 
     Attributes:
-        calibration_error, nll, brier: on the clean set.
-        permutation_consistency, permutation_kappa: the same answer to an image and to its scrambled tiles, averaged
-            over the grids; the kappa is beyond chance.
+        calibration_error, nll, brier: on the clean set; from 0 to 1, in nats, and from 0 to 2.
+        permutation_consistency: share of equal answers to an image and to its scrambled tiles, averaged over the grids.
+        permutation_kappa: the agreement of these answers beyond chance, from -1 to 1.
         likeness: to the teacher, by "clean" and "manipulated"; empty without a teacher.
-        scalars: likeness to the teacher of whole runs, such as `cka`, by the names of `kdbench.evaluation.similarity`.
-        scalar_gains: the same less that of the independent student with this teacher.
+        scalars: likeness of whole runs to the teacher, such as `cka`, by the names of `kdbench.evaluation.similarity`.
+        scalar_gains: each of `scalars` minus that of the independent student with this teacher.
         occlusion_on_object: share of what matters to the network that lies on the object; None where a record lacks it.
-        collapsed: manipulated sets on which the network gives nearly always the same few answers.
+        collapsed: manipulated sets on which the network nearly always gives the same few answers.
     """
 
     calibration_error: Score
@@ -114,13 +130,16 @@ class Movement(FrozenModel):
     """Where the students of one teacher stand between the independent student and that teacher.
 
     Attributes:
-        axes: that the numbers are taken over.
-        clean_gain: clean accuracy less the independent student's.
-        gap_closed: G; gap_by_axis: its summands.
+        axes: the axes that the numbers are taken over.
+        clean_gain: clean accuracy minus the independent student's.
+        gap_closed: G: 1 at the teacher's profile, 0 where the student is no nearer to it than the independent one.
+        gap_by_axis: the summands of G.
         gap_closed_matched: G with the independent student as it was when it had the student's clean accuracy; None
             without that control.
-        transfer_index: TI; index_by_axis: of each axis alone.
-        drift, cosine: movement off the line to the teacher, and its direction.
+        transfer_index: TI, the share of the way to the teacher.
+        index_by_axis: TI of each axis alone.
+        drift: movement off the line to the teacher, relative to the distance between independent student and teacher.
+        cosine: of the angle between the movement and the direction to the teacher.
     """
 
     axes: tuple[Axis, ...]
@@ -138,8 +157,8 @@ class Cost(FrozenModel):
     """Medians over the runs of a row.
 
     Attributes:
-        student_images, teacher_images: that passed forward through either network in training and before it.
-        relative_time: training seconds over independent's; None without it.
+        student_images, teacher_images: images that passed forward through either network, in training and before it.
+        relative_time: ratio of the training seconds to independent's; None without it.
     """
 
     training_seconds: float
@@ -156,7 +175,7 @@ class Arm(FrozenModel):
 
     Attributes:
         seeds: of the runs that went well; the profile rests on them.
-        failed: the others, in words: "seed 1 diverged: loss is not finite".
+        failed: the other runs, in words: "seed 1 diverged: loss is not finite".
         run_ids: of all runs, failed ones included, by seed.
         diagnostics: None where no run could be scored.
         movement: of students that have a teacher, where independent and teacher were scored on a common seed.
@@ -179,6 +198,7 @@ class Range(FrozenModel):
     high: float
 
 
+RowKind = Literal["teacher", "independent", "method", "control"]
 Badge = Literal["bias transfer shown", "G only", "one-axis"]
 
 
@@ -188,22 +208,23 @@ class Row(FrozenModel):
     Attributes:
         transfer: tau over the planted teachers; None where the track has no planted teachers, or the row had none.
         transfer_by_axis: tau of the axes on which the teachers differ enough.
-        gap_closed: G over the live axes; None but where it is the track's primary number and the row is no reference.
+        gap_closed: G over the live axes; None for references, and where it is not the track's primary number.
         cross_check: the multi-bootstrap's interval of the primary number, from three seeds on.
-        rank: None while unranked. rank_high: the rank that the row may have at worst; it has `rank` at best.
-        p_value: that the primary number is not above 0, one-sided, adjusted for all tests of the board (Holm); None
+        rank: the best rank that the row may have; None while unranked.
+        rank_high: the worst rank that it may have.
+        p_value: one-sided, for the primary number not being above 0, adjusted for all tests of the board (Holm); None
             while unranked.
-        p_by_axis: the same of the number of each axis alone, adjusted for all rows and axes of the board (Benjamini and
+        p_by_axis: that of the number of each axis alone, adjusted for all rows and axes of the board (Benjamini and
             Hochberg): a secondary question.
-        badges: what is shown of the row: "bias transfer shown", or "G only" where no teachers are planted; "one-axis"
-            where one axis brings most of G.
+        badges: what the row shows: "bias transfer shown", or "G only" where no teachers are planted; "one-axis"
+            where one axis contributes most of G.
         unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
         unofficial: why the row's runs are not official; empty otherwise.
-        compiled: whether its networks were trained through `--compile`, which rounds otherwise.
+        compiled: whether its networks were trained through `--compile`, which rounds differently.
         code: digest of the method's code; runs of different code are different rows.
     """
 
-    kind: Literal["teacher", "independent", "method", "control"]
+    kind: RowKind
     method: str
     config: dict[str, bool | int | float | str | None] = {}
     family: Family
@@ -224,7 +245,7 @@ class Row(FrozenModel):
 
     @property
     def title(self) -> str:
-        """The method, and that its runs were compiled where they were: they stand beside those that were not."""
+        """The method, and whether its runs were compiled: those are a row of their own."""
         return f"{self.method}, compiled" if self.compiled else self.method
 
     @property
@@ -238,9 +259,9 @@ class Board(FrozenModel):
 
     Attributes:
         primary: what rows are ranked by.
-        axes: that the gap closed is taken over.
-        tests: the official rows of methods, which could be tested against 0; p-values are adjusted for that number.
-        null_band: what the controls that should score nothing reach, their intervals included; None without them.
+        axes: the axes that the gap closed is taken over.
+        tests: number of official rows of methods, for which p-values are adjusted.
+        null_band: what the controls that should score nothing reach, including their intervals; None without them.
         warnings: what a reader has to know before believing a number.
     """
 
@@ -260,7 +281,7 @@ class Board(FrozenModel):
 
 
 class Superseded(FrozenModel):
-    """Records that were not scored because newer ones took their place.
+    """Records that were not scored because newer ones superseded them.
 
     Attributes:
         reason: what has changed since they were made, in words.
@@ -280,6 +301,13 @@ class Superseded(FrozenModel):
 
 
 class Scores(FrozenModel):
+    """The scores of results folders.
+
+    Attributes:
+        scoring_digests: of the scoring part of the spec, by track.
+        superseded: what was not scored.
+    """
+
     schema_version: Literal[2] = 2
     spec_version: str
     scoring_digests: dict[str, str]
