@@ -1,4 +1,4 @@
-"""Everything that only a GPU can show, a line each as it is found: `python benchmark/timing/gpu_checks.py`.
+"""Checks that need a GPU, printed one line at a time: `python benchmark/timing/gpu_checks.py`.
 
 Networks have the real sizes and random weights, images are noise: the cost depends on neither. A line that is BAD is
 one whose check failed, died or missed its target.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture_rows
-from benchmark.timing.rows import Row, guarded, matrix_peak, seconds
+from benchmark.timing.rows import CheckRow, guarded, matrix_peak, seconds
 from benchmark.timing.training_rows import Bench, training_rows
 from kdbench.data.pixels import resized
 from kdbench.evaluation.answers import BATCH as EVALUATION_BATCH
@@ -41,45 +41,45 @@ SAME_LOSS = 0.02  # relative difference that rounding in bfloat16 may make
 SAME_PIXELS = 0.01  # grey levels that resizing on another device may differ by
 
 
-def gpu_test_rows(tests: Path) -> Iterator[Row]:
-    """Whether the tests pass that are marked `gpu`, among them those of a device that is short of memory."""
+def gpu_test_rows(tests: Path) -> Iterator[CheckRow]:
+    """Check that the tests marked `gpu` pass; among them are those of a device that is short of memory."""
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-m", "gpu", "-p", "no:cacheprovider", str(tests)]
-    done = subprocess.run(command, cwd=tests.parents[1], capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("FAILED") or " in " in line]
-    yield Row("tests marked gpu", "; ".join(lines) or done.stderr.strip()[-200:], done.returncode == 0)
+    completed = subprocess.run(command, cwd=tests.parents[1], capture_output=True, text=True, check=False)
+    lines = [line for line in completed.stdout.splitlines() if line.startswith("FAILED") or " in " in line]
+    yield CheckRow("tests marked gpu", "; ".join(lines) or completed.stderr.strip()[-200:], completed.returncode == 0)
 
 
-def pixel_rows(track: Track, device: torch.device) -> Iterator[Row]:
-    """Whether the device sees the images that the processor sees."""
+def pixel_rows(track: Track, device: torch.device) -> Iterator[CheckRow]:
+    """Check that networks see the same images on the device as on the CPU."""
     size = track.data.stored_size
     stored = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 3, size, size), np.uint8)).float()
-    here, there = resized(stored, track.data), resized(stored.to(device), track.data).cpu()
-    largest = (here - there).abs().max().item()
-    yield Row("resizing, against the processor", f"largest difference {largest:.5f} grey levels", largest < SAME_PIXELS)
+    on_cpu, on_device = resized(stored, track.data), resized(stored.to(device), track.data).cpu()
+    largest = (on_cpu - on_device).abs().max().item()
+    yield CheckRow("resizing, against the CPU", f"largest difference {largest:.5f} grey levels", largest < SAME_PIXELS)
     if track.data.resize is None:  # other tracks keep their manipulated images
         return
-    ids, sets = np.arange(64), {one.name: one.parameters for one in track.test_sets}
+    ids, sets = np.arange(64), {test_set.name: test_set.parameters for test_set in track.test_sets}
     for name, manipulation in (
         ("scramble-7", tile_table(ids, track.data.image_size, **sets["scramble-7"])),  # type: ignore[arg-type]
         ("noise", noise_table(ids, track.data.image_size, **sets["noise"])),  # type: ignore[arg-type]
     ):
-        there = manipulation.apply(here.to(device), slice(0, 64)).cpu()
-        same = torch.equal(manipulation.apply(here, slice(0, 64)), there)
-        yield Row(f"{name}, against the processor", "equal" if same else "not equal", same)
+        on_device = manipulation.apply(on_cpu.to(device), slice(0, 64)).cpu()
+        equal = torch.equal(manipulation.apply(on_cpu, slice(0, 64)), on_device)
+        yield CheckRow(f"{name}, against the CPU", "equal" if equal else "not equal", equal)
 
 
-def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUATION_BATCH) -> Iterator[Row]:
-    """Images a second that a network is asked about."""
+def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUATION_BATCH) -> Iterator[CheckRow]:
+    """Measure how many images per second a network evaluates."""
     size, precision = track.data.stored_size, track.training.precision_on(device.type)
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
     for family in FAMILIES:
         network = untrained_network(track, family, device).eval()
         taken = seconds(partial(logits_of, network, pixels, track.data, device, precision=precision), 2, device)
-        yield Row(f"evaluation of a {family}", f"{images / taken:.0f} images/s")
+        yield CheckRow(f"evaluation of a {family}", f"{images / taken:.0f} images/s")
 
 
-def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: str = "inductor") -> Iterator[Row]:
-    """What torch.compile gains, and that it changes rounding alone."""
+def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: str = "inductor") -> Iterator[CheckRow]:
+    """Measure what torch.compile gains, and check that it changes nothing but rounding."""
     size, precision = track.data.image_size, track.training.precision_on(device.type)
     for family in FAMILIES:
         images = torch.randn(track.training.batch_size, 3, size, size, device=device)
@@ -87,16 +87,17 @@ def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: 
         step = partial(_step, network, images.contiguous(memory_format=memory_format(family)), precision)
         plain, loss = seconds(step, rounds, device), step().item()
         compile_parts(network, backend)
-        compiled, other = seconds(step, rounds, device), step().item()
-        yield Row(
+        compiled, compiled_loss = seconds(step, rounds, device), step().item()
+        yield CheckRow(
             f"--compile of a {family}",
-            f"{1000 * plain:.1f} ms a step without, {1000 * compiled:.1f} ms with; losses {loss:.5f} and {other:.5f}",
-            abs(other - loss) <= SAME_LOSS * abs(loss),
+            f"{1000 * plain:.1f} ms per step without, {1000 * compiled:.1f} ms with; "
+            f"losses {loss:.5f} and {compiled_loss:.5f}",
+            abs(compiled_loss - loss) <= SAME_LOSS * abs(loss),
         )
 
 
 def _step(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
-    """The loss of a step on images (B, 3, H, H); the weights stay as they are."""
+    """Return the loss of a step on images (B, 3, H, H) without updating the weights."""
     network.zero_grad(set_to_none=True)
     with autocast(precision, images.device):
         logits = network(images).logits
@@ -105,13 +106,13 @@ def _step(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
     return loss.detach()
 
 
-def all_rows(bench: Bench, methods: list[str]) -> Iterator[Row]:
-    """Everything, the quick and telling first."""
+def all_rows(bench: Bench, methods: list[str]) -> Iterator[CheckRow]:
+    """Run all checks, the quick and telling ones first."""
     track, device = bench.track, bench.device
     networks = PictureNetworks(
         device, lambda place: Segmenter(new_fcn()).to(place).eval(), lambda place: new_vgg().to(place).eval()
     )
-    yield Row("bfloat16 matrix peak", f"{bench.peak / TERA:.0f} TFLOP/s")
+    yield CheckRow("bfloat16 matrix peak", f"{bench.peak / TERA:.0f} TFLOP/s")
     yield from guarded("tests marked gpu", lambda: gpu_test_rows(TESTS))
     yield from guarded("pixels", lambda: pixel_rows(track, device))
     yield from training_rows(bench, methods)

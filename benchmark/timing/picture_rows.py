@@ -1,4 +1,4 @@
-"""What building the test sets that networks make takes on a device, and whether it makes the same bytes twice."""
+"""How long a device takes to build the test sets that networks make, and whether it makes the same bytes twice."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.timing.rows import Row, seconds
+from benchmark.timing.rows import CheckRow, seconds
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.picture_networks import BATCH, PictureNetworks
 from kdbench.testsets.vgg import Adam, VggFeatures, repeatable, style_of, texture_of
@@ -18,12 +18,12 @@ ROUNDS = 2
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is made to see what it takes.
+    """How much is made for a measurement.
 
     Attributes:
-        masks: images whose objects are masked.
-        pictures: images that are optimised at once.
-        steps: of their optimisation.
+        masks: number of images whose objects are masked.
+        pictures: number of images that are optimised at once.
+        steps: number of steps of their optimisation.
     """
 
     masks: int = 64
@@ -31,19 +31,19 @@ class Effort:
     steps: int = 10
 
 
-def mask_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
-    """Of the masks of objects, in images of noise."""
+def mask_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[CheckRow]:
+    """Measure and repeat the masks of objects, in images of noise."""
     size, images = track.data.stored_size, _rendered(track, "fcn-silhouette").images
     stored = np.random.default_rng(0).integers(0, 256, (effort.masks, size, size, 3), np.uint8)
     taken = seconds(lambda: networks.segment(stored, track.data), ROUNDS, networks.device) / len(stored)
-    yield Row("object masks", f"{1 / taken:.0f} images/s, {images * taken / 60:.1f} min for {images}")
+    yield CheckRow("object masks", f"{1 / taken:.0f} images/s, {images * taken / 60:.1f} min for {images}")
     first, second = (networks.segment(stored, track.data) for _ in range(2))
-    same = np.array_equal(first.masks, second.masks) and np.array_equal(first.objects, second.objects)
-    yield _once_more("object masks", same)
+    equal = np.array_equal(first.masks, second.masks) and np.array_equal(first.objects, second.objects)
+    yield _repeated("object masks", equal=equal)
 
 
-def texture_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
-    """Of the textures that fill an image."""
+def texture_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[CheckRow]:
+    """Measure and repeat the textures that fill an image."""
     test_set = _rendered(track, "vgg19-texture")
     recipe = texture_of(test_set.parameters)
     short = replace(recipe, adam=replace(recipe.adam, steps=effort.steps))
@@ -56,8 +56,8 @@ def texture_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Ite
     yield from _optimised("texture synthesis", make, test_set, recipe.adam, effort, networks.device)
 
 
-def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[Row]:
-    """Of the images in the style of a picture."""
+def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[CheckRow]:
+    """Measure and repeat the images in the style of a picture."""
     test_set = _rendered(track, "vgg19-style")
     recipe = style_of(test_set.parameters)
     short = replace(recipe, adam=replace(recipe.adam, steps=effort.steps))
@@ -70,7 +70,7 @@ def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Itera
 
 
 def _rendered(track: Track, rendering: str) -> TestSet:
-    """The first set of a track that is rendered so."""
+    """Return the first test set of a track that is rendered in this way."""
     return next(test_set for test_set in track.test_sets if test_set.parameters.get("rendering") == rendering)
 
 
@@ -79,22 +79,22 @@ def _features(networks: PictureNetworks, parameters: Mapping[str, Any]) -> VggFe
 
 
 def _noise(track: Track, networks: PictureNetworks, effort: Effort) -> Tensor:
-    """(B, 3, H, H) pixels in [0, 255]."""
+    """Return (B, 3, H, H) random pixels in [0, 255]."""
     size = track.data.image_size
     return torch.rand(effort.pictures, 3, size, size, device=networks.device) * 255
 
 
 def _optimised(
     check: str, make: Callable[[], Tensor], test_set: TestSet, whole: Adam, effort: Effort, device: torch.device
-) -> Iterator[Row]:
-    """Of what `make` does for some images in some of the steps of the whole."""
+) -> Iterator[CheckRow]:
+    """Measure and repeat what `make` does for some images in some of the steps of the whole recipe."""
     with repeatable():
         taken = seconds(make, ROUNDS, device) / effort.pictures / effort.steps
-        same = torch.equal(make(), make())
+        equal = torch.equal(make(), make())
     minutes = taken * whole.steps * test_set.images / 60
-    yield Row(check, f"{minutes:.0f} min for {test_set.images} images of {whole.steps} steps")
-    yield _once_more(check, same)
+    yield CheckRow(check, f"{minutes:.0f} min for {test_set.images} images of {whole.steps} steps")
+    yield _repeated(check, equal=equal)
 
 
-def _once_more(check: str, same: bool) -> Row:
-    return Row(f"{check}, once more", "the same bytes" if same else "other bytes", same)
+def _repeated(check: str, *, equal: bool) -> CheckRow:
+    return CheckRow(f"{check}, repeated", "the same bytes" if equal else "other bytes", equal)

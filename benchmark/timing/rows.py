@@ -1,4 +1,4 @@
-"""What the GPU checks are written in: rows of a table, and the clock that they read."""
+"""What all GPU checks use: the rows of their table, and seconds of work on a device."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -12,8 +12,14 @@ WARM_UP_ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table; `good` is None where there is nothing to pass."""
+class CheckRow:
+    """One line of the table.
+
+    Attributes:
+        check: what was checked.
+        result: in words.
+        good: whether it passed; None where there is nothing to pass.
+    """
 
     check: str
     result: str
@@ -23,17 +29,17 @@ class Row:
         return f"{MARKS[self.good]:4s} {self.check}: {self.result}"
 
 
-def guarded(check: str, rows: Callable[[], Iterable[Row]]) -> Iterator[Row]:
-    """The rows of a check; where it dies, a row that says why, and the script goes on."""
+def guarded(check: str, rows: Callable[[], Iterable[CheckRow]]) -> Iterator[CheckRow]:
+    """Yield the rows of a check; where it raises, a row that says why, so that the script goes on."""
     try:
         yield from rows()
     except Exception as error:
         message = (str(error).splitlines() or [""])[0]
-        yield Row(check, f"{type(error).__name__}: {message}", good=False)
+        yield CheckRow(check, f"{type(error).__name__}: {message}", good=False)
 
 
 def seconds(work: Callable[[], object], rounds: int, device: torch.device) -> float:
-    """Seconds of one round of some work on the device, after two to warm up."""
+    """Return the seconds of one round of some work on the device, after two rounds to warm up."""
     for _ in range(WARM_UP_ROUNDS):
         work()
     started = now(device)
@@ -43,11 +49,11 @@ def seconds(work: Callable[[], object], rounds: int, device: torch.device) -> fl
 
 
 def now(device: torch.device) -> float:
-    """Seconds on a monotonic clock, with all work of the device done."""
+    """Return seconds on a monotonic clock, after waiting for all work of the device."""
     return Stopwatch(device).now()
 
 
 def matrix_peak(device: torch.device, side: int = 8192, rounds: int = 20) -> float:
-    """FLOP/s of a product of bfloat16 matrices with so many rows and columns."""
+    """Return the FLOP/s of a product of two square bfloat16 matrices of `side` rows."""
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     return 2 * side**3 / seconds(lambda: left @ right, rounds, device)

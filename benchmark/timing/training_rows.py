@@ -1,7 +1,7 @@
 """What a training step costs on a GPU, what bounds it, and whether that is within the targets.
 
 A step is the harness's own: drawing, resizing and augmenting the batch, teacher forward, loss, update and metering. Its
-rate is that of many steps, with the device waited for at their end. Seconds an epoch are of the track's training
+rate is that of many steps, with the device waited for at their end. Seconds per epoch are of the track's training
 images, without evaluation and without the method's own stage, which is named beside them.
 """
 
@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.timing.rows import WARM_UP_ROUNDS, Row, guarded, now
+from benchmark.timing.rows import WARM_UP_ROUNDS, CheckRow, guarded, now
 from kdbench.leaderboard.published import PAPER_TRACK, published_seconds, read_published
 from kdbench.methods.loading import load_submission
 from kdbench.networks.device import forget_peak_memory, peak_memory
@@ -21,9 +21,12 @@ from kdbench.spec import Direction, Track, families
 from kdbench.timing.timed_training import TimedTraining, timed_training
 from kdbench.training.memory import GIB
 
-REFERENCE, REFERENCE_SECONDS = "lm", 30.0  # the method that others are compared with, and its target an epoch
-RATIOS, OTHER_RATIO = {"sskd": 4.5}, 2.2  # targets of an epoch over the reference's
-ALONE, PEAK_SHARE = "independent", 0.4  # target of the ViT's FLOP/s over the device's, where it trains alone
+REFERENCE, REFERENCE_SECONDS = (
+    "lm",
+    30.0,
+)  # what others are compared with, and its target in seconds per epoch
+RATIOS, OTHER_RATIO = {"sskd": 4.5}, 2.2  # targets of the ratio of an epoch to the reference's
+ALONE, PEAK_SHARE = "independent", 0.4  # target of the ViT's share of the device's FLOP/s, where it trains alone
 PARTS = ("data", "teacher", "student")  # what the harness times; the rest of a step is the method's
 
 
@@ -35,8 +38,8 @@ class Bench:
         track: of the spec.
         device: where they run.
         peak: FLOP/s of the device.
-        steps: that are timed.
-        images: of the training set.
+        steps: number of steps that are timed.
+        images: number of images in the training set.
     """
 
     track: Track
@@ -47,7 +50,7 @@ class Bench:
 
     @property
     def has_targets(self) -> bool:
-        """The targets are of the paper's track, on a GPU."""
+        """Whether there are targets: they are for the paper's track on a GPU."""
         return self.track.name == PAPER_TRACK and self.device.type == "cuda"
 
 
@@ -58,9 +61,9 @@ class StepCost:
     Attributes:
         seconds: of the step.
         shares: of these seconds, by part; those of the harness and "method".
-        flops: of matrix products and convolutions.
+        flops: floating-point operations of matrix products and convolutions.
         own_stage: seconds of the method's stage before training.
-        memory: bytes that were held at once.
+        memory: the most bytes that were held at once.
     """
 
     seconds: float
@@ -70,24 +73,24 @@ class StepCost:
     memory: int
 
 
-def training_rows(bench: Bench, methods: Sequence[str]) -> Iterator[Row]:
-    """A line for each method and direction, the method that others are compared with first."""
+def training_rows(bench: Bench, methods: Sequence[str]) -> Iterator[CheckRow]:
+    """Yield a line for each method and direction, starting with the method that others are compared with."""
     for direction in bench.track.directions:
         epochs: dict[str, float] = {}
-        for name in sorted(methods, key=lambda one: one != REFERENCE):
+        for name in sorted(methods, key=lambda method: method != REFERENCE):
             if direction in load_submission(name).directions:
                 yield from guarded(f"{name} {direction}", partial(_rows_of, bench, direction, name, epochs))
 
 
-def _rows_of(bench: Bench, direction: Direction, name: str, epochs: dict[str, float]) -> Iterator[Row]:
-    """The line of a method; its seconds an epoch are added to those of the methods before it."""
+def _rows_of(bench: Bench, direction: Direction, name: str, epochs: dict[str, float]) -> Iterator[CheckRow]:
+    """Yield the line of a method, and add its seconds per epoch to those of the methods before it."""
     cost = step_cost(bench, direction, name)
     epochs[name] = cost.seconds * bench.track.data.num_train / bench.track.training.batch_size
     good = within_target(name, epochs) if bench.has_targets else None
-    yield Row(f"{name} {direction}", _described(bench, direction, name, cost, epochs), good)
+    yield CheckRow(f"{name} {direction}", _described(bench, direction, name, cost, epochs), good)
     if name == ALONE and families(direction).student == "vit":
         share = cost.flops / cost.seconds / bench.peak
-        yield Row("ViT student alone", f"{share:.0%} of the matrix peak", _reaches(bench, share))
+        yield CheckRow("ViT student alone", f"{share:.0%} of the matrix peak", _reaches(bench, share))
 
 
 def _reaches(bench: Bench, share: float) -> bool | None:
@@ -95,7 +98,7 @@ def _reaches(bench: Bench, share: float) -> bool | None:
 
 
 def step_cost(bench: Bench, direction: Direction, name: str) -> StepCost:
-    """Measures a method's step."""
+    """Measure the step of a method."""
     forget_peak_memory(bench.device)
     training = timed_training(bench.track, direction, name, bench.device, bench.images)
     with flop_counter() as counter:
@@ -116,8 +119,10 @@ def step_cost(bench: Bench, direction: Direction, name: str) -> StepCost:
 
 
 class _NoModules(AbstractContextManager["_NoModules"]):
-    """Stands where the counter notes which module works: its hooks refuse a module that is called under `no_grad` with
-    what needs gradients, as a method may."""
+    """Replaces the counter's tracker of modules.
+
+    Its hooks refuse a module that is called under `no_grad` with inputs that need gradients, as a method may do.
+    """
 
     parents = frozenset({"Global"})
 
@@ -126,14 +131,14 @@ class _NoModules(AbstractContextManager["_NoModules"]):
 
 
 def flop_counter() -> FlopCounterMode:
-    """Counts the FLOPs of all that runs under it, of whatever module."""
+    """Return a context that counts the FLOPs of everything in it, whatever the module."""
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     return counter
 
 
 def _spent(training: TimedTraining, bench: Bench) -> dict[str, float]:
-    """Seconds of all timed steps, by part and as a whole."""
+    """Return the seconds of all timed steps, by part and as a whole."""
     stopwatch = training.run.stopwatch
     before, started = stopwatch.read(), now(bench.device)
     for _ in range(bench.steps):
@@ -143,7 +148,7 @@ def _spent(training: TimedTraining, bench: Bench) -> dict[str, float]:
 
 
 def within_target(name: str, epochs: Mapping[str, float]) -> bool | None:
-    """Whether a method's seconds an epoch are within its target; None without the method that it is compared with."""
+    """Return whether a method's seconds per epoch are within its target; None without the method to compare with."""
     if name == REFERENCE:
         return epochs[name] <= REFERENCE_SECONDS
     if REFERENCE not in epochs:
@@ -159,7 +164,7 @@ def _described(bench: Bench, direction: Direction, name: str, cost: StepCost, ep
     paper = f"{theirs[name]} s in the paper" if name in theirs else "not timed in the paper"
     shares = ", ".join(f"{part} {share:.0%}" for part, share in cost.shares.items())
     return (
-        f"{epochs[name]:.1f} s an epoch{stage} ({ratio}{paper}), {rate:.0f} images/s, {cost.memory / GIB:.1f} GiB; "
+        f"{epochs[name]:.1f} s per epoch{stage} ({ratio}{paper}), {rate:.0f} images/s, {cost.memory / GIB:.1f} GiB; "
         f"bound by {max(cost.shares, key=lambda part: cost.shares[part])} ({shares}), "
         f"{cost.flops / cost.seconds / bench.peak:.0%} of the matrix peak"
     )

@@ -108,7 +108,7 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
         model = create_model(
             spec.architecture, spec.arguments, num_classes=config.num_classes, cifar_stem=spec.cifar_stem
         )
-    parameters = sum(one.numel() for one in model.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     return WeightFile(
         name=f"{spec.architecture}.safetensors",
         purpose=f"the weights that {spec.architecture.partition('.')[0]} starts from",

@@ -1,4 +1,4 @@
-"""The script of GPU checks, its rows made on a processor: none dies, and what they compare with is what they say."""
+"""The script of GPU checks, its rows made on a CPU: none dies, and what they compare with is what they say."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ import torch
 
 from benchmark.timing import gpu_checks
 from benchmark.timing.picture_rows import Effort, mask_rows, style_rows, texture_rows
-from benchmark.timing.rows import Row, guarded, matrix_peak
+from benchmark.timing.rows import CheckRow, guarded, matrix_peak
 from benchmark.timing.training_rows import Bench, training_rows, within_target
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
@@ -33,7 +33,7 @@ def bench(track: Track) -> Bench:
     return Bench(track, CPU, peak=1e12, steps=1, images=IMAGES)
 
 
-def assert_none_is_bad(rows: list[Row], *checks: str) -> None:
+def assert_none_is_bad(rows: list[CheckRow], *checks: str) -> None:
     assert [row.check for row in rows] == list(checks)
     assert [str(row) for row in rows if row.good is False] == []
 
@@ -49,7 +49,7 @@ def test_without_a_gpu_it_says_so_and_checks_nothing(
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("9.00 GiB\nand more"), TypeError("9.00 GiB"), KeyError()])
 def test_a_check_that_dies_is_a_line_and_not_the_end(error: Exception) -> None:
-    def dies() -> list[Row]:
+    def dies() -> list[CheckRow]:
         raise error
 
     (row,) = guarded("crd cnn-to-vit", dies)
@@ -65,7 +65,7 @@ def test_a_training_is_measured_part_by_part_beside_lm(bench: Bench) -> None:
     )
     alone = rows[1].result
     assert re.search(r"images/s, .* GiB; bound by (student|data) \(data .*, teacher 0%, student .*, method .*\)", alone)
-    assert re.search(r"s an epoch \(.* x lm, not timed in the paper\)", alone)
+    assert re.search(r"s per epoch \(.* x lm, not timed in the paper\)", alone)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_pixels_evaluation_and_compiling_are_checked(track: Track) -> None:
         *gpu_checks.evaluation_rows(track, CPU, images=20),
         *gpu_checks.compile_rows(track, CPU, rounds=1, backend="aot_eager"),
     ]
-    against = "against the processor"
+    against = "against the CPU"
     assert_none_is_bad(
         rows,
         *(f"resizing, {against}", f"scramble-7, {against}", f"noise, {against}", f"resizing, {against}"),
@@ -127,7 +127,7 @@ def test_the_making_of_pictures_is_checked() -> None:
     effort, small = Effort(masks=4, pictures=2, steps=1), networks()
     rows = [row for check in (mask_rows, texture_rows, style_rows) for row in check(PAPER, small, effort)]
     names = ("object masks", "texture synthesis", "style transfer")
-    assert_none_is_bad(rows, *(one for name in names for one in (name, f"{name}, once more")))
+    assert_none_is_bad(rows, *(one for name in names for one in (name, f"{name}, repeated")))
     assert "images of 400 steps" in rows[2].result
     assert "images of 85 steps" in rows[4].result
 
