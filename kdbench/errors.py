@@ -51,7 +51,7 @@ class RecordError(InputError):
     """A result folder that holds no valid record, or one that does not fit the spec or the others."""
 
 
-def in_a_sentence(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an error of another library as part of a sentence: its type and its message on one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
 
-from kdbench.errors import describe_invalid, in_a_sentence
+from kdbench.errors import describe_error, describe_invalid
 
 
 class Part(BaseModel):
@@ -99,5 +99,5 @@ def test_a_file_that_is_not_json_is_described_without_its_text() -> None:
 
 
 def test_an_error_of_another_library_is_on_one_line() -> None:
-    assert in_a_sentence(ValueError("one\n two")) == "ValueError: one two"
-    assert in_a_sentence(KeyboardInterrupt()) == "KeyboardInterrupt"
+    assert describe_error(ValueError("one\n two")) == "ValueError: one two"
+    assert describe_error(KeyboardInterrupt()) == "KeyboardInterrupt"

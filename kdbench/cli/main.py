@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from kdbench.cli import data, methods, results, run, tracking
-from kdbench.errors import KdbenchError, in_a_sentence
+from kdbench.errors import KdbenchError, describe_error
 
 RUN_EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
 COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
@@ -42,7 +42,7 @@ class OneSentenceErrors(TyperGroup):
             if ctx.params["debug"] or _is_of_the_parser(error):
                 raise
             typer.echo(
-                f"kdbench: error: unexpected {in_a_sentence(error)}; `kdbench --debug ...` shows where it happened",
+                f"kdbench: error: unexpected {describe_error(error)}; `kdbench --debug ...` shows where it happened",
                 err=True,
             )
             sys.exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kdbench.errors import in_a_sentence
+from kdbench.errors import describe_error
 from kdbench.evaluation.answers import Logits
 from kdbench.evaluation.occlusion import OcclusionMaps
 from kdbench.files import DAMAGES, atomic_file
@@ -30,7 +30,7 @@ def read_logits(folder: Path) -> dict[str, Logits]:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name].astype(np.float32) for name in arrays.files}
     except DAMAGES as error:
-        logger.warning("%s is damaged and not used: %s", path, in_a_sentence(error))
+        logger.warning("%s is damaged and not used: %s", path, describe_error(error))
         return {}
 
 
@@ -49,6 +49,6 @@ def read_maps(folder: Path) -> OcclusionMaps | None:
         with np.load(path, allow_pickle=False) as arrays:
             maps: OcclusionMaps = arrays["maps"].astype(np.float64)
     except DAMAGES as error:
-        logger.warning("%s is damaged and not used: %s", path, in_a_sentence(error))
+        logger.warning("%s is damaged and not used: %s", path, describe_error(error))
         return None
     return maps

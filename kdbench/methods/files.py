@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import SubmissionError, in_a_sentence
+from kdbench.errors import SubmissionError, describe_error
 from kdbench.resources import shipped
 
 _FOLDER = ("benchmark", "submissions")
@@ -52,7 +52,7 @@ def code_digest(path: Path) -> str:
     try:
         tree = ast.parse(read_method_file(path))
     except (SyntaxError, ValueError) as error:
-        raise SubmissionError(f"{path} is not Python: {in_a_sentence(error)}") from error
+        raise SubmissionError(f"{path} is not Python: {describe_error(error)}") from error
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()
 
 

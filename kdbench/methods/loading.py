@@ -19,7 +19,7 @@ from typing import Any, TypeGuard, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from kdbench.api import Method, OutputField
-from kdbench.errors import SubmissionError, in_a_sentence
+from kdbench.errors import SubmissionError, describe_error
 from kdbench.methods.files import read_method_file, submission_path
 from kdbench.spec import DIRECTIONS, TEACHER
 
@@ -62,7 +62,7 @@ def _imported(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SubmissionError(f"{path} does not import: {in_a_sentence(error)}") from error
+        raise SubmissionError(f"{path} does not import: {describe_error(error)}") from error
     return module
 
 
@@ -112,7 +112,7 @@ def _breaches_of_config(config: object) -> Iterator[str]:
     try:
         json.dumps(dataclasses.asdict(config()))
     except Exception as error:  # a default's own check may raise anything
-        yield f"has a Config whose defaults cannot be made and written as JSON: {in_a_sentence(error)}"
+        yield f"has a Config whose defaults cannot be made and written as JSON: {describe_error(error)}"
 
 
 def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kdbench.errors import SpecError, SubmissionError, in_a_sentence
+from kdbench.errors import SpecError, SubmissionError, describe_error
 from kdbench.methods.files import list_submissions, submission_path
 from kdbench.plan.matrix import Submission
 from kdbench.spec import FAMILIES, Direction, Track
@@ -18,7 +18,7 @@ def check_backbones(track: Track) -> None:
         except Exception as error:  # timm and what lies below it raise a dozen types
             spec = track.backbones[family]
             raise SpecError(
-                f"the spec's {family} backbone cannot be made: {in_a_sentence(error)}; "
+                f"the spec's {family} backbone cannot be made: {describe_error(error)}; "
                 f"fix the architecture {spec.architecture!r} or its arguments {spec.arguments}"
             ) from error
 

@@ -10,6 +10,7 @@ from kdbench.errors import SpecError, describe_invalid
 from kdbench.spec.tracks import Spec, Track
 
 SPEC_PATH = ("benchmark", "v1", "spec.toml")
+"""The shipped spec, for `kdbench.resources.shipped`."""
 
 
 def read_spec(path: Path, check: Callable[[Track], None]) -> Spec:

@@ -6,11 +6,13 @@ Family = Literal["cnn", "vit"]
 """A kind of network."""
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
+"""All families."""
 
 Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
 """Which family teaches which: the teacher's, then the student's."""
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+"""All directions; a track has some of them."""
 
 TeacherBias = Literal["shape", "texture", "natural"]
 """What a teacher's decisions rely on: a cue that its training planted, or what it came to rely on by itself."""
@@ -27,9 +29,14 @@ Precision = Literal["float32", "bfloat16"]
 Primary = Literal["transfer", "gap-closed"]
 """The number that a track's boards rank by: tau of planted biases, or G of natural ones."""
 
-INDEPENDENT: Final = "independent"  # the method without a teacher, under the same budget
-TEACHER: Final = "teacher"  # the method name of trained teachers
-UNTRAINED: Final = "untrained"  # the method name of teachers that are never trained
+INDEPENDENT: Final = "independent"
+"""The name of the method without a teacher, under the same budget."""
+
+TEACHER: Final = "teacher"
+"""The method name of trained teachers."""
+
+UNTRAINED: Final = "untrained"
+"""The method name of teachers that are never trained."""
 
 
 class FamilyPair(NamedTuple):
