@@ -17,6 +17,13 @@ def test_the_rate_rises_linearly_then_falls_to_zero_by_a_cosine() -> None:
     assert factors[10:] == sorted(factors[10:], reverse=True)
 
 
+def test_the_schedule_of_the_shipped_weights_is_at_its_peak_when_the_warm_up_ends() -> None:
+    factors = [rate_factor(step, 100, 0.1, warmup_ends_at_peak=True) for step in range(100)]
+    assert factors[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    assert factors[9] == factors[10] == 1.0
+    assert factors[10:] == [rate_factor(step, 100, 0.1) for step in range(10, 100)]
+
+
 def test_weight_decay_spares_biases_and_norms() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
     backbone = load_spec().track("synthetic").backbones.vit

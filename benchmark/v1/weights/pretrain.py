@@ -1,4 +1,4 @@
-"""Makes the pretrained backbones of the synthetic track:
+"""Pretrain the backbones of the synthetic track:
 
     python benchmark/v1/weights/pretrain.py --family cnn
     python benchmark/v1/weights/pretrain.py --family vit --out first.safetensors
@@ -80,7 +80,7 @@ class Chunks(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 @torch.no_grad()
 def accuracies(model: nn.Module, held_out: Chunks, device: torch.device) -> tuple[float, float]:
-    """Accuracy on shape and on texture over one held-out chunk."""
+    """Return the accuracy on shape and on texture over one held-out chunk."""
     model.eval()
     images, shape, texture = held_out[0]
     logits = torch.cat([model(part.to(device)).cpu() for part in torch.split(images, 512)])
@@ -101,7 +101,14 @@ class Pretraining:
     schedule: torch.optim.lr_scheduler.LRScheduler
 
     def update(self, pixels: Tensor, shape: Tensor, texture: Tensor, shapes: int) -> Tensor:
-        """One step on a batch; the first `shapes` logits name the shape. Returns the loss."""
+        """Take one step on a batch and return the loss.
+
+        Args:
+            pixels: (B, 3, 32, 32) float in [-1, 1].
+            shape: (B,) classes, named by the first `shapes` logits.
+            texture: (B,) classes, named by the other logits.
+            shapes: number of shapes.
+        """
         logits = self.model(pixels)
         loss = F.cross_entropy(logits[:, :shapes], shape) + F.cross_entropy(logits[:, shapes:], texture)
         self.optimizer.zero_grad()
@@ -112,11 +119,11 @@ class Pretraining:
         return loss.detach()
 
     def save(self, path: Path, chunks: int) -> None:
-        """Writes a checkpoint after that many chunks."""
+        """Write a checkpoint after some chunks."""
         torch.save({**{name: part.state_dict() for name, part in vars(self).items()}, "chunk": chunks}, path)
 
     def restore(self, path: Path, device: torch.device) -> int:
-        """Goes on from a checkpoint, if there is one; returns how many chunks it had seen."""
+        """Go on from a checkpoint, if there is one; return how many chunks it had seen."""
         if not path.exists():
             return 0
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
@@ -128,7 +135,7 @@ class Pretraining:
 def begin(
     family: Family, start: Path | None, tables: Tables, stream: int, updates: int, device: torch.device
 ) -> Pretraining:
-    """A network with a fresh classifier, on the trunk in `start` if there is one, before the first of its updates."""
+    """Return a network with a fresh classifier before its first update, on the trunk in `start` if there is one."""
     torch.manual_seed(seed_of("pretext-init", family, stream))
     spec = load_spec().tracks["synthetic"].backbones[family]
     classes = len(tables.masks) + len(tables.train_textures)
@@ -152,7 +159,7 @@ def pretrain(
     device: torch.device,
     workers: int,
 ) -> None:
-    """One round: the second if it has weights to start from."""
+    """Train one round, the second one if there are weights to start from, and write the trunk."""
     this_round = SECOND if start else FIRST
     stream = len(LOOKS) * seed + this_round  # no two rounds, of one seed or of two, draw the same
     torch.set_num_threads(1)
