@@ -23,7 +23,7 @@ def describe_environment(device: torch.device, precision: Precision, command: st
         timm=version("timm"),
         numpy=version("numpy"),
         platform=platform.platform(),
-        processor=_processor(),
+        processor=_cpu_name(),
         device=torch.cuda.get_device_name() if cuda else "cpu",
         device_class=f"{device.type}-{precision}",
         threads=torch.get_num_threads(),
@@ -33,7 +33,7 @@ def describe_environment(device: torch.device, precision: Precision, command: st
 
 
 @cache
-def _processor() -> str:
+def _cpu_name() -> str:
     """Return the name of the CPU as the system gives it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
