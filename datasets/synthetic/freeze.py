@@ -23,7 +23,7 @@ def main() -> None:
     track = load_spec().track("synthetic")
     with tempfile.TemporaryDirectory() as cache:
         made = build_test_sets(track, Path(cache), source=None, diagnostics=True)
-        arrays = {one.name: made[one.name] for one in track.test_sets}
+        arrays = {test_set.name: made[test_set.name] for test_set in track.test_sets}
         write_manifest(HERE / "manifest.toml", manifest_rows("synthetic", arrays, None), heading=HEADING)
         contact_sheet(arrays, HERE / "contact-sheet.png")
     print(f"froze {len(arrays)} arrays in {HERE}")

@@ -14,7 +14,7 @@ from kdbench.testsets.spec import load_spec
 
 
 def write_benchmark_maps(path: Path) -> None:
-    """Writes the maps of the synthetic track's clean images, with the parameters of its locality set."""
+    """Write the maps of the synthetic track's clean images, with the parameters of its locality set."""
     track = load_spec().track("synthetic")
     locality = track.primary_sets("locality")[0]
     images = condition_images("clean", count=locality.images, saliences=saliences_of(track)).images

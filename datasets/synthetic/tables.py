@@ -1,8 +1,7 @@
 """Makes the tables that synthetic images are drawn from: `python datasets/synthetic/tables.py`.
 
 Floats decide here, once; what ships is `tables.npz`, and a run does integer arithmetic on it alone. Rerunning on
-another
-machine may move a table by one grey level: the frozen tables are the shipped ones, by sha256.
+another machine may move a table by one grey level: the frozen tables are the shipped ones, by sha256.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from scipy import ndimage
 
 SIZE, CROP = 32, vocabulary.CROP
 REACH = 14  # pixels that a shape may extend from its centroid; leaves room for a shift of two on every side
-AREA = 0.2425 * SIZE * SIZE  # pixels that the largest of each shape covers; a triangle of more would not fit
+AREA = 0.2425 * SIZE * SIZE  # pixels that the largest of each shape covers; a larger triangle would not fit
 SMALLEST = 0.9  # the smallest area relative to the largest; every angle has its own, the same for all shapes
 ANGLES = tuple(range(-15, 16))  # degrees
 CROPS_PER_SPLIT = 6
@@ -25,14 +24,14 @@ SIGMA = 48  # a texture's standard deviation in table units
 CLIP = 2.5  # standard deviations
 COLOUR_PAIRS = 48
 CHROMA = 46  # grey levels between a colour and the grey of its luminance
-UPSCALE = 16  # sub-pixels of the drawing a pixel's side
+UPSCALE = 16  # sub-pixels of the drawing per side of a pixel
 
 Bytes = NDArray[np.uint8]
 SignedBytes = NDArray[np.int8]
 
 
 def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.float64]:
-    """(32, 32) coverage in [0, 1] of a drawing, zoomed, turned, its centroid on the centre of the frame."""
+    """Return (32, 32) coverage in [0, 1] of a drawing, zoomed, turned, its centroid on the centre of the frame."""
     turn = math.radians(angle)
     rotation = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) / zoom
     centre = np.array(mask.shape) / 2
@@ -58,7 +57,7 @@ def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.f
 
 
 def shape_masks(shapes: Iterable[tuple[str, Callable[[], NDArray[np.bool_]]]]) -> Bytes:
-    """(shapes, angles, 32, 32) coverage, 0 to 255; equal areas at every angle, as far as the reach allows."""
+    """Return (shapes, angles, 32, 32) coverage, 0 to 255; equal areas at every angle, as far as the reach allows."""
     masks = []
     sizes = np.sqrt(np.random.default_rng(0).permutation(np.linspace(SMALLEST, 1.0, len(ANGLES))))
     for name, draw in shapes:
@@ -70,14 +69,14 @@ def shape_masks(shapes: Iterable[tuple[str, Callable[[], NDArray[np.bool_]]]]) -
                 break
             except ValueError:
                 zoom *= 0.985
-        areas = [float(one.sum()) for one in turned]
+        areas = [float(coverage.sum()) for coverage in turned]
         print(f"{name:14s} area {np.mean(areas) / SIZE**2:.3f}")
         masks.append(turned)
     return np.round(np.array(masks) * 255).astype(np.uint8)
 
 
 def blob_masks(count: int, rng: np.random.Generator) -> Bytes:
-    """(count, 32, 32) random Fourier contours of the shapes' area: regions that are in no shape vocabulary."""
+    """Return (count, 32, 32) random Fourier contours of the shapes' area: regions that are in no shape vocabulary."""
     blobs: list[NDArray[np.float64]] = []
     axis = (np.arange(vocabulary.CANVAS) + 0.5) / vocabulary.CANVAS * 4 - 2
     y, x = np.meshgrid(axis, axis, indexing="ij")
@@ -96,8 +95,10 @@ def blob_masks(count: int, rng: np.random.Generator) -> Bytes:
 
 
 def _windows(sheet: NDArray[np.float64], count: int) -> list[NDArray[np.float64]]:
-    """`count` windows of 64 x 64 from a sheet, spread over it, mirrored at its edge where it is smaller than a
-    window."""
+    """Return `count` windows of 64 x 64 from a sheet, spread over it.
+
+    A sheet that is smaller than a window is mirrored at its edge.
+    """
     short = [max(0, CROP - side) for side in sheet.shape]
     sheet = np.pad(sheet, [(0, short[0]), (0, short[1])], mode="reflect")
     columns = max(1, round(math.sqrt(count * sheet.shape[1] / sheet.shape[0])))
@@ -109,9 +110,8 @@ def _windows(sheet: NDArray[np.float64], count: int) -> list[NDArray[np.float64]
 
 
 def _standardised(window: NDArray[np.float64]) -> SignedBytes:
-    local = window - ndimage.gaussian_filter(
-        window, 12, mode="reflect"
-    )  # no shading that would tell where a crop is from
+    shading = ndimage.gaussian_filter(window, 12, mode="reflect")  # would tell where a crop is from
+    local = window - shading
     for _ in range(20):  # clipping takes variance away, most of all from textures of few bright spots
         local = np.clip((local - local.mean()) / local.std(), -CLIP, CLIP)
     return np.round(local / local.std() * SIGMA).clip(-127, 127).astype(np.int8)
@@ -120,7 +120,7 @@ def _standardised(window: NDArray[np.float64]) -> SignedBytes:
 def texture_crops(
     textures: Iterable[tuple[str, Callable[[np.random.Generator], NDArray[np.float64]]]], seed: int
 ) -> tuple[SignedBytes, SignedBytes]:
-    """Train and test crops, (textures, crops, 64, 64) each, from the disjoint left and right halves of every sheet."""
+    """Return train and test crops, (textures, crops, 64, 64) each, from the left and right half of every sheet."""
     train, test = [], []
     for number, (_, make) in enumerate(textures):
         sheet = make(np.random.default_rng([seed, number]))
@@ -131,27 +131,30 @@ def texture_crops(
 
 
 def neutral_crops(crops: SignedBytes, count: int, rng: np.random.Generator) -> SignedBytes:
-    """(count, 64, 64) noise with the mean power spectrum of the texture crops: no texture of the vocabulary."""
+    """Return (count, 64, 64) noise with the mean power spectrum of the texture crops: no texture of the vocabulary."""
     power = np.mean(np.abs(np.fft.fft2(crops.reshape(-1, CROP, CROP).astype(float))) ** 2, axis=0)
     phases = np.fft.fft2(rng.standard_normal((count, CROP, CROP)))
     return np.array([_standardised(np.fft.ifft2(np.sqrt(power) * phase / np.abs(phase)).real) for phase in phases])
 
 
 def colour_pairs(rng: np.random.Generator) -> Bytes:
-    """(pairs, 2, 3) RGB of background and object, all of one luminance, their hues at least 60 degrees apart."""
+    """Return (pairs, 2, 3) RGB of background and object, all of one luminance, their hues at least 60 degrees apart."""
     first, second = np.array([1, -1, 0]) / math.sqrt(2), np.array([1, 1, -2]) / math.sqrt(6)
     pairs = []
     for number in range(COLOUR_PAIRS):
         hue = 2 * math.pi * (number / COLOUR_PAIRS)
-        other = hue + rng.uniform(math.pi / 3, 5 * math.pi / 3)
+        opposite = hue + rng.uniform(math.pi / 3, 5 * math.pi / 3)
         pairs.append(
-            [128 + CHROMA * rng.uniform(0.5, 1.0) * (math.cos(h) * first + math.sin(h) * second) for h in (hue, other)]
+            [
+                128 + CHROMA * rng.uniform(0.5, 1.0) * (math.cos(h) * first + math.sin(h) * second)
+                for h in (hue, opposite)
+            ]
         )
     return np.round(np.array(pairs)).astype(np.uint8)
 
 
 def make_tables(*, pretext: bool) -> dict[str, NDArray[np.generic]]:
-    """Every table of the benchmark, or of the pretext task whose vocabulary shares no shape and no texture with it."""
+    """Return every table of the benchmark, or of the pretext task, whose vocabulary shares nothing with it."""
     shapes = vocabulary.PRETEXT_SHAPES if pretext else vocabulary.SHAPES
     textures = vocabulary.PRETEXT_TEXTURES if pretext else vocabulary.TEXTURES
     seed = 2 if pretext else 1

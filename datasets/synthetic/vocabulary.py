@@ -1,5 +1,4 @@
-"""The shapes and textures of the synthetic data: what the tables of the benchmark and of the pretext task are drawn
-from.
+"""The shapes and textures of the synthetic data, from which the tables of benchmark and pretext task are drawn.
 
 Only the scripts that make tables import this file. It may use floats freely: what a run uses are the shipped tables.
 """
@@ -98,11 +97,13 @@ PRETEXT_SHAPES: dict[str, Callable[[], Mask]] = {
 
 
 def _photo(name: str, scale: int, *, columns: slice = slice(None)) -> Floats:
-    """A photograph from the scikit-image wheel in grey levels, reduced `scale` times (file names in its `data`
-    folder)."""
+    """Return a photograph from the scikit-image wheel in grey levels, reduced `scale` times.
+
+    Names are those of files in the wheel's `data` folder.
+    """
     path = next((p for p in _photo_folder().glob(f"{name}.*")), None)
     if path is None:
-        raise FileNotFoundError(f"scikit-image ships no photograph called {name!r}")
+        raise FileNotFoundError(f"scikit-image does not ship a photograph called {name!r}")
     grey = np.asarray(Image.open(path).convert("L"), dtype=np.float64)[:, columns]
     height, width = (side // scale * scale for side in grey.shape)
     return grey[:height, :width].reshape(height // scale, scale, width // scale, scale).mean(axis=(1, 3))

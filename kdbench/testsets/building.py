@@ -14,7 +14,7 @@ from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import BuildProgress
 from kdbench.testsets.kinds import kind_of
 from kdbench.testsets.partial import forget_pieces, in_pieces
-from kdbench.testsets.plans import CleanImages, ObjectMasks, Plan
+from kdbench.testsets.plans import BuildPlan, CleanImages, ObjectMasks
 from kdbench.testsets.store import StoreEntry, TestSetStore
 from kdbench.testsets.workers import Workers
 
@@ -59,8 +59,8 @@ class Building:
         if not has_entry(entry.folder):
             from kdbench.testsets.segmentation import object_masks
 
-            found = self.in_chunks("masks", object_masks, (self.clean.images,), {})
-            masks, covered = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            chunks = self.in_chunks("masks", object_masks, (self.clean.images,), {})
+            masks, covered = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
             write_entry(entry.folder, entry.recipe, {"masks": masks, "covered": covered}, {})
         arrays = read_entry(entry.folder, entry.recipe, ("masks", "covered"))
         return ObjectMasks(arrays["masks"], arrays["covered"])
@@ -107,7 +107,7 @@ class Building:
         write_entry(entry.folder, entry.recipe, {**arrays, **plan.answers.arrays}, plan.facts)
         forget_pieces(entry.folder)
 
-    def _made(self, test_set: TestSet) -> tuple[Plan, dict[str, AnyArray]]:
+    def _made(self, test_set: TestSet) -> tuple[BuildPlan, dict[str, AnyArray]]:
         plan = kind_of(test_set, self.track.data).plan(test_set, self)
         if not len(plan.answers.index):
             raise DataError(f"test set {test_set.name} would be empty: no image has a mask; raise the limit")

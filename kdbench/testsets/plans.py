@@ -103,7 +103,7 @@ class Workshop(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(ABC):
+class BuildPlan(ABC):
     """How to make the arrays of one set.
 
     Attributes:
@@ -120,7 +120,7 @@ class Plan(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChunkPlan(Plan):
+class ChunkPlan(BuildPlan):
     """Images that a function makes from chunks of arrays, in several processes at once.
 
     Attributes:
@@ -138,7 +138,7 @@ class ChunkPlan(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PiecePlan(Plan):
+class PiecePlan(BuildPlan):
     """Images that take long, made in pieces that outlive a build that is killed.
 
     Attributes:
@@ -152,7 +152,7 @@ class PiecePlan(Plan):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TablePlan(Plan):
+class TablePlan(BuildPlan):
     """Tables of what the evaluation does to the clean images; no images of its own.
 
     Attributes:

@@ -25,16 +25,16 @@ class CueConflict(Kind):
         return QUILTING_PARAMETERS
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
-        clean, found = workshop.clean, workshop.colour_masks
+        clean, objects = workshop.clean, workshop.colour_masks
         count = limited(test_set.images, workshop.limit, workshop.track.data.num_classes)
-        pairs = conflict_pairs(clean.labels, clean.ids, found.covered, count=count)
+        pairs = conflict_pairs(clean.labels, clean.ids, objects.covered, count=count)
         return ChunkPlan(
             answers=RightAnswers(pairs.shapes, pairs.textures, pairs.content),
             function=conflicts,
             arrays=(
                 clean.images[pairs.content],
                 clean.images[pairs.texture],
-                found.masks[pairs.texture],
+                objects.masks[pairs.texture],
                 np.arange(count),
             ),
             keywords={"quilting": quilting_of(test_set)},

@@ -30,15 +30,15 @@ class FcnCutOut(Kind):
 
         from kdbench.testsets.picture_networks import as_images
 
-        clean, found, networks = workshop.clean, workshop.network_masks, workshop.networks
+        clean, objects, networks = workshop.clean, workshop.network_masks, workshop.networks
         data, background = workshop.track.data, float(test_set.parameters["background"])
 
         def piece(part: slice) -> Images:
-            rows = found.rows[part]
-            mask = networks.masks(found.masks[rows])
+            rows = objects.rows[part]
+            mask = networks.masks(objects.masks[rows])
             return as_images(torch.where(mask, networks.pixels(clean.images[rows], data), background))
 
-        return PiecePlan(answers=clean.answers(found.rows), facts=found.facts, piece=piece)
+        return PiecePlan(answers=clean.answers(objects.rows), facts=objects.facts, piece=piece)
 
     def caption(self, test_set: TestSet) -> str:
         return "The object as it is, on plain grey: its surroundings are gone."

@@ -34,17 +34,17 @@ class FcnSilhouette(Kind):
         return (FCN,)
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> PiecePlan:
-        found, clean = workshop.network_masks, workshop.clean
+        objects, clean = workshop.network_masks, workshop.clean
         colours: dict[str, Any] = {key: test_set.parameters[key] for key in ("foreground", "background")}
-        rows = np.arange(len(clean)) if "fallback" in test_set.parameters else found.rows
+        rows = np.arange(len(clean)) if "fallback" in test_set.parameters else objects.rows
         stand_in = disc(workshop.track.data.image_size)
 
         def piece(part: slice) -> Images:
-            masks = found.masks[rows[part]]
+            masks = objects.masks[rows[part]]
             empty = ~masks.any(axis=(1, 2), keepdims=True)
             return silhouettes(np.where(empty, stand_in, masks), **colours)
 
-        return PiecePlan(answers=clean.answers(rows), facts=found.facts, piece=piece)
+        return PiecePlan(answers=clean.answers(rows), facts=objects.facts, piece=piece)
 
     def caption(self, test_set: TestSet) -> str:
         fallback = test_set.parameters.get("fallback")

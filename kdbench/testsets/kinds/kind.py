@@ -8,7 +8,7 @@ from kdbench.data.array_types import AnyArray
 from kdbench.spec import Axis, Data, TestSet, Track
 from kdbench.spec.parameters import Parameter, Parameters
 from kdbench.testsets.arrays import Manipulation
-from kdbench.testsets.plans import Plan, Workshop
+from kdbench.testsets.plans import BuildPlan, Workshop
 
 if TYPE_CHECKING:
     from kdbench.networks.weights import WeightFile
@@ -39,7 +39,7 @@ class Kind(ABC):
         """Return the parameters that a set of this kind has on a track with such data."""
 
     @abstractmethod
-    def plan(self, test_set: TestSet, workshop: Workshop) -> Plan:
+    def plan(self, test_set: TestSet, workshop: Workshop) -> BuildPlan:
         """Return how the arrays of a set are made.
 
         Raises:

@@ -24,7 +24,7 @@ from kdbench.spec.parameters import Parameter, Parameters
 from kdbench.testsets.arrays import Manipulation
 from kdbench.testsets.draws import compare_with_pinned, image_words
 from kdbench.testsets.kinds.kind import Kind, variant
-from kdbench.testsets.plans import ChunkPlan, Plan, TablePlan, Workshop
+from kdbench.testsets.plans import BuildPlan, ChunkPlan, TablePlan, Workshop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,7 +46,7 @@ class Noise(Kind):
         pinned = {"tile_sha256": Parameter(str, required=False)} if data.resize is not None else {}
         return {"size": Parameter(int, least=1), "offset": Parameter(int, required=False), **pinned}
 
-    def plan(self, test_set: TestSet, workshop: Workshop) -> Plan:
+    def plan(self, test_set: TestSet, workshop: Workshop) -> BuildPlan:
         clean, data = workshop.clean, workshop.track.data
         parameters: dict[str, Any] = dict(test_set.parameters)
         if data.resize is None:

@@ -18,13 +18,13 @@ class Silhouette(Kind):
         return {"rendering": RENDERING, "foreground": GREY, "background": GREY}
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
-        found, keywords = workshop.colour_masks, dict(test_set.parameters)
+        objects, keywords = workshop.colour_masks, dict(test_set.parameters)
         del keywords["rendering"]
         return ChunkPlan(
-            answers=workshop.clean.answers(found.rows),
-            facts={"coverage": workshop.clean.share_by_class(found.covered)},
+            answers=workshop.clean.answers(objects.rows),
+            facts={"coverage": workshop.clean.share_by_class(objects.covered)},
             function=silhouettes,
-            arrays=(found.masks[found.rows],),
+            arrays=(objects.masks[objects.rows],),
             keywords=keywords,
         )
 

@@ -19,7 +19,7 @@ from kdbench.spec.parameters import Parameter, Parameters
 from kdbench.testsets.arrays import Manipulation
 from kdbench.testsets.draws import compare_with_pinned, image_words
 from kdbench.testsets.kinds.kind import Kind, variant
-from kdbench.testsets.plans import ChunkPlan, Plan, TablePlan, Workshop
+from kdbench.testsets.plans import BuildPlan, ChunkPlan, TablePlan, Workshop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ class Tiles(Kind):
         pinned = {"table_sha256": Parameter(str, required=False)} if data.resize is not None else {}
         return {"grid": Parameter(int, least=1), "permutation": Parameter(int, required=False), **pinned}
 
-    def plan(self, test_set: TestSet, workshop: Workshop) -> Plan:
+    def plan(self, test_set: TestSet, workshop: Workshop) -> BuildPlan:
         clean, data = workshop.clean, workshop.track.data
         parameters: dict[str, Any] = dict(test_set.parameters)
         if data.resize is None:

@@ -83,16 +83,16 @@ def _laid_over_objects(field: Images, workshop: Workshop) -> PiecePlan:
 
     from kdbench.testsets.picture_networks import as_images
 
-    clean, found, networks, data = workshop.clean, workshop.network_masks, workshop.networks, workshop.track.data
+    clean, objects, networks, data = workshop.clean, workshop.network_masks, workshop.networks, workshop.track.data
 
     def piece(part: slice) -> Images:
-        rows = found.rows[part]
-        mask = networks.masks(found.masks[rows])
+        rows = objects.rows[part]
+        mask = networks.masks(objects.masks[rows])
         return as_images(
             torch.where(mask, networks.pixels(field[rows], data), networks.pixels(clean.images[rows], data))
         )
 
-    return PiecePlan(answers=clean.answers(found.rows), facts=found.facts, piece=piece)
+    return PiecePlan(answers=clean.answers(objects.rows), facts=objects.facts, piece=piece)
 
 
 def _fields(parameters: Mapping[str, Any], workshop: Workshop) -> PiecePlan:
@@ -123,15 +123,15 @@ def _fields(parameters: Mapping[str, Any], workshop: Workshop) -> PiecePlan:
     return PiecePlan(answers=answers, facts=facts, piece=piece)
 
 
-def source_regions(found: ObjectMasks, erosion: int, stand_in: Masks) -> tuple[Masks, Masks]:
+def source_regions(objects: ObjectMasks, erosion: int, stand_in: Masks) -> tuple[Masks, Masks]:
     """Return (n, H, H) where texture is taken from, and (n,) whether that is the object.
 
     Args:
-        found: masks of the objects.
+        objects: masks of the objects.
         erosion: pixels of the object's rim that are no source.
         stand_in: (H, H) the source of images whose object is too small.
     """
-    masks = found.masks
+    masks = objects.masks
     inner = np.concatenate(
         [eroded(masks[start : start + MASKS_AT_ONCE], erosion) for start in range(0, len(masks), MASKS_AT_ONCE)]
     )
