@@ -1,1 +1,1 @@
-"""The matrix of runs: what is to be done, in which process, in which order."""
+"""How a plan is run: in which processes, in which order, and how far it is."""

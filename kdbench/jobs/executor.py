@@ -15,14 +15,7 @@ from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
-from kdbench.records import (
-    LOG,
-    RESULT,
-    WEIGHTS,
-    Record,
-    Status,
-    read_record,
-)
+from kdbench.records import LOG, RESULT, WEIGHTS, Record, Status, read_record
 from kdbench.training.outcome import ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
@@ -35,7 +28,7 @@ _ALLOWING_MORE: Mapping[Status, str] = {
 
 
 class Watcher(Protocol):
-    """Hears of what happens, to show it."""
+    """Follows the jobs of an invocation, to show them."""
 
     def started(self, job: Job) -> None: ...
 
@@ -45,24 +38,29 @@ class Watcher(Protocol):
 
 
 class LocalExecutor:
-    """Runs jobs on `workers` slots of this machine, spread over its GPUs if they are to use any.
+    """Runs jobs on `workers` slots of this machine, spread over its GPUs if they use any.
 
-    The result of a run does not depend on how many run beside it: each has its own process and a fixed number of
-    threads.
+    The result of a run does not depend on how many runs there are at a time: each has a process of its own and a fixed
+    number of threads.
     """
 
     def __init__(self, launcher: Launcher, workers: int, gpus: Sequence[str] = ()) -> None:
         self._launcher, self._workers, self._gpus = launcher, workers, gpus
         self._active: dict[str, Handle] = {}
         self._intact = IntactWeights()
-        self._cut_short: dict[str, str] = {}  # why evaluations were ended whose runs have a record, by run
+        self._cut_short: dict[str, str] = {}  # by run id, why a repeated evaluation was ended
         self._incomplete: list[str] = []  # a sentence for each record that still lacks answers
 
     def execute(self, runs: Sequence[PlannedRun], context: RunContext, watcher: Watcher) -> list[Record]:
-        """Runs all of `runs` that have no record yet and returns the new records. Costly runs start first.
+        """Run everything, most expensive runs first, and return the new records.
+
+        Args:
+            runs: those that have no complete record yet.
+            context: where to read and write.
+            watcher: is told of every job.
 
         Raises:
-            DataError: weights that a run would start from are not those that their record tells of.
+            DataError: weights that a run would start from differ from their record.
             KdbenchError: a run left no record, or, when all others are done, one could not be evaluated once more.
             WriteError: a run's folder cannot be written.
         """
@@ -76,8 +74,8 @@ class LocalExecutor:
                 check = time.monotonic() >= next_check
                 next_check = time.monotonic() + _LIMIT_CHECK_SECONDS if check else next_check
                 for handle in list(self._active.values()):
-                    if (news := handle.progress()) is not None:
-                        watcher.advanced(handle.job, *news)
+                    if (progress := handle.progress()) is not None:
+                        watcher.advanced(handle.job, *progress)
                     follow_up = self._next_job(handle, check)
                     if isinstance(follow_up, Job):
                         self._start(follow_up, watcher)
@@ -111,8 +109,10 @@ class LocalExecutor:
             self._start(replace(job, gpu=self._idlest_gpu()), watcher)
 
     def _check_weights(self, job: Job, context: RunContext) -> None:
-        """Compares all weights that a job will read with what was recorded of them: one altered file would otherwise
-        be behind the records of all students that it teaches or stands beside."""
+        """Compare all weights that a job will read with their records.
+
+        An altered file would otherwise spoil the records of all students that it teaches or is compared with.
+        """
         run, folder = job.run, job.folder
         trained = ended_training(folder) if job.kind == "evaluate" else None
         if trained and trained.status == "ok":
@@ -124,12 +124,12 @@ class LocalExecutor:
                 self._intact.check(teacher, context.folder(teacher), record.digests.weights)
 
     def _idlest_gpu(self) -> str | None:
-        """The GPU with the fewest jobs, the first of equals; a run stays on it from training to evaluation."""
+        """Return the GPU with the fewest jobs, the first of equals; a run stays on it from training to evaluation."""
         jobs = Counter(handle.job.gpu for handle in self._active.values())
         return min(self._gpus, key=lambda gpu: jobs[gpu], default=None)
 
     def _next_job(self, handle: Handle, check_limits: bool) -> Job | bool:
-        """What follows: another job, True if the run has ended, False if it goes on."""
+        """Return the job that follows, True if the run has ended, or False if it goes on."""
         job, code = handle.job, handle.poll()
         if code is None:
             over = handle.over_limit() if check_limits else None
@@ -151,7 +151,7 @@ class LocalExecutor:
         return replace(job, kind="evaluate", failure=_death(code))
 
     def _unevaluated(self, job: Job, status: Status, reason: str, remedy: str) -> Job | bool:
-        """The job that records why a trained run could not be evaluated; True if there is none.
+        """Return the job that records why a trained run could not be evaluated, True if there is none.
 
         A run that was evaluated before keeps its record, which only lacks further answers.
         """
@@ -177,7 +177,7 @@ class LocalExecutor:
 
 
 def _first_job(run: PlannedRun, context: RunContext) -> Job:
-    """Training, or only the evaluation if training ended before or cannot begin."""
+    """Return the training, or the evaluation alone if the training ended before or cannot begin."""
     if run.teacher:
         teacher = existing_record(context, run.teacher)
         if teacher is None or teacher.status != "ok":

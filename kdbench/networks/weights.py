@@ -1,4 +1,4 @@
-"""Pretrained weights that do not ship with the benchmark: what a track needs, where it lies, where it comes from.
+"""Pretrained weights that do not ship with the benchmark: which files there are, where they lie and come from.
 
 All files of a machine lie in one folder under the names that `kdbench data weights` lists, whether they were fetched or
 put there by hand: the folder that the user gives (`--weights-dir`), else one in the cache.
@@ -25,7 +25,7 @@ from kdbench.spec import BackboneSpec, Track
 FROM_TIMM: Final = "timm"
 FROM_TORCHVISION: Final = "torchvision"
 BYTES_PER_PARAMETER = 4
-SHORTEST_OF_WHOLE_FILE = 0.9  # of the expected size; a smaller file was not downloaded to its end
+LEAST_SIZE = 0.9  # of the expected size; a smaller file was not downloaded to its end
 FileCondition = Literal["missing", "cut short", "wrong digest", "there"]
 
 
@@ -50,7 +50,7 @@ class WeightFile:
 
     @property
     def address(self) -> str:
-        """The origin as a person can follow it; torchvision knows where its own weights lie."""
+        """The origin as a person can follow it; torchvision knows the address of its own weights."""
         scheme, _, name = self.origin.partition(":")
         if scheme != FROM_TORCHVISION:
             return self.origin
@@ -59,7 +59,7 @@ class WeightFile:
         return str(get_weight(name).url)
 
 
-# Names, sizes and first digits of SHA-256 as torchvision states them; see tests/data/test_weights.py.
+# Names, sizes and first digits of SHA-256 as torchvision states them; see tests/networks/test_weights.py.
 FCN: Final = WeightFile(
     name="fcn_resnet101_coco-7ecb50ca.pth",
     purpose="object masks of the shape and texture sets",
@@ -82,20 +82,20 @@ def weights_folder(weights_dir: Path | None) -> Path:
 
 
 def backbone_files(track: Track) -> tuple[WeightFile, ...]:
-    """The files that its runs start from."""
+    """Return the files that the runs of a track start from."""
     specs = (track.backbones.cnn, track.backbones.vit)
     return tuple(backbone_file(spec) for spec in specs if spec.weights == FROM_TIMM)
 
 
 def unpinned(track: Track) -> tuple[str, ...]:
-    """Why the runs of a track are not official, in words: for which weights the spec pins no digest."""
+    """Return why the runs of a track are not official: the weights of which the spec pins no digest."""
     return tuple(
         f"the spec pins no sha256 of the weights {file.name}" for file in backbone_files(track) if file.sha256 is None
     )
 
 
 def backbone_file(spec: BackboneSpec) -> WeightFile:
-    """The file of a backbone whose weights are timm's; DataError if timm has none of that name."""
+    """Return the file of a backbone whose weights are timm's; DataError if timm has none of that name."""
     import timm
 
     config = timm.get_pretrained_cfg(spec.architecture) if timm.is_model_pretrained(spec.architecture) else None
@@ -119,11 +119,11 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
 
 
 def condition_of(file: WeightFile, folder: Path) -> FileCondition:
-    """How a file lies in a folder; DataError if it cannot be read."""
+    """Return the condition of a file in a folder; DataError if it cannot be read."""
     path = folder / file.name
     if not path.is_file():
         return "missing"
-    if path.stat().st_size / 1e6 < SHORTEST_OF_WHOLE_FILE * file.megabytes:
+    if path.stat().st_size / 1e6 < LEAST_SIZE * file.megabytes:
         return "cut short"
     if file.sha256 is not None and not file_sha256(path).startswith(file.sha256):
         return "wrong digest"
@@ -131,7 +131,7 @@ def condition_of(file: WeightFile, folder: Path) -> FileCondition:
 
 
 def checked(file: WeightFile, folder: Path) -> Path:
-    """The path of a file that lies in the folder; DataError if it is missing, cut short or not the pinned one."""
+    """Return the path of a file in a folder; DataError if it is missing, cut short or not the pinned one."""
     path, condition, command = folder / file.name, condition_of(file, folder), _fetching_into(folder)
     if condition == "missing":
         raise DataError(
@@ -152,13 +152,13 @@ def checked(file: WeightFile, folder: Path) -> Path:
 
 
 def _fetching_into(folder: Path) -> str:
-    """The command that fetches weights into a folder."""
+    """Return the command that fetches weights into a folder."""
     given = "" if folder == cache_folder() / "weights" else f" --weights-dir {folder}"
     return f"`kdbench data weights{given}`"
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, read piece by piece; DataError if it cannot be read."""
+    """Return the SHA-256 of a file; DataError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -167,10 +167,10 @@ def file_sha256(path: Path) -> str:
 
 
 def fetch(file: WeightFile, folder: Path) -> Path:
-    """The path of a file, fetched if it does not lie in the folder yet.
+    """Return the path of a file in a folder, after fetching it if it is missing.
 
     Raises:
-        DataError: it cannot be fetched, or what lies there is not the file.
+        DataError: the file cannot be fetched, or what lies there is not the file.
     """
     path = folder / file.name
     if not path.exists():
@@ -195,8 +195,8 @@ def _download(file: WeightFile, path: Path) -> None:
     """Fetch a file into a folder beside its place, so that no half of it ever lies under its name."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as place:
-            shutil.move(_fetched(file, Path(place)), path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as folder:
+            shutil.move(_fetched(file, Path(folder)), path)
     except Exception as error:  # each client raises what its transport does
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
@@ -205,14 +205,14 @@ def _download(file: WeightFile, path: Path) -> None:
         ) from error
 
 
-def _fetched(file: WeightFile, place: Path) -> Path:
+def _fetched(file: WeightFile, folder: Path) -> Path:
     scheme, _, repository = file.origin.partition(":")
     if scheme == "hub":
         from huggingface_hub import hf_hub_download
 
-        return Path(hf_hub_download(repository, "model.safetensors", local_dir=place))
+        return Path(hf_hub_download(repository, "model.safetensors", local_dir=folder))
     pooch.get_logger().setLevel("WARNING")
-    fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=place, progressbar=True))
+    fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=folder, progressbar=True))
     digest = file_sha256(fetched)
     if not digest.startswith(file.sha256 or ""):  # torchvision states the first digits only, which pooch cannot compare
         raise ValueError(f"what came has the sha256 {digest[:16]}..., expected {str(file.sha256)[:16]}...")
@@ -220,7 +220,7 @@ def _fetched(file: WeightFile, place: Path) -> Path:
 
 
 def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool]) -> None:
-    """Loads a `.pth` file into a network.
+    """Load a `.pth` file into a network.
 
     Args:
         network: whose weights they are.
@@ -232,7 +232,7 @@ def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool])
     """
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-        network.load_state_dict({name: one for name, one in state.items() if not ignored(name)})
+        network.load_state_dict({name: tensor for name, tensor in state.items() if not ignored(name)})
     except (EOFError, pickle.UnpicklingError, OSError) as error:
         raise DataError(
             f"weights {path} are damaged ({type(error).__name__}); delete the file and fetch it again"
