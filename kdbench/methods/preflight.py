@@ -12,11 +12,17 @@ from kdbench.methods.tasks import make_task
 from kdbench.networks.models import new_backbone
 from kdbench.spec import Direction, Family, Track, families
 
+_SHAPES: dict[tuple[Family, str], Shapes] = {}  # of networks seen before: a plan asks once per method and direction
+
 
 def backbone_shapes(track: Track, family: Family) -> Shapes:
     """Return the shapes of a track's network, without taking memory for its weights."""
-    with torch.device("meta"):
-        return new_backbone(track, family, seed=0, pretrained=False).shapes(track.data.image_size)
+    key = family, track.backbones[family].model_dump_json() + track.data.model_dump_json()
+    if key not in _SHAPES:
+        with torch.device("meta"):
+            network = new_backbone(track, family, seed=0, pretrained=False)
+            _SHAPES[key] = network.shapes(track.data.image_size)
+    return _SHAPES[key]
 
 
 def check_method(
