@@ -1,0 +1,55 @@
+"""A plan says what is run and where, and is made without training, fetching or writing anything."""
+
+from pathlib import Path
+
+import pytest
+
+from kdbench.errors import InputError
+from kdbench.plan.options import RunOptions
+from kdbench.plan.planning import plan
+from kdbench.resources import shipped
+
+
+def options(out: Path, **more: object) -> RunOptions:
+    return RunOptions("synthetic", **({"methods": ("lm",), "device": "cpu", "out": out} | more))  # type: ignore[arg-type]
+
+
+def test_a_plan_is_the_track_as_it_is_run_and_the_folders_of_its_runs(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path / "runs", limit_test=20, epochs=1, command="kdbench run --epochs 1"))
+    assert planned.unofficial == ("--epochs 1", "--limit-test 20")
+    assert {test_set.images for test_set in planned.track.test_sets} == {20}
+    assert {run.limit_test for run in planned.runs} == {20}
+    assert planned.context.command == "kdbench run --epochs 1"
+    folders = {planned.context.folder(run) for run in planned.runs}
+    assert len(folders) == len(planned.runs) == 10
+    assert all(folder.parent == tmp_path / "runs" / "synthetic" for folder in folders)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_students_are_compared_with_the_teachers_of_their_seed(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path, seeds="0-1"))
+    teachers = {planned.context.folder(run): run for run in planned.runs if run.role == "teacher"}
+    for student in (run for run in planned.runs if run.role == "student"):
+        references = planned.context.reference_folders(student)
+        assert set(references) == {"shape", "texture"}
+        assert {teachers[folder].seed for folder in references.values()} == {student.seed}
+
+
+def test_the_limit_on_test_images_changes_no_run_id(tmp_path: Path) -> None:
+    whole, limited = (plan(options(tmp_path, limit_test=limit)) for limit in (None, 20))
+    assert [run.run_id for run in whole.runs] == [run.run_id for run in limited.runs]
+
+
+def test_without_names_only_methods_that_fit_are_run_and_a_named_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one_way.py"
+    text = shipped("benchmark", "submissions", "lm.py").read_text()
+    path.write_text(text.replace('"lm"', '"one-way"').replace(", BOTH", ', ("cnn-to-vit",)'))
+    with pytest.raises(InputError, match="'one-way' supports the direction cnn-to-vit, not vit-to-cnn"):
+        plan(options(tmp_path, methods=(str(path),), directions=("vit-to-cnn",)))
+    names = {run.submission.name for run in plan(options(tmp_path, methods=(), directions=("vit-to-cnn",))).runs}
+    assert {"teacher", "independent", "lm"} <= names
+
+
+def test_an_unknown_direction_is_refused_with_those_of_the_track(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown direction 'cnn-to-cnn'; this track has: cnn-to-vit, vit-to-cnn"):
+        plan(options(tmp_path, directions=("cnn-to-cnn",)))
