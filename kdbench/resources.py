@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from kdbench.errors import InputError
 
 _PACKAGE = Path(__file__).parent
@@ -42,6 +40,8 @@ def cache_folder() -> Path:
 
 
 def _user_cache() -> Path:
+    from platformdirs import user_cache_path  # here, since drawing synthetic images needs numpy alone
+
     folder = user_cache_path("kdbench", appauthor=False)
     if not folder.is_absolute():  # older versions of platformdirs leave `~` in place
         raise RuntimeError(f"{folder} is not absolute")

@@ -284,3 +284,16 @@ def test_a_damaged_table_file_is_refused_with_its_name(tmp_path: Path, share: fl
     (tmp_path / "tables.npz").write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(DataError, match=f"{tmp_path / 'tables.npz'} cannot be read .*; restore the shipped file"):
         read_tables(tmp_path / "tables.npz")
+
+
+def test_drawing_imports_numpy_alone_of_what_is_installed() -> None:
+    """So that other versions of numpy can be tested without installing anything else."""
+    script = (
+        "import sys; before = {*sys.modules}; import tests.pinned_bytes;"
+        "modules = [sys.modules[name] for name in {*sys.modules} - before if '.' not in name];"
+        "installed = {each.__name__ for each in modules if 'site-packages' in (getattr(each, '__file__', '') or '')};"
+        "sys.exit(' '.join(installed - {'numpy'}))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""
