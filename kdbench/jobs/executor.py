@@ -73,15 +73,10 @@ class LocalExecutor:
                 time.sleep(_POLL_SECONDS)
                 check = time.monotonic() >= next_check
                 next_check = time.monotonic() + _LIMIT_CHECK_SECONDS if check else next_check
-                for handle in list(self._active.values()):
-                    if (progress := handle.progress()) is not None:
-                        watcher.advanced(handle.job, *progress)
-                    follow_up = self._next_job(handle, check)
-                    if isinstance(follow_up, Job):
-                        self._start(follow_up, watcher)
-                    elif follow_up:
-                        del self._active[handle.job.run.run_id]
-                        records.append(self._collect(handle.job, context, watcher))
+                ended = [
+                    handle.job for handle in list(self._active.values()) if self._has_ended(handle, check, watcher)
+                ]
+                records += [self._collect(job, context, watcher) for job in ended]
         finally:
             for handle in self._active.values():
                 handle.kill()
@@ -90,6 +85,17 @@ class LocalExecutor:
             more = f" ({len(self._incomplete) - 1} more such runs)" if len(self._incomplete) > 1 else ""
             raise KdbenchError(f"{self._incomplete[0]}{more}")
         return records
+
+    def _has_ended(self, handle: Handle, check_limits: bool, watcher: Watcher) -> bool:
+        """Follow a job, start the job that follows it in its run, and return whether the run has ended."""
+        if (progress := handle.progress()) is not None:
+            watcher.advanced(handle.job, *progress)
+        follow_up = self._next_job(handle, check_limits)
+        if isinstance(follow_up, Job):
+            self._start(follow_up, watcher)
+        elif follow_up:
+            del self._active[handle.job.run.run_id]
+        return follow_up is True
 
     def _start(self, job: Job, watcher: Watcher) -> None:
         self._active[job.run.run_id] = self._launcher.start(job)
