@@ -57,12 +57,12 @@ def runs(
 
 def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **changes: object) -> list[StoredRecord]:
     """Records of these runs, written `age` hours ago."""
-    found = []
+    records = []
     for run in planned:
         finished = f"2026-01-01T{12 - age:02}:00:00+00:00"
         record = record_of(run).model_copy(update={"finished": finished, **changes})
-        found.append((store(results, record), record))
-    return found
+        records.append((store(results, record), record))
+    return records
 
 
 def record_of(run: PlannedRun) -> Record:
@@ -97,7 +97,7 @@ def test_records_of_an_older_version_are_scored_while_there_are_no_newer_ones(tm
 
 
 def test_a_method_whose_code_has_changed_is_scored_by_its_present_code_alone(tmp_path: Path) -> None:
-    old = [one for one in stored(tmp_path, runs(lm="1" * 64, seeds=(0, 1))) if one[1].method == "lm"]
+    old = [entry for entry in stored(tmp_path, runs(lm="1" * 64, seeds=(0, 1))) if entry[1].method == "lm"]
     new = stored(tmp_path, runs(), age=9)  # the file was changed, and changed back
     assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
 
@@ -111,7 +111,7 @@ def test_a_change_of_numerics_supersedes_every_older_seed(tmp_path: Path, monkey
 
 def test_students_of_a_superseded_teacher_are_superseded(tmp_path: Path) -> None:
     old = stored(tmp_path, runs(teacher="2" * 64))
-    new = [one for one in stored(tmp_path, runs()) if one[1].role == "teacher"]
+    new = [entry for entry in stored(tmp_path, runs()) if entry[1].role == "teacher"]
     students = [folder for folder, record in old if record.method == "lm"]
     reasons = superseded([*old, *new], TRACK)
     assert {folder: reasons[folder] for folder in students} == dict.fromkeys(students, OTHER_TEACHER)
@@ -124,20 +124,20 @@ def test_compiled_and_plain_runs_of_the_present_code_stand_beside_each_other(tmp
 
 
 def test_compiled_runs_of_old_code_are_superseded_by_compiled_ones_alone(tmp_path: Path) -> None:
-    old = [one for one in stored(tmp_path, runs(lm="1" * 64, compiled=True)) if one[1].method == "lm"]
+    old = [entry for entry in stored(tmp_path, runs(lm="1" * 64, compiled=True)) if entry[1].method == "lm"]
     plain, compiled = stored(tmp_path, runs()), stored(tmp_path, runs(compiled=True))
     assert superseded([*old, *plain], TRACK) == {}
     assert superseded([*old, *compiled], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
 
 
 def test_a_method_of_ones_own_keeps_a_row_for_each_version_of_its_file(tmp_path: Path) -> None:
-    found = stored(tmp_path, runs(), method="mine") + stored(tmp_path, runs(lm="1" * 64), method="mine")
-    assert superseded([one for one in found if one[1].teacher_run_id], TRACK) == {}
+    records = stored(tmp_path, runs(), method="mine") + stored(tmp_path, runs(lm="1" * 64), method="mine")
+    assert superseded([entry for entry in records if entry[1].teacher_run_id], TRACK) == {}
 
 
 def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) -> None:
-    found = stored(tmp_path, runs(teacher="2" * 64), age=1, unofficial=("--epochs 3",))
-    older = [one for one in found if one[1].method == "lm"]
+    records = stored(tmp_path, runs(teacher="2" * 64), age=1, unofficial=("--epochs 3",))
+    older = [entry for entry in records if entry[1].method == "lm"]
     newer = stored(tmp_path, runs(), unofficial=("--epochs 3",))
     assert superseded([*newer, *older], TRACK) == dict.fromkeys([folder for folder, _ in older], SAME_SEED)
 

@@ -31,10 +31,12 @@ def estimated(score: Score | None) -> Estimate:
     return score
 
 
-def rewrite(folder: Path, change: Callable[[Predictions], Predictions] = lambda same: same, **fields: Any) -> None:
+def rewrite(
+    folder: Path, change: Callable[[Predictions], Predictions] = lambda predictions: predictions, **fields: Any
+) -> None:
     """Writes a record again in place, with other fields or other answers, whose sets it then tells of."""
     predictions = change(read_predictions(folder))
-    test = {name: SetResult(images=len(one.target), macro_accuracy=0.5) for name, one in predictions.items()}
+    test = {name: SetResult(images=len(answers.target), macro_accuracy=0.5) for name, answers in predictions.items()}
     record = read_record(folder).model_dump() | {"test": test} | fields
     write_record(folder, Record.model_validate(record), predictions)
 

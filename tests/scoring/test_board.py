@@ -74,10 +74,10 @@ def test_feature_gains_are_over_what_independent_shares_with_the_teacher(
     write_one_direction(tmp_path, seeds=range(3), scalars={"cka_to_shape": 0.6, "cka_to_texture": 0.4})
     for arm, likeness in zip(lm(tmp_path).arms, (0.6, 0.4), strict=True):
         assert arm.diagnostics is not None
-        found, gain = arm.diagnostics.scalars["cka"], arm.diagnostics.scalar_gains["cka"]
-        assert isinstance(found, Estimate)
+        cka, gain = arm.diagnostics.scalars["cka"], arm.diagnostics.scalar_gains["cka"]
+        assert isinstance(cka, Estimate)
         assert isinstance(gain, Estimate)
-        assert (found.value, gain.value) == (likeness, 0.0)
+        assert (cka.value, gain.value) == (likeness, 0.0)
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])
@@ -331,7 +331,7 @@ def test_what_both_students_share_cancels(tmp_path: Path) -> None:
     runs = loaded(tmp_path)
 
     def damaged(measured: MeasuredRun) -> MeasuredRun:
-        axes = {axis: replace(one, bias=one.bias - 0.13) for axis, one in measured.axes.items()}
+        axes = {axis: replace(on_axis, bias=on_axis.bias - 0.13) for axis, on_axis in measured.axes.items()}
         return replace(measured, axes=axes)
 
     changed = [replace(r, measured=damaged(r.measured)) if r.measured and r.record.method == "lm" else r for r in runs]
@@ -347,8 +347,8 @@ def test_students_with_the_answers_of_their_teachers_have_a_transfer_of_one(tmp_
     for folder in record_of(folders, method="lm"):
         record = read_record(folder)
         write_record(folder, record, read_predictions(teachers[record.teacher_run_id or ""]))
-    one = tau(lm(tmp_path))
-    assert (one.low, one.value, one.high) == pytest.approx((1, 1, 1), abs=1e-5)
+    transfer = tau(lm(tmp_path))
+    assert (transfer.low, transfer.value, transfer.high) == pytest.approx((1, 1, 1), abs=1e-5)
 
 
 def test_scoring_imports_no_torch() -> None:

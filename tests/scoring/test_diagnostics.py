@@ -31,21 +31,21 @@ def measured(predictions: Predictions) -> MeasuredRun:
 
 def guesses(entropy: int, like: Predictions | None = None, share: float = 0.0) -> Predictions:
     """Answers drawn at random; a share of the images gets the answers of another network."""
-    random, found = np.random.default_rng(entropy), {}
-    for name, one in a_run(clean=0.6).items():
-        label = random.integers(0, 10, len(one.label)).astype(np.int16)
+    random, guessed = np.random.default_rng(entropy), {}
+    for name, answers in a_run(clean=0.6).items():
+        label = random.integers(0, 10, len(answers.label)).astype(np.int16)
         if like is not None:
             label = np.where(random.random(len(label)) < share, like[name].label, label)
-        found[name] = replace(one, label=label)
-    return found
+        guessed[name] = replace(answers, label=label)
+    return guessed
 
 
 def diagnosed(*parties: Party) -> Diagnostics:
     return DIAGNOSIS.of(parties)
 
 
-def party(student: Predictions, alone: Predictions, teacher: Predictions, **likeness: float) -> Party:
-    return Party(measured(student), measured(alone), measured(teacher), likeness, {"cka": 0.2})
+def party(student: Predictions, independent: Predictions, teacher: Predictions, **likeness: float) -> Party:
+    return Party(measured(student), measured(independent), measured(teacher), likeness, {"cka": 0.2})
 
 
 def trio(seed: int) -> Party:
@@ -72,9 +72,9 @@ def test_a_set_on_which_a_number_is_undefined_for_one_network_is_left_out_for_al
     """Error consistency needs 30 errors: a teacher without any on one set leaves the other six."""
     teacher = guesses(1)
     perfect = teacher | {"shape": replace(teacher["shape"], label=teacher["shape"].target)}
-    found = diagnosed(party(guesses(2), guesses(3), perfect)).likeness["manipulated"]
-    assert estimated(found.error_consistency).images == 200
-    assert estimated(found.label_kappa).value != estimated(found.error_consistency).value
+    likeness = diagnosed(party(guesses(2), guesses(3), perfect)).likeness["manipulated"]
+    assert estimated(likeness.error_consistency).images == 200
+    assert estimated(likeness.label_kappa).value != estimated(likeness.error_consistency).value
 
 
 def test_without_an_independent_student_likeness_stands_alone() -> None:
@@ -85,9 +85,9 @@ def test_without_an_independent_student_likeness_stands_alone() -> None:
 
 
 def test_without_a_teacher_there_is_no_likeness_but_calibration() -> None:
-    found = diagnosed(Party(measured(a_run(clean=0.9))))
-    assert found.likeness == {}
-    assert estimated(found.calibration_error).value == pytest.approx(0.1)  # confidence 1, accuracy .9
+    diagnostics = diagnosed(Party(measured(a_run(clean=0.9))))
+    assert diagnostics.likeness == {}
+    assert estimated(diagnostics.calibration_error).value == pytest.approx(0.1)  # confidence 1, accuracy .9
 
 
 def test_one_seed_has_intervals_over_images_alone() -> None:
@@ -97,9 +97,9 @@ def test_one_seed_has_intervals_over_images_alone() -> None:
 def test_answers_that_tiles_do_not_change_are_fully_consistent() -> None:
     run = a_run()
     same = {name: replace(run[name], label=run["clean"].label) for name in ("scramble-2", "scramble-4", "scramble-8")}
-    found = diagnosed(Party(measured(run | same)))
-    assert estimated(found.permutation_consistency).value == 1
-    assert estimated(found.permutation_kappa).value == pytest.approx(1)
+    diagnostics = diagnosed(Party(measured(run | same)))
+    assert estimated(diagnostics.permutation_consistency).value == 1
+    assert estimated(diagnostics.permutation_kappa).value == pytest.approx(1)
 
 
 def test_further_permutations_of_a_grid_are_averaged() -> None:
@@ -107,15 +107,15 @@ def test_further_permutations_of_a_grid_are_averaged() -> None:
     same, other = run["clean"].label, ((run["clean"].label + 1) % 10).astype(np.int16)
     one = {"scramble-2": replace(run["scramble-2"], label=same)}
     two = one | {"scramble-2-permutation-1": replace(run["scramble-2"], label=other)}
-    alone, both = (
+    single, both = (
         estimated(diagnosed(Party(measured(without(run, "scramble-4", "scramble-8") | some))).permutation_consistency)
         for some in (one, two)
     )
-    assert (alone.value, both.value) == (1.0, 0.5)
+    assert (single.value, both.value) == (1.0, 0.5)
 
 
 def without(predictions: Predictions, *names: str) -> Predictions:
-    return {name: one for name, one in predictions.items() if name not in names}
+    return {name: answers for name, answers in predictions.items() if name not in names}
 
 
 def test_numbers_of_whole_runs_need_three_seeds_and_every_record_to_have_them() -> None:
@@ -128,8 +128,8 @@ def test_numbers_of_whole_runs_need_three_seeds_and_every_record_to_have_them() 
 
 
 def test_likeness_of_features_counts_over_that_of_the_independent_student() -> None:
-    found = diagnosed(trio(0), trio(1), trio(2))
-    assert estimated(found.scalar_gains["cka"]).value == pytest.approx(0.4)
+    diagnostics = diagnosed(trio(0), trio(1), trio(2))
+    assert estimated(diagnostics.scalar_gains["cka"]).value == pytest.approx(0.4)
     assert diagnosed(*(replace(trio(seed), independent_likeness={}) for seed in range(3))).scalar_gains == {}
 
 

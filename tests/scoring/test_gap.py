@@ -30,7 +30,7 @@ from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 
 SCORING = load_spec().scoring
-ALONE = np.array([0.4, 0.6, 0.15, 0.3, 0.7])
+INDEPENDENT = np.array([0.4, 0.6, 0.15, 0.3, 0.7])
 GAP = np.array([0.20, -0.30, 0.02, -0.12, 0.10])
 
 
@@ -44,8 +44,8 @@ def seeds_of(
 
 
 def made(parts: Sequence[FloatArray]) -> Triangle:
-    students, alone, teachers = parts
-    return Triangle(students, alone, teachers, images=1000)
+    students, independent, teachers = parts
+    return Triangle(students, independent, teachers, images=1000)
 
 
 def triangle(
@@ -53,20 +53,20 @@ def triangle(
     *,
     seeds: int = 5,
     spread: float = 0.01,
-    teacher: FloatArray = ALONE + GAP,
+    teacher: FloatArray = INDEPENDENT + GAP,
     images: float = 0.003,
 ) -> Triangle:
     """A student, the independent one and a teacher, from mean profiles."""
     parts = [
         seeds_of(mean, seeds, entropy=number, spread=spread, images=images)
-        for number, mean in enumerate((student, ALONE, teacher))
+        for number, mean in enumerate((student, INDEPENDENT, teacher))
     ]
     return made(parts)
 
 
-def exact(student: FloatArray, *, teacher: FloatArray = ALONE + GAP) -> Triangle:
+def exact(student: FloatArray, *, teacher: FloatArray = INDEPENDENT + GAP) -> Triangle:
     """Without noise over seeds; with a little over images, since an interval of no width is none."""
-    parts = [seeds_of(mean, 3, spread=0, images=1e-9) for mean in (student, ALONE, teacher)]
+    parts = [seeds_of(mean, 3, spread=0, images=1e-9) for mean in (student, INDEPENDENT, teacher)]
     return made(parts)
 
 
@@ -78,7 +78,7 @@ def value(score: Score) -> float:
 @pytest.mark.parametrize("share", [-0.5, 0.0, 0.3, 0.5, 1.0, 1.6])
 def test_on_the_line_gap_and_index_are_known(share: float) -> None:
     """d = i + L (t - i): TI = L, G = 1 - (1 - L)^2, no drift."""
-    on_line = exact(ALONE + share * GAP)
+    on_line = exact(INDEPENDENT + share * GAP)
     assert value(transfer_index(on_line, SCORING)) == pytest.approx(share, abs=1e-5)
     assert value(gap_closed(on_line, SCORING)) == pytest.approx(1 - (1 - share) ** 2, abs=1e-5)
     assert value(drift(on_line, SCORING)) == pytest.approx(0, abs=1e-3)
@@ -89,7 +89,7 @@ def test_on_the_line_gap_and_index_are_known(share: float) -> None:
 def test_movement_off_the_line_lowers_the_gap_closed_and_is_called_drift() -> None:
     across = np.array([0.3, 0.2, 0.0, 0.0, 0.0])
     assert across @ GAP == pytest.approx(0)
-    off_line = exact(ALONE + 0.5 * GAP + across)
+    off_line = exact(INDEPENDENT + 0.5 * GAP + across)
     ratio = np.linalg.norm(across) / np.linalg.norm(GAP)
     assert value(transfer_index(off_line, SCORING)) == pytest.approx(0.5, abs=1e-5)
     assert value(drift(off_line, SCORING)) == pytest.approx(ratio, abs=1e-5)
@@ -99,26 +99,26 @@ def test_movement_off_the_line_lowers_the_gap_closed_and_is_called_drift() -> No
 
 def test_a_damaged_student_that_only_loses_one_cue_closes_a_gap_on_that_axis_alone() -> None:
     """Nearer to the teacher without having learned from it: G says yes, the label "one-axis" says why to doubt it."""
-    damaged = ALONE.copy()
+    damaged = INDEPENDENT.copy()
     damaged[1] += GAP[1]
     lost = triangle(damaged)
     closed, by_axis = gap_closed(lost, SCORING), gap_by_axis(lost, BIAS_AXES, SCORING)
     assert value(closed) > 0.4
     assert value(by_axis["shape"]) == pytest.approx(value(closed), rel=0.15)
     assert dominant_axis(closed, by_axis, SCORING) == "shape"
-    everywhere = triangle(ALONE + 0.5 * GAP)
+    everywhere = triangle(INDEPENDENT + 0.5 * GAP)
     closed, by_axis = gap_closed(everywhere, SCORING), gap_by_axis(everywhere, BIAS_AXES, SCORING)
     assert dominant_axis(closed, by_axis, SCORING) is None
 
 
 def test_the_axes_contributions_sum_to_the_gap_closed() -> None:
-    one = triangle(ALONE + 0.4 * GAP)
-    by_axis = gap_by_axis(one, BIAS_AXES, SCORING)
-    assert sum(value(part) for part in by_axis.values()) == pytest.approx(value(gap_closed(one, SCORING)), abs=1e-5)
+    drawn = triangle(INDEPENDENT + 0.4 * GAP)
+    by_axis = gap_by_axis(drawn, BIAS_AXES, SCORING)
+    assert sum(value(part) for part in by_axis.values()) == pytest.approx(value(gap_closed(drawn, SCORING)), abs=1e-5)
 
 
 def test_a_gap_that_is_not_closed_is_no_one_axis_row() -> None:
-    away = triangle(ALONE - 0.3 * GAP)
+    away = triangle(INDEPENDENT - 0.3 * GAP)
     closed = gap_closed(away, SCORING)
     assert value(closed) < 0
     assert dominant_axis(closed, gap_by_axis(away, BIAS_AXES, SCORING), SCORING) is None
@@ -127,18 +127,18 @@ def test_a_gap_that_is_not_closed_is_no_one_axis_row() -> None:
 @pytest.mark.parametrize("seeds", [1, 2])
 @pytest.mark.parametrize("number", [gap_closed, transfer_index, drift, cosine])
 def test_fewer_than_three_seeds_are_not_enough(number: Callable[..., Score], seeds: int) -> None:
-    few = number(triangle(ALONE + 0.5 * GAP, seeds=seeds), SCORING)
+    few = number(triangle(INDEPENDENT + 0.5 * GAP, seeds=seeds), SCORING)
     assert few == Undefined(reason=f"needs 3 seeds, has {seeds}")
 
 
 @pytest.mark.parametrize("number", [gap_closed, transfer_index, drift, cosine])
 def test_a_teacher_like_the_independent_student_leaves_all_undefined(number: Callable[..., Score]) -> None:
-    same = triangle(ALONE + 0.5 * GAP, teacher=ALONE, spread=0.03)
-    assert number(same, SCORING) == Undefined(reason=NO_GAP)
+    alike = triangle(INDEPENDENT + 0.5 * GAP, teacher=INDEPENDENT, spread=0.03)
+    assert number(alike, SCORING) == Undefined(reason=NO_GAP)
 
 
 def test_a_student_like_the_independent_one_has_moved_nowhere() -> None:
-    still = triangle(ALONE, spread=0.03)
+    still = triangle(INDEPENDENT, spread=0.03)
     assert cosine(still, SCORING) == Undefined(reason=NO_MOVEMENT)
     closed = gap_closed(still, SCORING)
     assert isinstance(closed, Estimate)
@@ -146,9 +146,9 @@ def test_a_student_like_the_independent_one_has_moved_nowhere() -> None:
 
 
 def test_intervals_cover_seeds_and_images_and_hold_their_value() -> None:
-    one = triangle(ALONE + 0.5 * GAP)
+    drawn = triangle(INDEPENDENT + 0.5 * GAP)
     for number in (gap_closed, transfer_index, drift, cosine):
-        score = number(one, SCORING)
+        score = number(drawn, SCORING)
         assert isinstance(score, Estimate)
         assert (score.covers, score.seeds, score.images) == ("seeds and images", 5, 1000)
         assert score.low <= score.value <= score.high
@@ -158,10 +158,10 @@ def test_intervals_cover_seeds_and_images_and_hold_their_value() -> None:
 @given(st.permutations(range(5)), st.permutations(range(5)))
 @settings(max_examples=8, deadline=None)
 def test_the_order_of_axes_and_of_seeds_does_not_matter(axes: list[int], seeds: list[int]) -> None:
-    one = triangle(ALONE + 0.5 * GAP)
-    moved = made([part[seeds][:, axes] for part in one.parts])
+    drawn = triangle(INDEPENDENT + 0.5 * GAP)
+    moved = made([part[seeds][:, axes] for part in drawn.parts])
     for number in (gap_closed, transfer_index, drift, cosine):
-        before, after = number(one, SCORING), number(moved, SCORING)
+        before, after = number(drawn, SCORING), number(moved, SCORING)
         assert isinstance(before, Estimate)
         assert isinstance(after, Estimate)
         assert (after.value, after.low, after.high) == pytest.approx((before.value, before.low, before.high), abs=3e-6)
@@ -170,7 +170,7 @@ def test_the_order_of_axes_and_of_seeds_does_not_matter(axes: list[int], seeds: 
 @given(st.lists(st.floats(-0.5, 0.5), min_size=5, max_size=5))
 @settings(max_examples=40, deadline=None)
 def test_nobody_closes_more_than_the_whole_gap(offset: list[float]) -> None:
-    assert gap_number(*exact(ALONE + np.array(offset)).parts)[0] <= 1 + 1e-9
+    assert gap_number(*exact(INDEPENDENT + np.array(offset)).parts)[0] <= 1 + 1e-9
 
 
 def test_distances_are_not_inflated_by_noise_over_seeds() -> None:
@@ -185,15 +185,18 @@ def test_distances_are_not_inflated_by_noise_over_seeds() -> None:
 
 def test_what_seeds_share_is_not_mistaken_for_noise() -> None:
     """An offset of every seed that student, independent and teacher share leaves the differences as they are."""
-    one = triangle(ALONE + 0.5 * GAP)
+    drawn = triangle(INDEPENDENT + 0.5 * GAP)
     offset = np.random.default_rng(1).normal(0, 0.2, (5, 5, 1))
-    moved = made([part + offset for part in one.parts])
-    assert value(gap_closed(moved, SCORING)) == pytest.approx(value(gap_closed(one, SCORING)), abs=2e-6)
+    moved = made([part + offset for part in drawn.parts])
+    assert value(gap_closed(moved, SCORING)) == pytest.approx(value(gap_closed(drawn, SCORING)), abs=2e-6)
 
 
 def test_a_test_against_zero_agrees_with_the_interval() -> None:
     """At p = .025 one-sided, the two-sided 95 % interval of the same errors touches 0."""
-    for contents in (gap_errors(triangle(ALONE + 0.1 * GAP)), transfer_errors(triangle(ALONE + 0.1 * GAP).movement)):
+    for contents in (
+        gap_errors(triangle(INDEPENDENT + 0.1 * GAP)),
+        transfer_errors(triangle(INDEPENDENT + 0.1 * GAP).movement),
+    ):
         _, errors = contents
         assert p_above_zero(errors.half_width(0.95), errors) == pytest.approx(0.025, rel=1e-3)
         assert p_above_zero(0, errors) == 0.5
@@ -204,18 +207,18 @@ def test_a_test_against_zero_agrees_with_the_interval() -> None:
 
 
 def table(number: int) -> PublishedTable:
-    return next(one for one in read_published() if one.table == number)
+    return next(published for published in read_published() if published.table == number)
 
 
 def row(number: int, method: str) -> FloatArray:
-    (found,) = (one for one in table(number).rows if one.method == method)
-    return np.array([float(text) for text in found.values])
+    (published,) = (entry for entry in table(number).rows if entry.method == method)
+    return np.array([float(text) for text in published.values])
 
 
 def published(number: int, method: str) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(1, 5) ratios of a method, of its independent student and of the other table's."""
-    alone, other = (row(one, "independent")[None] for one in (number, 4 - number))
-    return row(number, method)[None], alone, other
+    independent, teacher = (row(place, "independent")[None] for place in (number, 4 - number))
+    return row(number, method)[None], independent, teacher
 
 
 PROXIES = [
@@ -233,9 +236,9 @@ PROXIES = [
 @pytest.mark.parametrize(("number", "method", "index", "gap"), PROXIES)
 def test_the_papers_winners_move_away_or_overshoot(number: int, method: str, index: float, gap: float) -> None:
     """With one seed nothing is debiased; the second column is 1 - |d - t| / |i - t|, the unsquared gap closed."""
-    student, alone, teacher = published(number, method)
-    assert transfer_number(student - alone, teacher - alone) == pytest.approx(index, abs=0.005)
-    distance, length = gap_terms(student, alone, teacher)
+    student, independent, teacher = published(number, method)
+    assert transfer_number(student - independent, teacher - independent) == pytest.approx(index, abs=0.005)
+    distance, length = gap_terms(student, independent, teacher)
     assert 1 - np.sqrt(distance / length) == pytest.approx(gap, abs=0.005)
 
 
@@ -253,5 +256,5 @@ def test_the_papers_winners_move_away_or_overshoot(number: int, method: str, ind
 def test_the_papers_ratios_mean_what_the_unreported_clean_accuracy_makes_of_them(
     number: int, method: str, clean: float, corrected: tuple[float, ...]
 ) -> None:
-    found = chance_corrected(row(number, method) * clean, np.array(clean), 10)
-    assert found == pytest.approx(np.array(corrected), abs=0.001)
+    bias = chance_corrected(row(number, method) * clean, np.array(clean), 10)
+    assert bias == pytest.approx(np.array(corrected), abs=0.001)

@@ -46,8 +46,8 @@ def test_a_collapsed_student_is_not_ranked(tmp_path: Path) -> None:
 
 
 def one_answer(test_set: str, predictions: Predictions) -> Predictions:
-    one = predictions[test_set]
-    return predictions | {test_set: replace(one, label=np.full_like(one.label, 3))}
+    answers = predictions[test_set]
+    return predictions | {test_set: replace(answers, label=np.full_like(answers.label, 3))}
 
 
 def test_a_collapse_on_a_manipulated_set_is_a_flag_and_no_gate(tmp_path: Path) -> None:
@@ -113,9 +113,11 @@ def part_of_class(predictions: Predictions) -> Predictions:
     """The shape sets leave out two thirds of the images of class 4."""
     changed = {}
     for name in ("shape-white", "shape-black"):
-        one = predictions[name]
-        kept = (one.target != 4) | (np.arange(len(one.target)) % 30 == 4)
-        changed[name] = SetPredictions(**{key: getattr(one, key)[kept] for key in SetPredictions.__dataclass_fields__})
+        answers = predictions[name]
+        kept = (answers.target != 4) | (np.arange(len(answers.target)) % 30 == 4)
+        changed[name] = SetPredictions(
+            **{key: getattr(answers, key)[kept] for key in SetPredictions.__dataclass_fields__}
+        )
     return predictions | changed
 
 

@@ -61,17 +61,17 @@ def test_resamples_are_paired_between_networks() -> None:
 def test_fewer_seeds_than_needed_give_an_interval_over_images_alone() -> None:
     shares = resampled_shares(np.arange(1000) // 10 < 30)
     for seeds in (1, 2):
-        one = estimate(np.stack([shares] * seeds), 1000, SCORING, share=True)
-        assert (one.covers, one.seeds, one.images) == ("images", seeds, 1000)
-        assert one.value == pytest.approx(0.3)
-        assert one.high - one.low == pytest.approx(2 * 1.96 * np.sqrt(0.3 * 0.7 / 1000), rel=0.1)
+        interval = estimate(np.stack([shares] * seeds), 1000, SCORING, share=True)
+        assert (interval.covers, interval.seeds, interval.images) == ("images", seeds, 1000)
+        assert interval.value == pytest.approx(0.3)
+        assert interval.high - interval.low == pytest.approx(2 * 1.96 * np.sqrt(0.3 * 0.7 / 1000), rel=0.1)
 
 
 def test_with_three_seeds_it_is_a_t_interval_when_images_do_not_matter() -> None:
     """Mean 2, standard deviation 1, three seeds: 2 +- 4.303 / sqrt(3)."""
-    one = estimate(np.array([[1.0] * 11, [2.0] * 11, [3.0] * 11]), 10, SCORING)
-    assert one.covers == "seeds and images"
-    assert (one.low, one.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)
+    interval = estimate(np.array([[1.0] * 11, [2.0] * 11, [3.0] * 11]), 10, SCORING)
+    assert interval.covers == "seeds and images"
+    assert (interval.low, interval.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)
 
 
 def test_image_variance_is_added_in_quadrature_and_does_not_shrink_with_seeds() -> None:
@@ -85,8 +85,8 @@ def test_image_variance_is_added_in_quadrature_and_does_not_shrink_with_seeds() 
 
 def test_all_right_has_the_exact_binomial_bound_and_not_an_empty_interval() -> None:
     """Clopper and Pearson's two-sided 95 % interval for 100 of 100: [.9638, 1]."""
-    one = estimate(np.ones((1, 11)), 100, SCORING, share=True)
-    assert (one.low, one.high) == pytest.approx((0.96378, 1.0), abs=1e-5)
+    interval = estimate(np.ones((1, 11)), 100, SCORING, share=True)
+    assert (interval.low, interval.high) == pytest.approx((0.96378, 1.0), abs=1e-5)
     none = estimate(np.zeros((3, 11)), 100, SCORING, share=True)
     assert (none.low, none.high) == pytest.approx((0.0, 0.03622), abs=1e-5)
 
@@ -96,8 +96,8 @@ def test_all_right_has_the_exact_binomial_bound_and_not_an_empty_interval() -> N
 def test_an_interval_of_a_share_holds_its_value_and_stays_a_share(seeds: list[float], entropy: int) -> None:
     noise = np.random.default_rng(entropy).normal(0, 0.05, (len(seeds), 40))
     samples = np.clip(np.concatenate([np.array(seeds)[:, None], np.array(seeds)[:, None] + noise], axis=1), 0, 1)
-    one = estimate(samples, 200, SCORING, share=True)
-    assert 0 <= one.low <= one.value <= one.high <= 1
+    interval = estimate(samples, 200, SCORING, share=True)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
 
 
 def test_one_sided_p_is_students_without_image_error_and_normal_without_seed_error() -> None:

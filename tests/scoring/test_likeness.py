@@ -26,20 +26,20 @@ Bools = NDArray[np.bool_]
 Labels = NDArray[np.int64]
 
 
-def defined(found: Statistic | Undefined) -> Statistic:
-    assert isinstance(found, Statistic), found
-    return found
+def defined(statistic: Statistic | Undefined) -> Statistic:
+    assert isinstance(statistic, Statistic), statistic
+    return statistic
 
 
 def consistency(right_a: Bools, right_b: Bools) -> ErrorConsistency:
-    found = error_consistency(right_a, right_b, 30)
-    assert isinstance(found, ErrorConsistency), found
-    return found
+    statistic = error_consistency(right_a, right_b, 30)
+    assert isinstance(statistic, ErrorConsistency), statistic
+    return statistic
 
 
-def reason(found: object) -> str:
-    assert isinstance(found, Undefined), found
-    return found.reason
+def reason(statistic: object) -> str:
+    assert isinstance(statistic, Undefined), statistic
+    return statistic.reason
 
 
 def crossed(both: int, only_a: int, only_b: int, neither: int) -> tuple[Bools, Bools]:
@@ -89,44 +89,46 @@ def test_the_same_errors_are_a_kappa_of_one_and_opposite_errors_of_minus_one() -
 
 def test_unequal_accuracies_cap_kappa_and_the_relative_one_is_one_there() -> None:
     """One network's errors lie within the other's: as consistent as accuracies of .9 and .5 allow."""
-    found = consistency(*crossed(500, 400, 0, 100))
-    assert found.kappa.value == pytest.approx(found.ceiling.value)
-    assert found.ceiling.value == pytest.approx((1 - 0.4 - 0.5) / 0.5)
-    assert defined(found.relative).value == pytest.approx(1)
+    statistic = consistency(*crossed(500, 400, 0, 100))
+    assert statistic.kappa.value == pytest.approx(statistic.ceiling.value)
+    assert statistic.ceiling.value == pytest.approx((1 - 0.4 - 0.5) / 0.5)
+    assert defined(statistic.relative).value == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
-    ("counts", "said"),
+    ("counts", "words"),
     [
         ((100, 0, 0, 0), "0 errors of one network; at least 30"),
         ((71, 0, 900, 29), "29 errors of one network"),
         ((0, 0, 0, 100), "both networks are always wrong"),
     ],
 )
-def test_too_few_errors_or_none_right_leave_consistency_undefined(counts: tuple[int, int, int, int], said: str) -> None:
-    assert said in reason(error_consistency(*crossed(*counts), 30))
+def test_too_few_errors_or_none_right_leave_consistency_undefined(
+    counts: tuple[int, int, int, int], words: str
+) -> None:
+    assert words in reason(error_consistency(*crossed(*counts), 30))
 
 
 @given(st.tuples(*[st.integers(0, 60)] * 4))
 @settings(max_examples=100)
 def test_consistency_is_symmetric_bounded_and_below_its_ceiling(counts: tuple[int, int, int, int]) -> None:
     a, b = crossed(*counts)
-    found, other = error_consistency(a, b, 30), error_consistency(b, a, 30)
-    if isinstance(found, Undefined) or isinstance(other, Undefined):
-        assert found == other
+    statistic, swapped = error_consistency(a, b, 30), error_consistency(b, a, 30)
+    if isinstance(statistic, Undefined) or isinstance(swapped, Undefined):
+        assert statistic == swapped
         return
-    assert found.kappa.value == pytest.approx(other.kappa.value)
-    assert -1 - 1e-12 <= found.kappa.value <= found.ceiling.value + 1e-12 <= 1 + 2e-12
-    assert abs(found.kappa.effects.sum()) < 1e-9
+    assert statistic.kappa.value == pytest.approx(swapped.kappa.value)
+    assert -1 - 1e-12 <= statistic.kappa.value <= statistic.ceiling.value + 1e-12 <= 1 + 2e-12
+    assert abs(statistic.kappa.effects.sum()) < 1e-9
 
 
 def test_independent_guesses_agree_on_one_wrong_label_in_nine() -> None:
     random = np.random.default_rng(1)
     target = np.zeros(30_000, int)
     a, b = random.integers(0, 10, (2, 30_000))
-    found = defined(wrong_label_agreement(a, b, target, 100))
-    assert found.value == pytest.approx(1 / 9, abs=4 * found.error(target))
-    assert found.error(target) == pytest.approx(np.sqrt(8 / 81 / (0.81 * 30_000)), rel=0.05)
+    statistic = defined(wrong_label_agreement(a, b, target, 100))
+    assert statistic.value == pytest.approx(1 / 9, abs=4 * statistic.error(target))
+    assert statistic.error(target) == pytest.approx(np.sqrt(8 / 81 / (0.81 * 30_000)), rel=0.05)
 
 
 def test_wrong_label_agreement_needs_a_hundred_images_that_both_get_wrong() -> None:

@@ -62,9 +62,9 @@ def worsened(share: float, predictions: Predictions) -> dict[str, np.ndarray]:
     """Labels of a younger network: the last `share` of the images wrong, on every set."""
     return {
         name: np.where(
-            np.arange(len(one.label)) >= (1 - share) * len(one.label), (one.target + 1) % 10, one.label
+            np.arange(len(answers.label)) >= (1 - share) * len(answers.label), (answers.target + 1) % 10, answers.label
         ).astype(np.int16)
-        for name, one in predictions.items()
+        for name, answers in predictions.items()
     }
 
 
@@ -73,8 +73,8 @@ def test_the_gap_is_also_measured_against_independent_of_the_same_accuracy(tmp_p
     folders = write(tmp_path, controls=(CONTROL,), clean={CONTROL: 0.85}, spread=0.004)
     for folder in record_of(folders, method=CONTROL):
         predictions = read_predictions(folder)
-        along = [worsened(share, predictions) for share in (0.4, 0.2, 0.0)]
-        write_snapshots(folder, {name: np.stack([one[name] for one in along]) for name in predictions})
+        snapshots = [worsened(share, predictions) for share in (0.4, 0.2, 0.0)]
+        write_snapshots(folder, {name: np.stack([answers[name] for answers in snapshots]) for name in predictions})
         steps = tuple(Snapshot(step=step, test={}) for step in (10, 20, 30))
         write_record(folder, read_record(folder).model_copy(update={"snapshots": steps}), predictions)
     movement = (

@@ -81,7 +81,7 @@ def test_resamples_pair_a_set_with_clean() -> None:
 
 
 def test_both_polarities_make_the_shape_axis_of_cifar() -> None:
-    names = [one.name for one in CIFAR.test_sets if one.axis != "cue-conflict"]
+    names = [test_set.name for test_set in CIFAR.test_sets if test_set.axis != "cue-conflict"]
     predictions = {name: answers(first(0.9 if name == "clean" else 0.5)) for name in names}
     predictions["shape-white"], predictions["shape-black"] = answers(first(0.5)), answers(first(0.2))
     run = measure(predictions, CIFAR, Resampler(10))
@@ -95,20 +95,20 @@ def test_the_order_of_images_does_not_matter(clean_order: list[int], set_order: 
     before = a_run(clean=0.85, noise=0.35)
     clean, noise, new_place = before["clean"], before["noise"], np.argsort(clean_order)
 
-    def reordered(one: SetPredictions, order: list[int], index: Labels) -> SetPredictions:
-        fields = {name: getattr(one, name)[order] for name in SetPredictions.__dataclass_fields__}
+    def reordered(of_set: SetPredictions, order: list[int], index: Labels) -> SetPredictions:
+        fields = {name: getattr(of_set, name)[order] for name in SetPredictions.__dataclass_fields__}
         return SetPredictions(**(fields | {"index": index.astype(np.int32)}))
 
-    after = {name: reordered(one, list(range(IMAGES)), new_place[one.index]) for name, one in before.items()}
+    after = {name: reordered(of_set, list(range(IMAGES)), new_place[of_set.index]) for name, of_set in before.items()}
     after |= {"cue-conflict": reordered(before["cue-conflict"], set_order, 0 * TARGET - 1)}
     after |= {"clean": reordered(clean, clean_order, np.arange(IMAGES))}
     after |= {"noise": reordered(noise, set_order, new_place[noise.index[set_order]])}
-    one, other = measured(before, 5), measured(after, 5)
-    assert value(one.clean) == pytest.approx(value(other.clean))
+    first, second = measured(before, 5), measured(after, 5)
+    assert value(first.clean) == pytest.approx(value(second.clean))
     for axis in BIAS_AXES:
-        assert value(one.axes[axis].bias) == pytest.approx(value(other.axes[axis].bias))
-    assert (one.shape is not None, one.texture is not None) == (True, True)
-    assert (value(one.shape), value(one.texture)) == (value(other.shape), value(other.texture))  # type: ignore[arg-type]
+        assert value(first.axes[axis].bias) == pytest.approx(value(second.axes[axis].bias))
+    assert (first.shape is not None, first.texture is not None) == (True, True)
+    assert (value(first.shape), value(first.texture)) == (value(second.shape), value(second.texture))  # type: ignore[arg-type]
 
 
 def test_an_origin_outside_the_clean_set_is_refused() -> None:
@@ -154,7 +154,8 @@ def test_one_seed_at_chance_is_not_hidden_by_good_ones() -> None:
 def collapsed() -> Predictions:
     """A network that answers 3 to everything."""
     return {
-        name: SetPredictions(**(vars(one) | {"label": np.full(IMAGES, 3, np.int16)})) for name, one in a_run().items()
+        name: SetPredictions(**(vars(of_set) | {"label": np.full(IMAGES, 3, np.int16)}))
+        for name, of_set in a_run().items()
     }
 
 
@@ -171,7 +172,7 @@ def test_shape_bias_with_both_hit_rates() -> None:
     conflict = profile_of({0: measured(a_run(cue_conflict=0.6))}, 10, SPEC.scoring).conflict
     assert conflict is not None
     scores = (conflict.shape, conflict.texture, conflict.shape_bias)
-    assert [one.value for one in scores if isinstance(one, Estimate)] == pytest.approx([0.6, 0.4, 0.6])
+    assert [score.value for score in scores if isinstance(score, Estimate)] == pytest.approx([0.6, 0.4, 0.6])
 
 
 @pytest.mark.parametrize(
@@ -190,12 +191,12 @@ def test_published_answers_give_the_published_shape_bias(shape: int, texture: in
     target: Labels = np.arange(1200) % 10
     other, neither = (target + 1) % 10, (target + 2) % 10
     by_shape, by_either = first(shape / 1200, 1200), first((shape + texture) / 1200, 1200)
-    said = np.where(by_shape, target, np.where(by_either, other, neither)).astype(np.int16)
-    answered = replace(answers(by_shape, target=target, texture=other, index=0 * target - 1), label=said)
+    label = np.where(by_shape, target, np.where(by_either, other, neither)).astype(np.int16)
+    answered = replace(answers(by_shape, target=target, texture=other, index=0 * target - 1), label=label)
     conflict = profile_of({0: measured(a_run() | {"cue-conflict": answered})}, 10, SPEC.scoring).conflict
     assert conflict is not None
     scores = (conflict.shape_bias, conflict.shape, conflict.texture)
-    assert [one.value for one in scores if isinstance(one, Estimate)] == pytest.approx(
+    assert [score.value for score in scores if isinstance(score, Estimate)] == pytest.approx(
         [published, shape / 1200, texture / 1200], abs=5e-5
     )
 

@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score
 from kdbench.scoring.metrics import bias_ratio, chance_corrected, macro_accuracy, shape_bias
 
 
-def one(value: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def array_of(value: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return np.array([value])
 
 
@@ -42,26 +42,26 @@ def test_macro_accuracy_is_a_share(counts: list[tuple[int, int]]) -> None:
 
 
 def test_bias_is_zero_at_chance_and_one_without_loss() -> None:
-    assert chance_corrected(one(0.1), one(0.95), 10) == pytest.approx(0)
-    assert chance_corrected(one(0.95), one(0.95), 10) == pytest.approx(1)
+    assert chance_corrected(array_of(0.1), array_of(0.95), 10) == pytest.approx(0)
+    assert chance_corrected(array_of(0.95), array_of(0.95), 10) == pytest.approx(1)
 
 
 def test_bias_below_chance_is_negative() -> None:
-    assert chance_corrected(one(0.05), one(0.6), 10) == pytest.approx(-0.1)
+    assert chance_corrected(array_of(0.05), array_of(0.6), 10) == pytest.approx(-0.1)
 
 
 def test_ratio_at_chance_looks_good_and_bias_does_not() -> None:
     """The flaw of the paper's ratio: a network at 17 % clean and chance elsewhere reads .59."""
-    assert bias_ratio(one(0.1), one(0.17)) == pytest.approx(0.588, abs=1e-3)
-    assert chance_corrected(one(0.1), one(0.17), 10) == pytest.approx(0)
+    assert bias_ratio(array_of(0.1), array_of(0.17)) == pytest.approx(0.588, abs=1e-3)
+    assert chance_corrected(array_of(0.1), array_of(0.17), 10) == pytest.approx(0)
 
 
 def test_what_has_no_denominator_is_not_a_number() -> None:
-    assert np.isnan(bias_ratio(one(0.1), one(0.0)))
-    assert np.isnan(chance_corrected(one(0.3), one(0.1), 10))
-    assert np.isnan(shape_bias(one(0.0), one(0.0)))
+    assert np.isnan(bias_ratio(array_of(0.1), array_of(0.0)))
+    assert np.isnan(chance_corrected(array_of(0.3), array_of(0.1), 10))
+    assert np.isnan(shape_bias(array_of(0.0), array_of(0.0)))
 
 
 def test_shape_bias_is_the_share_of_shape_among_decisions_by_either_cue() -> None:
-    assert shape_bias(one(0.6), one(0.2)) == pytest.approx(0.75)
-    assert shape_bias(one(0.1), one(0.1)) == pytest.approx(0.5)
+    assert shape_bias(array_of(0.6), array_of(0.2)) == pytest.approx(0.75)
+    assert shape_bias(array_of(0.1), array_of(0.1)) == pytest.approx(0.5)

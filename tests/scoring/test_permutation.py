@@ -43,9 +43,9 @@ def answers(network: nn.Module, images: np.ndarray) -> Tensor:
 def test_without_positions_every_answer_stays(make: Callable[[], nn.Module], grid: int) -> None:
     torch.manual_seed(0)
     network = make()
-    clean, permuted = (answers(network, one) for one in (IMAGES, scrambled(IMAGES, np.arange(40), grid=grid)))
+    clean, permuted = (answers(network, images) for images in (IMAGES, scrambled(IMAGES, np.arange(40), grid=grid)))
     torch.testing.assert_close(permuted, clean, atol=1e-4, rtol=0)
-    before, after = (one.argmax(dim=1).numpy() for one in (clean, permuted))
+    before, after = (images.argmax(dim=1).numpy() for images in (clean, permuted))
     consistency, kappa = agreement(before, after), label_kappa(before, after, 10)
     assert isinstance(consistency, Statistic)
     assert isinstance(kappa, Statistic)
@@ -56,7 +56,7 @@ def test_without_positions_every_answer_stays(make: Callable[[], nn.Module], gri
 def test_with_positions_answers_change() -> None:
     torch.manual_seed(0)
     network = vit("learn")
-    clean, permuted = (answers(network, one) for one in (IMAGES, scrambled(IMAGES, np.arange(40), grid=8)))
+    clean, permuted = (answers(network, images) for images in (IMAGES, scrambled(IMAGES, np.arange(40), grid=8)))
     consistency = agreement(clean.argmax(dim=1).numpy(), permuted.argmax(dim=1).numpy())
     assert isinstance(consistency, Statistic)
     assert consistency.value < 1

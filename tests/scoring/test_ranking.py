@@ -31,7 +31,7 @@ def row(values: list[float] | FloatArray, images: FloatArray | None = None) -> P
 
 
 def ranks(*rows: PrimaryNumber) -> list[tuple[int, int]]:
-    return [(one.low, one.high) for one in rank_intervals(rows, 0.95)]
+    return [(interval.low, interval.high) for interval in rank_intervals(rows, 0.95)]
 
 
 def test_pseudo_values_of_a_mean_are_the_values() -> None:
@@ -57,8 +57,8 @@ def test_rows_differ_from_tukeys_range_on() -> None:
     assert residual_mean_square(noise) == pytest.approx(1)
     for step, expected in ((2.15, [(2, 3), (1, 2), (1, 3)]), (2.19, [(2, 3), (1, 1), (2, 3)])):
         rows = [row(values + mean) for values, mean in zip(noise, (0.0, step, 0.01), strict=True)]
-        found = ranks(*rows)
-        assert found == expected if step > 2.17 else found == [(1, 3)] * 3
+        intervals = ranks(*rows)
+        assert intervals == expected if step > 2.17 else intervals == [(1, 3)] * 3
 
 
 def test_two_rows_are_compared_like_a_paired_t_test() -> None:
@@ -93,10 +93,10 @@ def test_a_single_row_and_identical_rows_share_the_first_rank() -> None:
 @settings(max_examples=30, deadline=None)
 def test_rank_intervals_hold_every_row_and_do_not_depend_on_the_order(tables: list[list[float]], entropy: int) -> None:
     rows = [row(values) for values in tables]
-    found = rank_intervals(rows, 0.95)
-    assert all(1 <= one.low <= one.high <= len(rows) for one in found)
+    intervals = rank_intervals(rows, 0.95)
+    assert all(1 <= interval.low <= interval.high <= len(rows) for interval in intervals)
     order = np.random.default_rng(entropy).permutation(len(rows))
-    assert rank_intervals([rows[place] for place in order], 0.95) == tuple(found[place] for place in order)
+    assert rank_intervals([rows[place] for place in order], 0.95) == tuple(intervals[place] for place in order)
 
 
 def test_equal_methods_are_told_apart_as_rarely_as_said() -> None:
@@ -105,8 +105,8 @@ def test_equal_methods_are_told_apart_as_rarely_as_said() -> None:
     separated = 0
     for _ in range(400):
         seeds = random.normal(0, 0.05, 5)
-        found = rank_intervals([row(seeds + random.normal(0, 0.03, 5)) for _ in range(7)], 0.95)
-        separated += any(one != RankInterval(1, 7) for one in found)
+        intervals = rank_intervals([row(seeds + random.normal(0, 0.03, 5)) for _ in range(7)], 0.95)
+        separated += any(interval != RankInterval(1, 7) for interval in intervals)
     assert 0.02 <= separated / 400 <= 0.085
 
 

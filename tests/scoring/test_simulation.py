@@ -59,8 +59,8 @@ def test_a_method_without_transfer_gets_the_badge_in_one_board_of_twenty_at_most
 @pytest.mark.parametrize(("name", "seeds"), [("TI", 5), ("G", 3)])
 def test_the_script_makes_the_committed_numbers(simulation: ModuleType, name: str, seeds: int) -> None:
     null_bias: Callable[..., dict[str, float]] = simulation.null_bias
-    found = null_bias(name, seeds, 20 * REPETITIONS)["mean"]
-    assert dict(committed("null", "mean"))[f"number {name}, seeds {seeds}"] == pytest.approx(found, abs=6e-4)
+    mean = null_bias(name, seeds, 20 * REPETITIONS)["mean"]
+    assert dict(committed("null", "mean"))[f"number {name}, seeds {seeds}"] == pytest.approx(mean, abs=6e-4)
 
 
 def test_a_case_is_the_same_on_every_run_and_does_not_depend_on_others(simulation: ModuleType) -> None:

@@ -114,7 +114,7 @@ def test_unofficial_independents_are_no_reference_where_there_are_official_ones(
     for seed in range(5):
         folder = next(record_of(folders, method="independent", seed=seed))
         record = read_record(folder).model_copy(update={"run_id": f"zzz{seed}", "unofficial": ("other arrays",)})
-        wrong = {name: replace(one, label=(one.target + 1) % 10) for name, one in read_predictions(folder).items()}
+        wrong = {name: replace(part, label=(part.target + 1) % 10) for name, part in read_predictions(folder).items()}
         write_record(folder.parent / record.run_id, record, wrong)
     board = board_of(tmp_path)
     assert rows_of(board)["lm"] == before
@@ -143,7 +143,7 @@ def test_the_gap_that_was_closed_comes_out(tmp_path: Path, share: float) -> None
     assert movement.gap_closed == closed
     assert estimated(movement.transfer_index).value == pytest.approx(share, abs=0.12)
     assert movement.axes == ("texture", "shape", "scramble", "noise")
-    assert sum(estimated(one).value for one in movement.gap_by_axis.values()) == pytest.approx(closed.value, abs=1e-4)
+    assert sum(estimated(part).value for part in movement.gap_by_axis.values()) == pytest.approx(closed.value, abs=1e-4)
 
 
 def with_set(name: str, of: SetPredictions, predictions: Predictions) -> Predictions:
@@ -165,18 +165,18 @@ def test_the_null_band_of_a_gap_is_that_of_random_teachers_and_label_smoothing(t
     board = board_of(tmp_path, LIVE)
     rows = rows_of(board)
     bands = [estimated(rows[name].gap_closed) for name in SPEC.scoring.null_controls]
-    assert board.null_band == Range(low=min(one.low for one in bands), high=max(one.high for one in bands))
+    assert board.null_band == Range(low=min(part.low for part in bands), high=max(part.high for part in bands))
     assert rows["independent-rotated"].gap_closed is not None
 
 
 def test_three_seeds_have_a_gap_but_no_rank_and_one_has_neither(tmp_path: Path) -> None:
     write_natural(tmp_path / "three", seeds=range(3))
     write_natural(tmp_path / "one", seeds=range(1))
-    three, one = (rows_of(board_of(tmp_path / name, LIVE))["lm"] for name in ("three", "one"))
+    three, part = (rows_of(board_of(tmp_path / name, LIVE))["lm"] for name in ("three", "one"))
     assert (estimated(three.gap_closed).seeds, three.rank) == (3, None)
     assert three.unranked == "needs 5 seeds to be ranked, has 3"
-    assert one.gap_closed == Undefined(reason="needs 3 seeds, has 1")
-    assert "needs 5 seeds to be ranked, has 1" in one.unranked
+    assert part.gap_closed == Undefined(reason="needs 3 seeds, has 1")
+    assert "needs 5 seeds to be ranked, has 1" in part.unranked
 
 
 def test_gap_against_each_planted_teacher_is_shown_beside_transfer(planted: Board) -> None:

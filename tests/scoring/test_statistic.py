@@ -22,28 +22,28 @@ def answers() -> NDArray[np.int64]:
 
 
 def kappa(rows: NDArray[np.int64]) -> Statistic:
-    found = error_consistency(rows[1] == rows[0], rows[2] == rows[0], 30)
-    assert isinstance(found, ErrorConsistency)
-    return found.kappa
+    statistic = error_consistency(rows[1] == rows[0], rows[2] == rows[0], 30)
+    assert isinstance(statistic, ErrorConsistency)
+    return statistic.kappa
 
 
 def relative(rows: NDArray[np.int64]) -> Statistic:
-    found = error_consistency(rows[1] == rows[0], rows[2] == rows[0], 30)
-    assert isinstance(found, ErrorConsistency)
-    assert isinstance(found.relative, Statistic)
-    return found.relative
+    statistic = error_consistency(rows[1] == rows[0], rows[2] == rows[0], 30)
+    assert isinstance(statistic, ErrorConsistency)
+    assert isinstance(statistic.relative, Statistic)
+    return statistic.relative
 
 
 def wrong_labels(rows: NDArray[np.int64]) -> Statistic:
-    found = wrong_label_agreement(rows[1], rows[2], rows[0], 100)
-    assert isinstance(found, Statistic)
-    return found
+    statistic = wrong_label_agreement(rows[1], rows[2], rows[0], 100)
+    assert isinstance(statistic, Statistic)
+    return statistic
 
 
 def of_labels(rows: NDArray[np.int64]) -> Statistic:
-    found = label_kappa(rows[1], rows[2], 10)
-    assert isinstance(found, Statistic)
-    return found
+    statistic = label_kappa(rows[1], rows[2], 10)
+    assert isinstance(statistic, Statistic)
+    return statistic
 
 
 @pytest.mark.parametrize("statistic", [kappa, relative, wrong_labels, of_labels])
@@ -85,12 +85,12 @@ def test_effects_are_derivatives(values: list[float], place: int) -> None:
         return (1 - m) / (m * m + 2)
 
     m = mean(values)
-    found = (1.0 - m) / (m * m + 2.0)
+    statistic = (1.0 - m) / (m * m + 2.0)
     place %= len(values)
     weights, step = np.ones(len(values)), 1e-5
     weights[place] += step
-    assert found.value == pytest.approx(of(np.ones(len(values))))
-    assert found.effects[place] == pytest.approx((of(weights) - found.value) / step, abs=1e-5)
+    assert statistic.value == pytest.approx(of(np.ones(len(values))))
+    assert statistic.effects[place] == pytest.approx((of(weights) - statistic.value) / step, abs=1e-5)
 
 
 def test_the_average_of_statistics_pairs_their_images() -> None:
