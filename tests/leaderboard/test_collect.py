@@ -18,7 +18,7 @@ OFFICIAL = shipped("leaderboard", "results")
 
 def test_copies_score_as_the_records_do_and_weigh_less(tmp_path: Path) -> None:
     full, kept = tmp_path / "runs", tmp_path / "kept"
-    write_matrix(full, seeds=range(3), controls=("label-smoothing",))
+    write_matrix(full, directions=("cnn-to-vit",), seeds=range(3), controls=("label-smoothing",))
     assert collect(full, kept) == len(find_records(full))
     assert score(kept, load_spec()) == score(full, load_spec())
     for folder in find_records(full):

@@ -1,58 +1,45 @@
+"""Small trainings on the synthetic track; what every test may share is made once per session and only read."""
+
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kdbench.api import Method
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.spec import Track
-from kdbench.testsets.spec import load_spec
 from kdbench.training.assignment import Assignment
-from kdbench.training.teacher import Supervised
-from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
+from kdbench.training.loop import train
+from tests.training.small_runs import Make, Trained, assignment_in, small_track
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def track() -> Track:
-    """The synthetic track, made small: 64 images in batches of 16, two epochs."""
-    whole = load_spec().track("synthetic")
-    training = whole.training.model_copy(
-        update={"batch_size": BATCH, "teacher_epochs": EPOCHS, "student_epochs": EPOCHS}
-    )
-    return whole.model_copy(update={"training": training, "data": whole.data.model_copy(update={"num_train": IMAGES})})
+    """Return the synthetic track, made small: 64 images in batches of 16, two epochs."""
+    return small_track()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data(track: Track) -> TrainingSet:
     return training_set(track, role="student", bias=None, seed=0, source=None)
 
 
 @pytest.fixture
 def make(track: Track, tmp_path: Path) -> Make:
-    """Makes an assignment for a CNN student; `place` names its folder."""
+    """Return a function that makes an assignment for a CNN student; `place` names its folder."""
+    return partial(assignment_in, tmp_path, track)
 
-    def assignment(
-        method: type[Method] = Supervised,
-        *,
-        place: str = "run",
-        seed: int = 0,
-        teacher: Path | None = None,
-        config: Any = None,
-    ) -> Assignment:
-        folder = tmp_path / place
-        folder.mkdir(exist_ok=True)
-        return Assignment(
-            track=track,
-            role="student",
-            family="cnn",
-            bias=None,
-            seed=seed,
-            method_class=method,
-            config=config or method.Config(),
-            teacher_family="cnn" if teacher else None,
-            teacher_weights=teacher,
-            folder=folder,
-            device="cpu",
-        )
 
-    return assignment
+@pytest.fixture(scope="session")
+def trained(track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a function that trains a method without interruption, once per session, and returns its assignment."""
+
+    trained_already: dict[type[Method], Assignment] = {}
+
+    def trained_once(method: type[Method]) -> Assignment:
+        if method not in trained_already:
+            trained_already[method] = assignment_in(tmp_path_factory.mktemp("trained"), track, method)
+            train(trained_already[method], data, lambda done, total: None)
+        return trained_already[method]
+
+    return trained_once

@@ -24,7 +24,7 @@ from kdbench.training.loop import train
 from kdbench.training.metered import MeteredRun
 from kdbench.training.outcome import TrainingOutcome, read_outcome
 from kdbench.training.teacher import Supervised
-from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
+from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make, Trained
 
 STEPS = EPOCHS * IMAGES // BATCH
 
@@ -72,11 +72,15 @@ class Noisy(Supervised):
 @pytest.mark.parametrize("method", [Supervised, Noisy])
 @pytest.mark.parametrize("stop_at", [1, IMAGES // BATCH, STEPS - 1])
 def test_a_killed_run_resumes_and_ends_with_the_weights_of_an_unbroken_one(
-    make: Make, data: TrainingSet, monkeypatch: pytest.MonkeyPatch, method: type[Supervised], stop_at: int
+    make: Make,
+    data: TrainingSet,
+    trained: Trained,
+    monkeypatch: pytest.MonkeyPatch,
+    method: type[Supervised],
+    stop_at: int,
 ) -> None:
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
-    unbroken, broken = make(method, place="unbroken"), make(method, place="broken")
-    train(unbroken, data, silent)
+    unbroken, broken = trained(method), make(method)
 
     def kill(done: int, total: int) -> None:
         if done == stop_at + 1:
@@ -99,9 +103,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(make: Make
     assert train(other, data, silent).weights not in digests
 
 
-def test_the_budget_is_counted(make: Make, data: TrainingSet) -> None:
-    teacher = make(place="teacher")
-    train(teacher, data, silent)
+def test_the_budget_is_counted(make: Make, data: TrainingSet, trained: Trained) -> None:
+    teacher = trained(Supervised)
     outcome = train(make(load_submission("lm"), teacher=teacher.folder / WEIGHTS), data, silent)
     assert outcome.status == "ok"
     budget = outcome.budget
@@ -145,9 +148,8 @@ class LooksFirst(Supervised):
             assert not run.student_forward(batch.images).logits.requires_grad
 
 
-def test_asking_the_student_in_prepare_changes_no_weight(make: Make, data: TrainingSet) -> None:
-    plain, looking = make(place="plain"), make(LooksFirst, place="looking")
-    train(plain, data, silent)
+def test_asking_the_student_in_prepare_changes_no_weight(make: Make, data: TrainingSet, trained: Trained) -> None:
+    plain, looking = trained(Supervised), make(LooksFirst)
     assert train(looking, data, silent).budget.prepare_examples == 2 * BATCH
     assert_same_weights(plain, looking)
 
@@ -176,12 +178,11 @@ class TrainsItsOwn(Supervised):
 
 
 def test_what_a_method_trains_in_half_precision_is_used_as_trained_in_the_same_stage(
-    make: Make, data: TrainingSet
+    make: Make, data: TrainingSet, trained: Trained
 ) -> None:
-    teacher = make(place="teacher")
-    train(teacher, data, silent)
+    teacher = trained(Supervised)
     assignment = make(TrainsItsOwn, teacher=teacher.folder / WEIGHTS)
-    training = assignment.track.training.model_copy(update={"cpu_precision": "bfloat16"})
+    training = assignment.track.training.model_copy(update={"cpu_precision": "bfloat16", "student_epochs": 1})
     halved = replace(assignment, track=assignment.track.model_copy(update={"training": training}))
     outcome = train(halved, data, silent)
     assert outcome.status == "ok"
@@ -245,9 +246,8 @@ def test_a_breach_ends_the_run_with_a_reason(
     assert not (assignment.folder / WEIGHTS).exists()
 
 
-def test_a_method_that_changes_the_teacher_is_found_out(make: Make, data: TrainingSet) -> None:
-    teacher = make(place="teacher")
-    train(teacher, data, silent)
+def test_a_method_that_changes_the_teacher_is_found_out(make: Make, data: TrainingSet, trained: Trained) -> None:
+    teacher = trained(Supervised)
     outcome = train(make(ChangesTheTeacher, teacher=teacher.folder / WEIGHTS), data, silent)
     assert outcome.status == "over_budget"
     assert "teacher" in outcome.reason
@@ -259,10 +259,9 @@ def test_outcome_round_trips(make: Make, data: TrainingSet) -> None:
 
 
 def test_a_compiled_run_compiles_nothing_while_its_clock_runs(
-    make: Make, data: TrainingSet, monkeypatch: pytest.MonkeyPatch
+    make: Make, data: TrainingSet, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teacher = make(place="teacher")
-    train(teacher, data, silent)
+    teacher = trained(Supervised)
     compiler = CompileCounterWithBackend("aot_eager")
     monkeypatch.setattr(setup, "compile_parts", partial(compile_parts, backend=compiler))
     compiled = replace(make(load_submission("lm"), teacher=teacher.folder / WEIGHTS), compiled=True)
