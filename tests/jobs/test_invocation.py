@@ -1,6 +1,7 @@
 """What an invocation says before and after its runs. All runs are done already, so that none is trained here."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from rich.console import Console
 from kdbench.errors import DataError, InputError
 from kdbench.jobs import cpu_time
 from kdbench.jobs.invocation import run
+from kdbench.plan.current import CURRENT, read_current
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
-from kdbench.records import write_record
+from kdbench.records import find_records, write_record
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.gallery import GALLERY
 from tests.examples import a_record
@@ -53,6 +55,13 @@ def test_what_makes_runs_unofficial_is_said_before_they_begin_and_not_again(tmp_
 def test_what_only_records_know_is_said_at_the_end_on_one_line(tmp_path: Path) -> None:
     lines = said(options(tmp_path, epochs=1), of_records=[NOT_ORIGINAL])
     assert lines[2:] == ["Unofficial, never ranked: --epochs 1.", f"Unofficial, never ranked: {NOT_ORIGINAL}."]
+
+
+def test_an_invocation_writes_which_records_are_current(tmp_path: Path) -> None:
+    said(options(tmp_path))
+    lists = json.loads((tmp_path / CURRENT).read_text())
+    assert lists["outdated"] == []
+    assert set(lists["current"]) == read_current(tmp_path) == {folder.name for folder in find_records(tmp_path)}
 
 
 def paper(folder: Path, **more: object) -> RunOptions:
