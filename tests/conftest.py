@@ -1,4 +1,4 @@
-"""What every test runs under: one thread, no settings of the user's shell, repeatable property tests."""
+"""Settings of every test: one thread, no variables of the user's shell, repeatable property tests."""
 
 import pytest
 import torch
@@ -18,12 +18,12 @@ def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kdbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs the command line in this process."""
+    """Return a function that runs the command line in this process."""
     return command_in_process(monkeypatch, capsys)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips tests marked `gpu` where there is no CUDA device."""
+    """Skip tests marked `gpu` where there is no CUDA device."""
     if torch.cuda.is_available():
         return
     for item in items:

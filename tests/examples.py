@@ -34,7 +34,7 @@ ACCURACIES = {"clean": 0.9, "shape": 0.5, "texture": 0.1, "locality": 0.3, "nois
 
 
 def a_record(**changes: Any) -> Record:
-    """The record of an `lm` student on the synthetic track that went well; `changes` replace fields."""
+    """Return the record of an `lm` student on the synthetic track that went well; `changes` replace fields."""
     values: dict[str, Any] = {
         "run_id": "0123abcd",
         "role": "student",
@@ -59,7 +59,7 @@ def a_record(**changes: Any) -> Record:
 
 
 def some_predictions(images: int = 20) -> Predictions:
-    """Answers on one test set, every second one right."""
+    """Return answers on one test set, every second one right."""
     target = np.arange(images, dtype=np.int16) % 10
     one = np.ones(images, np.float32)
     label = np.where(np.arange(images) % 2 == 0, target, (target + 1) % 10).astype(np.int16)
@@ -68,7 +68,12 @@ def some_predictions(images: int = 20) -> Predictions:
 
 
 def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPredictions:
-    """Answers on images of ten classes in turn, right or wrong; `index`, of the clean ones that they were made from."""
+    """Return answers on images of ten classes in turn.
+
+    Args:
+        right: per image, whether the answer is right.
+        index: of the clean images that they were made from.
+    """
     origins = np.array(range(len(right)) if index is None else index, np.int32)
     target, one = (origins % 10).astype(np.int16), np.ones(len(right), np.float32)
     label = np.where(right, target, (target + 1) % 10).astype(np.int16)
@@ -76,7 +81,7 @@ def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPr
 
 
 def store(results: Path, record: Record, predictions: Predictions | None = None) -> Path:
-    """Writes a record below `results` and returns its folder.
+    """Write a record below `results` and return its folder.
 
     Without predictions, these fit the record; else its test sets become those that were answered.
     """

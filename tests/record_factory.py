@@ -44,7 +44,7 @@ _WRITTEN: dict[str, Mapping[str, bytes]] = {}  # files of a record by all that d
 
 @dataclass(frozen=True)
 class FakeProfile:
-    """What a network shall answer: clean accuracy, c of each axis, shares of conflict images by shape and texture."""
+    """The answers of a fake network: clean accuracy, biases, shares of conflict images by shape and texture."""
 
     clean: float
     bias: Mapping[Axis, float]
@@ -52,11 +52,11 @@ class FakeProfile:
 
     @classmethod
     def of(cls, clean: float, *bias: float, conflict: tuple[float, float]) -> "FakeProfile":
-        """`bias` in the order of BIAS_AXES: texture, shape, locality, scramble, noise."""
+        """Make a profile; `bias` is in the order of BIAS_AXES: texture, shape, locality, scramble, noise."""
         return cls(clean, dict(zip(BIAS_AXES, bias, strict=True)), conflict)
 
     def moved(self, towards: "FakeProfile", origin: "FakeProfile", share: float) -> "FakeProfile":
-        """This profile plus `share` of the way from `origin` to `towards`; clean accuracy stays."""
+        """Return this profile plus `share` of the way from `origin` to `towards`; clean accuracy stays."""
         bias = {axis: c + share * (towards.bias[axis] - origin.bias[axis]) for axis, c in self.bias.items()}
         shape, texture = (
             own + share * (there - here)
@@ -83,7 +83,7 @@ INDEPENDENTS: Mapping[tuple[Family, bool], FakeProfile] = {  # by family and whe
 
 @dataclass(frozen=True)
 class Matrix:
-    """The settings of `write_matrix`, handed from function to function."""
+    """The settings of `write_matrix`."""
 
     results: Path
     track: Track
@@ -122,7 +122,7 @@ def write_matrix(
     controls: Collection[str] = (),
     scalars: Mapping[str, float] | None = None,
 ) -> list[Path]:
-    """Writes teachers of every bias, independents and the students of all methods, in each direction, below `results`.
+    """Write teachers of every bias, independents and the students of all methods, in each direction, below `results`.
 
     Args:
         results: folder that gets `TRACK/RUN-TESTSETS/`.
@@ -130,7 +130,7 @@ def write_matrix(
         methods: names of the submissions beside `independent`.
         seeds: random seeds; every seed has its own teachers.
         directions: the track's, if None.
-        images: at most that many a test set (a multiple of 10; 90 for cue-conflict); None for the spec's number.
+        images: at most that many per test set (a multiple of 10; 90 for cue-conflict); None for the spec's number.
         transfer: share of the teachers' difference that shows in the students, for all methods or by name.
         spread: standard deviation of every c over seeds.
         clean: clean accuracy by method, where it shall differ from independent's; 0.1 is chance, on every set.
@@ -209,7 +209,7 @@ def _write_student(matrix: Matrix, method: str, direction: Direction, bias: Teac
 
 
 def _middle(family: Family) -> FakeProfile:
-    """Half-way between the two planted teachers of a family."""
+    """Return the profile half-way between the two planted teachers of a family."""
     shape, texture = TEACHERS[family, "shape"], TEACHERS[family, "texture"]
     return shape.moved(texture, shape, 0.5)
 
@@ -309,9 +309,10 @@ def _run_id(matrix: Matrix, method: str, place: str, bias: TeacherBias | None, s
     return digest([matrix.track.name, matrix.environment.device_class, method, place, bias, seed])[:16]
 
 
-def _result(one: SetPredictions, num_classes: int) -> SetResult:
-    by_class = [np.mean(one.label[one.target == k] == k) for k in range(num_classes) if np.any(one.target == k)]
-    return SetResult(images=len(one.label), macro_accuracy=float(np.mean(by_class)))
+def _result(answers: SetPredictions, num_classes: int) -> SetResult:
+    label, target = answers.label, answers.target
+    by_class = [np.mean(label[target == k] == k) for k in range(num_classes) if np.any(target == k)]
+    return SetResult(images=len(label), macro_accuracy=float(np.mean(by_class)))
 
 
 def _predictions(matrix: Matrix, profile: FakeProfile, *name: str | int) -> Predictions:
@@ -320,7 +321,7 @@ def _predictions(matrix: Matrix, profile: FakeProfile, *name: str | int) -> Pred
 
 
 def _answers(test_set: TestSet, matrix: Matrix, profile: FakeProfile, *name: str | int) -> SetPredictions:
-    """Answers with exactly the wanted share right. An image is about as hard for one network as for another."""
+    """Return answers with exactly the wanted share right. An image is about as hard for one network as for another."""
     classes, conflict = matrix.track.data.num_classes, test_set.axis == "cue-conflict"
     step = classes * (classes - 1) if conflict else classes
     count = max(min(test_set.images, matrix.images or test_set.images) // step, 1) * step
@@ -367,7 +368,7 @@ def _measured(
 
 
 def _costs(track: Track, family: Family, method: str, *, distilled: bool, seed: int) -> dict[str, Any]:
-    """Budget, timing, memory, parameters and curves of a run, as a record has them."""
+    """Return the budget, timing, memory, parameters and curves of a run, as a record has them."""
     epochs = track.training.student_epochs if method != "teacher" else track.training.teacher_epochs
     seconds = EPOCH_SECONDS[family] * (1.4 if distilled else 1.0) * (1 + 0.02 * (seed % 3))
     images = epochs * track.data.num_train
@@ -417,7 +418,7 @@ def _environment(device_class: str) -> Environment:
 
 
 def record_of(folders: Sequence[Path], **fields: Any) -> Iterator[Path]:
-    """The folders among `folders` whose record has these values, for tests that damage or change one."""
+    """Yield the folders whose record has these values, for tests that damage or change one."""
     from kdbench.records import read_record
 
     for folder in folders:

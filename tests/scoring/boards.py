@@ -1,4 +1,4 @@
-"""Boards from fake records, for tests of what is said of their rows."""
+"""Boards of fake records, and the records changed one by one."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ def board_of(results: Path, spec: Spec = SPEC) -> Board:
 
 
 def rows_of(board: Board) -> Mapping[str, Row]:
-    """Rows by method."""
+    """Return the rows by method."""
     return {row.method: row for row in board.rows}
 
 
@@ -34,7 +34,7 @@ def estimated(score: Score | None) -> Estimate:
 def rewrite(
     folder: Path, change: Callable[[Predictions], Predictions] = lambda predictions: predictions, **fields: Any
 ) -> None:
-    """Writes a record again in place, with other fields or other answers, whose sets it then tells of."""
+    """Write a record again in place with other fields or other answers; its test sets become those of the answers."""
     predictions = change(read_predictions(folder))
     test = {name: SetResult(images=len(answers.target), macro_accuracy=0.5) for name, answers in predictions.items()}
     record = read_record(folder).model_dump() | {"test": test} | fields

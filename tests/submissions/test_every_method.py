@@ -30,9 +30,10 @@ from kdbench.training.outcome import TrainingOutcome
 from kdbench.training.teacher import Supervised
 
 TRACK = "synthetic"
-IMAGES, BATCH, STEPS = 512, 10, 51  # one epoch
-SMALL_BATCH = 4  # for bfloat16, which CPUs without instructions for it compute slowly
-FEW_IMAGES, KILLED_AT = 20, 3  # of 4 steps in two epochs
+IMAGES, BATCH, STEPS = 306, 6, 51  # one epoch
+SMALL_BATCH = 4
+PARTS, PART = 5, 2  # of a batch that is computed in parts, and the images in each part
+FEW_IMAGES, KILLED_AT = 2 * SMALL_BATCH, 3  # of 4 steps in two epochs
 CPU = torch.device("cpu")
 
 
@@ -256,7 +257,7 @@ class Repeats:
 def repeats(
     request: pytest.FixtureRequest, teachers: dict[Family, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Repeats:
-    track = small_track(FEW_IMAGES, student_epochs=2)
+    track = small_track(FEW_IMAGES, batch_size=SMALL_BATCH, student_epochs=2)
     folder, data = tmp_path_factory.mktemp("repeats"), images_of(track)
     unbroken, broken = (assigned(request.param, teachers, track, folder / name) for name in ("unbroken", "broken"))
     with pytest.MonkeyPatch.context() as patch:
@@ -327,11 +328,11 @@ def test_a_method_that_says_so_can_be_computed_in_parts(
 
     class InParts(case.method_class):  # type: ignore[misc,name-defined]
         def step(self, run: Run, batch: Batch) -> None:
-            parts = [Batch(*(t[i::5] for t in (batch.images, batch.labels, batch.index))) for i in range(5)]
+            parts = [Batch(*(t[i::PARTS] for t in (batch.images, batch.labels, batch.index))) for i in range(PARTS)]
             found.append((gradient(self, run, batch), *(gradient(self, run, part) for part in parts)))
             super().step(run, batch)
 
-    track = small_track(BATCH)
+    track = small_track(PARTS * PART, batch_size=PARTS * PART)
     train(assigned(case, teachers, track, tmp_path, InParts), images_of(track), silent)
     for whole, *parts in zip(*found[0], strict=True):
         mean = torch.stack(parts).mean(dim=0)
