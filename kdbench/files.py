@@ -17,6 +17,8 @@ DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, Bad
 
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
+PROBE_BYTES = 2**20
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
@@ -54,3 +56,11 @@ def _remove(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
     except OSError:
         return
+
+
+def check_writable(folder: Path) -> None:
+    """Raise WriteError if a small file cannot be written into a folder, whatever others say of the disk."""
+    probe = folder / ".writable"
+    with atomic_file(probe) as file:
+        file.write(bytes(PROBE_BYTES))
+    probe.unlink(missing_ok=True)

@@ -50,7 +50,7 @@ def assignment(track: Track, folder: object) -> Assignment:
         method_class=method,
         config=method.Config(),
         teacher_family=None,
-        teacher_weights=None,
+        teacher_state=None,
         folder=folder,  # type: ignore[arg-type]
         device="cuda",
     )

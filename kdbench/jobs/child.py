@@ -1,56 +1,84 @@
-"""The child process of a job. Imported before the fork, so that a run costs no import."""
+"""The processes of a job. Imported before the fork, so that a run costs no import."""
 
 import contextlib
-import errno
 import faulthandler
 import logging
 import os
-import select
-import signal
 import sys
-import traceback
+import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Thread
 from typing import TextIO
 
 import timm  # noqa: F401  (slow to import, so before the fork)
 import torch
 
 from kdbench.errors import WriteError
+from kdbench.jobs import sandbox
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.evaluate_job import evaluate_run
+from kdbench.jobs.guard import guard
 from kdbench.jobs.job import CANNOT_WRITE, Job
-from kdbench.jobs.train_job import train_run
+from kdbench.jobs.progress_pipe import ProgressWriter
+from kdbench.jobs.sandbox import Confinement, Measure
+from kdbench.jobs.train_job import Restrict, train_run, unrestricted
 from kdbench.records import LOG
 from kdbench.training.loop import Progress
-from kdbench.training.outcome import Tally, write_outcome
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+# Where programs look for a place to write; a training has no other than its scratch folder.
+PLACES_TO_WRITE = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
-def child(job: Job, progress: Connection) -> None:
-    """Do a job in this process group, with a log file; end when the invocation that waits for the job is gone."""
-    os.setsid()
+def child(job: Job, pipe: Connection) -> None:
+    """Do a job, as a guard whose worker does it for a training; end when the launcher is gone."""
     if job.gpu is not None:
         see_only(job.gpu)
-    Thread(target=_end_without_reader, args=(progress.fileno(),), daemon=True).start()
+    confined = job.kind == "train" and job.context.sandbox
+    progress = ProgressWriter(pipe.fileno())
+
+    def confined_work(separate: bool) -> None:
+        def restrict(confinement: Confinement) -> tuple[Measure, ...]:
+            return (*(("namespaces",) if separate else ()), *sandbox.restrict(confinement))
+
+        if job.kind == "train":
+            _write_only_below(job.scratch / "tmp")
+        work(job, progress, restrict if confined else unrestricted)
+
+    guard(confined_work, pipe.fileno(), confined=confined)
+
+
+def work(job: Job, progress: Progress, restrict: Restrict = unrestricted) -> None:
+    """Do a job in this process.
+
+    Args:
+        job: the job.
+        progress: told how far the job is.
+        restrict: narrows for good what this process may do, before a training runs the code of a method.
+    """
+    torch.set_num_threads(job.run.track.training.cpu_threads)
     try:
-        with open_log(job.folder) as log:
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            faulthandler.enable()
-            logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-            work(job, _sender(progress))
-    except Exception as error:
-        if not _is_of_the_disk(error):
-            raise
-        _print_traceback()
+        if job.kind == "train":
+            _log_into(job.scratch)
+            train_run(job, progress, restrict)
+        else:
+            _log_into(job.folder)
+            evaluate_run(job, progress)
+    except WriteError as error:
+        logging.getLogger(__name__).error("%s", error)
         sys.exit(CANNOT_WRITE)
 
 
+def _log_into(folder: Path) -> None:
+    """Let all that this process prints go to the end of the log in a folder."""
+    log = open_log(folder)
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+
+
 def open_log(folder: Path) -> TextIO:
-    """Open the log in a run's folder at its end, after making both; WriteError if that fails."""
+    """Open the log in a folder at its end, after making both; WriteError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / LOG).open("a", buffering=1)
@@ -58,58 +86,9 @@ def open_log(folder: Path) -> TextIO:
         raise WriteError.at(folder / LOG, error) from error
 
 
-def work(job: Job, progress: Progress) -> None:
-    """Do a job in this process and leave the result in the run's folder."""
-    torch.set_num_threads(job.run.track.training.cpu_threads)
-    if job.kind == "train":
-        _train(job, progress)
-    else:
-        evaluate_run(job, progress)
-
-
-def _train(job: Job, progress: Progress) -> None:
-    """Train; whatever a method raises becomes the outcome of its run."""
-    tally = Tally()
-    try:
-        train_run(job, progress, tally)
-    except Exception as error:
-        if _is_of_the_disk(error):
-            raise
-        _print_traceback()
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        write_outcome(job.folder, tally.failed("error", reason))
-
-
-def _sender(pipe: Connection) -> Progress:
-    """Return a function that sends (done, total) through a pipe while somebody can read it."""
-
-    def report(done: int, total: int) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            pipe.send((done, total))
-
-    return report
-
-
-def _print_traceback() -> None:
-    with contextlib.suppress(OSError):  # the log may lie on the disk that is full
-        traceback.print_exc()
-
-
-def _end_without_reader(pipe: int) -> None:
-    """Kill this process group as soon as nobody can read `pipe` any more.
-
-    The server process cannot do this: it stays while a job of it lives, whatever becomes of the invocation.
-    """
-    watched = select.poll()
-    watched.register(pipe, 0)
-    watched.poll()
-    os.killpg(0, signal.SIGKILL)
-
-
-def _is_of_the_disk(error: BaseException | None) -> bool:
-    """Return whether a disk that cannot be written is behind an error; torch hides that behind errors of its own."""
-    while error is not None:
-        if isinstance(error, WriteError) or (isinstance(error, OSError) and error.errno in DISK_ERRORS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _write_only_below(folder: Path) -> None:
+    """Let libraries put their temporary files and caches into a folder."""
+    with contextlib.suppress(OSError):  # reported where the log is opened
+        folder.mkdir(parents=True, exist_ok=True)
+    os.environ |= dict.fromkeys(PLACES_TO_WRITE, str(folder))
+    tempfile.tempdir = str(folder)

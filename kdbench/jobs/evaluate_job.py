@@ -3,20 +3,22 @@
 from datetime import UTC, datetime
 
 import torch
+from pydantic import ValidationError
 
 from kdbench.data.cifar10 import provenance_of, source_of
-from kdbench.errors import DataError
+from kdbench.errors import DataError, WriteError
 from kdbench.evaluation.answers import summarise
 from kdbench.evaluation.evaluator import Evaluator
+from kdbench.files import check_writable
+from kdbench.jobs.intake import counted, forget_failure, take_in
 from kdbench.jobs.job import Job
 from kdbench.plan.matrix import NUMERICS_VERSION
-from kdbench.records import LOG, WEIGHTS, Digests, Predictions, Record, Snapshot, write_record
+from kdbench.records import LOG, WEIGHTS, Digests, Environment, Predictions, Record, Snapshot, write_record
 from kdbench.records.environment import describe_environment
 from kdbench.spec import families
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
-from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import Progress
 from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, read_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
@@ -30,6 +32,11 @@ def evaluate_run(job: Job, progress: Progress) -> None:
         job: the run, and where its weights lie.
         progress: called with the test sets done and the test sets in total.
     """
+    try:
+        check_writable(job.folder)
+    except WriteError:
+        forget_failure(job.scratch)  # the disk may be what made the training fail
+        raise
     outcome = _outcome(job)
     if outcome.status == "ok":
         record, predictions = _evaluated_record(job, outcome, progress)
@@ -40,6 +47,7 @@ def evaluate_run(job: Job, progress: Progress) -> None:
         (job.folder / OUTCOME).unlink(missing_ok=True)
     for number in range(1, len(record.snapshots) + 1):
         snapshot_path(job.folder, number).unlink()
+    job.context.environment_file(job.run).unlink(missing_ok=True)
 
 
 def _outcome(job: Job) -> TrainingOutcome:
@@ -48,11 +56,23 @@ def _outcome(job: Job) -> TrainingOutcome:
     Of a training that was killed or never began, return the reason and what it had counted when it saved; of a run that
     could not be evaluated, the reason and all that it counted.
     """
-    if job.failure is None and (outcome := ended_training(job.folder)):
+    environment = _environment(job)
+    tally = counted(job.scratch)
+    taken = take_in(job.scratch, job.folder, job.run, environment)
+    if job.failure is None and (outcome := taken or ended_training(job.folder)):
         return outcome
     status, reason = job.failure or ("error", f"training ended without an outcome; see {LOG} beside the record")
-    trained = read_outcome(job.folder)
-    return (Tally(trained) if trained else tally_of_checkpoint(job.folder)).failed(status, reason)
+    trained = taken or read_outcome(job.folder)
+    failed = (Tally(trained) if trained else tally).failed(status, reason)
+    return failed.model_copy(update={"environment": environment or failed.environment})
+
+
+def _environment(job: Job) -> Environment | None:
+    """Return what the harness noted when the training began; None if it never did."""
+    try:
+        return Environment.model_validate_json(job.context.environment_file(job.run).read_bytes())
+    except (OSError, ValidationError):
+        return None
 
 
 def _unverified(job: Job) -> tuple[str, ...]:

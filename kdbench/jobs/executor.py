@@ -1,6 +1,8 @@
 """Runs a plan on this machine: several jobs at once, each run trained and then evaluated, teachers before their
 students."""
 
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,21 +11,23 @@ from pathlib import Path
 from typing import Protocol
 
 from kdbench.errors import KdbenchError, RecordError, WriteError
+from kdbench.files import check_writable
 from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
+from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.intact import IntactWeights
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, RESULT, WEIGHTS, Record, Status, read_record
-from kdbench.training.outcome import ended_training, read_outcome
+from kdbench.training.outcome import OUTCOME, ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
 _LIMIT_CHECK_SECONDS = 0.5
-KILLED = -9  # exit code of a process that the system ended
-_ALLOWING_MORE: Mapping[Status, str] = {
+_REMEDIES: Mapping[Status, str] = {
     "timeout": "--time-limit allows more",
     "oom": "--memory-limit allows more",
+    "error": f"{LOG} beside the record says more",
 }
 
 
@@ -144,24 +148,25 @@ class LocalExecutor:
             handle.kill()
             if job.kind == "train":
                 return replace(job, kind="evaluate", failure=over)
-            return self._unevaluated(job, *over, _ALLOWING_MORE[over[0]])
-        if code == CANNOT_WRITE:
+            return self._unevaluated(job, *over)
+        if job.kind == "evaluate" and code == CANNOT_WRITE:
             raise WriteError(
                 f"{job.run.title} cannot write into {job.folder}: its disk is full or cannot be written; "
                 "free space and give the same command again, which goes on, or choose another folder with --out"
             )
         if job.kind == "evaluate":
-            return self._unevaluated(job, *_death(code), "fewer --workers leave it more") if code == KILLED else True
+            return True if code == 0 else self._unevaluated(job, *_death(job, code))
         if code == 0:
             return replace(job, kind="evaluate")
-        return replace(job, kind="evaluate", failure=_death(code))
+        check_writable(job.context.results)
+        return replace(job, kind="evaluate", failure=_death(job, code))
 
-    def _unevaluated(self, job: Job, status: Status, reason: str, remedy: str) -> Job | bool:
+    def _unevaluated(self, job: Job, status: Status, reason: str) -> Job | bool:
         """Return the job that records why a trained run could not be evaluated, True if there is none.
 
         A run that was evaluated before keeps its record, which only lacks further answers.
         """
-        reason = f"{reason} while it was evaluated; {remedy}"
+        reason = f"{reason} while it was evaluated; {_REMEDIES[status]}"
         if job.failure is not None:
             return True
         if (job.folder / RESULT).exists() and read_record(job.folder).status == "ok":
@@ -189,15 +194,19 @@ def _first_job(run: PlannedRun, context: RunContext) -> Job:
         if teacher is None or teacher.status != "ok":
             why = "has no record" if teacher is None else f"ended as {teacher.status}"
             return Job("evaluate", run, context, ("error", f"its teacher ({run.teacher.title}) {why}"))
-    trained = read_outcome(context.folder(run)) is not None or needs_evaluation_only(context, run)
+    left = os.path.lexists(context.scratch(run) / OUTCOME)  # what it is, an evaluation finds out
+    trained = left or read_outcome(context.folder(run)) is not None or needs_evaluation_only(context, run)
     return Job("evaluate" if trained else "train", run, context)
 
 
-def _death(code: int) -> tuple[Status, str]:
-    if code == KILLED:
+def _death(job: Job, code: int) -> tuple[Status, str]:
+    """Return what the exit code of a guard says of its work, or that of a guard which was ended itself."""
+    number = -code if code < 0 else code - SIGNALLED
+    if number == signal.SIGKILL:
         return "oom", "the system ended the process (signal 9), most likely for want of memory"
-    how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return "error", f"the training process ended by {how}"
+    how = f"signal {number}" if number > 0 else f"exit code {code}"
+    process = "training" if job.kind == "train" else "evaluation"
+    return "error", f"the {process} process ended by {how}"
 
 
 def _last_line(log: Path) -> str:

@@ -8,7 +8,7 @@ from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
 
-CANNOT_WRITE = 74  # exit code of a job whose folder cannot be written (EX_IOERR); says nothing about the run itself
+CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,8 @@ class Job:
     def folder(self) -> Path:
         """The folder of the run's record."""
         return self.context.folder(self.run)
+
+    @property
+    def scratch(self) -> Path:
+        """The folder in which the run is trained."""
+        return self.context.scratch(self.run)

@@ -1,27 +1,36 @@
 """Starts a job in a process of its own, and ends it when it goes over a limit."""
 
-import contextlib
 import os
-import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Protocol
 
-import psutil
-
 from kdbench.jobs.job import Job
+from kdbench.jobs.process_tree import bytes_below, end_tree, memory_of, tree
+from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import Status
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds of wall time and bytes of memory that one job may take."""
+    """What one job may take, with all processes that it starts.
+
+    Attributes:
+        seconds: of wall time.
+        memory_bytes: of memory, shared memory included.
+        disk_bytes: that the files of a training take.
+        processes: at a time.
+    """
 
     seconds: float
     memory_bytes: int
+    disk_bytes: int = 16 * 2**30
+    processes: int = 256
 
 
 class Handle(Protocol):
@@ -40,7 +49,7 @@ class Handle(Protocol):
         """Return the newest (done, total) that the job reported, None if there is nothing new."""
 
     def kill(self) -> None:
-        """End the job's whole process group at once, and wait for its end."""
+        """End the job and all processes that it started, and wait for their end."""
 
 
 class Launcher(Protocol):
@@ -51,12 +60,17 @@ class Launcher(Protocol):
 
 
 class ForkLauncher:
-    """Forks jobs from one clean server process that has imported everything and touched neither CUDA nor OpenMP."""
+    """Forks jobs from one clean server process that has imported everything and touched neither CUDA nor OpenMP.
+
+    The server starts with the launcher, before anybody has read a method file, and from a fixed environment.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["kdbench.jobs.child", __name__])
         self._limits = limits
+        with fixed_environment():
+            forkserver.ensure_running()
 
     def start(self, job: Job) -> "ForkHandle":
         receiver, sender = self._context.Pipe(duplex=False)
@@ -66,19 +80,35 @@ class ForkLauncher:
         return ForkHandle(job, process, receiver, self._limits)
 
 
-def enter(job: Job, progress: Connection) -> None:
+@contextmanager
+def fixed_environment() -> Iterator[None]:
+    """Hide the variables that change what Python imports and how it hashes; this process has obeyed them already."""
+    before = dict(os.environ)
+    hidden = [name for name in before if name.startswith("PYTHON") or name == "LD_PRELOAD"]
+    try:
+        for name in hidden:
+            del os.environ[name]
+        os.environ["PYTHONHASHSEED"] = "0"
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def enter(job: Job, pipe: Connection) -> None:
     """Do a job in the child process that was started for it."""
     from kdbench.jobs.child import child  # the launching process stays light
 
-    child(job, progress)
+    child(job, pipe)
 
 
 class ForkHandle:
-    """A job in a forked process; its process group has the number of the process."""
+    """A job in a forked process."""
 
     def __init__(self, job: Job, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
         self.job = job
         self._process, self._receiver, self._limits = process, receiver, limits
+        self._progress = ProgressReader(receiver.fileno())
         self._started = time.monotonic()
 
     def poll(self) -> int | None:
@@ -87,32 +117,20 @@ class ForkHandle:
     def over_limit(self) -> tuple[Status, str] | None:
         if time.monotonic() - self._started > self._limits.seconds:
             return "timeout", f"took more than {self._limits.seconds:.0f} seconds"
-        used = _memory_of_group(self._process.pid)
+        assert self._process.pid is not None
+        used = memory_of(self._process.pid)
         if used > self._limits.memory_bytes:
             return "oom", f"took {used / 2**30:.1f} GiB of memory, allowed are {self._limits.memory_bytes / 2**30:.1f}"
+        if len(tree(self._process.pid)) > self._limits.processes:
+            return "error", f"started more than {self._limits.processes} processes"
+        if self.job.kind == "train" and bytes_below(self.job.scratch) > self._limits.disk_bytes:
+            return "error", f"left more than {self._limits.disk_bytes / 2**30:.0f} GiB of files"
         return None
 
     def progress(self) -> tuple[int, int] | None:
-        newest = None
-        with contextlib.suppress(EOFError, OSError):
-            while self._receiver.poll():
-                newest = self._receiver.recv()
-        return newest
+        return self._progress.newest()
 
     def kill(self) -> None:
         assert self._process.pid is not None
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()
+        end_tree(self._process.pid)
         self._process.join()
-
-
-def _memory_of_group(pid: int | None) -> int:
-    """Return the bytes of a process and its descendants, without the pages that they share with the server process."""
-    total = 0
-    with contextlib.suppress(psutil.Error):
-        leader = psutil.Process(pid)
-        for process in (leader, *leader.children(recursive=True)):
-            memory = process.memory_info()
-            total += memory.rss - getattr(memory, "shared", 0)
-    return total

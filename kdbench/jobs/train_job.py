@@ -1,31 +1,122 @@
-"""Trains the network of one run."""
+"""Trains the network of one run: trusted code first, then the method, in a process that is restricted for good."""
 
+import logging
+import sys
+import sysconfig
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from torch import Tensor
+
+import kdbench
+from kdbench.api import Method
 from kdbench.data.cifar10 import source_of
 from kdbench.data.training_sets import TrainingSet, training_set
+from kdbench.files import atomic_file
+from kdbench.jobs import sandbox
 from kdbench.jobs.job import Job
 from kdbench.methods.loading import load_submission, parse_config
+from kdbench.networks.models import read_weights
+from kdbench.networks.weights import weights_folder
 from kdbench.plan.matrix import PlannedRun
-from kdbench.records import WEIGHTS
+from kdbench.records import WEIGHTS, read_record
+from kdbench.records.environment import describe_environment
+from kdbench.resources import shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
 from kdbench.training.loop import Progress, train
-from kdbench.training.outcome import Tally
+from kdbench.training.outcome import Tally, write_outcome
 from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
+MOST_FILE_BYTES = 8 * 2**30
+MOST_PROCESSES = 4096  # of the user who runs the command, in all
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/proc", "/sys", "/etc/ld.so.cache", "/etc/alternatives")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+GPU_DEVICES = ("nvidia*", "dri", "kfd", "shm")  # below /dev
 
-def train_run(job: Job, progress: Progress, tally: Tally) -> None:
-    """Train the network of a run, or keep it as it is before any training, and write its weights and outcome.
+
+Restrict = Callable[[sandbox.Confinement], tuple[sandbox.Measure, ...]]
+"""Narrows for good what this process may do, and returns the measures that hold."""
+
+
+def unrestricted(confinement: sandbox.Confinement) -> tuple[sandbox.Measure, ...]:  # noqa: ARG001
+    """Narrow nothing."""
+    return ()
+
+
+def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
+    """Train the network of a run, or keep it as it is before any training, and write what comes of it into scratch.
 
     Args:
         job: the run, and where to write.
         progress: called with the steps done and the steps in total.
-        tally: receives what was counted until a failure.
+        restrict: called once, before the code of a method runs.
     """
-    if job.run.untrained:
-        _keep_untrained(job)
-    else:
-        train(_assignment(job), _training_set(job), progress, tally)
+    data, teacher = _training_set(job), _teacher_state(job)
+    source = job.run.submission.source
+    method_file = job.scratch / "method" / f"{job.run.submission.name}.py"
+    if source is not None:
+        with atomic_file(method_file) as file:
+            file.write(source)
+    _restrict(job, restrict)
+    tally = Tally()
+    try:
+        if job.run.untrained:
+            _keep_untrained(job)
+        else:
+            method = Supervised if source is None else load_submission(method_file)
+            train(_assignment(job, method, teacher), data, progress, tally)
+    except BaseException as error:  # whatever a method raises is the outcome of its run
+        logging.getLogger(__name__).error("%s", "".join(traceback.format_tb(error.__traceback__)))
+        write_outcome(job.scratch, tally.failed("error", reason_of(error, method_file)))
+
+
+def reason_of(error: BaseException, method_file: Path) -> str:
+    """Return what an error says and where in the method it came from, whatever its own text does."""
+    try:
+        text = str(error)
+    except BaseException:
+        text = "its message cannot be read"
+    line = _last_line_in(error.__traceback__, method_file)
+    place = f"{method_file.name}:{line}: " if line else ""
+    return f"{place}{type(error).__name__}: {text[:2000]}"
+
+
+def _last_line_in(trace: TracebackType | None, file: Path) -> int | None:
+    """Return the line of the innermost frame that runs code of a file."""
+    lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(file)]
+    return lines[-1] if lines else None
+
+
+def _restrict(job: Job, restrict: Restrict) -> None:
+    """Restrict this process for good, and note under which measures the run is trained."""
+    run, context = job.run, job.context
+    with context.environment_file(run).open("w") as notes:  # out of reach in a moment, but for this open file
+        measures = restrict(_confinement(job))
+        precision = run.track.training.precision_on(run.device)
+        environment = describe_environment(torch.device(run.device), precision, context.command)
+        words = "+".join(measures) or "none"
+        notes.write(environment.model_copy(update={"sandbox": words}).model_dump_json())
+
+
+def _confinement(job: Job) -> sandbox.Confinement:
+    """Return what a training may use: libraries, networks to start from, the GPU, and its scratch folder."""
+    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    packages = {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
+    readable = [sys.prefix, sys.base_prefix, *installed, *packages, *SYSTEM]
+    weights = weights_folder(job.context.weights_dir)
+    code = Path(kdbench.__file__).parent
+    gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if job.gpu is not None else []
+    return sandbox.Confinement(
+        readable=(*map(Path, readable), code, shipped("benchmark", "v1"), weights),
+        writable=(job.scratch, *map(Path, DEVICES), *gpus),
+        file_bytes=MOST_FILE_BYTES,
+        processes=MOST_PROCESSES,
+    )
 
 
 def _keep_untrained(job: Job) -> None:
@@ -36,7 +127,7 @@ def _keep_untrained(job: Job) -> None:
         run.family,
         stand_in_for=run.teacher_bias,
         seed=run.seed,
-        folder=job.folder,
+        folder=job.scratch,
         device=run.device,
         weights_dir=job.context.weights_dir,
         command=job.context.command,
@@ -54,9 +145,17 @@ def _training_set(job: Job) -> TrainingSet:
     )
 
 
-def _assignment(job: Job) -> Assignment:
+def _teacher_state(job: Job) -> Mapping[str, Tensor] | None:
+    """Read the teacher's weights, which must be those of its record; None for a run without a teacher."""
+    teacher = job.run.teacher
+    if teacher is None:
+        return None
+    folder = job.context.folder(teacher)
+    return read_weights(folder / WEIGHTS, read_record(folder).digests.weights)
+
+
+def _assignment(job: Job, method: type[Method], teacher: Mapping[str, Tensor] | None) -> Assignment:
     run, context = job.run, job.context
-    method = Supervised if run.submission.path is None else load_submission(run.submission.path)
     return Assignment(
         track=_as_trained(run),
         role=run.role,
@@ -66,8 +165,8 @@ def _assignment(job: Job) -> Assignment:
         method_class=method,
         config=parse_config(method, run.submission.config),
         teacher_family=run.teacher.family if run.teacher else None,
-        teacher_weights=context.folder(run.teacher) / WEIGHTS if run.teacher else None,
-        folder=job.folder,
+        teacher_state=teacher,
+        folder=job.scratch,
         device=run.device,
         snapshots=run.submission.control.snapshots if run.submission.control else 0,
         compiled=run.compiled,

@@ -123,10 +123,16 @@ def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
         raise DataError(f"weights {path} are damaged: {error}; {remedy}") from error
 
 
+def write_tensors(path: Path, state: Mapping[str, torch.Tensor]) -> str:
+    """Write tensors as a safetensors file, atomically, and return their `tensors_digest`."""
+    with atomic_file(path) as file:
+        file.write(save({name: tensor.contiguous() for name, tensor in state.items()}))
+    return tensors_digest(state)
+
+
 def write_weights(path: Path, model: nn.Module) -> None:
     """Write a model's parameters and buffers as a safetensors file, atomically."""
-    with atomic_file(path) as file:
-        file.write(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))
+    write_tensors(path, model.state_dict())
 
 
 def state_digest(module: nn.Module) -> str:

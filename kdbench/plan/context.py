@@ -9,6 +9,8 @@ from kdbench.records import record_folder
 from kdbench.resources import cache_folder
 from kdbench.spec import TeacherBias
 
+SCRATCH = ".scratch"
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -21,6 +23,7 @@ class RunContext:
         weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
         diagnostics: whether runs are evaluated on the diagnostic sets, too.
         command: the command line, for the records.
+        sandbox: whether trainings are confined as far as the kernel allows it.
     """
 
     results: Path
@@ -29,10 +32,19 @@ class RunContext:
     weights_dir: Path | None = None
     diagnostics: bool = False
     command: str = ""
+    sandbox: bool = True
 
     def folder(self, run: PlannedRun) -> Path:
         """Return the folder of a run's record."""
         return record_folder(self.results, run.track.name, run.run_id, run.track.testsets_digest)
+
+    def scratch(self, run: PlannedRun) -> Path:
+        """Return the folder in which the training of a run works; nothing in it is trusted."""
+        return self.results / SCRATCH / self.folder(run).name
+
+    def environment_file(self, run: PlannedRun) -> Path:
+        """Return the file in which the harness notes under what a run was trained, out of the training's reach."""
+        return self.results / SCRATCH / f"{self.folder(run).name}.json"
 
     def reference_folders(self, run: PlannedRun) -> dict[TeacherBias, Path]:
         """Return the folders of the teachers that a run is compared with, by their bias."""
@@ -48,4 +60,5 @@ def context_of(options: RunOptions) -> RunContext:
         weights_dir=options.weights_dir.resolve() if options.weights_dir else None,
         diagnostics=options.with_diagnostics,
         command=options.command,
+        sandbox=options.sandbox,
     )

@@ -43,6 +43,7 @@ class Submission:
 
     Attributes:
         path: its file; None for what the harness makes.
+        source: bytes of the file as they were hashed, which are what runs; None for what the harness makes.
         code: digest of its code.
         config: all values, as JSON.
         control: how the runs of a control arm differ; None for whatever is scored.
@@ -55,6 +56,7 @@ class Submission:
     uses_teacher: bool
     directions: tuple[Direction, ...]
     control: Control | None = None
+    source: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class RunOptions(TestSetOptions):
         memory_limit: GiB of memory per job.
         compile: whether to train through torch.compile.
         command: the command line as it was given, for the records.
+        sandbox: whether trainings are confined as far as the kernel allows it; without, runs are unofficial.
     """
 
     methods: Sequence[str] = ()
@@ -83,6 +84,7 @@ class RunOptions(TestSetOptions):
     memory_limit: float = 16.0
     compile: bool = False
     command: str = "kdbench run"
+    sandbox: bool = True
 
     @property
     def with_diagnostics(self) -> bool:

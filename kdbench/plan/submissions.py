@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.methods.files import code_digest, list_submissions, submission_path
+from kdbench.methods.files import code_digest, list_submissions, read_method_file, submission_path
 from kdbench.plan.matrix import HARNESS_CODE, Submission
 from kdbench.spec import DIRECTIONS, INDEPENDENT, TEACHER
 
@@ -23,6 +23,7 @@ def read_submission(path: Path, config: Mapping[str, Any]) -> Submission:
     return Submission(
         name=method.name,
         path=path,
+        source=read_method_file(path),
         code=code_digest(path),
         config=asdict(parse_config(method, config)),
         uses_teacher=method.uses_teacher,

@@ -57,6 +57,7 @@ class Environment(_RecordModel):
         threads: of PyTorch on the CPU.
         commit: of the checkout, with "+" for local changes; None outside of one.
         command: the command line; empty where there was none.
+        sandbox: the measures that confined the training, joined by "+"; "none" without any, None where nobody noted.
     """
 
     kdbench: str
@@ -71,6 +72,7 @@ class Environment(_RecordModel):
     threads: int
     commit: str | None = None
     command: str = ""
+    sandbox: str | None = None
 
 
 class Digests(_RecordModel):

@@ -162,4 +162,4 @@ def require_records(results: Path) -> list[Path]:
 
 def find_records(results: Path) -> list[Path]:
     """Return the folders below `results` that hold a record, sorted."""
-    return sorted(path.parent for path in results.glob(f"*/*/{RESULT}"))
+    return sorted(path.parent for path in results.glob(f"[!.]*/*/{RESULT}"))

@@ -1,10 +1,12 @@
 """What one training is to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from kdbench.api import Method
 from kdbench.spec import Family, Precision, TeacherBias, Track
@@ -24,7 +26,7 @@ class Assignment:
         method_class: the submission.
         config: an instance of the submission's `Config`.
         teacher_family: of the trained teacher; None if the method uses none.
-        teacher_weights: file of the teacher's weights; None if the method uses none.
+        teacher_state: tensors of the teacher by name; None if the method uses none.
         folder: where weights, checkpoint and outcome go.
         device: "cpu" or "cuda".
         snapshots: number of weights to keep along the way, at the steps of `snapshot_steps`.
@@ -41,7 +43,7 @@ class Assignment:
     method_class: type[Method]
     config: Any
     teacher_family: Family | None
-    teacher_weights: Path | None
+    teacher_state: Mapping[str, Tensor] | None
     folder: Path
     device: str
     snapshots: int = 0

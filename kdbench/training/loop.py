@@ -15,7 +15,7 @@ from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from kdbench.training.failures import BudgetExceeded, Diverged, TooLittleMemory
 from kdbench.training.memory import GIB, plan_micro_batches, shortage_by_one_name, step_memory
-from kdbench.training.outcome import Tally, TrainingOutcome, timing_of, write_outcome
+from kdbench.training.outcome import TALLY, Tally, TrainingOutcome, timing_of, write_outcome
 from kdbench.training.setup import Setup, set_up
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 
@@ -174,8 +174,8 @@ class _Training:
     def _checkpoint(self) -> None:
         progress = {"curves": self._curves, "epoch_seconds": self._epoch_seconds, "epoch_elapsed": self._under_way()}
         started = self._stopwatch.now()
-        size = {"parameters": self._metered.parameters, "peak_memory_bytes": peak_memory(self._assignment.torch_device)}
-        save_checkpoint(self._assignment.folder, {**self._metered.state(), **progress, **size})
+        save_checkpoint(self._assignment.folder, {**self._metered.state(), **progress})
+        write_outcome(self._assignment.folder, self._outcome("error"), TALLY)
         seconds = self._stopwatch.now() - started
         self._stopwatch.add("checkpoints", seconds)
         self._checkpoint_interval = max(CHECKPOINT_SECONDS, CHECKPOINT_SPACING * seconds)

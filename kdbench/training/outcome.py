@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdbench.files import atomic_file
 from kdbench.records import RESULT, Budget, Environment, Status, Timing, read_record
 
 OUTCOME = "training.json"
+TALLY = "tally.json"  # what has been counted so far, written with each checkpoint
 
 
 class TrainingOutcome(BaseModel):
@@ -61,15 +62,18 @@ def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: 
     )
 
 
-def write_outcome(folder: Path, outcome: TrainingOutcome) -> None:
-    with atomic_file(folder / OUTCOME) as file:
+def write_outcome(folder: Path, outcome: TrainingOutcome, name: str = OUTCOME) -> None:
+    """Write how a training ended, or as `TALLY` what it has counted so far."""
+    with atomic_file(folder / name) as file:
         file.write(outcome.model_dump_json(indent=1).encode())
 
 
 def read_outcome(folder: Path) -> TrainingOutcome | None:
     """Return the outcome in `folder`, or None if training has not ended there."""
-    path = folder / OUTCOME
-    return TrainingOutcome.model_validate_json(path.read_bytes()) if path.exists() else None
+    try:
+        return TrainingOutcome.model_validate_json((folder / OUTCOME).read_bytes())
+    except (OSError, ValidationError):  # a damaged one is worth a second training, no more
+        return None
 
 
 def outcome_of_record(folder: Path) -> TrainingOutcome | None:

@@ -8,7 +8,7 @@ from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone, compile_parts
 from kdbench.networks.device import forget_peak_memory
-from kdbench.networks.models import head_seed, new_backbone, read_weights
+from kdbench.networks.models import head_seed, new_backbone
 from kdbench.networks.placement import memory_format, placed
 from kdbench.networks.precision import autocast
 from kdbench.randomness import seed_of
@@ -130,10 +130,10 @@ def _student(assignment: Assignment) -> Backbone:
 
 def _teacher(assignment: Assignment) -> Backbone | None:
     """Build the trained teacher, in evaluation mode and without gradients; None for a method that uses none."""
-    if assignment.teacher_weights is None or assignment.teacher_family is None:
+    if assignment.teacher_state is None or assignment.teacher_family is None:
         return None
     teacher = new_backbone(assignment.track, assignment.teacher_family, seed=0, pretrained=False)
-    teacher.model.load_state_dict(read_weights(assignment.teacher_weights), strict=True)
+    teacher.model.load_state_dict(assignment.teacher_state, strict=True)
     return placed(teacher, assignment.torch_device).eval().requires_grad_(False)
 
 

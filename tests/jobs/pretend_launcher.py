@@ -63,7 +63,9 @@ class PretendHandle:
 
 
 class PretendLauncher:
-    """`codes` gives exit codes of trainings by method or role; a method in `over` never ends by itself.
+    """`codes` gives exit codes of trainings by method or role, `evaluations` of evaluations that write nothing.
+
+    A method in `over` never ends by itself.
 
     Nor does the evaluation of one in `slow`, which has no record before, unless it is there to record a failure.
     """
@@ -73,8 +75,9 @@ class PretendLauncher:
         codes: dict[str, int] | None = None,
         over: dict[str, tuple[Status, str]] | None = None,
         slow: dict[str, tuple[Status, str]] | None = None,
+        evaluations: dict[str, int] | None = None,
     ) -> None:
-        self.codes, self.over, self.slow = codes or {}, over or {}, slow or {}
+        self.codes, self.over, self.slow, self.evaluations = codes or {}, over or {}, slow or {}, evaluations or {}
         self.jobs: list[Job] = []
         self.handles: list[PretendHandle] = []
 
@@ -82,8 +85,9 @@ class PretendLauncher:
         self.jobs.append(job)
         name = job.run.submission.name
         training = job.kind == "train"
-        if not training and job.failure is None and name in self.slow:
-            handle = PretendHandle(replace(job, kind="train"), None, self.slow[name])  # it writes no record
+        if not training and job.failure is None and (name in self.slow or name in self.evaluations):
+            code, limit = self.evaluations.get(name), self.slow.get(name)
+            handle = PretendHandle(replace(job, kind="train"), code, limit)  # it writes no record
             handle.job = job
             self.handles.append(handle)
             return handle

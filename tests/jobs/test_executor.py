@@ -54,10 +54,16 @@ def test_a_process_that_dies_is_a_record(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_is_full_stops_the_command_and_is_no_result_of_a_run(tmp_path: Path) -> None:
-    launcher = PretendLauncher(codes={"lm": CANNOT_WRITE})
+    launcher = PretendLauncher(evaluations={"lm": CANNOT_WRITE})
     with pytest.raises(WriteError, match=r"lm .* cannot write into .*: its disk is full .* --out"):
         execute(launcher, tmp_path)
     assert not any(record.method == "lm" for record in map(read_record, find_records(tmp_path)))
+
+
+def test_a_training_that_claims_a_full_disk_is_an_error_of_its_own(tmp_path: Path) -> None:
+    records = execute(PretendLauncher(codes={"lm": CANNOT_WRITE}), tmp_path)
+    assert {record.status for record in records.values() if record.method == "lm"} == {"error"}
+    assert all(record.status == "ok" for record in records.values() if record.method != "lm")
 
 
 def test_a_run_over_its_limit_is_killed_and_recorded(tmp_path: Path) -> None:

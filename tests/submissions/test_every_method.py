@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from kdbench.api import Batch, Method, Run, Term
@@ -20,6 +19,7 @@ from kdbench.errors import SubmissionError
 from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission, parse_config
+from kdbench.networks.models import read_weights
 from kdbench.records import WEIGHTS
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
@@ -115,7 +115,7 @@ def assignment(
         method_class=method,
         config=method.Config(),
         teacher_family=teacher_family,
-        teacher_weights=teacher_weights,
+        teacher_state=read_weights(teacher_weights) if teacher_weights else None,
         folder=folder,
         device="cpu",
     )
@@ -227,9 +227,8 @@ def test_the_teacher_is_untouched(trained: Training) -> None:
     assert (teacher is not None) == trained.case.method_class.uses_teacher
     if teacher is None:
         return
-    path = trained.assignment.teacher_weights
-    assert path is not None
-    before, after = load_file(path), teacher.model.state_dict()
+    before, after = trained.assignment.teacher_state, teacher.model.state_dict()
+    assert before is not None
     assert before.keys() == after.keys()
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert not any(module.training for module in teacher.modules())

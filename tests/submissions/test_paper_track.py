@@ -15,6 +15,7 @@ from kdbench.evaluation.answers import evaluate, load_network, summarise
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import create_model
+from kdbench.networks.models import read_weights
 from kdbench.networks.weights import backbone_file
 from kdbench.records import WEIGHTS, read_predictions, read_record, write_record
 from kdbench.spec import Backbones, BackboneSpec, Direction, Family, Track, families
@@ -90,7 +91,7 @@ def assignment(track: Track, family: Family, folder: Path, **more: Any) -> Assig
         "method_class": Supervised,
         "config": Supervised.Config(),
         "teacher_family": None,
-        "teacher_weights": None,
+        "teacher_state": None,
         "folder": folder,
         "device": "cpu",
         "weights_dir": folder.parent / "weights",
@@ -108,7 +109,7 @@ def taught(track: Track, name: str, direction: Direction, data: TrainingSet, fol
     if method.uses_teacher:
         teacher = assignment(track, teacher_family, folder / "teacher", role="teacher", bias="natural")
         assert train(teacher, data, lambda *_: None).status == "ok"
-        student = replace(student, teacher_family=teacher_family, teacher_weights=teacher.folder / WEIGHTS)
+        student = replace(student, teacher_family=teacher_family, teacher_state=read_weights(teacher.folder / WEIGHTS))
     outcome = train(student, data, lambda *_: None)
     assert (outcome.status, outcome.reason) == ("ok", "")
     assert outcome.budget.steps == IMAGES // BATCH
@@ -200,6 +201,8 @@ def test_every_method_trains_the_real_networks(
         head = create_model(PAPER.backbones[teacher_family].architecture, {}, num_classes=10).state_dict()
         trunk = {key: one for key, one in load_file(weights / file.name).items() if one.shape == head[key].shape}
         save_file({**head, **trunk}, tmp_path / "teacher.safetensors")
-        student = replace(student, teacher_family=teacher_family, teacher_weights=tmp_path / "teacher.safetensors")
+        student = replace(
+            student, teacher_family=teacher_family, teacher_state=read_weights(tmp_path / "teacher.safetensors")
+        )
     outcome = train(student, few, lambda *_: None)
     assert (outcome.status, outcome.reason, outcome.budget.steps) == ("ok", "", 2)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.api import Method
+from kdbench.networks.models import read_weights
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
 from kdbench.training.assignment import Assignment
@@ -55,7 +56,7 @@ def assignment_in(
         method_class=method,
         config=config or method.Config(),
         teacher_family="cnn" if teacher else None,
-        teacher_weights=teacher,
+        teacher_state=read_weights(teacher) if teacher else None,
         folder=folder,
         device="cpu",
     )

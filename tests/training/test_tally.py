@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from kdbench.api import Batch, Losses, Output, Run
 from kdbench.data.training_sets import TrainingSet
+from kdbench.jobs.intake import counted
 from kdbench.training import loop
-from kdbench.training.checkpoints import tally_of_checkpoint
 from kdbench.training.loop import train
 from kdbench.training.outcome import Tally, TrainingOutcome, read_outcome, timing_of
 from kdbench.training.teacher import Supervised
@@ -150,7 +150,7 @@ def killed_after(steps: int, make: Make, data: TrainingSet) -> Tally:
     assignment = make()
     with pytest.raises(Killed):
         train(assignment, data, kill)
-    return tally_of_checkpoint(assignment.folder)
+    return counted(assignment.folder)
 
 
 def test_a_killed_training_had_counted_what_its_last_checkpoint_says(make: Make, data: TrainingSet) -> None:

@@ -13,6 +13,7 @@ from kdbench.api import Method
 from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet
 from kdbench.evaluation.answers import load_network, logits_of
+from kdbench.networks.models import read_weights
 from kdbench.records import WEIGHTS
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.assignment import Assignment
@@ -66,7 +67,7 @@ def fit(
         method_class=method,
         config=config or method.Config(),
         teacher_family=teacher.family if teacher else None,
-        teacher_weights=teacher.folder / WEIGHTS if teacher else None,
+        teacher_state=read_weights(teacher.folder / WEIGHTS) if teacher else None,
         folder=folder,
         device="cpu",
     )

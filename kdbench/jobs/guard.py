@@ -1,0 +1,100 @@
+"""Run work in a tree of processes that has ended, all of it, before anybody reads what it left.
+
+The guard is the process that the launcher starts; the work runs in its child, and whatever the work starts runs below
+that. The guard runs no code of a method. It ends the tree when the work has ended and when the launcher is gone.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import psutil
+
+from kdbench.jobs import sandbox
+
+SIGNALLED = 64  # the exit code of a guard whose work was ended by a signal: this, and the signal's number
+
+
+def guard(work: Callable[[bool], None], launcher: int, *, confined: bool) -> NoReturn:
+    """Fork a process that does `work`, wait for its end, and end everything that it started.
+
+    The exit code is that of the work, below `SIGNALLED`; it is `SIGNALLED` plus a number if a signal ended the work.
+
+    Args:
+        work: is told whether it has namespaces of its own.
+        launcher: file descriptor of a pipe that the launcher holds the other end of.
+        confined: give the work namespaces of its own if the kernel allows it.
+    """
+    os.setsid()
+    sandbox.adopt_orphans()
+    separate = confined and sandbox.enter_namespaces()
+    first = os.fork()
+    if first == 0:
+        sandbox.end_with_parent()
+        if separate:
+            _lead(work)
+        _work(work, False)
+    code = _exit_code(_wait(first, launcher))
+    if not separate:  # else the kernel ended them with the first process of their namespace
+        _end_descendants()
+    os._exit(code)
+
+
+def _lead(work: Callable[[bool], None]) -> NoReturn:
+    """Be the first process of a namespace: fork the work, and end as it does; the kernel ends whatever is left.
+
+    The work itself must not be the first process, which signals cannot end from within.
+    """
+    separate = sandbox.see_own_processes()
+    worker = os.fork()
+    if worker == 0:
+        _work(work, separate)
+    while True:
+        process, status = os.waitpid(-1, 0)
+        if process == worker:
+            os._exit(_exit_code(status))
+
+
+def _exit_code(status: int) -> int:
+    return SIGNALLED + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _work(work: Callable[[bool], None], separate: bool) -> NoReturn:
+    code = 1
+    try:
+        work(separate)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+    finally:
+        os._exit(code % 256)
+
+
+def _wait(process: int, launcher: int) -> int:
+    """Return the status of a process once it has ended; end it when the launcher is gone."""
+    end = os.pidfd_open(process)
+    events = select.poll()
+    events.register(end, select.POLLIN)
+    events.register(launcher, 0)
+    while end not in (ready := [descriptor for descriptor, _ in events.poll()]):
+        os.kill(process, signal.SIGKILL)
+        for descriptor in ready:
+            events.unregister(descriptor)
+    return os.waitpid(process, 0)[1]
+
+
+def _end_descendants() -> None:
+    """End all processes below this one; orphans among them have become its children."""
+    while descendants := psutil.Process().children(recursive=True):
+        for process in descendants:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(-1, 0)

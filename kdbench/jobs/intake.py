@@ -1,0 +1,194 @@
+"""Takes in what a training left, as if an adversary had left it.
+
+The process tree of the training has ended before anything here runs. Files are regular ones of a limited size, or they
+are refused; text is cut and cleaned; weights have the names, shapes and types of the spec's network, and are finite.
+What is good is written anew into the record's folder; the rest becomes the reason of the run's failure.
+"""
+
+import os
+import shutil
+import stat
+import unicodedata
+from pathlib import Path
+from typing import Final
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from kdbench.files import atomic_file
+from kdbench.networks.models import new_backbone, write_tensors
+from kdbench.plan.matrix import PlannedRun
+from kdbench.records import LOG, WEIGHTS, Environment
+from kdbench.training.outcome import OUTCOME, TALLY, Tally, TrainingOutcome, write_outcome
+from kdbench.training.snapshots import snapshot_path
+
+MOST_OUTCOME_BYTES: Final = 4 * 2**20
+MOST_LOG_BYTES: Final = 256 * 2**10
+MOST_REASON: Final = 500  # characters
+MOST_TERMS: Final = 200  # numbers that a method logs per epoch
+WEIGHTS_MARGIN: Final = 2**20  # bytes of a header, beside the tensors
+
+
+class Refused(Exception):
+    """Something that a training left cannot be used; the message says what, in words that the harness chose."""
+
+
+def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environment | None) -> TrainingOutcome | None:
+    """Move what a training left into the folder of its record.
+
+    Args:
+        scratch: the folder that the training could write to. It is removed.
+        folder: of the record.
+        run: what was trained.
+        environment: under which it was trained, as the harness wrote it down.
+
+    Returns:
+        How the training ended, with reasons and names that are safe to show; None if it left no outcome.
+
+    Raises:
+        WriteError: the folder of the record cannot be written.
+    """
+    if not scratch.is_dir():
+        return None
+    try:
+        _take_log(scratch, folder)
+        outcome = _outcome(scratch, run, environment)
+        if outcome is not None and outcome.status == "ok":
+            outcome = _with_weights(outcome, scratch, folder, run)
+    except Refused as error:
+        outcome = TrainingOutcome(status="error", reason=str(error), environment=environment)
+    if outcome is not None:
+        write_outcome(folder, outcome)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return outcome
+
+
+def plain_text(text: str, most: int = MOST_REASON) -> str:
+    """Return text on one line, without control characters, cut after `most` characters."""
+    spaced = " ".join(text[: 4 * most].split())
+    shown = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
+    return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
+def read_regular_file(path: Path, most: int) -> bytes | None:
+    """Return the bytes of a file, None if there is none.
+
+    Raises:
+        Refused: it is not a regular file with one name, it is larger than `most` bytes, or it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Refused(f"the training left {path.name}, which cannot be read: {error.strerror}") from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise Refused(f"the training left {path.name}, which is not a file of its own")
+        if found.st_size > most:
+            raise Refused(f"the training left {path.name} with {found.st_size} bytes; allowed are {most}")
+        return _read(descriptor, 0, found.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int, start: int, size: int) -> bytes:
+    """Return the bytes of a regular file from `start` on, `size` at most."""
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(start)
+        return file.read(size)
+
+
+def _take_log(scratch: Path, folder: Path) -> None:
+    """Keep the end of the log, without control characters."""
+    try:
+        descriptor = os.open(scratch / LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return
+        end = _read(descriptor, max(0, found.st_size - MOST_LOG_BYTES), MOST_LOG_BYTES)
+    finally:
+        os.close(descriptor)
+    lines = end.decode(errors="replace").split("\n")
+    cut = [f"({found.st_size - MOST_LOG_BYTES} earlier bytes are left out)"] if found.st_size > MOST_LOG_BYTES else []
+    with atomic_file(folder / LOG) as log:
+        log.write("\n".join([*cut, *(plain_line(line) for line in lines)]).encode())
+
+
+def plain_line(line: str) -> str:
+    """Return a line without control characters but tabs."""
+    return "".join(c for c in line if c == "\t" or not unicodedata.category(c).startswith("C"))
+
+
+def _outcome(scratch: Path, run: PlannedRun, environment: Environment | None) -> TrainingOutcome | None:
+    text = read_regular_file(scratch / OUTCOME, MOST_OUTCOME_BYTES)
+    if text is None:
+        return None
+    try:
+        outcome = TrainingOutcome.model_validate_json(text)
+    except ValidationError as error:
+        raise Refused(f"the training left {OUTCOME}, which is not an outcome") from error
+    if len(outcome.curves) > max(1, run.epochs) or any(len(epoch) > MOST_TERMS for epoch in outcome.curves):
+        raise Refused(f"the training left curves of {len(outcome.curves)} epochs or of more than {MOST_TERMS} numbers")
+    curves = tuple({plain_text(name, 80): value for name, value in epoch.items()} for epoch in outcome.curves)
+    return outcome.model_copy(
+        update={"reason": plain_text(outcome.reason), "curves": curves, "environment": environment}
+    )
+
+
+def _with_weights(outcome: TrainingOutcome, scratch: Path, folder: Path, run: PlannedRun) -> TrainingOutcome:
+    """Take in the weights, and the snapshots of a control; weights that are not finite end the run as diverged."""
+    snapshots = run.submission.control.snapshots if run.submission.control else 0
+    digest = _take_weights(scratch / WEIGHTS, folder / WEIGHTS, run)
+    for number in range(1, snapshots + 1):
+        _take_weights(snapshot_path(scratch, number), snapshot_path(folder, number), run)
+    if digest is None:
+        return outcome.model_copy(update={"status": "diverged", "reason": "weights are not finite", "weights": None})
+    return outcome.model_copy(update={"weights": digest})
+
+
+def _take_weights(left: Path, kept: Path, run: PlannedRun) -> str | None:
+    """Write weights anew and return their digest; None, and nothing is written, if they are not finite."""
+    expected = new_backbone(run.track, run.family, seed=0, pretrained=False).model.state_dict()
+    size = sum(tensor.numel() * tensor.element_size() for tensor in expected.values())
+    content = read_regular_file(left, size + WEIGHTS_MARGIN)
+    if content is None:
+        raise Refused(f"the training ended without {left.name}")
+    try:
+        state = load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
+        raise Refused(f"the training left {left.name}, which is not a file of weights") from error
+    if state.keys() != expected.keys():
+        raise Refused(f"the training left {left.name} with other tensors than those of the {run.family}")
+    for name, tensor in expected.items():
+        if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
+            raise Refused(f"the training left {left.name}, whose tensor {name} has another shape or type")
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values() if tensor.is_floating_point()):
+        return None
+    return write_tensors(kept, state)
+
+
+def counted(scratch: Path) -> Tally:
+    """Return what a training that did not end by itself had counted when it saved last; nothing if that is unclear."""
+    try:
+        text = read_regular_file(scratch / TALLY, MOST_OUTCOME_BYTES)
+        return Tally() if text is None else Tally(TrainingOutcome.model_validate_json(text))
+    except (Refused, ValidationError):
+        return Tally()
+
+
+def forget_failure(scratch: Path) -> None:
+    """Remove what says that a training failed, so that it is done again."""
+    try:
+        text = read_regular_file(scratch / OUTCOME, MOST_OUTCOME_BYTES)
+        failed = text is not None and TrainingOutcome.model_validate_json(text).status != "ok"
+    except (Refused, ValidationError):
+        failed = True
+    if failed:
+        shutil.rmtree(scratch, ignore_errors=True)
