@@ -94,6 +94,4 @@ def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
 
 
 def _random_teacher(directions: tuple[Direction, ...]) -> Submission:
-    return Submission(
-        UNTRAINED, None, HARNESS_CODE[UNTRAINED], {}, uses_teacher=False, directions=directions, control=Control()
-    )
+    return Submission(UNTRAINED, None, HARNESS_CODE, {}, uses_teacher=False, directions=directions, control=Control())

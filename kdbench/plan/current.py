@@ -21,7 +21,7 @@ from kdbench.plan.controls import read_controls
 from kdbench.plan.matrix import HARNESS_CODE, Request, Submission, expand
 from kdbench.records import Record, find_records, read_record
 from kdbench.records.groups import StoredRecord, group_records, row_key
-from kdbench.spec import TEACHER, FrozenModel, Spec, Track
+from kdbench.spec import TEACHER, UNTRAINED, FrozenModel, Spec, Track
 
 CURRENT = "current.json"
 
@@ -101,7 +101,7 @@ def outdated_records(records: Sequence[StoredRecord], track: Track) -> list[Path
 
 def _present_codes(methods: Iterable[str]) -> dict[str, str]:
     """Return digests of the code of teachers, and of the shipped methods and controls among `methods`."""
-    codes = dict(HARNESS_CODE)
+    codes = {TEACHER: HARNESS_CODE, UNTRAINED: HARNESS_CODE}
     controls = read_controls()
     for method in set(methods):
         try:

@@ -59,4 +59,4 @@ def read_submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, st
 
 def teacher_submission() -> Submission:
     """Return what stands for the harness where a teacher is trained."""
-    return Submission(TEACHER, None, HARNESS_CODE[TEACHER], {}, uses_teacher=False, directions=DIRECTIONS)
+    return Submission(TEACHER, None, HARNESS_CODE, {}, uses_teacher=False, directions=DIRECTIONS)

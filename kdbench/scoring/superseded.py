@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from kdbench.records import Record
 from kdbench.records.groups import RowKey, StoredRecord, row_key
 
 OTHER_CODE = "the code of {} has changed"
@@ -40,10 +41,17 @@ def _outdated(records: Sequence[StoredRecord], current: Collection[str]) -> dict
         if folder.name in current:
             current_codes[row_key(record)].add(record.digests.code)
     return {
-        folder: OTHER_HARNESS if record.digests.code in codes else OTHER_CODE.format(record.method)
+        folder: _what_has_changed(record, codes)
         for folder, record in records
         if folder.name not in current and (codes := current_codes.get(row_key(record)))
     }
+
+
+def _what_has_changed(record: Record, current_codes: Collection[str]) -> str:
+    """Return why a record is not current; the harness makes teachers, whatever stands in place of their code."""
+    if record.role == "teacher" or record.digests.code in current_codes:
+        return OTHER_HARNESS
+    return OTHER_CODE.format(record.method)
 
 
 def _earlier_of_a_seed(records: Iterable[StoredRecord]) -> list[Path]:

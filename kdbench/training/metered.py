@@ -16,7 +16,7 @@ from kdbench.spec import BackboneSpec, Training
 from kdbench.training.batches import Batches
 from kdbench.training.epoch_means import EpochMeans
 from kdbench.training.failures import BudgetExceeded, Diverged
-from kdbench.training.optimisation import gradient_norm, make_optimizer, make_schedule, trained_parameters, trunk_of
+from kdbench.training.optimisation import gradient_norm, make_optimizer, make_schedule, trunk_of
 from kdbench.training.stopwatch import Stopwatch
 
 
@@ -55,7 +55,7 @@ class MeteredRun:
         self.stopwatch, self.total_steps = stopwatch, total_steps
         self._batches, self._training, self._device = batches, training, device
         self.own_optimizers = dict(method.optimizers())
-        self.optimizer = make_optimizer(trained_parameters(student, method, self.own_optimizers), backbone)
+        self.optimizer = make_optimizer(student, method, self.own_optimizers, backbone)
         self._trunk = trunk_of(student)
         self._clipped = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.schedule = make_schedule(self.optimizer, total_steps, training.warmup)

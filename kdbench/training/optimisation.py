@@ -1,10 +1,11 @@
 """AdamW and the learning-rate schedule of the spec, and the parameters that they act on."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
+from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
 from kdbench.networks.backbone import Backbone
@@ -12,19 +13,37 @@ from kdbench.spec import BackboneSpec
 from kdbench.training.failures import BudgetExceeded
 
 
-def trained_parameters(
-    student: Backbone, method: nn.Module, own_optimizers: Mapping[str, torch.optim.Optimizer]
-) -> list[nn.Parameter]:
-    """Return the parameters that the student's optimiser trains: the student's, and the method's without an optimiser.
+def make_optimizer(
+    student: Backbone, method: nn.Module, own_optimizers: Mapping[str, torch.optim.Optimizer], recipe: BackboneSpec
+) -> torch.optim.AdamW:
+    """Return AdamW at the family's learning rate, for the student and for what the method trains with it.
+
+    Weight decay spares biases, norms and what timm's model names in `no_weight_decay` (a ViT's class token and position
+    embedding); of the method's own parameters it spares vectors and scalars.
 
     Args:
-        student: all of its parameters are trained.
-        method: its modules that none of its own optimisers holds are trained, too.
+        student: all of its parameters that require gradients are trained.
+        method: its parameters that none of its own optimisers holds are trained, too.
         own_optimizers: the method's, by name.
+        recipe: of the student's family.
 
     Raises:
         BudgetExceeded: an optimiser of the method holds a parameter of the student.
     """
+    names = cast(Any, student.model).no_weight_decay() if hasattr(student.model, "no_weight_decay") else ()
+    groups = param_groups_weight_decay(student.model, recipe.weight_decay, no_weight_decay_list=names)
+    own = _parameters_of_method(student, method, own_optimizers)
+    groups += [
+        {"params": [p for p in own if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in own if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=recipe.learning_rate)
+
+
+def _parameters_of_method(
+    student: Backbone, method: nn.Module, own_optimizers: Mapping[str, torch.optim.Optimizer]
+) -> list[nn.Parameter]:
+    """Return the method's parameters that the student's optimiser trains."""
     students = {id(p) for p in student.parameters()}
     owned: set[int] = set()
     for name, optimizer in own_optimizers.items():
@@ -32,17 +51,7 @@ def trained_parameters(
         if held & students:
             raise BudgetExceeded(f"optimizer {name!r} holds parameters of the student, which only the harness updates")
         owned |= held
-    return [*student.parameters(), *(p for p in method.parameters() if id(p) not in owned)]
-
-
-def make_optimizer(parameters: Iterable[nn.Parameter], backbone: BackboneSpec) -> torch.optim.AdamW:
-    """Return AdamW at the family's learning rate, with weight decay on matrices and kernels alone."""
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": backbone.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=backbone.learning_rate)
+    return [p for p in method.parameters() if p.requires_grad and id(p) not in owned]
 
 
 def make_schedule(

