@@ -8,6 +8,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
@@ -71,9 +72,12 @@ def _work(work: Callable[[bool], None], separate: bool) -> NoReturn:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             traceback.print_exc()
     finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code % 256)
 
 

@@ -36,6 +36,7 @@ MOST_FILE_BYTES = 8 * 2**30
 MOST_PROCESSES = 4096  # of the user who runs the command, in all
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/proc", "/sys", "/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+OWN_PROCESS = Path("/proc/self")  # CUDA names its threads there
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "shm")  # below /dev
 
 
@@ -62,9 +63,9 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
     if source is not None:
         with atomic_file(method_file) as file:
             file.write(source)
-    _restrict(job, restrict)
     tally = Tally()
     try:
+        _restrict(job, restrict)
         if job.run.untrained:
             _keep_untrained(job)
         else:
@@ -113,7 +114,7 @@ def _confinement(job: Job) -> sandbox.Confinement:
     gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if job.gpu is not None else []
     return sandbox.Confinement(
         readable=(*map(Path, readable), code, shipped("benchmark", "v1"), weights),
-        writable=(job.scratch, *map(Path, DEVICES), *gpus),
+        writable=(job.scratch, OWN_PROCESS, *map(Path, DEVICES), *gpus),
         file_bytes=MOST_FILE_BYTES,
         processes=MOST_PROCESSES,
     )
