@@ -10,12 +10,14 @@ The library for people. Everything here is imported when it is first used, so th
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kdbench.resources import VERSION
+
 if TYPE_CHECKING:
     from kdbench.api import Method
     from kdbench.records.frames import load_results
     from kdbench.scoring.frames import load_scores
 
-__version__ = "1.0.0rc1"
+__version__ = VERSION
 __all__ = ["Method", "__version__", "load_results", "load_scores"]
 
 _MODULES = {

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from kdbench.errors import InputError
 
-_PACKAGE = Path(__file__).parent
-_SHIPPED = _PACKAGE / "_shipped"
+VERSION = "1.0.0rc1"
+PACKAGE = Path(__file__).parent
+_SHIPPED = PACKAGE / "_shipped"
 CACHE_VARIABLE = "KDBENCH_CACHE"
 
 
@@ -19,7 +20,7 @@ def shipped(*parts: str) -> Path:
     Returns:
         The path in the checkout that this package lies in, else inside the installed package. It may not exist.
     """
-    root = _SHIPPED if _SHIPPED.is_dir() else _PACKAGE.parent
+    root = _SHIPPED if _SHIPPED.is_dir() else PACKAGE.parent
     return root.joinpath(*parts)
 
 

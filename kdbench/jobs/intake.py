@@ -85,12 +85,12 @@ def read_regular_file(path: Path, most: int) -> bytes | None:
     except OSError as error:
         raise Refused(f"the training left {path.name}, which cannot be read: {error.strerror}") from error
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise Refused(f"the training left {path.name}, which is not a file of its own")
-        if found.st_size > most:
-            raise Refused(f"the training left {path.name} with {found.st_size} bytes; allowed are {most}")
-        return _read(descriptor, 0, found.st_size)
+        if status.st_size > most:
+            raise Refused(f"the training left {path.name} with {status.st_size} bytes; allowed are {most}")
+        return _read(descriptor, 0, status.st_size)
     finally:
         os.close(descriptor)
 
@@ -109,14 +109,14 @@ def _take_log(scratch: Path, folder: Path) -> None:
     except OSError:
         return
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return
-        end = _read(descriptor, max(0, found.st_size - MOST_LOG_BYTES), MOST_LOG_BYTES)
+        end = _read(descriptor, max(0, status.st_size - MOST_LOG_BYTES), MOST_LOG_BYTES)
     finally:
         os.close(descriptor)
     lines = end.decode(errors="replace").split("\n")
-    cut = [f"({found.st_size - MOST_LOG_BYTES} earlier bytes are left out)"] if found.st_size > MOST_LOG_BYTES else []
+    cut = [f"({status.st_size - MOST_LOG_BYTES} earlier bytes are left out)"] if status.st_size > MOST_LOG_BYTES else []
     with atomic_file(folder / LOG) as log:
         log.write("\n".join([*cut, *(plain_line(line) for line in lines)]).encode())
 

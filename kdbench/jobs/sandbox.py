@@ -185,7 +185,7 @@ def _refuse_system_calls() -> None:
         program += [(_JUMP_IF_ABOVE, len(refused) + 1, 0, 0x40000000)]
     program += [(_JUMP_IF_EQUAL, len(refused) - place, 0, number) for place, number in enumerate(refused)]
     program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERROR | errno.EPERM)]
-    instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in program))
+    instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
     header = struct.pack("@HP", len(program), ctypes.addressof(instructions))
     _call("prctl", _SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     _call("prctl", _SET_SECCOMP, _SECCOMP_FILTER, header, 0, 0)

@@ -11,7 +11,6 @@ from types import TracebackType
 import torch
 from torch import Tensor
 
-import kdbench
 from kdbench.api import Method
 from kdbench.data.cifar10 import source_of
 from kdbench.data.training_sets import TrainingSet, training_set
@@ -24,7 +23,7 @@ from kdbench.networks.weights import weights_folder
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import WEIGHTS, read_record
 from kdbench.records.environment import describe_environment
-from kdbench.resources import shipped
+from kdbench.resources import PACKAGE, shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
 from kdbench.training.loop import Progress, train
@@ -110,10 +109,9 @@ def _confinement(job: Job) -> sandbox.Confinement:
     packages = {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
     readable = [sys.prefix, sys.base_prefix, *installed, *packages, *SYSTEM]
     weights = weights_folder(job.context.weights_dir)
-    code = Path(kdbench.__file__).parent
     gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if job.gpu is not None else []
     return sandbox.Confinement(
-        readable=(*map(Path, readable), code, shipped("benchmark", "v1"), weights),
+        readable=(*map(Path, readable), PACKAGE, shipped("benchmark", "v1"), weights),
         writable=(job.scratch, OWN_PROCESS, *map(Path, DEVICES), *gpus),
         file_bytes=MOST_FILE_BYTES,
         processes=MOST_PROCESSES,

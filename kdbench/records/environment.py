@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from kdbench import __version__
 from kdbench.records.schema import Environment
+from kdbench.resources import VERSION
 from kdbench.spec import Precision
 
 
@@ -17,7 +17,7 @@ def describe_environment(device: torch.device, precision: Precision, command: st
     """Return versions and machine of this process, its device and precision, and the command that started it."""
     cuda = device.type == "cuda"
     return Environment(
-        kdbench=__version__,
+        kdbench=VERSION,
         python=platform.python_version(),
         torch=torch.__version__,
         timm=version("timm"),
