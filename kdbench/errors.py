@@ -5,6 +5,7 @@ The command line prints a `KdbenchError` as one sentence, without a traceback.
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, get_args
 
@@ -12,12 +13,22 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 _LONGEST_VALUE = 60  # characters of a value that a message repeats
+_LONGEST_MESSAGE = 1500  # characters; of a longer message, the beginning and the end are shown
+_END_OF_MESSAGE = 400
+_UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: what moves the cursor, reorders or cannot be encoded
 
 
 class KdbenchError(Exception):
-    """Base of every error whose message is written for the user."""
+    """Base of every error whose message is written for the user.
+
+    A message may repeat what a damaged or hostile file says. It is made safe to show: one line without control
+    characters, of a limited length.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(_safe_to_show(message))
 
 
 class InputError(KdbenchError):
@@ -49,6 +60,15 @@ class WriteError(InputError):
 
 class RecordError(InputError):
     """A result folder that holds no valid record, or one that does not fit the spec or the others."""
+
+
+def _safe_to_show(message: str) -> str:
+    """Return a message with unsafe characters as Python would escape them, shortened in its middle."""
+    if len(message) > _LONGEST_MESSAGE:
+        message = f"{message[: _LONGEST_MESSAGE - _END_OF_MESSAGE]} ... {message[-_END_OF_MESSAGE:]}"
+    if message.isprintable():
+        return message
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSAFE else c for c in message)
 
 
 def describe_error(error: BaseException) -> str:

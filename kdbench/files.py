@@ -3,17 +3,33 @@
 import errno
 import os
 import secrets
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 from zipfile import BadZipFile
 
 from kdbench.errors import WriteError
 
-DAMAGES = (OSError, KeyError, ValueError, TypeError, EOFError, RuntimeError, BadZipFile, zlib.error)
-"""What reading an npz file may raise when the file is cut short, altered, of another format or lacks an array."""
+DAMAGES = (
+    *(
+        OSError,
+        EOFError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        ArithmeticError,
+        MemoryError,
+    ),
+    *(BadZipFile, zlib.error, LZMAError, struct.error, SyntaxError, TokenError),
+)
+"""What reading an npz or zip file may raise when it is cut short, altered, of another format or lacks a part."""
 
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 

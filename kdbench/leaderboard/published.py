@@ -72,8 +72,8 @@ def published_seconds(tables: Sequence[PublishedTable], direction: Direction) ->
 def _read(path: Path) -> PublishedTable:
     try:
         return PublishedTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"published table {path} cannot be read: {error}") from error
     except ValidationError as error:
         reason = describe_invalid(error, PublishedTable)
         raise InputError(f"published table {path}: {reason}; restore the shipped file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"published table {path} cannot be read: {error}") from error

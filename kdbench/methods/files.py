@@ -51,7 +51,7 @@ def code_digest(path: Path) -> str:
     """
     try:
         tree = ast.parse(read_method_file(path))
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise SubmissionError(f"{path} is not Python: {describe_error(error)}") from error
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()
 

@@ -76,11 +76,11 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
         return _ARMS.validate_python(tomllib.loads(path.read_text()))
     except OSError as error:
         raise SpecError(f"controls {path} cannot be read: {error.strerror}; restore the shipped file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
     except ValidationError as error:
         reason = describe_invalid(error, ControlArm)
         raise SpecError(f"controls {path}: {reason}; restore the shipped file") from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
 
 
 def control_submissions(track_name: str) -> list[Submission]:

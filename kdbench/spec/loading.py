@@ -28,7 +28,7 @@ def read_spec(path: Path, check: Callable[[Track], None]) -> Spec:
         raw = tomllib.loads(path.read_text())
     except OSError as error:
         raise SpecError(f"spec {path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
     try:
         spec = Spec.model_validate(raw)

@@ -47,11 +47,11 @@ def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
         return _Manifest.model_validate(tomllib.loads(path.read_text())).array
     except FileNotFoundError:
         return ()
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not a manifest of arrays: {error}; restore it from the release") from error
     except ValidationError as error:
         reason = describe_invalid(error, _Manifest)
         raise DataError(f"{path} is not a manifest of arrays: {reason}; restore it from the release") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} is not a manifest of arrays: {error}; restore it from the release") from error
 
 
 def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:

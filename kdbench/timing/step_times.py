@@ -1,6 +1,7 @@
 """What the timing suite measured: seconds per training step, read from its file, compared and shown."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +63,7 @@ def read_timings(path: Path) -> Timings:
         raise InputError(
             f"timing file {path} cannot be read: {error.strerror}; make it with `kdbench timing`"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
         raise InputError(f"{path} is not a timing file; make one with `kdbench timing`") from error
 
 
@@ -79,12 +80,19 @@ def _step_time(case: Mapping[str, str | int], stats: Mapping[str, float]) -> Ste
         method=str(case["method"]),
         device=str(case["device"]),
         batch_size=int(case["batch_size"]),
-        median=stats["median"],
-        lower_quartile=stats["q1"],
-        upper_quartile=stats["q3"],
+        median=_seconds(stats["median"]),
+        lower_quartile=_seconds(stats["q1"]),
+        upper_quartile=_seconds(stats["q3"]),
         rounds=int(stats["rounds"]),
         ratio=None,
     )
+
+
+def _seconds(value: float) -> float:
+    """Return a time; ValueError if it is none."""
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{value} is not a time in seconds")
+    return float(value)
 
 
 def with_ratios(times: Sequence[StepTime]) -> tuple[StepTime, ...]:
