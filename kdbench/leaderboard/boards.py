@@ -100,19 +100,19 @@ def _notes(board: Board, spec: Spec) -> Iterator[str]:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
     track = spec.tracks.get(board.track)
     if track is not None and (track.backbones.cnn.weights or track.backbones.vit.weights):
-        yield "All seeds start from one pretrained backbone a family; no interval covers the choice of that one."
+        yield "All seeds start from one pretrained backbone per family; no interval covers the choice of that backbone."
     if track is not None and board.training_digest != track.training_digest:
-        yield "Trained under other settings than this spec’s track; compared among themselves only."
+        yield "The training settings differ from this spec’s track; these runs are compared with each other only."
     if track is not None and board.testsets_digest != track.testsets_digest:
-        yield "Tested on other test sets than this spec’s track."
+        yield "The test sets differ from those of this spec’s track."
 
 
 def _about_intervals(board: Board, percent: str) -> Iterator[str]:
     covers = {estimate.covers for _, estimate in board_estimates(board)}
     if covers == {"images"}:
         seeds = wording.plural(len(board.seeds), "seed")
-        yield f"All {percent} intervals cover the choice of test images, not that of random seeds ({seeds} so far)."
+        yield f"All {percent} intervals cover the choice of test images, but not that of random seeds ({seeds} so far)."
     elif "images" in covers:
-        yield f"{percent} intervals cover random seeds and test images, but where “images only” stands beside them."
+        yield f"{percent} intervals cover random seeds and test images, except where “images only” is next to them."
     elif covers:
-        yield f"{percent} intervals cover both random seeds and test images."
+        yield f"The {percent} intervals cover both random seeds and test images."

@@ -77,18 +77,33 @@ def _all_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     """Yield title, hint, factor and number of every column there may be."""
     yield from _movement_columns(view)
     yield from _likeness_columns()
-    yield "Permutation κ", "same answer when tiles move", 1, _diagnosed(lambda d: d.permutation_kappa)
-    yield "Calibration error", "15 bins, clean images", 1, _diagnosed(lambda d: d.calibration_error)
-    yield "CKA", "likeness of features to the teacher’s over independent’s", 1, _gained("cka")
+    yield (
+        "Permutation κ",
+        "agreement beyond chance between the answers before and after tiles change places",
+        1,
+        _diagnosed(lambda d: d.permutation_kappa),
+    )
+    yield (
+        "Calibration error",
+        "difference between confidence and accuracy, in 15 bins, on clean images",
+        1,
+        _diagnosed(lambda d: d.calibration_error),
+    )
+    yield (
+        "CKA",
+        "similarity of the student’s features to the teacher’s, minus that of the independent student",
+        1,
+        _gained("cka"),
+    )
     yield (
         "Occlusion maps",
-        "rank correlation with the teacher’s over independent’s, the centre partialled out",
+        "rank correlation with the teacher’s maps minus that of independent, corrected for distance to the centre",
         1,
         _gained("occlusion_correlation_off_centre"),
     )
     yield (
         "Occlusion on the object",
-        "share of what matters to the answer that lies on the object",
+        "share of the occlusion map that lies on the object",
         1,
         _diagnosed(lambda d: d.occlusion_on_object),
     )
@@ -96,29 +111,59 @@ def _all_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
 
 def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     """Yield the columns on where students stand between the independent one and their teacher."""
-    yield "Clean accuracy over independent", "student less independent, same seed", 1, _moved(lambda m: m.clean_gain)
+    yield (
+        "Clean accuracy minus independent",
+        "student minus independent student of the same seed",
+        1,
+        _moved(lambda m: m.clean_gain),
+    )
     if view.planted:
-        yield "100 G to this teacher", "distance to the teacher that is closed", 100, _moved(lambda m: m.gap_closed)
+        yield (
+            "100 G to this teacher",
+            "share of the squared distance to this teacher that the student closes",
+            100,
+            _moved(lambda m: m.gap_closed),
+        )
     yield (
         "100 G, accuracy matched",
-        "against an independent student of the same clean accuracy",
+        "compared with an independent student of the same clean accuracy",
         100,
         _moved(lambda m: m.gap_closed_matched),
     )
-    yield "TI", "share of the way to the teacher, as the crow flies", 1, _moved(lambda m: m.transfer_index)
-    yield "Drift", "movement off that way", 1, _moved(lambda m: m.drift)
-    yield "Cosine", "direction of the movement", 1, _moved(lambda m: m.cosine)
+    yield (
+        "Transfer index",
+        "share of the straight way from the independent student to the teacher",
+        1,
+        _moved(lambda m: m.transfer_index),
+    )
+    yield "Drift", "movement to the side of the straight way", 1, _moved(lambda m: m.drift)
+    yield (
+        "Cosine",
+        "cosine between the student’s movement and the straight way to the teacher",
+        1,
+        _moved(lambda m: m.cosine),
+    )
 
 
 def _likeness_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     """Yield the columns on how similar the answers of students and teachers are."""
     for name in ("clean", "manipulated"):
-        yield f"Same answers, {name}", "kappa with the teacher’s answers over independent’s", 1, _alike(name, "label")
+        yield (
+            f"Same answers, {name}",
+            "kappa with the teacher’s answers, minus that of the independent student",
+            1,
+            _alike(name, "label"),
+        )
     for name in ("clean", "manipulated"):
-        yield f"Same errors, {name}", "kappa with the teacher’s errors over independent’s", 1, _alike(name, "error")
+        yield (
+            f"Same errors, {name}",
+            "kappa with the teacher’s errors, minus that of the independent student",
+            1,
+            _alike(name, "error"),
+        )
     yield (
-        "Same errors of those possible",
-        "manipulated: kappa with the teacher’s errors over the largest that both accuracies allow",
+        "Same errors, share of the maximum",
+        "manipulated images: ratio of kappa with the teacher’s errors to the largest kappa that both accuracies allow",
         1,
         _diagnosed(lambda d: d.likeness["manipulated"].error_consistency_relative if d.likeness else None),
     )

@@ -17,11 +17,11 @@ AXIS_NAMES: Mapping[Axis, str] = {
     "cue-conflict": "Cue conflict",
 }
 AXIS_HINTS: Mapping[Axis, str] = {
-    "shape": "only the outline is informative",
-    "texture": "only the texture is informative",
-    "locality": "fine detail flattened away",
-    "scramble": "tiles moved, layout destroyed",
-    "noise": "one patch covered by noise",
+    "shape": "only the outline tells the class",
+    "texture": "only the texture tells the class",
+    "locality": "fine detail is averaged away",
+    "scramble": "tiles change places",
+    "noise": "noise covers one patch",
 }
 SHOWN_AXES: tuple[Axis, ...] = ("shape", "texture", "locality", "scramble", "noise")
 
@@ -83,9 +83,9 @@ def arm_words(row: Row, bias: TeacherBias | None) -> str:
     if bias is None:
         return {"independent": "trained alone", "control": "without a teacher"}.get(row.kind, "all runs")
     if row.kind == "control":
-        return "random" if bias == "natural" else f"random, for {bias}"
+        return "random teacher" if bias == "natural" else f"random {bias} teacher"
     if row.kind == "teacher":
-        return f"goes by {bias}" if bias != "natural" else "natural"
+        return f"relies on {bias}" if bias != "natural" else "natural teacher"
     return f"from {bias} teacher"
 
 

@@ -47,4 +47,4 @@ def mean_score(scores: ArrayLike) -> Statistic | Undefined:
 def _why_missing(values: NDArray[np.float64]) -> Undefined | None:
     if len(values) == 0:
         return Undefined(reason="there are no images")
-    return None if np.isfinite(values).all() else Undefined(reason="there are no probabilities")
+    return None if np.isfinite(values).all() else Undefined(reason="the probabilities are not finite")

@@ -54,7 +54,7 @@ def contrast_of(arms: RunsByBias, context: BoardContext) -> PairedContrast | Und
     teachers = {bias: context.teachers_of(arms[bias]) for bias in biases}
     seeds = _common_seeds(*students.values(), *teachers.values())
     if not seeds:
-        return Undefined(reason=f"no seed has scored students and teachers of the biases {' and '.join(biases)}")
+        return Undefined(reason=f"no seed has scored students and scored teachers of both biases ({', '.join(biases)})")
     sides: list[FloatArray] = []
     for who, networks in (("student of the {} teacher", students), ("{} teacher", teachers)):
         for bias in biases[:2]:
@@ -79,7 +79,7 @@ def triangle_of(
     students, teachers = measured_by_seed(runs), context.teachers_of(runs)
     seeds = _common_seeds(students, independents, teachers)
     if not seeds:
-        return Undefined(reason="no seed has a scored student, independent student and teacher")
+        return Undefined(reason="no seed has a scored student, a scored independent student and a scored teacher")
     sides: list[FloatArray] = []
     for who, networks in (("student", students), ("independent student", independents), ("teacher", teachers)):
         profiles = _profiles(networks, seeds, context.axes, who, context)
@@ -162,4 +162,4 @@ def _profiles(
 
 def _incomplete(runs: RunsBySeed, axes: Sequence[Axis]) -> Undefined | None:
     missing = sorted({name for run in runs.values() for axis in axes for name in run.missing.get(axis, ())})
-    return Undefined(reason=f"no answers on {', '.join(missing)}") if missing else None
+    return Undefined(reason=f"there are no answers on {', '.join(missing)}") if missing else None

@@ -137,7 +137,7 @@ class Diagnosis:
 
     def _divergence(self, parties: Sequence[Party], names: Sequence[str]) -> Score:
         if not all(party.own_teacher for party in parties):
-            return Undefined(reason="another teacher taught it")
+            return Undefined(reason="the student was taught by another teacher than the one it is compared with")
         return self._with_teacher(parties, names, _divergence, least=0.0, most=np.inf)
 
     def _kappa(self, first: Answers, second: Answers) -> MaybeStatistic:
@@ -279,4 +279,4 @@ def _permuted(run: MeasuredRun, names: Sequence[str], of_pair: PairStatistic, cl
 
 def _why_undefined(statistics: Sequence[Mapping[str, MaybeStatistic]]) -> Undefined:
     reasons = [number for of_seed in statistics for number in of_seed.values() if isinstance(number, Undefined)]
-    return reasons[0] if reasons else Undefined(reason="no test set has answers of all runs that are compared")
+    return reasons[0] if reasons else Undefined(reason="no test set has answers from all runs that are compared")

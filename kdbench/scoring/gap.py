@@ -198,7 +198,7 @@ def _too_few(triangle: Triangle, scoring: Scoring) -> Undefined | None:
 
 def needs_seeds(seeds: int, scoring: Scoring) -> str:
     """Return why a number that needs an interval over seeds does not exist yet."""
-    return f"needs {scoring.interval_seeds} seeds, has {seeds}"
+    return f"{scoring.interval_seeds} seeds are needed, the row has {seeds}"
 
 
 def _is_apart(difference: FloatArray, scoring: Scoring) -> bool:

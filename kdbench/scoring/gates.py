@@ -74,9 +74,9 @@ def not_measurable(context: BoardContext) -> Iterator[str]:
         return
     live, needed = part.live_axes.get(context.direction), context.scoring.live_axes_needed
     if live is None:
-        yield "the track's spec names no live axes for this direction yet"
+        yield "the spec does not name the live axes of this direction yet"
     elif len(live) < needed:
-        yield f"the direction is not measurable: {len(live)} live axes ({', '.join(live)}), {needed} are needed"
+        yield f"the direction is not measurable: {needed} live axes are needed, it has {len(live)} ({', '.join(live)})"
 
 
 def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
@@ -93,8 +93,8 @@ def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
         above_chance = clean.low - chance >= scoring.competence_margin
         if not (above_chance and clean.value - chance >= scoring.competence_ratio * (base - chance)):
             yield (
-                f"not competent: the student{_of_teacher(arm.teacher_bias)} has clean accuracy {clean.value:.3f}, "
-                f"independent {base:.3f}"
+                f"not competent: the student{_of_teacher(arm.teacher_bias)} has a clean accuracy of {clean.value:.3f}, "
+                f"the independent student has {base:.3f}"
             )
 
 
@@ -114,7 +114,7 @@ def _other_budget(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[
     allowed = {_budget(run.record) for run in context.references if run.measured is not None}
     if allowed and budgets - allowed:
         others, usual = _budget_words(budgets - allowed), _budget_words(allowed)
-        yield f"another budget than independent: {others}, independent {usual}"
+        yield f"the budget is not that of the independent student: {others}, independent had {usual}"
 
 
 def _budget(record: Record) -> tuple[int, int]:
@@ -131,7 +131,8 @@ def _collapse(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
     for bias, runs in arms.items():
         for seed, run in measured_by_seed(runs).items():
             if has_collapsed(run.answers[clean_set], context.num_classes, context.scoring):
-                yield f"collapsed: the student{_of_teacher(bias)} of seed {seed} answers with few of the classes only"
+                who = f"the student{_of_teacher(bias)} of seed {seed}"
+                yield f"collapsed: {who} gives nearly always the same few answers"
 
 
 def _teachers_incompetence(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
@@ -143,8 +144,8 @@ def _teachers_incompetence(arms: RunsByBias, context: BoardContext) -> Iterator[
         clean = mean_clean_accuracy(context.teachers_of(runs).values())
         if base is not None and clean is not None and base - clean > margin:
             yield (
-                f"the {bias} teacher is not competent: clean accuracy {clean:.3f}, independent {base:.3f}; "
-                f"at most {margin:.2f} less is allowed"
+                f"the {bias} teacher is not competent: its clean accuracy is {clean:.3f}, independent has {base:.3f}, "
+                f"and the teacher's may be lower by at most {margin:.2f}"
             )
 
 
@@ -158,7 +159,7 @@ def _coverage(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]
         share = _least_coverage(first.answers[name], clean) if name in first.answers else 1.0
         if share < context.scoring.class_coverage:
             yield (
-                f"the test set {name} covers {share:.0%} of the images of a class; "
+                f"the test set {name} covers only {share:.0%} of the images of a class; "
                 f"at least {context.scoring.class_coverage:.0%} is needed"
             )
 
@@ -178,8 +179,8 @@ def _too_few_seeds(arms: RunsByBias, context: BoardContext, seeds: Sequence[int]
     if len(compared) >= needed:
         return
     unpaired = ", ".join(map(str, sorted(students - compared)))
-    why = f": what the students of seed {unpaired} are compared with was not scored" if unpaired else ""
-    yield f"needs {needed} seeds to be ranked, has {len(compared)}{why}"
+    why = f"; the runs that seed {unpaired} would be compared with were not scored" if unpaired else ""
+    yield f"{needed} scored seeds are needed for a rank, the row has {len(compared)}{why}"
 
 
 def axis_warnings(teachers: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
@@ -197,8 +198,8 @@ def axis_warnings(teachers: Sequence[ScoredRun], context: BoardContext) -> Itera
         return
     for axis in BIAS_AXES:
         if (axis in frozen) != (axis in live):
-            now, then = ("live", "not one") if axis in live else ("not live", "one")
-            yield f"on these seeds {axis} is {now}; of the axes frozen before it is {then}"
+            now, then = ("live", "not live") if axis in live else ("not live", "live")
+            yield f"the axis {axis} is {now} on these seeds, but the spec freezes it as {then}"
 
 
 def measured_live_axes(

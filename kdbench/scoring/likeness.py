@@ -31,7 +31,7 @@ class ErrorConsistency:
     def relative(self) -> Statistic | Undefined:
         """The ratio of kappa to its ceiling, at most 1."""
         if self.ceiling.value <= 0:
-            return Undefined(reason="accuracies so different leave no room for agreement beyond chance")
+            return Undefined(reason="the accuracies differ so much that agreement beyond chance is impossible")
         return self.kappa / self.ceiling
 
 
@@ -54,7 +54,7 @@ def error_consistency(
     """
     errors = min(int((~right_a).sum()), int((~right_b).sum()))
     if errors < least_errors:
-        return Undefined(reason=f"{errors} errors of one network; at least {least_errors} are needed")
+        return Undefined(reason=f"one network makes only {errors} errors; at least {least_errors} are needed")
     p_a, p_b = mean(right_a), mean(right_b)
     expected = p_a * p_b + (1.0 - p_a) * (1.0 - p_b)
     if expected.value >= 1:
@@ -78,7 +78,7 @@ def wrong_label_agreement(
     both_wrong = (label_a != target) & (label_b != target)
     count = int(both_wrong.sum())
     if count < least:
-        return Undefined(reason=f"{count} images that both get wrong; at least {least} are needed")
+        return Undefined(reason=f"both networks get only {count} of the same images wrong; at least {least} are needed")
     return mean(both_wrong & (label_a == label_b)) / mean(both_wrong)
 
 
@@ -109,7 +109,7 @@ def label_kappa(label_a: ClassLabels, label_b: ClassLabels, num_classes: int) ->
         return Undefined(reason="there are no images")
     expected = _chance_agreement(label_a, label_b, num_classes)
     if expected.value >= 1:
-        return Undefined(reason="both give the same one answer to every image")
+        return Undefined(reason="both networks give one and the same answer to every image")
     return _beyond_chance(mean(label_a == label_b), expected)
 
 

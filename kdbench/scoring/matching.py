@@ -34,8 +34,8 @@ def at_accuracy(
         if min(first, last) <= clean <= max(first, last) and first != last:
             return _between(before, after, _probit_share(first, clean, last), 1 / num_classes)
     accuracies = [float(snapshot.clean[0]) for snapshot in competent]
-    reach = f"{min(accuracies):.3f} to {max(accuracies):.3f}" if accuracies else "none"
-    return Undefined(reason=f"clean accuracy {clean:.3f} is outside of the matched independent's ({reach})")
+    reach = f"they reach from {min(accuracies):.3f} to {max(accuracies):.3f}" if accuracies else "none is competent"
+    return Undefined(reason=f"no snapshot of the independent student matches the clean accuracy {clean:.3f}; {reach}")
 
 
 def _probit_share(first: float, between: float, last: float) -> float:

@@ -38,8 +38,8 @@ def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scor
         clean = estimate(run.clean[None], run.images, scoring, share=True)
         if clean.low - 1 / num_classes < scoring.competence_margin:
             return Undefined(
-                reason=f"too near chance: clean accuracy of seed {seed} is {clean.value:.3f} "
-                f"(lower bound {clean.low:.3f}, at least {1 / num_classes + scoring.competence_margin:.2f} is needed)"
+                reason=f"too near chance: the clean accuracy of seed {seed} is {clean.value:.3f} with a lower bound of "
+                f"{clean.low:.3f}; the lower bound must be at least {1 / num_classes + scoring.competence_margin:.2f}"
             )
     return None
 
@@ -53,7 +53,7 @@ def _axis_score(runs: Sequence[MeasuredRun], axis: Axis, low: Undefined | None, 
     def over_seeds(pick: Callable[[MeasuredAxis], FloatArray], *, share: bool = False) -> Score:
         samples = np.stack([pick(axis_of_run) for axis_of_run in measured])
         if not np.isfinite(samples).all():
-            return Undefined(reason="clean accuracy is 0, or so near to it that some resamples have none")
+            return Undefined(reason="clean accuracy is 0, or so near to 0 that it is 0 in some resamples")
         return estimate(samples, measured[0].images, scoring, share=share)
 
     return AxisScore(
@@ -65,7 +65,7 @@ def _axis_score(runs: Sequence[MeasuredRun], axis: Axis, low: Undefined | None, 
 
 def _why_missing(runs: Sequence[MeasuredRun], axis: Axis) -> Undefined | None:
     names = sorted({name for run in runs for name in run.missing.get(axis, ())})
-    return Undefined(reason=f"no answers on {', '.join(names)}") if names else None
+    return Undefined(reason=f"there are no answers on {', '.join(names)}") if names else None
 
 
 def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictScore | None:
@@ -84,12 +84,15 @@ def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictSc
 
 def _shape_bias(shape: FloatArray, texture: FloatArray, images: int, scoring: Scoring) -> Score:
     if images < scoring.conflict_images:
-        return Undefined(reason=f"{images} cue-conflict images; at least {scoring.conflict_images} are needed")
+        return Undefined(
+            reason=f"there are {images} cue-conflict images, at least {scoring.conflict_images} are needed"
+        )
     decided: list[Estimate] = [estimate(run[None], images, scoring, share=True) for run in shape + texture]
     least = min(decided, key=lambda share: share.low)
     if least.low <= scoring.conflict_decided:
         return Undefined(
-            reason=f"only {least.value:.3f} of the cue-conflict images (lower bound {least.low:.3f}) got the shape's "
-            f"or the texture's class; more than {scoring.conflict_decided:.2f} is needed"
+            reason="the share of cue-conflict images that got the class of the "
+            f"shape or of the texture is only {least.value:.3f} (lower bound {least.low:.3f}); the lower bound must be "
+            f"above {scoring.conflict_decided:.2f}"
         )
     return estimate(shape_bias(shape, texture), images, scoring, share=True)

@@ -98,7 +98,7 @@ def _by_arm(runs: Sequence[ScoredRun], biases: Sequence[TeacherBias]) -> RunsByB
         for before, after in pairwise(arm):
             if before.record.seed == after.record.seed:
                 raise RecordError(
-                    f"{before.folder} and {after.folder} are both seed {after.record.seed} of {after.record.method}; "
+                    f"{before.folder} and {after.folder} both hold seed {after.record.seed} of {after.record.method}; "
                     "delete the outdated one"
                 )
     return by_seed
@@ -124,7 +124,9 @@ def _with_gap_closed(row: Row, arms: RunsByBias, context: BoardContext) -> RowEv
     movement = row.arms[0].movement
     paired = triangle_of(next(iter(arms.values())), context, measured_by_seed(context.references))
     if isinstance(paired, Undefined) or movement is None:
-        why: Score = paired if isinstance(paired, Undefined) else Undefined(reason="nothing to compare with")
+        why: Score = (
+            paired if isinstance(paired, Undefined) else Undefined(reason="there is no network to compare with")
+        )
         return RowEvidence(row.model_copy(update={"gap_closed": why}), None)
     return RowEvidence(row.model_copy(update={"gap_closed": movement.gap_closed}), paired)
 

@@ -73,7 +73,7 @@ def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row
     p_values = holm([p_above_zero(*evidence[number].tested()) for number in ranked], tests_of(rows))
     by_axis = _tests_by_axis([evidence[number] for number in ranked])
     for number in eligible:
-        why = f"was not run on the seeds {', '.join(map(str, seeds))} that the ranked rows share"
+        why = f"the row lacks some of the seeds {', '.join(map(str, seeds))}, which all ranked rows share"
         rows[number] = rows[number].model_copy(update={"unranked": why})
     for number, rank, p_value, p_by_axis in zip(ranked, ranks, p_values, by_axis, strict=True):
         rows[number] = _ranked(evidence[number].row, rank, p_value, scoring).model_copy(update={"p_by_axis": p_by_axis})

@@ -15,7 +15,7 @@ from kdbench.records.groups import RowKey, StoredRecord, row_key
 OTHER_CODE = "the code of {} has changed"
 OTHER_HARNESS = "the harness has changed"
 OTHER_TEACHER = "their teachers were trained anew"
-SAME_SEED = "a later run of the same seed is there"
+SAME_SEED = "there is a later run of the same seed"
 
 
 def superseded_records(records: Sequence[StoredRecord], current: Collection[str] | None) -> dict[Path, str]:

@@ -58,14 +58,14 @@ def test_a_gap_closed_is_shown_times_hundred(tmp_path: Path) -> None:
     text = printed(tmp_path)
     assert "gap closed x 100" in text
     assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural")[8])
-    assert "lm: unranked, the track's spec names no live axes for this direction yet" in text
+    assert "lm: unranked, the spec does not name the live axes of this direction yet" in text
 
 
 def test_every_board_says_why_a_method_is_not_ranked(tmp_path: Path) -> None:
     write_matrix(tmp_path, seeds=(0, 1), failed={("lm", 1): ("diverged", "loss is [not] finite")})
     text = printed(tmp_path)
     assert line_of(text, "lm, shape")[9] == "1 of 2"
-    assert "lm: unranked, 1 of 2 seeds failed: seed 1 diverged: loss is [not] finite; needs 5 seeds" in text
+    assert "lm: unranked, 1 of 2 seeds failed: seed 1 diverged: loss is [not] finite; 5 scored seeds are needed" in text
 
 
 def test_a_board_of_a_student_at_chance_says_that_transfer_is_undefined(tmp_path: Path) -> None:

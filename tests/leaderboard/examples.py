@@ -100,7 +100,7 @@ def method_row(
         ),
     }
     explanations: dict[str, Any] = {
-        "movement": movement(reason=None if seeds > 2 else f"needs 3 seeds, has {seeds}"),
+        "movement": movement(reason=None if seeds > 2 else f"3 seeds are needed, the row has {seeds}"),
         "diagnostics": diagnostics(),
     }
     arms: tuple[Arm, ...] = tuple(

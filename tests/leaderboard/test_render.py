@@ -205,9 +205,9 @@ def test_ranks_and_the_reason_for_none_are_shown(full: Page) -> None:
 def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full: Page) -> None:
     controls = re.findall(r'<tbody class="control">.*?</tbody>', full.source, re.DOTALL)
     assert len(controls) == 1
-    assert "random, for shape" in controls[0]
-    assert "Those that should score nothing reach [−0.03, 0.05]" in full.text
-    assert "Shaded: [−0.03, 0.05]" in full.text
+    assert "random shape teacher" in controls[0]
+    assert "Controls that should score 0 reach [−0.03, 0.05]" in full.text
+    assert "The shaded band, [−0.03, 0.05], is the range" in full.text
 
 
 def explanations_of(page: Page, number: int) -> str:
@@ -228,8 +228,8 @@ def test_what_explains_the_primary_number_is_in_a_table_of_its_own(full: Page) -
 
 def test_a_missing_number_of_that_table_is_explained_once(full: Page) -> None:
     text = explanations_of(full, 2)
-    assert text.count("needs 3 seeds, has 1") == 1
-    assert "Undefined: 100 G to this teacher, TI, Drift, Cosine: needs 3 seeds, has 1" in text
+    assert text.count("3 seeds are needed, the row has 1") == 1
+    assert "Undefined: 100 G to this teacher, Transfer index, Drift, Cosine: 3 seeds are needed, the row has 1" in text
 
 
 def test_a_collapse_on_a_manipulated_set_is_shown(tmp_path: Path) -> None:
@@ -241,8 +241,8 @@ def test_a_collapse_on_a_manipulated_set_is_shown(tmp_path: Path) -> None:
     )
     scores = examples.scores_of(examples.board("cnn-to-vit", row.model_copy(update={"arms": arms})))
     text = tbody_of(render(scores, tmp_path), "lm")
-    assert "Nearly always the same few answers on noise, locality (from shape teacher)" in text
-    assert "Nearly always the same few answers on texture" in text
+    assert "The students nearly always give the same few answers on noise, locality (from shape teacher)" in text
+    assert "The students nearly always give the same few answers on texture" in text
 
 
 def test_the_warnings_of_a_board_stand_at_its_head(tmp_path: Path) -> None:
@@ -253,24 +253,24 @@ def test_the_warnings_of_a_board_stand_at_its_head(tmp_path: Path) -> None:
 def test_failed_runs_are_visible_with_their_reason(full: Page) -> None:
     text = tbody_of(full, "sskd")
     assert text.count("failed seed 1: diverged: loss is not a number at step 88") == 1
-    assert "2 of 50 runs did not end well" in full.text
+    assert "2 of 50 runs failed" in full.text
     assert "sskd synthetic CNN → ViT shape 1 diverged loss is not a number at step 88" in full.text
 
 
 def test_with_one_seed_the_board_says_what_intervals_leave_out(full: Page) -> None:
     second = full.text[full.text.index("ViT → CNN A ViT teaches a CNN") :]
-    assert "intervals cover the choice of test images, not that of random seeds (1 seed so far)" in second
+    assert "intervals cover the choice of test images, but not that of random seeds (1 seed so far)" in second
     assert "Unranked: needs 3 seeds" in second
     assert "intervals cover images only" in full.text
 
 
 def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None:
     scores = examples.scores_of(examples.board("cnn-to-vit", training_digest="0" * 64))
-    assert "Trained under other settings than this spec’s track" in render(scores, tmp_path).text
+    assert "The training settings differ from this spec’s track" in render(scores, tmp_path).text
 
 
 def test_board_says_that_seeds_share_their_pretrained_backbones(full: Page) -> None:
-    assert full.text.count("All seeds start from one pretrained backbone a family") == 2
+    assert full.text.count("All seeds start from one pretrained backbone per family") == 2
 
 
 def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
@@ -281,17 +281,17 @@ def test_natural_teachers_have_a_board_of_the_gap_closed(tmp_path: Path) -> None
     page = render(examples.scores_of(examples.natural()), tmp_path)
     text = tbody_of(page, "lm")
     assert "1 lm 40 [37, 43] 3 seeds G only one-axis" in text
-    assert "of these 100 G 3 seeds 8 [5, 11]" in text
+    assert "100 G by axis 3 seeds 8 [5, 11]" in text
     assert "not measured" in text
     assert "100 G gap closed" in page.text
-    assert "At a glance: the gap that every method closes" in page.text
+    assert "Overview: gap closed by every method" in page.text
 
 
 def test_a_gap_closed_that_is_undefined_says_why(tmp_path: Path) -> None:
-    why = Undefined(reason="needs 3 seeds, has 1")
+    why = Undefined(reason="3 seeds are needed, the row has 1")
     row = {"gap_closed": why, "rank": None, "rank_high": None, "badges": (), "unranked": "needs 5 seeds"}
     page = render(examples.scores_of(examples.natural(**row)), tmp_path)
-    assert tbody_of(page, "lm").startswith("– lm undefined needs 3 seeds, has 1")
+    assert tbody_of(page, "lm").startswith("– lm undefined 3 seeds are needed, the row has 1")
     assert "Unranked: needs 5 seeds" in tbody_of(page, "lm")
     assert "At a glance" not in page.text
 

@@ -45,8 +45,10 @@ def test_calibration_error_is_a_share(cases: list[tuple[float, bool]]) -> None:
 
 def test_without_probabilities_there_is_no_calibration() -> None:
     bare = np.full(3, np.nan)
-    assert expected_calibration_error(bare, np.ones(3, bool), 15) == Undefined(reason="there are no probabilities")
-    assert mean_score(bare) == Undefined(reason="there are no probabilities")
+    assert expected_calibration_error(bare, np.ones(3, bool), 15) == Undefined(
+        reason="the probabilities are not finite"
+    )
+    assert mean_score(bare) == Undefined(reason="the probabilities are not finite")
     assert mean_score([]) == Undefined(reason="there are no images")
 
 

@@ -122,7 +122,7 @@ def test_numbers_of_whole_runs_need_three_seeds_and_every_record_to_have_them() 
     three = diagnosed(trio(0), trio(1), trio(2)).scalars["cka"]
     assert estimated(three).value == pytest.approx(0.6)
     assert estimated(three).covers == "seeds"
-    assert diagnosed(trio(0)).scalars["cka"] == Undefined(reason="needs 3 seeds, has 1")
+    assert diagnosed(trio(0)).scalars["cka"] == Undefined(reason="3 seeds are needed, the row has 1")
     bare = replace(trio(2), likeness={})
     assert diagnosed(trio(0), trio(1), bare).scalars == {}
 

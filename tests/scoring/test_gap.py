@@ -128,7 +128,7 @@ def test_a_gap_that_is_not_closed_is_no_one_axis_row() -> None:
 @pytest.mark.parametrize("number", [gap_closed, transfer_index, drift, cosine])
 def test_fewer_than_three_seeds_are_not_enough(number: Callable[..., Score], seeds: int) -> None:
     few = number(triangle(INDEPENDENT + 0.5 * GAP, seeds=seeds), SCORING)
-    assert few == Undefined(reason=f"needs 3 seeds, has {seeds}")
+    assert few == Undefined(reason=f"3 seeds are needed, the row has {seeds}")
 
 
 @pytest.mark.parametrize("number", [gap_closed, transfer_index, drift, cosine])

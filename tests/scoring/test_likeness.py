@@ -98,8 +98,8 @@ def test_unequal_accuracies_cap_kappa_and_the_relative_one_is_one_there() -> Non
 @pytest.mark.parametrize(
     ("counts", "words"),
     [
-        ((100, 0, 0, 0), "0 errors of one network; at least 30"),
-        ((71, 0, 900, 29), "29 errors of one network"),
+        ((100, 0, 0, 0), "one network makes only 0 errors; at least 30"),
+        ((71, 0, 900, 29), "one network makes only 29 errors"),
         ((0, 0, 0, 100), "both networks are always wrong"),
     ],
 )
@@ -134,7 +134,7 @@ def test_independent_guesses_agree_on_one_wrong_label_in_nine() -> None:
 def test_wrong_label_agreement_needs_a_hundred_images_that_both_get_wrong() -> None:
     target = np.zeros(300, int)
     wrong = np.where(np.arange(300) < 99, 1, 0)
-    assert "99 images that both get wrong" in reason(wrong_label_agreement(wrong, wrong, target, 100))
+    assert "only 99 of the same images wrong" in reason(wrong_label_agreement(wrong, wrong, target, 100))
     assert defined(wrong_label_agreement(target + 1, target + 1, target, 100)).value == 1
 
 
@@ -168,7 +168,7 @@ def test_answers_that_do_not_change_under_permutation_are_fully_consistent() -> 
 def test_a_constant_predictor_is_consistent_but_has_no_kappa() -> None:
     answers = np.full(200, 3)
     assert defined(agreement(answers, answers)).value == 1
-    assert "same one answer" in reason(label_kappa(answers, answers, 10))
+    assert "one and the same answer" in reason(label_kappa(answers, answers, 10))
 
 
 def test_without_images_nothing_is_defined() -> None:

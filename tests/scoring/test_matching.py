@@ -53,7 +53,8 @@ def test_outside_of_the_competent_snapshots_there_is_none(clean: float) -> None:
     """The first snapshot is at .20, too near chance for a bias of its own."""
     network = at_accuracy_of(SNAPSHOTS, clean)
     assert network == Undefined(
-        reason=f"clean accuracy {clean:.3f} is outside of the matched independent's (0.500 to 0.900)"
+        reason=f"no snapshot of the independent student matches the clean accuracy {clean:.3f}; "
+        "they reach from 0.500 to 0.900"
     )
     assert isinstance(at_accuracy_of([], 0.5), Undefined)
 

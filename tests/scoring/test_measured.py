@@ -132,7 +132,7 @@ def test_an_axis_with_a_missing_set_is_undefined_and_says_which() -> None:
     predictions = a_run()
     del predictions["scramble-4"]
     profile = profile_of({0: measured(predictions)}, 10, SPEC.scoring)
-    assert profile.axes["scramble"].bias == Undefined(reason="no answers on scramble-4")
+    assert profile.axes["scramble"].bias == Undefined(reason="there are no answers on scramble-4")
     assert isinstance(profile.axes["noise"].bias, Estimate)
 
 
@@ -141,7 +141,7 @@ def test_bias_of_a_student_at_chance_is_undefined_though_its_accuracy_is_shown()
     profile = profile_of({0: measured(a_run(**chance))}, 10, SPEC.scoring)
     assert isinstance(profile.axes["shape"].accuracy, Estimate)
     assert isinstance(profile.axes["shape"].bias, Undefined)
-    assert "too near chance: clean accuracy of seed 0 is 0.100" in profile.axes["shape"].bias.reason
+    assert "too near chance: the clean accuracy of seed 0 is 0.100" in profile.axes["shape"].bias.reason
 
 
 def test_one_seed_at_chance_is_not_hidden_by_good_ones() -> None:
@@ -205,7 +205,7 @@ def test_shape_bias_needs_a_hundred_conflict_images() -> None:
     few = answers(first(0.6, 90), target=TARGET[:90], texture=(TARGET[:90] + 1) % 10, index=0 * TARGET[:90] - 1)
     conflict = profile_of({0: measured(a_run() | {"cue-conflict": few})}, 10, SPEC.scoring).conflict
     assert conflict is not None
-    assert conflict.shape_bias == Undefined(reason="90 cue-conflict images; at least 100 are needed")
+    assert conflict.shape_bias == Undefined(reason="there are 90 cue-conflict images, at least 100 are needed")
     assert isinstance(conflict.shape, Estimate)
 
 

@@ -104,7 +104,8 @@ def test_a_seed_whose_teacher_is_gone_does_not_count_for_a_rank(tmp_path: Path) 
     row = rows_of(board_of(tmp_path))["lm"]
     assert (row.rank, estimated(row.transfer).seeds) == (None, 4)
     assert row.unranked == (
-        "needs 5 seeds to be ranked, has 4: what the students of seed 3 are compared with was not scored"
+        "5 scored seeds are needed for a rank, the row has 4; "
+        "the runs that seed 3 would be compared with were not scored"
     )
 
 
@@ -126,7 +127,7 @@ def test_a_row_on_other_seeds_than_the_ranked_ones_says_so(tmp_path: Path) -> No
     write_matrix(tmp_path, directions=("cnn-to-vit",), seeds=range(5, 10), methods=("late",), spread=0.01)
     late = rows_of(board_of(tmp_path))["late"]
     assert late.rank is None
-    assert late.unranked == "was not run on the seeds 0, 1, 2, 3, 4 that the ranked rows share"
+    assert late.unranked == "the row lacks some of the seeds 0, 1, 2, 3, 4, which all ranked rows share"
     assert {row.rank for row in board_of(tmp_path).rows if row.method in "ab"} == {1}
 
 
@@ -174,9 +175,9 @@ def test_three_seeds_have_a_gap_but_no_rank_and_one_has_neither(tmp_path: Path) 
     write_natural(tmp_path / "one", seeds=range(1))
     three, part = (rows_of(board_of(tmp_path / name, LIVE))["lm"] for name in ("three", "one"))
     assert (estimated(three.gap_closed).seeds, three.rank) == (3, None)
-    assert three.unranked == "needs 5 seeds to be ranked, has 3"
-    assert part.gap_closed == Undefined(reason="needs 3 seeds, has 1")
-    assert "needs 5 seeds to be ranked, has 1" in part.unranked
+    assert three.unranked == "5 scored seeds are needed for a rank, the row has 3"
+    assert part.gap_closed == Undefined(reason="3 seeds are needed, the row has 1")
+    assert "5 scored seeds are needed for a rank, the row has 1" in part.unranked
 
 
 def test_gap_against_each_planted_teacher_is_shown_beside_transfer(planted: Board) -> None:
