@@ -22,11 +22,15 @@ from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.progress_pipe import ProgressWriter
 from kdbench.jobs.sandbox import Confinement, Measure
 from kdbench.jobs.train_job import Restrict, train_run, unrestricted
+from kdbench.plan.context import SCRATCH
 from kdbench.records import LOG
 from kdbench.training.loop import Progress
 
 # Where programs look for a place to write; a training has no other than its scratch folder.
 PLACES_TO_WRITE = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+# Variables of the user that a training keeps: those that find programs and libraries, and choose devices and kernels.
+KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "USER", "LOGNAME", "KDBENCH_CACHE")
+KEPT_PREFIXES = ("LC_", "CUDA", "NVIDIA", "PYTORCH", "TORCH", "ATEN", "OMP", "MKL", "OPENBLAS", "NPY")
 
 
 def child(job: Job, pipe: Connection) -> None:
@@ -36,15 +40,20 @@ def child(job: Job, pipe: Connection) -> None:
     confined = job.kind == "train" and job.context.sandbox
     progress = ProgressWriter(pipe.fileno())
 
-    def confined_work(separate: bool) -> None:
+    def confined_work(measures: tuple[Measure, ...]) -> None:
         def restrict(confinement: Confinement) -> tuple[Measure, ...]:
-            return (*(("namespaces",) if separate else ()), *sandbox.restrict(confinement))
+            return (*measures, *sandbox.restrict(confinement))
 
+        _close_all_but(pipe.fileno())
         if job.kind == "train":
-            _write_only_below(job.scratch / "tmp")
+            _narrow_environment(job.scratch / "tmp")
         work(job, progress, restrict if confined else unrestricted)
 
-    guard(confined_work, pipe.fileno(), confined=confined)
+    scratch = job.context.results / SCRATCH if confined else None
+    if scratch is not None:
+        with contextlib.suppress(OSError):  # reported where the log is opened
+            scratch.mkdir(parents=True, exist_ok=True)
+    guard(confined_work, pipe.fileno(), scratch=scratch)
 
 
 def work(job: Job, progress: Progress, restrict: Restrict = unrestricted) -> None:
@@ -86,9 +95,19 @@ def open_log(folder: Path) -> TextIO:
         raise WriteError.at(folder / LOG, error) from error
 
 
-def _write_only_below(folder: Path) -> None:
-    """Let libraries put their temporary files and caches into a folder."""
+def _close_all_but(pipe: int) -> None:
+    """Close what this process has inherited but the standard streams and the pipe of its progress."""
+    highest = os.sysconf("SC_OPEN_MAX")
+    os.closerange(3, pipe)
+    os.closerange(pipe + 1, min(highest, 2**16))
+
+
+def _narrow_environment(folder: Path) -> None:
+    """Keep the variables that a training needs, and let libraries put their files and caches into a folder."""
     with contextlib.suppress(OSError):  # reported where the log is opened
         folder.mkdir(parents=True, exist_ok=True)
+    for name in set(os.environ) - set(KEPT_VARIABLES):
+        if not name.startswith(KEPT_PREFIXES):
+            del os.environ[name]
     os.environ |= dict.fromkeys(PLACES_TO_WRITE, str(folder))
     tempfile.tempdir = str(folder)

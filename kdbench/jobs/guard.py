@@ -11,49 +11,53 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
 from kdbench.jobs import sandbox
+from kdbench.jobs.sandbox import Measure
 
 SIGNALLED = 64  # the exit code of a guard whose work was ended by a signal: this, and the signal's number
 
 
-def guard(work: Callable[[bool], None], launcher: int, *, confined: bool) -> NoReturn:
+def guard(work: Callable[[tuple[Measure, ...]], None], launcher: int, *, scratch: Path | None) -> NoReturn:
     """Fork a process that does `work`, wait for its end, and end everything that it started.
 
     The exit code is that of the work, below `SIGNALLED`; it is `SIGNALLED` plus a number if a signal ended the work.
 
     Args:
-        work: is told whether it has namespaces of its own.
+        work: is told which measures hold for it already.
         launcher: file descriptor of a pipe that the launcher holds the other end of.
-        confined: give the work namespaces of its own if the kernel allows it.
+        scratch: give the work namespaces of its own, in which it writes below this folder only, as far as the kernel
+            allows it; None to leave it where it is.
     """
     os.setsid()
     sandbox.adopt_orphans()
-    separate = confined and sandbox.enter_namespaces()
+    separate = scratch is not None and sandbox.enter_namespaces()
     first = os.fork()
     if first == 0:
         sandbox.end_with_parent()
-        if separate:
-            _lead(work)
-        _work(work, False)
+        if scratch is not None and separate:
+            _lead(work, scratch)
+        _work(work, ())
     code = _exit_code(_wait(first, launcher))
     if not separate:  # else the kernel ended them with the first process of their namespace
         _end_descendants()
     os._exit(code)
 
 
-def _lead(work: Callable[[bool], None]) -> NoReturn:
+def _lead(work: Callable[[tuple[Measure, ...]], None], scratch: Path) -> NoReturn:
     """Be the first process of a namespace: fork the work, and end as it does; the kernel ends whatever is left.
 
     The work itself must not be the first process, which signals cannot end from within.
     """
-    separate = sandbox.see_own_processes()
+    measures: tuple[Measure, ...] = ("read-only",) if sandbox.write_only_below(scratch) else ()
+    measures = (*(("namespaces",) if sandbox.see_own_processes() else ()), *measures)
     worker = os.fork()
     if worker == 0:
-        _work(work, separate)
+        _work(work, measures)
     while True:
         process, status = os.waitpid(-1, 0)
         if process == worker:
@@ -64,10 +68,10 @@ def _exit_code(status: int) -> int:
     return SIGNALLED + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def _work(work: Callable[[bool], None], separate: bool) -> NoReturn:
+def _work(work: Callable[[tuple[Measure, ...]], None], measures: tuple[Measure, ...]) -> NoReturn:
     code = 1
     try:
-        work(separate)
+        work(measures)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

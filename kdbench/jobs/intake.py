@@ -6,8 +6,8 @@ What is good is written anew into the record's folder; the rest becomes the reas
 """
 
 import os
-import shutil
 import stat
+import subprocess
 import unicodedata
 from pathlib import Path
 from typing import Final
@@ -61,7 +61,7 @@ def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environme
         outcome = TrainingOutcome(status="error", reason=str(error), environment=environment)
     if outcome is not None:
         write_outcome(folder, outcome)
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove(scratch)
     return outcome
 
 
@@ -191,4 +191,9 @@ def forget_failure(scratch: Path) -> None:
     except (Refused, ValidationError):
         failed = True
     if failed:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove(scratch)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, however deep it is and whatever lies in it; links are not followed."""
+    subprocess.run(("rm", "-rf", "--", str(folder)), check=False, capture_output=True)

@@ -26,13 +26,13 @@ def memory_of(pid: int) -> int:
 
 
 def _memory(pid: int) -> int:
+    """Return the bytes of a process without its files; what it shares with others counts by its part."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return 1024 * sum(
-        int(line.split()[1]) for line in status.splitlines() if line.startswith(("RssAnon:", "RssShmem:", "VmSwap:"))
-    )
+    kinds = ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
+    return 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(kinds))
 
 
 def end_tree(pid: int) -> None:

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Measure = Literal["namespaces", "landlock", "seccomp", "limits"]
-MEASURES: tuple[Measure, ...] = ("namespaces", "landlock", "seccomp", "limits")
+Measure = Literal["namespaces", "read-only", "landlock", "privileges", "seccomp", "limits"]
 
 _NEW_MOUNTS, _NEW_IPC, _NEW_USERS, _NEW_PROCESSES, _NEW_NETWORK = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
 _MOUNT_RECURSIVE, _MOUNT_PRIVATE, _MOUNT_WITHOUT_PRIVILEGES = 0x4000, 0x40000, 0x2 | 0x4 | 0x8
@@ -33,6 +32,8 @@ _FILE_RIGHTS_BY_VERSION = {1: 13, 2: 14, 3: 15}  # how many of the rights to fil
 _NETWORK_RIGHTS = 0b11  # bind and connect, since version 4
 _SCOPES = 0b11  # abstract sockets and signals of processes outside, since version 6
 _RULE_PATH_BENEATH = 1
+_SET_MOUNT, _HERE, _RECURSIVE, _READ_ONLY, _BIND = 442, -100, 0x8000, 1, 0x1000
+_DROP_FROM_BOUND, _LAST_PRIVILEGE, _PRIVILEGES_VERSION = 24, 63, 0x20080522
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,20 @@ def see_own_processes() -> bool:
     return _holds(lambda: _call("mount", b"proc", b"/proc", b"proc", ctypes.c_ulong(_MOUNT_WITHOUT_PRIVILEGES), None))
 
 
+def write_only_below(folder: Path) -> bool:
+    """Make every file system of this mount namespace read-only but for a folder, modes and times of files included."""
+    return _holds(lambda: _make_read_only(folder))
+
+
+def _make_read_only(folder: Path) -> None:
+    place = os.fsencode(folder)
+    _call("mount", place, place, None, ctypes.c_ulong(_BIND), None)
+    _call(
+        "syscall", _SET_MOUNT, _HERE, b"/", _RECURSIVE, struct.pack("=QQQQ", _READ_ONLY, 0, 0, 0), ctypes.c_size_t(32)
+    )
+    _call("syscall", _SET_MOUNT, _HERE, place, 0, struct.pack("=QQQQ", 0, _READ_ONLY, 0, 0), ctypes.c_size_t(32))
+
+
 def end_with_parent() -> None:
     """Let the kernel end this process when the one that forked it ends."""
     _holds(lambda: _call("prctl", _SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0))
@@ -91,6 +106,7 @@ def restrict(confinement: Confinement) -> tuple[Measure, ...]:
     """
     steps: tuple[tuple[Measure, Callable[[], object]], ...] = (
         ("landlock", lambda: _restrict_files(confinement)),
+        ("privileges", _drop_privileges),
         ("seccomp", _refuse_system_calls),
         ("limits", lambda: _set_limits(confinement)),
     )
@@ -158,12 +174,21 @@ def _allow(rules: int, path: Path, rights: int) -> None:
         os.close(place)
 
 
+def _drop_privileges() -> None:
+    """Give up every capability for good, those of root included."""
+    _call("prctl", _SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+    for number in range(_LAST_PRIVILEGE + 1):
+        _holds(lambda number=number: _call("prctl", _DROP_FROM_BOUND, number, 0, 0, 0))  # type: ignore[misc]
+    _call("capset", struct.pack("=Ii", _PRIVILEGES_VERSION, 0), bytes(24))
+
+
 _REFUSED_CALLS = {
     # ptrace, process_vm_readv, process_vm_writev, mount, umount2, pivot_root, setns, unshare, kexec_load, init_module,
     # finit_module, bpf, perf_event_open, add_key, request_key, keyctl, userfaultfd, io_uring_setup, pidfd_getfd
     "x86_64": (101, 310, 311, 165, 166, 155, 308, 272, 246, 175, 313, 321, 298, 248, 249, 250, 323, 425, 438),
     "aarch64": (117, 270, 271, 40, 39, 41, 268, 97, 104, 105, 273, 280, 241, 217, 218, 219, 282, 425, 438),
 }
+_SOCKET_CALLS, _LOCAL_SOCKET = {"x86_64": 41, "aarch64": 198}, 1
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_ABOVE, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _ERROR, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -182,9 +207,16 @@ def _refuse_system_calls() -> None:
         (_LOAD, 0, 0, 0),  # its number
     ]
     if machine == "x86_64":  # numbers of the x32 interface, which would go around the list
-        program += [(_JUMP_IF_ABOVE, len(refused) + 1, 0, 0x40000000)]
-    program += [(_JUMP_IF_EQUAL, len(refused) - place, 0, number) for place, number in enumerate(refused)]
-    program += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _ERROR | errno.EPERM)]
+        program += [(_JUMP_IF_ABOVE, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
+    for number in refused:
+        program += [(_JUMP_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERROR | errno.EPERM)]
+    program += [  # sockets to servers on this machine, such as those that start containers
+        (_JUMP_IF_EQUAL, 0, 3, _SOCKET_CALLS[machine]),
+        (_LOAD, 0, 0, 16),  # the first argument of the call
+        (_JUMP_IF_EQUAL, 0, 1, _LOCAL_SOCKET),
+        (_RETURN, 0, 0, _ERROR | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
     instructions = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
     header = struct.pack("@HP", len(program), ctypes.addressof(instructions))
     _call("prctl", _SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,8 +42,10 @@ def _attempt_below(action: Callable[[], object], confinement: Confinement, measu
     if worker:
         return os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
     try:
+        read_only = separate and sandbox.write_only_below(confinement.writable[0])
         separate = separate and sandbox.see_own_processes()
-        measures = (*sandbox.restrict(confinement), *(("namespaces",) if separate else ()))
+        before = (*(("namespaces",) if separate else ()), *(("read-only",) if read_only else ()))
+        measures = (*before, *sandbox.restrict(confinement))
         if measure not in measures:
             os._exit(MISSING_MEASURE)
         action()
@@ -97,6 +100,21 @@ def test_other_processes_cannot_be_seen_or_ended(scratch: Path) -> None:
     parent = os.getpid()
     assert_denied(lambda: os.kill(parent, 0), scratch, "namespaces")
     assert_denied((Path("/proc") / str(parent)).stat, scratch, "namespaces")
+
+
+def test_modes_of_files_outside_cannot_be_changed(scratch: Path) -> None:
+    (scratch.parent / "other").write_text("of another run")
+    assert_denied(lambda: (scratch.parent / "other").chmod(0), scratch, "read-only")
+    assert attempt(lambda: scratch.chmod(0o755), scratch, measure="limits") == ALLOWED
+
+
+def test_a_device_cannot_be_made(scratch: Path) -> None:
+    assert_denied(lambda: os.mknod(scratch / "disk", stat.S_IFBLK, os.makedev(254, 0)), scratch, "privileges")
+
+
+def test_a_local_server_cannot_be_reached(scratch: Path) -> None:
+    assert_denied(lambda: socket.socket(socket.AF_UNIX), scratch, "seccomp")
+    assert attempt(socket.socketpair, scratch, measure="seccomp") == ALLOWED
 
 
 def test_a_file_cannot_outgrow_its_limit(scratch: Path) -> None:
