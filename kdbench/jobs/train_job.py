@@ -64,6 +64,8 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
             file.write(source)
     tally = Tally()
     try:
+        if job.run.device == "cuda":
+            torch.zeros(1, device="cuda")  # CUDA opens files and sockets when it starts that are out of reach later
         _restrict(job, restrict)
         if job.run.untrained:
             _keep_untrained(job)
