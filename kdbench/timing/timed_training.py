@@ -73,7 +73,7 @@ def timed_training(
     size = track.data.image_size
     task = make_task(
         track,
-        batches.labels,
+        batches.labels.clone(),
         teacher=teacher.shapes(size) if teacher else None,
         student=student.shapes(size),
         epochs=track.training.student_epochs,
@@ -84,6 +84,7 @@ def timed_training(
         student=student,
         teacher=teacher,
         method=method_class(task, method_class.Config()).to(device).train(),
+        task=task,
         batches=batches,
         training=track.training,
         backbone=track.backbones[student_family],

@@ -62,7 +62,7 @@ class Batches:
         """Yield the batches of an epoch from number `first` on; another `stage` has an order of its own."""
         order = torch.randperm(len(self.labels), generator=self._generator(stage, "order", epoch))
         for number in range(first, self.per_epoch):
-            index = order[number * self._batch_size : (number + 1) * self._batch_size]
+            index = order[number * self._batch_size : (number + 1) * self._batch_size].clone()  # the method gets it
             yield self._batch(index, self._generator(stage, "augment", epoch, number))
 
     def _generator(self, *name: str | int) -> torch.Generator:

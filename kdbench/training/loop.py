@@ -13,11 +13,12 @@ from kdbench.records import WEIGHTS, Status
 from kdbench.records.environment import describe_environment
 from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kdbench.training.failures import BudgetExceeded, Diverged, TooLittleMemory
+from kdbench.training.failures import BudgetExceeded, Diverged, RuleBroken, TooLittleMemory
 from kdbench.training.memory import GIB, plan_micro_batches, shortage_by_one_name, step_memory
 from kdbench.training.outcome import TALLY, Tally, TrainingOutcome, timing_of, write_outcome
 from kdbench.training.setup import Setup, set_up
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
+from kdbench.training.torch_settings import settings_put_back
 
 CHECKPOINT_SECONDS = 30.0
 CHECKPOINT_SPACING = 20  # times as long as saving one takes, at least: those of big networks are big
@@ -30,8 +31,8 @@ logger = logging.getLogger(__name__)
 def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: Tally | None = None) -> TrainingOutcome:
     """Train, then write the weights and the outcome into the assignment's folder.
 
-    A loss that is not finite, a budget overdrawn and memory that runs out are outcomes, with all that was counted until
-    then. A batch that does not fit the device is split where that is allowed.
+    A loss or weight that is not finite, a budget overdrawn, a rule broken and memory that runs out are outcomes, with
+    all that was counted until then. A batch that does not fit the device is split where that is allowed.
 
     Args:
         assignment: what to train. A checkpoint in its folder is resumed.
@@ -47,12 +48,14 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: 
     """
     tally = Tally() if tally is None else tally
     try:
-        with shortage_by_one_name():
+        with shortage_by_one_name(), settings_put_back():
             outcome = _within_memory(assignment, data, progress, tally)
     except Diverged as error:
         outcome = tally.failed("diverged", str(error))
     except BudgetExceeded as error:
         outcome = tally.failed("over_budget", str(error))
+    except RuleBroken as error:
+        outcome = tally.failed("error", str(error))
     except TooLittleMemory as error:
         outcome = tally.failed("oom", str(error))
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -152,6 +155,7 @@ class _Training:
         self._interrupted, self._epoch_start = 0.0, None
         rate = self._metered.schedule.get_last_lr()[0]
         means = self._metered.take_means()
+        self._metered.require_finite_weights()
         self._curves.append({**means, "learning_rate": float(rate), "seconds": self._epoch_seconds[-1]})
         self._checkpoint()
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdbench.api import Batch, Losses, Method, Output, Term
+from kdbench.api import Batch, Losses, Method, Output, Task, Term
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.precision import autocast
 from kdbench.records import Budget
@@ -16,17 +16,22 @@ from kdbench.spec import BackboneSpec, Training
 from kdbench.training.batches import Batches
 from kdbench.training.epoch_means import EpochMeans
 from kdbench.training.failures import BudgetExceeded, Diverged
+from kdbench.training.method_run import MethodRun
 from kdbench.training.optimisation import gradient_norm, make_optimizer, make_schedule, trunk_of
 from kdbench.training.stopwatch import Stopwatch
+from kdbench.training.tripwires import Tripwires
+
+THOROUGH_EVERY = 8  # steps: every weight is compared in one of so many, and in the first and last of an epoch
 
 
 class MeteredRun:
-    """Implements `kdbench.api.Run` for one training.
+    """Implements `kdbench.api.Run` for one training; the method is handed a `MethodRun` in front of it.
 
     Args:
         student: the network to train, on the device.
         teacher: on the device, too; None for methods that use none.
         method: on the device, too.
+        task: what the method was made with; its labels are a copy.
         batches: where training images come from.
         training: recipe of the track.
         backbone: recipe of the student's family.
@@ -43,6 +48,7 @@ class MeteredRun:
         student: Backbone,
         teacher: Backbone | None,
         method: Method,
+        task: Task,
         batches: Batches,
         training: Training,
         backbone: BackboneSpec,
@@ -59,6 +65,7 @@ class MeteredRun:
         self._trunk = trunk_of(student)
         self._clipped = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.schedule = make_schedule(self.optimizer, total_steps, training.warmup)
+        self._tripwires = Tripwires(method, student, teacher, self.optimizer, self.schedule, task.train_labels)
         self.counts: defaultdict[str, int] = defaultdict(int)
         self._means = EpochMeans(device)
         self._graph_images = 0
@@ -120,8 +127,8 @@ class MeteredRun:
         self.student.eval()
         started = self.stopwatch.now()
         try:
-            with self._autocast():
-                self.method.prepare(self)
+            with self._autocast(), self._tripwires.method_at_work("prepare", thorough=True):
+                self.method.prepare(MethodRun(self, self._tripwires))
         finally:
             self.stopwatch.add("prepare", self.stopwatch.now() - started)
         self.student.train()
@@ -129,12 +136,14 @@ class MeteredRun:
 
     def train_on(self, batch: Batch) -> None:
         """Take one step of the method, which must update the student exactly once."""
-        before = self.step
+        before, run = self.step, MethodRun(self, self._tripwires)
+        thorough = min(before % self._batches.per_epoch % THOROUGH_EVERY, -(before + 1) % self._batches.per_epoch) == 0
         self.counts["examples"] += len(batch.index)
         for number, part in enumerate(self._parts(batch)):
             self._part = number
-            with self._autocast():
-                self.method.step(self, part)
+            self._tripwires.hand_over(part)
+            with self._autocast(), self._tripwires.method_at_work("step", thorough=thorough):
+                self.method.step(run, part)
         if self.step != before + 1:
             raise BudgetExceeded(f"a step must update the student once, it did {self.step - before} times")
 
@@ -201,6 +210,15 @@ class MeteredRun:
                     f"{name} was not finite in the epoch that ended at step {self.step} of {self.total_steps}"
                 )
         return means
+
+    def require_finite_weights(self) -> None:
+        """Raise `Diverged` if a weight or a buffer of the student is not finite."""
+        for name, tensor in self.student.model.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                raise Diverged(
+                    f"the student's {name} was not finite at the end of the epoch that ended at step {self.step} of "
+                    f"{self.total_steps}"
+                )
 
     @property
     def parameters(self) -> int:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from kdbench.api import Method, Task
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone, compile_parts
@@ -15,8 +16,10 @@ from kdbench.randomness import seed_of
 from kdbench.spec import Family
 from kdbench.training.assignment import Assignment
 from kdbench.training.batches import Batches
+from kdbench.training.failures import RuleBroken
 from kdbench.training.metered import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
+from kdbench.training.torch_settings import changed_setting, read_settings
 
 WARM_UP_STEPS = 3
 
@@ -51,7 +54,7 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
     image_size = assignment.track.data.image_size
     task = make_task(
         assignment.track,
-        batches.labels,
+        batches.labels.clone(),
         teacher=teacher.shapes(image_size) if teacher else None,
         student=student.shapes(image_size),
         epochs=assignment.epochs,
@@ -60,11 +63,12 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
     )
     _compile(assignment, student, teacher)
     torch.manual_seed(seed_of("method", assignment.track.name, assignment.method_class.name, assignment.seed))
-    method = assignment.method_class(task, assignment.config).to(device)
+    method = _method(assignment, task)
     metered = MeteredRun(
         student=student.train(),
         teacher=teacher,
         method=method.train(),
+        task=task,
         batches=batches,
         training=assignment.track.training,
         backbone=assignment.track.backbones[assignment.family],
@@ -74,6 +78,15 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
         micro_batches=micro_batches,
     )
     return Setup(batches, metered)
+
+
+def _method(assignment: Assignment, task: Task) -> Method:
+    """Make the method on the device, and see that making it changes none of PyTorch's settings."""
+    settings = read_settings()
+    method = assignment.method_class(task, assignment.config).to(task.device)
+    if changed := changed_setting(settings):
+        raise RuleBroken(f"`__init__` changed the {changed}")
+    return method
 
 
 def warm_up(assignment: Assignment, images: int) -> None:

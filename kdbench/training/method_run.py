@@ -1,0 +1,65 @@
+"""What a method is handed as its `run`: what `kdbench.api.Run` names, and nothing else of the harness."""
+
+from collections.abc import Iterator
+from typing import NoReturn
+
+from torch import Tensor
+
+from kdbench.api import Batch, Losses, Output, Run
+from kdbench.training.tripwires import Tripwires
+
+NAMES = tuple(sorted(name for name in vars(Run) if not name.startswith("_")))
+
+
+class MethodRun:
+    """Passes the calls of a method to the harness, with the tripwires between them.
+
+    Args:
+        harness: does what is called for.
+        tripwires: look at every call whether the method has kept the rules.
+    """
+
+    __slots__ = ("_harness", "_tripwires")
+
+    def __init__(self, harness: Run, tripwires: Tripwires) -> None:
+        self._harness, self._tripwires = harness, tripwires
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"`run` has no {name!r}; a method may use {', '.join(NAMES)}")
+
+    @property
+    def progress(self) -> float:
+        return self._harness.progress
+
+    @property
+    def epoch(self) -> int:
+        return self._harness.epoch
+
+    @property
+    def step(self) -> int:
+        return self._harness.step
+
+    def student_forward(self, images: Tensor) -> Output:
+        with self._tripwires.harness_at_work():
+            return self._harness.student_forward(images)
+
+    def teacher_forward(self, images: Tensor) -> Output:
+        with self._tripwires.harness_at_work():
+            return self._harness.teacher_forward(images)
+
+    def batches(self, n: int) -> Iterator[Batch]:
+        drawn = self._harness.batches(n)
+        while True:
+            with self._tripwires.harness_at_work():
+                batch = next(drawn, None)
+            if batch is None:
+                return
+            self._tripwires.hand_over(batch)
+            yield batch
+
+    def backward_and_step(self, losses: Losses) -> None:
+        with self._tripwires.harness_at_work():
+            self._harness.backward_and_step(losses)
+
+    def log(self, **scalars: float | Tensor) -> None:
+        self._harness.log(**scalars)

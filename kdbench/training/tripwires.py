@@ -1,0 +1,197 @@
+"""Tripwires: they notice honest mistakes of a method, and end the run with a sentence that says what and where.
+
+They compare what belongs to the harness whenever the code of a method hands over to it. In one process nothing can bind
+a method that means to deceive; what these cannot see is listed in `benchmark/PROTOCOL.md`.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
+
+from kdbench.api import Batch, Method
+from kdbench.networks.backbone import Backbone
+from kdbench.training.failures import BudgetExceeded, RuleBroken
+from kdbench.training.torch_settings import changed_setting, read_settings
+from kdbench.training.watches import Breach, NetworkWatch, OptimizerWatch
+
+
+class Turn:
+    """Whose code runs; hooks on networks hold this and nothing else of a training.
+
+    Args:
+        method: whose file is looked for in the stack.
+
+    Attributes:
+        of_method: whether the method's code runs.
+        function: of the method that the harness has called: "prepare" or "step".
+        breach: the first one, raised again at the end of the call if the method has caught it.
+    """
+
+    def __init__(self, method: type[Method]) -> None:
+        self._method = method
+        self._file = getattr(sys.modules.get(method.__module__), "__file__", None)
+        self.of_method = False
+        self.function = ""
+        self.breach: Breach | None = None
+
+    def break_off(self, breach: Breach) -> None:
+        """Raise a breach whose sentence begins with the verb, completed by place and function."""
+        self.breach = type(breach)(f"{self._place()}`{self._name()}` {breach}")
+        raise self.breach
+
+    def _name(self) -> str:
+        """Return the function of the method that runs; `loss` where the method leaves `step` as it is."""
+        inherited = self.function == "step" and self._method.step is Method.step
+        return "loss" if inherited else self.function
+
+    def _place(self) -> str:
+        """Return "FILE:LINE: " of the method's innermost frame, else of the function's definition, else nothing."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename == self._file:
+                return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}: "
+            frame = frame.f_back
+        code = getattr(inspect.unwrap(getattr(self._method, self._name())), "__code__", None)
+        if code is None or code.co_filename != self._file:
+            return ""
+        return f"{Path(code.co_filename).name}:{code.co_firstlineno}: "
+
+
+class Tripwires:
+    """Watches what belongs to the harness while the code of a method runs.
+
+    Args:
+        method: whose code runs.
+        student: being trained.
+        teacher: None for a method that uses none.
+        optimizer: the student's.
+        schedule: of its learning rate.
+        train_labels: the copy that the method was handed.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        student: Backbone,
+        teacher: Backbone | None,
+        optimizer: Optimizer,
+        schedule: torch.optim.lr_scheduler.LambdaLR,
+        train_labels: Tensor,
+    ) -> None:
+        self._turn = Turn(type(method))
+        self._student = NetworkWatch(student.model, "student")
+        self._teacher = NetworkWatch(teacher.model, "teacher") if teacher else None
+        self._optimizer = OptimizerWatch(optimizer, schedule)
+        self._students = {id(parameter) for parameter in student.parameters()}
+        self._train_labels, self._true_labels = train_labels, train_labels.clone()
+        self._handed: list[tuple[str, Tensor, int]] = []
+        self._thorough = False
+        _guard_forward(student, "student", self._turn)
+        if teacher:
+            _guard_forward(teacher, "teacher", self._turn)
+
+    @contextmanager
+    def method_at_work(self, function: str, *, thorough: bool) -> Iterator[None]:
+        """Let the method's code run, and look at its end whether it has kept the rules.
+
+        Args:
+            function: of the method: "prepare" or "step".
+            thorough: compare every weight, too, not only what PyTorch counts.
+
+        Raises:
+            BudgetExceeded, RuleBroken: it has not; also if the method caught the exception that said so.
+        """
+        self._turn.function, self._thorough = function, thorough
+        settings, hook = read_settings(), register_optimizer_step_pre_hook(_optimizer_guard(self._students, self._turn))
+        self._renew()
+        if self._teacher:
+            self._teacher.renew(thorough=thorough)
+        self._turn.of_method = True
+        try:
+            yield
+        except Exception as error:
+            if self._turn.breach is not None and error is not self._turn.breach:
+                raise self._turn.breach from error
+            raise
+        finally:
+            self._turn.of_method = False
+            hook.remove()
+        if self._turn.breach is not None:
+            raise self._turn.breach
+        self._check(at_end=True)
+        if changed := changed_setting(settings):
+            self._turn.break_off(RuleBroken(f"changed the {changed}"))
+
+    @contextmanager
+    def harness_at_work(self) -> Iterator[None]:
+        """Let the harness's code run, called by the method; before, look whether the method has kept the rules."""
+        if not self._turn.of_method:
+            yield
+            return
+        self._check(at_end=False)
+        self._turn.of_method = False
+        try:
+            yield
+        except (BudgetExceeded, RuleBroken) as error:
+            self._turn.breach = self._turn.breach or error
+            raise
+        finally:
+            self._turn.of_method = True
+        self._renew()
+
+    def hand_over(self, batch: Batch) -> None:
+        """Watch the labels and positions of a batch from now on, in place of those of the batch before."""
+        self._handed = [(f"batch.{name}", value, value._version) for name, value in _facts_of(batch)]
+
+    def _renew(self) -> None:
+        self._student.renew(thorough=self._thorough)
+        self._optimizer.renew()
+
+    def _check(self, *, at_end: bool) -> None:
+        breach = self._student.breach(whole=at_end) or self._optimizer.breach() or self._breach_of_labels(at_end)
+        if breach is None and at_end and self._teacher is not None:
+            breach = self._teacher.breach(whole=True)
+        if breach is not None:
+            self._turn.break_off(breach)
+
+    def _breach_of_labels(self, at_end: bool) -> Breach | None:
+        for name, tensor, version in self._handed:
+            if tensor._version != version:
+                return RuleBroken(f"changed {name} in place; work on a copy")
+        if at_end and self._thorough and not torch.equal(self._train_labels, self._true_labels):
+            return RuleBroken("changed task.train_labels in place; work on a copy")
+        return None
+
+
+def _facts_of(batch: Batch) -> tuple[tuple[str, Tensor], ...]:
+    return ("labels", batch.labels), ("index", batch.index)
+
+
+def _guard_forward(network: Backbone, role: str, turn: Turn) -> None:
+    """End the run when the method's code sends images through a network itself, past the harness's count."""
+
+    def guard(_module: nn.Module, _inputs: Any) -> None:
+        if turn.of_method:
+            turn.break_off(BudgetExceeded(f"ran the {role} outside of `{role}_forward`, which counts its images"))
+
+    model = cast(Any, network.model)
+    stem: nn.Module = model.conv1 if network.family == "cnn" else model.patch_embed
+    stem.register_forward_pre_hook(guard)
+
+
+def _optimizer_guard(students: set[int], turn: Turn) -> Callable[..., None]:
+    """End the run when the method's code steps an optimiser that holds parameters of the student."""
+
+    def guard(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if turn.of_method and any(id(p) in students for group in optimizer.param_groups for p in group["params"]):
+            turn.break_off(BudgetExceeded("stepped an optimiser that holds parameters of the student"))
+
+    return guard
