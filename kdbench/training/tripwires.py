@@ -156,9 +156,12 @@ class Tripwires:
         self._optimizer.renew()
 
     def _check(self, *, at_end: bool) -> None:
-        breach = self._student.breach(whole=at_end) or self._optimizer.breach() or self._breach_of_labels(at_end)
-        if breach is None and at_end and self._teacher is not None:
-            breach = self._teacher.breach(whole=True)
+        breach = (
+            self._student.breach(weights=True, whole=at_end)
+            or (self._teacher and self._teacher.breach(weights=at_end, whole=at_end))
+            or self._optimizer.breach()
+            or self._breach_of_labels(at_end)
+        )
         if breach is not None:
             self._turn.break_off(breach)
 

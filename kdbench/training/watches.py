@@ -41,12 +41,14 @@ class NetworkWatch:
         self._training = [module.training for module in self._modules]
         self._norms = self._measure() if thorough else None
 
-    def breach(self, *, whole: bool) -> Breach | None:
+    def breach(self, *, weights: bool = False, whole: bool = False) -> Breach | None:
         """Return what has changed since `renew`, or None.
 
         Args:
+            weights: compare all weights, if `renew` was thorough.
             whole: look for replaced modules and tensors, too.
         """
+        compared = self._norms if weights else None
         versions = [tensor._version for tensor in self._tensors]
         if versions != self._versions:
             return self._changed(next(_differing(versions, self._versions)))
@@ -56,11 +58,11 @@ class NetworkWatch:
         if gradients != self._gradients:
             name = self._names[next(_differing(gradients, self._gradients))]
             return RuleBroken(f"changed requires_grad of the {self._role}'s {name}")
-        if (whole or self._norms is not None) and self._find_parts() != self._parts:
+        if (whole or compared is not None) and self._find_parts() != self._parts:
             return RuleBroken(f"replaced a module or tensor of the {self._role}")
-        if self._norms is not None:
-            norms = self._measure().view(torch.int32)  # bits, because NaN differs from itself
-            if not torch.equal(norms, self._norms.view(torch.int32)):
+        if compared is not None:
+            norms = self._measure()
+            if not torch.equal(norms.view(torch.int32), compared.view(torch.int32)):  # bits: NaN differs from itself
                 return self._changed(None)
         return None
 

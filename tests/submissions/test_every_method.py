@@ -136,7 +136,7 @@ class Witness:
     Attributes:
         untouched: parameters of the method's modules that no gradient but zero has reached.
         student_untouched: likewise of the student's.
-        run: the harness as the method saw it.
+        run: the harness.
     """
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ def witnessed(method: type[Method], witness: Witness) -> type[Method]:
 
         def step(self, run: Run, batch: Batch) -> None:
             super().step(run, batch)
-            witness.look(run)
+            witness.look(run._harness)  # type: ignore[attr-defined]
 
     return Witnessed
 
@@ -316,6 +316,7 @@ def gradient(method: Method, run: Any, batch: Batch) -> list[Tensor]:
     losses = method.loss(batch, run.student_forward(batch.images), teacher)
     terms = losses.values() if not isinstance(losses, Tensor) else [losses]
     total = torch.stack([t.value * t.weight if isinstance(t, Term) else t for t in terms]).sum()
+    run.student.train()
     return list(torch.autograd.grad(total, list(run.student.parameters())))
 
 
@@ -328,7 +329,9 @@ def test_a_method_that_says_so_can_be_computed_in_parts(
     class InParts(case.method_class):  # type: ignore[misc,name-defined]
         def step(self, run: Run, batch: Batch) -> None:
             parts = [Batch(*(t[i::PARTS] for t in (batch.images, batch.labels, batch.index))) for i in range(PARTS)]
-            found.append((gradient(self, run, batch), *(gradient(self, run, part) for part in parts)))
+            harness, tripwires = run._harness, run._tripwires  # type: ignore[attr-defined]
+            with tripwires.harness_at_work():
+                found.append(tuple(gradient(self, harness, images) for images in (batch, *parts)))
             super().step(run, batch)
 
     track = small_track(PARTS * PART, batch_size=PARTS * PART)

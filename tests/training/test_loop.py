@@ -215,7 +215,7 @@ class TrainsInPrepare(Supervised):
 class ChangesTheTeacher(Supervised):
     def step(self, run: Run, batch: Batch) -> None:
         with torch.no_grad():
-            for parameter in run.teacher.parameters():  # type: ignore[attr-defined]
+            for parameter in run._harness.teacher.parameters():  # type: ignore[attr-defined]
                 parameter.add_(1.0)
         super().step(run, batch)
 
