@@ -108,7 +108,7 @@ def _restrict(job: Job, restrict: Restrict) -> None:
 def _confinement(job: Job) -> sandbox.Confinement:
     """Return what a training may use: libraries, networks to start from, the GPU, and its scratch folder."""
     installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    packages = {path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")}
+    packages = {path for path in sys.path if path and any(Path(path).glob("*.dist-info"))}
     readable = [sys.prefix, sys.base_prefix, *installed, *packages, *SYSTEM]
     weights = weights_folder(job.context.weights_dir)
     gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if job.gpu is not None else []
