@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdbench.leaderboard.publish import SCORES, TIMING
-from kdbench.plan.current import read_current
+from kdbench.plan.current import read_current, shipped_codes
 from kdbench.records import (
     SNAPSHOTS,
     Predictions,
@@ -55,11 +55,9 @@ def _blanked(answers: SetPredictions, keys: Sequence[str]) -> SetPredictions:
 
 
 def scored_official_records(results: Path, scores: Scores) -> Iterator[StoredRecord]:
-    """Yield the official records below `results` that newer ones have not superseded."""
-    superseded = {name for old in scores.superseded for name in old.records}
+    """Yield the official records below `results` that are scored."""
     for folder in require_records(results):
-        record = read_record(folder)
-        if record.official and folder.name not in superseded:
+        if (folder.parent.name, folder.name) not in scores.left_out and (record := read_record(folder)).official:
             yield folder, record
 
 
@@ -78,7 +76,7 @@ def collect(results: Path, to: Path) -> int:
         RuntimeError: the scores of the copies differ from those of the records that they were made from.
     """
     spec, count = load_spec(), 0
-    full_scores = score(results, spec, current=read_current(results))
+    full_scores = score(results, spec, current=read_current(results), codes=shipped_codes())
     for folder, record in scored_official_records(results, full_scores):
         _copy_record(folder, record, to / record.track / folder.name, spec.track(record.track))
         count += 1
@@ -95,9 +93,10 @@ def collect(results: Path, to: Path) -> int:
 
 def _copy_record(folder: Path, record: Record, copy: Path, track: Track) -> None:
     answers = read_predictions(folder) if record.status == "ok" else {}
-    write_record(copy, record, trimmed(track, answers))
     if record.snapshots:
+        copy.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / SNAPSHOTS, copy / SNAPSHOTS)
+    write_record(copy, record, trimmed(track, answers))
 
 
 def main() -> None:

@@ -96,6 +96,11 @@ def store(results: Path, record: Record, predictions: Predictions | None = None)
     return folder
 
 
+def unsealed(record: Record) -> Record:
+    """Return a record without the digests that writing it adds."""
+    return record.model_copy(update={"digests": record.digests.model_copy(update={"files": {}, "record": None})})
+
+
 def _result(record: Record, name: str, answers: SetPredictions) -> SetResult:
     accuracy = record.test[name].macro_accuracy if name in record.test else 0.5
     return SetResult(images=len(answers.target), macro_accuracy=accuracy)

@@ -10,25 +10,28 @@ pure function of the arguments.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdbench.plan.current import shipped_codes
 from kdbench.records import (
     Budget,
+    ControlTerms,
     Digests,
     Environment,
     Predictions,
     Record,
     SetPredictions,
-    SetResult,
     Status,
     Timing,
     record_folder,
     write_record,
 )
-from kdbench.spec import BIAS_AXES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families
+from kdbench.records.identity import RunIdentity, identity_of
+from kdbench.records.summary import summarise
+from kdbench.spec import BIAS_AXES, FAMILIES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families
 from kdbench.testsets.spec import load_spec
 
 CONFIGS: Mapping[str, dict[str, Any]] = {
@@ -39,6 +42,7 @@ EPOCH_SECONDS: Mapping[Family, float] = {"cnn": 3.4, "vit": 8.7}
 PARAMETERS: Mapping[Family, int] = {"cnn": 307_498, "vit": 451_882}
 
 
+_CODES = shipped_codes()
 _WRITTEN: dict[str, Mapping[str, bytes]] = {}  # files of a record by all that decides them: writing them is slow
 
 
@@ -282,13 +286,14 @@ def _record(
         digests=Digests(
             training=matrix.track.training_digest,
             testsets=matrix.track.testsets_digest,
-            code=digest(["code", method]),
+            code=_code(method),
             weights=digest(["weights", method, direction, bias, seed]) if status == "ok" else None,
             arrays={name: digest(["array", name]) for name in predictions},
         ),
         environment=matrix.environment,
-        test={name: _result(one, matrix.track.data.num_classes) for name, one in predictions.items()},
+        test=summarise(predictions),
         control=method in (*matrix.controls, "untrained"),
+        control_terms=_control_terms(matrix, method),
         scalars=dict(matrix.scalars) if direction and status == "ok" else {},
         numerics=1,
         finished="2026-01-01T00:00:00+00:00",
@@ -305,14 +310,44 @@ def _teacher_of(
     return _run_id(matrix, teacher, families(direction).teacher, bias, seed)
 
 
-def _run_id(matrix: Matrix, method: str, place: str, bias: TeacherBias | None, seed: int) -> str:
-    return digest([matrix.track.name, matrix.environment.device_class, method, place, bias, seed])[:16]
+def _run_id(matrix: Matrix, method: str, place: Direction | Family, bias: TeacherBias | None, seed: int) -> str:
+    """Return the id of a run, by its method and by its direction, or by the family of a teacher."""
+    of_teacher = place in FAMILIES
+    direction: Direction | None = None if of_teacher else cast(Direction, place)
+    return RunIdentity(
+        training=matrix.track.training_digest,
+        track=matrix.track.name,
+        role="teacher" if of_teacher else "student",
+        family=families(direction).student if direction else cast(Family, place),
+        direction=direction,
+        bias=bias,
+        method=method,
+        code=_code(method),
+        config=CONFIGS.get(method, {}),
+        seed=seed,
+        teacher=_teacher_of(matrix, method, direction, bias, seed),
+        device=matrix.environment.device_class.split("-")[0],
+        limit_train=None,
+        numerics=1,
+        control=_control_terms(matrix, method),
+    ).run_id
 
 
-def _result(answers: SetPredictions, num_classes: int) -> SetResult:
-    label, target = answers.label, answers.target
-    by_class = [np.mean(label[target == k] == k) for k in range(num_classes) if np.any(target == k)]
-    return SetResult(images=len(label), macro_accuracy=float(np.mean(by_class)))
+def _control_terms(matrix: Matrix, method: str) -> ControlTerms | None:
+    return ControlTerms(epochs_factor=1.0, snapshots=0) if method in (*matrix.controls, "untrained") else None
+
+
+def _code(method: str) -> str:
+    return _CODES.get(method) or digest(["code", method])
+
+
+def write_again(results: Path, record: Record, predictions: Predictions) -> Path:
+    """Write a record that was changed below `results`, with the run id and the summary that it then has."""
+    test = summarise(predictions)
+    record = record.model_copy(update={"run_id": identity_of(record).run_id, "test": test})
+    folder = record_folder(results, record.track, record.run_id, record.digests.testsets)
+    write_record(folder, record, predictions)
+    return folder
 
 
 def _predictions(matrix: Matrix, profile: FakeProfile, *name: str | int) -> Predictions:

@@ -19,19 +19,21 @@ LEFT_ALIGNED = (RANK, ROW)
 
 
 def print_boards(scores: Scores, console: Console) -> None:
-    """Print every board with the notes on its rows, then how many records were not scored."""
+    """Print every board with the notes on its rows, then which records were not scored."""
     for board in scores.boards:
         for table in board_tables(board, console):
             console.print(table)
         for note in _notes(board):
             console.print(Text(note))
-    print_superseded(scores, console)
+    print_not_scored(scores, console)
 
 
-def print_superseded(scores: Scores, console: Console) -> None:
-    """Print how many records newer ones have superseded, and why."""
+def print_not_scored(scores: Scores, console: Console) -> None:
+    """Print how many records newer ones have superseded, and each that was refused, with the reasons."""
     for old in scores.superseded:
         console.print(Text(f"{old.track} ({old.device_class}): {old.words}"))
+    for refused in scores.refused:
+        console.print(Text(f"{refused.track}: {refused.words}"))
 
 
 def board_tables(board: Board, console: Console) -> list[Table]:

@@ -22,14 +22,14 @@ def score(
 ) -> None:
     """Compute scores.json from the records and print the boards."""
     from kdbench.cli.boards import print_boards
-    from kdbench.plan.current import read_current
+    from kdbench.plan.current import read_current, shipped_codes
     from kdbench.records import require_records
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec
 
     require_records(results)
-    scores = score_records(results, load_spec(spec), current=read_current(results))
+    scores = score_records(results, load_spec(spec), current=read_current(results), codes=shipped_codes())
     write_scores(scores, results / "scores.json")
     print_boards(scores, make_console())
 
@@ -42,9 +42,9 @@ def leaderboard(out: OutOption = DEFAULT_OUT, site: SiteOption = DEFAULT_SITE, s
 
 def score_and_render(results: Path, spec: Path | None, site: Path) -> None:
     """Score the records below a folder, render the page, and print where it is."""
-    from kdbench.cli.boards import print_superseded
+    from kdbench.cli.boards import print_not_scored
     from kdbench.leaderboard.publish import publish
 
     page, scores = publish(results, site, spec)
-    print_superseded(scores, make_console())
+    print_not_scored(scores, make_console())
     typer.echo(f"leaderboard: {page}")

@@ -14,7 +14,7 @@ from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone, read_weights
 from kdbench.networks.placement import memory_format, placed
 from kdbench.networks.precision import autocast
-from kdbench.records import Predictions, SetPredictions, SetResult
+from kdbench.records import Predictions, SetPredictions
 from kdbench.spec import Data, Family, Precision, Track
 from kdbench.testsets.arrays import Manipulation, TestArrays
 
@@ -139,13 +139,3 @@ def evaluate(
         )
         predictions[name] = answers(arrays, logits[name], teacher_logits.get(name))
     return predictions, logits
-
-
-def summarise(predictions: Predictions, num_classes: int) -> dict[str, SetResult]:
-    """Return the number of images and the macro accuracy of every set, for a reader of `result.json`."""
-    summary = {}
-    for name, answer in predictions.items():
-        correct = answer.label == answer.target
-        per_class = [correct[answer.target == k].mean() for k in range(num_classes) if (answer.target == k).any()]
-        summary[name] = SetResult(images=len(answer.target), macro_accuracy=float(np.mean(per_class)))
-    return summary

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kdbench.data.synthetic import condition_objects
-from kdbench.evaluation.answers import Logits, SetProgress, evaluate, load_network, summarise
+from kdbench.evaluation.answers import Logits, SetProgress, evaluate, load_network
 from kdbench.evaluation.kept import read_logits, read_maps, write_logits, write_maps
 from kdbench.evaluation.occlusion import (
     OcclusionMaps,
@@ -23,6 +23,7 @@ from kdbench.evaluation.occlusion import (
 from kdbench.evaluation.similarity import feature_similarity
 from kdbench.networks.backbone import Backbone
 from kdbench.records import WEIGHTS, Predictions, Snapshot, comparison_name, write_snapshots
+from kdbench.records.summary import summarise
 from kdbench.spec import Family, TeacherBias, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
@@ -107,8 +108,7 @@ class Evaluator:
         answers = [self._evaluate(self.network(family, path), primary, {}, _no_progress)[0] for _, path in weights]
         write_snapshots(self.folder, {name: np.stack([answer[name].label for answer in answers]) for name in primary})
         return tuple(
-            Snapshot(step=step, test=summarise(answer, self.track.data.num_classes))
-            for (step, _), answer in zip(weights, answers, strict=True)
+            Snapshot(step=step, test=summarise(answer)) for (step, _), answer in zip(weights, answers, strict=True)
         )
 
     def _evaluate(

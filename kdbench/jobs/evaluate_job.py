@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from kdbench.data.cifar10 import provenance_of, source_of
 from kdbench.errors import DataError, WriteError
-from kdbench.evaluation.answers import summarise
 from kdbench.evaluation.evaluator import Evaluator
 from kdbench.files import check_writable
 from kdbench.jobs.intake import counted, forget_failure, take_in
@@ -15,6 +14,7 @@ from kdbench.jobs.job import Job
 from kdbench.plan.matrix import NUMERICS_VERSION
 from kdbench.records import LOG, WEIGHTS, Digests, Environment, Predictions, Record, Snapshot, write_record
 from kdbench.records.environment import describe_environment
+from kdbench.records.summary import summarise
 from kdbench.spec import families
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
@@ -100,7 +100,7 @@ def _evaluated_record(job: Job, outcome: TrainingOutcome, progress: Progress) ->
     unverified = () if run.limit_test else differences_from_frozen(run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified))
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
-    results = {"test": summarise(predictions, run.track.data.num_classes), "scalars": scalars, "snapshots": snapshots}
+    results = {"test": summarise(predictions), "scalars": scalars, "snapshots": snapshots}
     return record.model_copy(update={"timing": timing, "digests": digests, **results}), predictions
 
 
@@ -151,7 +151,9 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         peak_memory_bytes=outcome.peak_memory_bytes,
         parameters=outcome.parameters,
         curves=outcome.curves,
+        limit_train=run.limit_train,
         control=run.submission.control is not None,
+        control_terms=run.submission.control.terms(run.direction) if run.submission.control else None,
         compiled=run.compiled,
         numerics=NUMERICS_VERSION,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kdbench.leaderboard.render import render_site
-from kdbench.plan.current import read_current
+from kdbench.plan.current import read_current, shipped_codes
 from kdbench.records import read_record, require_records
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
@@ -26,11 +26,10 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
     """
     folders = require_records(results)
     spec = load_spec(spec_path)
-    scores = score(results, spec, current=read_current(results))
+    scores = score(results, spec, current=read_current(results), codes=shipped_codes())
     write_scores(scores, results / SCORES)
     timing = results / TIMING
-    outdated = {(superseded.track, name) for superseded in scores.superseded for name in superseded.records}
-    records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in outdated]
+    records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
     tracks = sorted({record.track for record in records})
     galleries = {track: read_gallery(results / track / GALLERY) for track in tracks}
     page = render_site(

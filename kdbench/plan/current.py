@@ -8,7 +8,7 @@ handed the answer, so that scores depend on nothing but the results folder and t
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -44,11 +44,12 @@ def write_current(results: Path, spec: Spec) -> None:
         results: folder that holds `TRACK/RUN-TESTSETS/`.
         spec: the tracks; records of other tracks are left out.
 
+    A record that cannot be read is left out; scoring refuses it by name.
+
     Raises:
-        RecordError: a record cannot be read.
         WriteError: the file cannot be written.
     """
-    records = [(folder, read_record(folder)) for folder in find_records(results)]
+    records = list(_readable(find_records(results)))
     groups = group_records((folder, record) for folder, record in records if record.track in spec.tracks)
     names = {folder.name for stored in groups.values() for folder, _ in stored}
     outdated = {
@@ -57,6 +58,20 @@ def write_current(results: Path, spec: Spec) -> None:
     lists = CurrentRecords(current=tuple(sorted(names - outdated)), outdated=tuple(sorted(outdated)))
     with atomic_file(results / CURRENT) as file:
         file.write(lists.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _readable(folders: Iterable[Path]) -> Iterator[StoredRecord]:
+    for folder in folders:
+        try:
+            yield folder, read_record(folder)
+        except RecordError:
+            continue
+
+
+def shipped_codes() -> dict[str, str]:
+    """Return the digests of the present code of all shipped methods and controls, by name."""
+    codes = _present_codes([*list_submissions(), *read_controls()])
+    return {name: code for name, code in codes.items() if code != HARNESS_CODE}
 
 
 def read_current(*results: Path) -> frozenset[str]:

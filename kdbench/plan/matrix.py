@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from kdbench.errors import InputError
-from kdbench.spec import Direction, Family, TeacherBias, Track, digest, families
+from kdbench.records import ControlTerms
+from kdbench.records.identity import RunIdentity
+from kdbench.spec import Direction, Family, TeacherBias, Track, families
 
 NUMERICS_VERSION = 2  # raise it whenever a change of the code can change a weight
-ID_LENGTH = 16
 
 # The harness makes teachers, and `NUMERICS_VERSION` covers it; this stands in place of the digest of a method's code.
 HARNESS_CODE: Final = "harness"
@@ -32,6 +33,10 @@ class Control:
     def factor(self, direction: Direction | None) -> float:
         """Return how many times the track's epochs a student of a direction trains."""
         return self.epochs_factor.get(direction, 1.0) if direction else 1.0
+
+    def terms(self, direction: Direction | None) -> ControlTerms:
+        """Return what a record keeps of this for a run in a direction; None for a teacher."""
+        return ControlTerms(epochs_factor=self.factor(direction), snapshots=self.snapshots)
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class PlannedRun:
         teacher: the run whose network teaches; None for teachers and for methods that use none.
         references: the trained teachers of the seed, which every student is compared with, whoever taught it.
         device: "cpu" or "cuda".
+        limit_train: maximum images of the training set that was asked for, as the track has it already.
         limit_test: maximum images per test set, as the track has it already; None for whole sets.
         unofficial: reasons why the record will not be official.
         compiled: whether networks are trained through torch.compile, which rounds differently.
@@ -82,6 +88,7 @@ class PlannedRun:
     teacher: "PlannedRun | None"
     references: "tuple[PlannedRun, ...]"
     device: str
+    limit_train: int | None = None
     limit_test: int | None = None
     unofficial: tuple[str, ...] = ()
     compiled: bool = False
@@ -223,28 +230,27 @@ def _planned(
     teacher: PlannedRun | None,
     references: tuple[PlannedRun, ...],
 ) -> PlannedRun:
-    deciding: dict[str, Any] = {
-        "training": request.track.training_digest,
-        "track": request.track.name,
-        "role": role,
-        "family": family,
-        "direction": direction,
-        "bias": bias,
-        "method": submission.name,
-        "code": submission.code,
-        "config": dict(submission.config),
-        "seed": seed,
-        "teacher": teacher.run_id if teacher else None,
-        "device": request.device,
-        "limit_train": request.limit_train,
-        "numerics": NUMERICS_VERSION,
-    }
-    if control := submission.control:
-        deciding["control"] = {"epochs_factor": control.factor(direction), "snapshots": control.snapshots}
-    if request.compiled:
-        deciding["compiled"] = True
+    control = submission.control
+    identity = RunIdentity(
+        training=request.track.training_digest,
+        track=request.track.name,
+        role=role,
+        family=family,
+        direction=direction,
+        bias=bias,
+        method=submission.name,
+        code=submission.code,
+        config=submission.config,
+        seed=seed,
+        teacher=teacher.run_id if teacher else None,
+        device=request.device,
+        limit_train=request.limit_train,
+        numerics=NUMERICS_VERSION,
+        control=control.terms(direction) if control else None,
+        compiled=request.compiled,
+    )
     return PlannedRun(
-        run_id=digest(deciding)[:ID_LENGTH],
+        run_id=identity.run_id,
         role=role,
         track=request.track,
         family=family,
@@ -255,6 +261,7 @@ def _planned(
         teacher=teacher,
         references=references,
         device=request.device,
+        limit_train=request.limit_train,
         limit_test=request.limit_test,
         unofficial=request.unofficial,
         compiled=request.compiled,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kdbench.spec import Direction, Family, FrozenModel, TeacherBias
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
 
 
@@ -83,6 +83,8 @@ class Digests(_RecordModel):
         code: of the method file.
         weights: of the trained weights; None without any.
         arrays: of each test set's images and labels, by test set.
+        files: of the files that lie beside the record and belong to it, by file name.
+        record: of the record itself, this digest left out; None only before it is written.
     """
 
     training: str
@@ -90,6 +92,8 @@ class Digests(_RecordModel):
     code: str
     weights: str | None = None
     arrays: dict[str, str] = {}
+    files: dict[str, str] = {}
+    record: str | None = None
 
 
 class SetResult(_RecordModel):
@@ -104,6 +108,18 @@ class Snapshot(_RecordModel):
 
     step: int
     test: dict[str, SetResult]
+
+
+class ControlTerms(_RecordModel):
+    """How the training of a control arm differs from that of an ordinary run.
+
+    Attributes:
+        epochs_factor: how many times the track's student epochs it trains.
+        snapshots: how many weights are kept along the training and evaluated.
+    """
+
+    epochs_factor: float
+    snapshots: int
 
 
 OCCLUSION_UNDEFINED: Final = "occlusion_undefined"
@@ -138,8 +154,10 @@ class Record(_RecordModel):
         curves: for each epoch, the mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
             `seconds`, ...).
         test: by test set.
+        limit_train: maximum images of the training set that was asked for; None for the track's own number.
         control: a control arm or its teacher: shown below the methods, never ranked or tested. The `teacher_bias` of a
             random teacher and of its students says which teacher it replaces.
+        control_terms: of a control arm or its teacher; None for any other run.
         scalars: a student compared with each teacher of its seed (the numbers that `kdbench.evaluation.similarity`
             documents, named by `comparison_name`), and numbers of the network alone.
         snapshots: of a control that is evaluated in the course of its training, the last one at its end; else empty.
@@ -148,7 +166,7 @@ class Record(_RecordModel):
         finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later one counts.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     run_id: str
     role: Literal["teacher", "student"]
     track: str
@@ -170,7 +188,9 @@ class Record(_RecordModel):
     parameters: int = 0
     curves: tuple[dict[str, float], ...] = ()
     test: dict[str, SetResult] = {}
+    limit_train: int | None = None
     control: bool = False
+    control_terms: ControlTerms | None = None
     scalars: dict[str, float] = {}
     snapshots: tuple[Snapshot, ...] = ()
     compiled: bool = False

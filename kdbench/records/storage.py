@@ -5,9 +5,12 @@ A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (`kdbench.
 Weights, logits, occlusion maps and the log lie in the same folder while they are kept; no score depends on those.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,7 @@ from pydantic import ValidationError
 from kdbench.errors import InputError, RecordError, describe_invalid
 from kdbench.files import DAMAGES, atomic_file
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
+from kdbench.spec import digest
 
 RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
     "result.json",
@@ -26,18 +30,51 @@ RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
     "occlusion.npz",
     "log.txt",
 )
+HASHED: Final = (PREDICTIONS, SNAPSHOTS, WEIGHTS, LOG)
+"""The files beside a record whose digests it carries; logits and maps can be made again from the weights."""
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
 _LEAST_VALUES = {"index": -1, "target": 0, "texture": 0, "label": 0}
 
 
 def write_record(folder: Path, record: Record, predictions: Predictions) -> None:
-    """Write a record into `folder`. `result.json` is written last, so a folder that has it is complete."""
+    """Write a record into `folder`, with the digests of the files that lie there and of the record itself.
+
+    `result.json` is written last, so a folder that has it is complete.
+    """
     if predictions:
         arrays = {f"{name}.{key}": getattr(answers, key) for name, answers in predictions.items() for key in _ARRAYS}
         with atomic_file(folder / PREDICTIONS) as file:
             np.savez_compressed(file, **arrays)
+    seal_record(folder, record)
+
+
+def seal_record(folder: Path, record: Record) -> None:
+    """Write `result.json`, with the digests of the files that lie beside it and of the record itself."""
+    files = {name: file_sha256(folder / name) for name in HASHED if (folder / name).exists()}
+    sealed = _with_digests(record, files=files, record=None)
+    sealed = _with_digests(sealed, record=record_digest(sealed))
     with atomic_file(folder / RESULT) as file:
-        file.write(record.model_dump_json(indent=1).encode() + b"\n")
+        file.write(sealed.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _with_digests(of: Record, **digests: Any) -> Record:
+    return of.model_copy(update={"digests": of.digests.model_copy(update=digests)})
+
+
+def record_digest(record: Record) -> str:
+    """Return the digest of a record's fields, all but this digest itself.
+
+    Fields with their default values are left out, so that a field which is added later changes no digest.
+    """
+    fields = json.loads(record.model_dump_json(exclude_defaults=True))
+    fields["digests"].pop("record", None)
+    return digest(fields)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_record(folder: Path) -> Record:
@@ -65,14 +102,16 @@ def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
 
     Args:
         folder: of the record.
-        record: names the test sets that must be there and their numbers of images; None to read what is there.
+        record: names the test sets that must be there, their numbers of images and the digest of the file; None to read
+            what is there.
 
     Raises:
-        RecordError: the answers are missing or damaged, or they lack sets or images that the record has.
+        RecordError: the answers are missing or damaged, they lack sets or images that the record has, or they are not
+            the ones that the record was written with.
     """
     path = folder / PREDICTIONS
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(_content(path, record), allow_pickle=False) as arrays:
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
             predictions = {name: _checked(name, {key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
         for name, result in (record.test if record else {}).items():
@@ -82,6 +121,28 @@ def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
     except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
     return predictions
+
+
+def _content(path: Path, record: Record | None) -> BytesIO:
+    """Return the bytes of a file, which are those that the record carries the digest of, if it carries one.
+
+    Raises:
+        OSError: the file cannot be read.
+        RecordError: these are other bytes.
+    """
+    content = path.read_bytes()
+    expected = record.digests.files.get(path.name) if record else None
+    if expected is not None and (actual := hashlib.sha256(content).hexdigest()) != expected:
+        raise RecordError(changed_since(path, actual, expected))
+    return BytesIO(content)
+
+
+def changed_since(path: Path, actual: str, expected: str) -> str:
+    """Return the sentence about a file that is not the one that its record was written with."""
+    return (
+        f"{path} was changed after its record was written: its sha256 is {actual[:12]}..., the record has "
+        f"{expected[:12]}...; delete {path.parent} to run it again"
+    )
 
 
 def _checked(name: str, arrays: Mapping[str, NDArray[Any]]) -> SetPredictions:
@@ -112,17 +173,25 @@ def write_snapshots(folder: Path, labels: Mapping[str, NDArray[np.int16]]) -> No
         np.savez_compressed(file, **labels)  # type: ignore[arg-type]
 
 
-def read_snapshots(folder: Path) -> tuple[Predictions, ...]:
+def read_snapshots(
+    folder: Path, record: Record | None = None, end: Predictions | None = None
+) -> tuple[Predictions, ...]:
     """Return the answers of a student at each of its snapshots, in order.
 
     Only predicted classes were stored; confidences and the like are NaN.
 
+    Args:
+        folder: of the record.
+        record: has the digest of the file; None to read what is there.
+        end: the answers at the end of the training; None to read them.
+
     Raises:
-        RecordError: the answers at the end, or those at the snapshots, are missing or damaged.
+        RecordError: the answers at the end, or those at the snapshots, are missing, damaged or not the ones that the
+            record was written with.
     """
-    end, path = read_predictions(folder), folder / SNAPSHOTS
+    end, path = read_predictions(folder, record) if end is None else end, folder / SNAPSHOTS
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(_content(path, record), allow_pickle=False) as arrays:
             labels = {name: arrays[name] for name in arrays.files}
         count = min((len(classes) for classes in labels.values()), default=0)
         return tuple(

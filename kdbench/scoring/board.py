@@ -6,47 +6,62 @@ from pathlib import Path
 
 from kdbench.errors import RecordError
 from kdbench.files import atomic_file
-from kdbench.records import Record, find_records, read_predictions, read_record, read_snapshots
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
+from kdbench.scoring.admission import admit, readable_records, refusal
 from kdbench.scoring.context import BoardContext, ScoredRun, belongs, kind_of
 from kdbench.scoring.gates import axis_warnings
 from kdbench.scoring.intervals import DIGITS
-from kdbench.scoring.measured import measure
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Scores, Superseded
 from kdbench.scoring.standing import null_band, tests_of
-from kdbench.scoring.superseded import superseded_records
 from kdbench.spec import Direction, Spec, Track, families
 
 
-def score(results: Sequence[Path] | Path, spec: Spec, *, current: Collection[str] | None = None) -> Scores:
-    """Score every record below one or several results folders.
+def score(
+    results: Sequence[Path] | Path,
+    spec: Spec,
+    *,
+    current: Collection[str] | None = None,
+    codes: Mapping[str, str] | None = None,
+) -> Scores:
+    """Score every record below one or several results folders that is whole and fits the others.
 
-    The same records, spec and `current` give the same scores; nothing else is read.
+    The same records, spec, `current` and `codes` give the same scores; nothing else is read.
 
     Args:
         results: folders that hold `TRACK/RUN-TESTSETS/`; of the same run in two folders the first counts.
         spec: the tracks, and how to score.
         current: names of the record folders (`RUN-TESTSETS`) that are current, as `kdbench.plan.current.read_current`
             returns them; None where all are.
+        codes: digests of the present code of what ships, by method, as `kdbench.plan.current.shipped_codes` returns
+            them: official records of other code under these names are refused. None compares nothing.
 
     Raises:
-        RecordError: a record cannot be read, belongs to no track of the spec, or contradicts another; it is named.
+        RecordError: there are records, and each of them is refused; the first is named.
     """
-    groups = group_records(_records([results] if isinstance(results, Path) else results))
+    folders = [results] if isinstance(results, Path) else results
+    records, refused = readable_records(folders, spec)
+    groups = group_records(records)
     boards: list[Board] = []
     superseded: list[Superseded] = []
     for group in _in_order(groups, spec):
-        reasons = superseded_records(groups[group], current)
-        scored = [(folder, record) for folder, record in groups[group] if folder not in reasons]
-        boards += _boards(group, scored, spec)
-        superseded += _not_scored(group, reasons)
+        track = spec.tracks[group.track]
+        resampler = Resampler(spec.scoring.bootstrap_samples)
+        admission = admit(groups[group], track, resampler, current=current, codes=codes)
+        boards += _boards(group, admission.runs, spec)
+        superseded += _not_scored(group, admission.superseded)
+        of_folder = dict(groups[group])
+        refused += [refusal(folder, of_folder[folder], reason) for folder, reason in admission.refused.items()]
+    if refused and not boards:
+        more = f" ({len(refused) - 1} more records were refused)" if len(refused) > 1 else ""
+        raise RecordError(f"there is nothing to score in {', '.join(map(str, folders))}: {refused[0].words}{more}")
     return Scores(
         spec_version=spec.version,
         scoring_digests={board.track: spec.scoring_digest(board.track) for board in boards},
         boards=tuple(boards),
         superseded=tuple(superseded),
+        refused=tuple(sorted(refused, key=lambda record: (record.track, record.record, record.reason))),
     )
 
 
@@ -62,21 +77,8 @@ def _not_scored(group: RecordGroup, reasons: Mapping[Path, str]) -> list[Superse
     ]
 
 
-def _records(results: Iterable[Path]) -> list[StoredRecord]:
-    """Read the records below some folders; of a run that lies in several, the first counts."""
-    records: dict[tuple[RecordGroup, str], StoredRecord] = {}
-    for folder in (folder for root in results for folder in find_records(root)):
-        record = read_record(folder)
-        records.setdefault((RecordGroup.of(record), record.run_id), (folder, record))
-    return list(records.values())
-
-
 def _in_order(groups: Mapping[RecordGroup, list[StoredRecord]], spec: Spec) -> list[RecordGroup]:
     """Sort groups by the spec's order of tracks; within one, those of the spec's own digests come first."""
-    for group, records in groups.items():
-        if group.track not in spec.tracks:
-            known = ", ".join(spec.tracks)
-            raise RecordError(f"{records[0][0]} is of the track {group.track!r}; this spec has: {known}")
     order = list(spec.tracks)
 
     def key(group: RecordGroup) -> tuple[int, bool, bool, RecordGroup]:
@@ -87,11 +89,9 @@ def _in_order(groups: Mapping[RecordGroup, list[StoredRecord]], spec: Spec) -> l
     return sorted(groups, key=key)
 
 
-def _boards(group: RecordGroup, records: Sequence[StoredRecord], spec: Spec) -> list[Board]:
+def _boards(group: RecordGroup, admitted: Iterable[ScoredRun], spec: Spec) -> list[Board]:
     track = spec.tracks[group.track]
-    resampler = Resampler(spec.scoring.bootstrap_samples)
-    runs = [_run(folder, record, track, resampler) for folder, record in records]
-    runs.sort(key=lambda run: (run.record.seed, run.record.run_id))
+    runs = sorted(admitted, key=lambda run: (run.record.seed, run.record.run_id))
     contexts = [BoardContext.of(runs, direction, track, spec.scoring) for direction in _directions(runs, track)]
     return [_board(group, runs, context) for context in contexts]
 
@@ -115,17 +115,6 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         null_band=null_band(rows, context.scoring),
         warnings=tuple(axis_warnings(teachers, context)),
     )
-
-
-def _run(folder: Path, record: Record, track: Track, resampler: Resampler) -> ScoredRun:
-    if record.status != "ok":
-        return ScoredRun(folder, record, None)
-    answers = [read_predictions(folder, record), *(read_snapshots(folder) if record.snapshots else ())]
-    try:
-        end, *snapshots = (measure(predictions, track, resampler) for predictions in answers)
-    except RecordError as error:
-        raise RecordError(f"{folder}: {error}; delete the folder to run it again") from error
-    return ScoredRun(folder, record, end, tuple(snapshots))
 
 
 def _directions(runs: Sequence[ScoredRun], track: Track) -> list[Direction]:

@@ -300,12 +300,34 @@ class Superseded(FrozenModel):
         return f"{count} older record{' was' if count == 1 else 's were'} not scored: {self.reason}"
 
 
+class RefusedRecord(FrozenModel):
+    """A record that was not scored because it is not whole or does not fit the others.
+
+    Attributes:
+        track: name of the folder that it lies in.
+        record: name of its own folder.
+        run: what it says it is, in words; empty where it cannot be read.
+        reason: what does not fit, in words.
+    """
+
+    track: str
+    record: str
+    run: str
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """A sentence for people."""
+        return f"refused {self.record}{f' ({self.run})' if self.run else ''}: {self.reason}"
+
+
 class Scores(FrozenModel):
     """The scores of results folders.
 
     Attributes:
         scoring_digests: of the scoring part of the spec, by track.
-        superseded: what was not scored.
+        superseded: what was not scored because newer records superseded it.
+        refused: what was not scored because it does not fit.
     """
 
     schema_version: Literal[2] = 2
@@ -313,3 +335,10 @@ class Scores(FrozenModel):
     scoring_digests: dict[str, str]
     boards: tuple[Board, ...]
     superseded: tuple[Superseded, ...] = ()
+    refused: tuple[RefusedRecord, ...] = ()
+
+    @property
+    def left_out(self) -> frozenset[tuple[str, str]]:
+        """Track and folder name of every record that was not scored."""
+        superseded = ((old.track, name) for old in self.superseded for name in old.records)
+        return frozenset([*superseded, *((refused.track, refused.record) for refused in self.refused)])

@@ -242,6 +242,18 @@ def test_a_board_that_is_piped_is_not_cut(kdbench: Command, tmp_path: Path, monk
     assert "cnn teacher, texture" in said
 
 
+@pytest.mark.parametrize("command", [("score",), ("leaderboard", "--site", "site", "--out")])
+def test_a_refused_record_is_named_and_the_rest_is_scored(
+    command: tuple[str, ...], kdbench: Command, tmp_path: Path
+) -> None:
+    folder = write_matrix(tmp_path / "runs", images=50, directions=("cnn-to-vit",))[-1]
+    (folder / "predictions.npz").write_bytes(b"PK")
+    result = kdbench(*command, str(tmp_path / "runs"), cwd=tmp_path)
+    assert result.returncode == 0
+    assert f"synthetic: refused {folder.name} (lm cnn-to-vit, texture teacher, seed 0): " in result.stdout
+    assert "predictions.npz was changed after its record was written" in result.stdout
+
+
 def test_methods_are_listed(kdbench: Command) -> None:
     lines = kdbench("methods").stdout.splitlines()
     assert {"independent", "lm"} <= {line.split()[0] for line in lines}

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError, WriteError
+from kdbench.leaderboard.publish import publish
 from kdbench.leaderboard.render import render_site
-from kdbench.records import Record
+from kdbench.records import PREDICTIONS, Record
 from kdbench.scoring.scores import Scores, Superseded, Undefined
 from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 from tests.leaderboard.page import Page
+from tests.record_factory import write_matrix
 
 HOSTILE = "<script>alert('τ')</script>"
 
@@ -364,3 +366,15 @@ def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     blocked.write_text("a file where the folder should be")
     with pytest.raises(WriteError, match="site"):
         render(examples.full_scores(), blocked)
+
+
+def test_refused_records_are_named_with_their_reason(tmp_path: Path) -> None:
+    folder = write_matrix(tmp_path / "runs", directions=("cnn-to-vit",), images=50)[-1]
+    (folder / PREDICTIONS).write_bytes(b"PK")
+    page, scores = publish(tmp_path / "runs", tmp_path / "site")
+    (refused,) = scores.refused
+    assert refused.record == folder.name
+    text = page.read_text()
+    assert "Records that were refused" in text
+    assert f'<th scope="row">{folder.name}</th>' in text
+    assert "predictions.npz was changed after its record was written" in text

@@ -14,7 +14,7 @@ from kdbench.plan.current import CURRENT, outdated_records, read_current, write_
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
-from kdbench.records import Record
+from kdbench.records import Record, SetResult
 from kdbench.records.groups import StoredRecord
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
@@ -77,6 +77,9 @@ def record_of(run: PlannedRun) -> Record:
         seed=run.seed,
         teacher_run_id=run.teacher.run_id if run.teacher else None,
         control=run.submission.control is not None,
+        control_terms=run.submission.control.terms(run.direction) if run.submission.control else None,
+        numerics=matrix.NUMERICS_VERSION,
+        test={"clean": SetResult(images=20, macro_accuracy=0.5)},
         compiled=run.compiled,
         digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
     )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kdbench.records import Predictions, Record, SetResult, read_predictions, read_record, write_record
+from kdbench.records import Predictions, Record, read_predictions, read_record, write_record
+from kdbench.records.summary import summarise
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Estimate, Row, Score
 from kdbench.spec import Axis, Spec, Track
@@ -36,8 +37,7 @@ def rewrite(
 ) -> None:
     """Write a record again in place with other fields or other answers; its test sets become those of the answers."""
     predictions = change(read_predictions(folder))
-    test = {name: SetResult(images=len(answers.target), macro_accuracy=0.5) for name, answers in predictions.items()}
-    record = read_record(folder).model_dump() | {"test": test} | fields
+    record = read_record(folder).model_dump() | {"test": summarise(predictions)} | fields
     write_record(folder, Record.model_validate(record), predictions)
 
 

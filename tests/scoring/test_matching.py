@@ -1,5 +1,6 @@
 """The independent student as it was when it had another's clean accuracy."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from kdbench.records import Predictions, Snapshot, read_predictions, read_record, write_record, write_snapshots
+from kdbench.records.summary import summarise
 from kdbench.scoring.matching import at_accuracy
 from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
 from kdbench.scoring.scores import Undefined
@@ -76,7 +78,8 @@ def test_the_gap_is_also_measured_against_independent_of_the_same_accuracy(tmp_p
         predictions = read_predictions(folder)
         snapshots = [worsened(share, predictions) for share in (0.4, 0.2, 0.0)]
         write_snapshots(folder, {name: np.stack([answers[name] for answers in snapshots]) for name in predictions})
-        steps = tuple(Snapshot(step=step, test={}) for step in (10, 20, 30))
+        at_steps = [{n: replace(predictions[n], label=labels[n]) for n in labels} for labels in snapshots]
+        steps = tuple(Snapshot(step=10 * k, test=summarise(at_step)) for k, at_step in enumerate(at_steps, start=1))
         write_record(folder, read_record(folder).model_copy(update={"snapshots": steps}), predictions)
     movement = (
         rows_of(board_of(tmp_path, with_live_axes("texture", "shape", "scramble", "noise")))["lm"].arms[0].movement

@@ -1,0 +1,207 @@
+"""Decides which records are scored: those that are whole and fit the others. Each of the rest is refused by name.
+
+A refused record never counts: newer records do not give way to it, and the students of a refused teacher are refused,
+too. Everything is decided by the records, the spec, and what the caller says of the present code.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kdbench.errors import RecordError
+from kdbench.records import Record, find_records, read_record
+from kdbench.records.groups import RecordGroup, StoredRecord
+from kdbench.records.integrity import check_fields, read_answers
+from kdbench.scoring.context import ScoredRun
+from kdbench.scoring.measured import measure
+from kdbench.scoring.resampling import Resampler
+from kdbench.scoring.scores import RefusedRecord
+from kdbench.scoring.superseded import superseded_records
+from kdbench.spec import Spec, Track, families
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What becomes of the records of one group.
+
+    Attributes:
+        runs: that are scored.
+        superseded: folders of records that newer ones have superseded, with the reason.
+        refused: folders of records that do not fit, with the reason.
+    """
+
+    runs: tuple[ScoredRun, ...]
+    superseded: Mapping[Path, str]
+    refused: Mapping[Path, str]
+
+
+def readable_records(results: Iterable[Path], spec: Spec) -> tuple[list[StoredRecord], list[RefusedRecord]]:
+    """Return the records below some folders whose fields fit, and those whose fields do not.
+
+    Of a run that lies in several folders, the first counts.
+    """
+    records: dict[tuple[RecordGroup, str], StoredRecord] = {}
+    refused: list[RefusedRecord] = []
+    for folder in (folder for root in results for folder in find_records(root)):
+        try:
+            record = read_record(folder)
+        except RecordError as error:
+            refused.append(refusal(folder, None, str(error)))
+            continue
+        problems = [*check_fields(folder, record), *_unknown_track(record, spec)]
+        if problems:
+            refused.append(refusal(folder, record, "; ".join(problems)))
+        else:
+            records.setdefault((RecordGroup.of(record), record.run_id), (folder, record))
+    return list(records.values()), refused
+
+
+def _unknown_track(record: Record, spec: Spec) -> Iterator[str]:
+    if record.track not in spec.tracks:
+        yield f"it is of the track {record.track!r}; this spec has: {', '.join(spec.tracks)}"
+
+
+def refusal(folder: Path, record: Record | None, reason: str) -> RefusedRecord:
+    """Return what `scores.json` says of a record that is refused; folders are named without their place."""
+    return RefusedRecord(
+        track=folder.parent.name,
+        record=folder.name,
+        run=_title(record) if record else "",
+        reason=reason.replace(f"{folder}", folder.name),
+    )
+
+
+def _title(record: Record) -> str:
+    bias = f", {record.teacher_bias} teacher" if record.teacher_bias and record.direction else ""
+    return f"{record.method} {record.direction or record.family}{bias}, seed {record.seed}"
+
+
+def admit(
+    records: Sequence[StoredRecord],
+    track: Track,
+    resampler: Resampler,
+    *,
+    current: Collection[str] | None,
+    codes: Mapping[str, str] | None,
+) -> Admission:
+    """Read and measure what is to be scored of one group, and refuse what does not fit.
+
+    Args:
+        records: of one track, training digest, test sets and device class.
+        track: of the spec.
+        resampler: of the group.
+        current: names of the record folders that are current; None where all are.
+        codes: digests of the present code of what ships, by method; None compares nothing.
+    """
+    reader, refused = _Reader(track, resampler), dict[Path, str]()
+    while True:
+        remaining = [stored for stored in records if stored[0] not in refused]
+        superseded = superseded_records(remaining, current)
+        scored = [stored for stored in remaining if stored[0] not in superseded]
+        reasons = {
+            **reader.unreadable(scored),
+            **_equal_answers(scored, reader),
+            **_unknown_codes(scored, codes or {}),
+            **_without_teacher(scored, remaining, refused),
+        }
+        if not reasons:
+            return Admission(tuple(reader.runs[folder] for folder, _ in scored), superseded, refused)
+        refused |= reasons
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads and measures the answers of runs, each once.
+
+    Attributes:
+        runs: that were measured, by folder.
+        fingerprints: of their answers, by folder; a failed run has none.
+        problems: why others could not be read, by folder.
+    """
+
+    track: Track
+    resampler: Resampler
+    runs: dict[Path, ScoredRun] = field(default_factory=dict)
+    fingerprints: dict[Path, str] = field(default_factory=dict)
+    problems: dict[Path, str] = field(default_factory=dict)
+
+    def unreadable(self, records: Iterable[StoredRecord]) -> dict[Path, str]:
+        """Return why the answers of some records cannot be scored, after reading those that were not read before."""
+        for folder, record in records:
+            if folder not in self.runs and folder not in self.problems:
+                try:
+                    self.runs[folder] = self._run(folder, record)
+                except RecordError as error:
+                    self.problems[folder] = str(error)
+        return {folder: self.problems[folder] for folder, _ in records if folder in self.problems}
+
+    def _run(self, folder: Path, record: Record) -> ScoredRun:
+        if record.status != "ok":
+            return ScoredRun(folder, record, None)
+        answers = read_answers(folder, record)
+        self.fingerprints[folder] = answers.fingerprint
+        end, *snapshots = (
+            measure(predictions, self.track, self.resampler) for predictions in (answers.end, *answers.snapshots)
+        )
+        return ScoredRun(folder, record, end, tuple(snapshots))
+
+
+def _equal_answers(records: Iterable[StoredRecord], reader: _Reader) -> dict[Path, str]:
+    """Return the runs with answers that no second training can give: equal ones of two seeds or of two networks."""
+    by_answers: dict[str, list[StoredRecord]] = defaultdict(list)
+    for folder, record in records:
+        if folder in reader.fingerprints:
+            by_answers[reader.fingerprints[folder]].append((folder, record))
+    return {
+        folder: f"its answers are also those of {other.name}; {_how_they_differ(record, of_other)}"
+        for alike in by_answers.values()
+        for folder, record in alike
+        for other, of_other in alike
+        if _how_they_differ(record, of_other)
+    }
+
+
+def _how_they_differ(record: Record, other: Record) -> str:
+    """Return why two runs with equal answers cannot both be right, in words; empty if they can."""
+    kinds = [(each.method, each.family, each.direction, each.teacher_bias) for each in (record, other)]
+    if kinds[0] == kinds[1] and record.seed != other.seed:
+        return f"the seeds are {record.seed} and {other.seed}"
+    if record.family == other.family and record.digests.weights != other.digests.weights:
+        return "the weights differ"
+    return ""
+
+
+def _unknown_codes(records: Iterable[StoredRecord], codes: Mapping[str, str]) -> dict[Path, str]:
+    """Return the official runs that have the name of what ships, and other code."""
+    return {
+        folder: (
+            f"the digest of its code, {record.digests.code[:12]}..., is not that of the {record.method} that ships, "
+            f"{expected[:12]}..."
+        )
+        for folder, record in records
+        if record.official and (expected := codes.get(record.method)) not in (None, record.digests.code)
+    }
+
+
+def _without_teacher(
+    records: Iterable[StoredRecord], remaining: Iterable[StoredRecord], refused: Mapping[Path, str]
+) -> dict[Path, str]:
+    """Return the students whose teacher has no record, or is not the one that they name."""
+    teachers = {record.run_id: record for _, record in remaining if record.role == "teacher"}
+    gone = {folder.name.partition("-")[0] for folder in refused}
+    problems = {}
+    for folder, record in records:
+        name = record.teacher_run_id
+        if name is None or record.direction is None:
+            continue
+        teacher = teachers.get(name)
+        if teacher is None:
+            problems[folder] = f"its teacher {name} {'was refused' if name in gone else 'has no record'}"
+        elif _as_teacher(teacher) != (families(record.direction).teacher, record.teacher_bias, record.seed):
+            problems[folder] = f"its teacher {name} is {_title(teacher)}, {teacher.teacher_bias}"
+    return problems
+
+
+def _as_teacher(record: Record) -> tuple[object, ...]:
+    return record.family, record.teacher_bias, record.seed
