@@ -101,8 +101,8 @@ def _copy_record(folder: Path, record: Record, copy: Path, track: Track) -> None
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="folder of the records")
-    parser.add_argument("--to", type=Path, default=RESULTS, help="folder of the copies")
+    parser.add_argument("results", type=Path, help="folder that holds the records")
+    parser.add_argument("--to", type=Path, default=RESULTS, help="folder to copy the official records to")
     arguments = parser.parse_args()
     print(f"{collect(arguments.results, arguments.to)} official records are in {arguments.to}")
 

@@ -26,9 +26,13 @@ MEASURED |= {"epoch_seconds", "evaluation_seconds", "training_seconds", "relativ
 def main() -> None:
     """Make what is missing, compare, and end with status 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkouts", nargs=2, type=Path, metavar="CHECKOUT", help="old, then new")
-    parser.add_argument("--work", type=Path, required=True, help="folder for what the checkouts make")
-    parser.add_argument("--cifar10", type=Path, help="folder of CIFAR-10; compares the sets of cifar10-32, too")
+    parser.add_argument(
+        "checkouts", nargs=2, type=Path, metavar="CHECKOUT", help="folder of the old checkout, then of the new one"
+    )
+    parser.add_argument("--work", type=Path, required=True, help="folder to write the outputs of both checkouts into")
+    parser.add_argument(
+        "--cifar10", type=Path, help="folder of CIFAR-10; with it, the test sets of cifar10-32 are compared too"
+    )
     arguments = parser.parse_args()
     old, new = (arguments.work.resolve() / name for name in ("old", "new"))
     for checkout, folder in zip(arguments.checkouts, (old, new), strict=True):

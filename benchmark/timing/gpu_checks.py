@@ -55,7 +55,9 @@ def pixel_rows(track: Track, device: torch.device) -> Iterator[CheckRow]:
     stored = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (64, 3, size, size), np.uint8)).float()
     on_cpu, on_device = resized(stored, track.data), resized(stored.to(device), track.data).cpu()
     largest = (on_cpu - on_device).abs().max().item()
-    yield CheckRow("resizing, against the CPU", f"largest difference {largest:.5f} grey levels", largest < SAME_PIXELS)
+    yield CheckRow(
+        "resizing, compared with the CPU", f"largest difference {largest:.5f} grey levels", largest < SAME_PIXELS
+    )
     if track.data.resize is None:  # other tracks keep their manipulated images
         return
     ids, sets = np.arange(64), {test_set.name: test_set.parameters for test_set in track.test_sets}
@@ -65,7 +67,7 @@ def pixel_rows(track: Track, device: torch.device) -> Iterator[CheckRow]:
     ):
         on_device = manipulation.apply(on_cpu.to(device), slice(0, 64)).cpu()
         equal = torch.equal(manipulation.apply(on_cpu, slice(0, 64)), on_device)
-        yield CheckRow(f"{name}, against the CPU", "equal" if equal else "not equal", equal)
+        yield CheckRow(f"{name}, compared with the CPU", "equal" if equal else "not equal", equal)
 
 
 def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUATION_BATCH) -> Iterator[CheckRow]:
@@ -90,7 +92,7 @@ def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: 
         compiled, compiled_loss = seconds(step, rounds, device), step().item()
         yield CheckRow(
             f"--compile of a {family}",
-            f"{1000 * plain:.1f} ms per step without, {1000 * compiled:.1f} ms with; "
+            f"{1000 * plain:.1f} ms per step without it, {1000 * compiled:.1f} ms with; "
             f"losses {loss:.5f} and {compiled_loss:.5f}",
             abs(compiled_loss - loss) <= SAME_LOSS * abs(loss),
         )
@@ -129,10 +131,14 @@ def all_rows(bench: Bench, methods: list[str]) -> Iterator[CheckRow]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--track", default="cifar10-224")
-    parser.add_argument("--methods", default="", help="names, with commas (default: all submissions)")
-    parser.add_argument("--steps", type=int, default=200, help="training steps that are timed")
     parser.add_argument(
-        "--images", type=int, help="training images; a method's own stage sees all (default: the track's)"
+        "--methods", default="", help="names of methods, separated by commas (default: all submissions)"
+    )
+    parser.add_argument("--steps", type=int, default=200, help="number of training steps to time")
+    parser.add_argument(
+        "--images",
+        type=int,
+        help="number of training images, all of which a method's own stage uses (default: as in the track)",
     )
     arguments = parser.parse_args()
     if not torch.cuda.is_available():

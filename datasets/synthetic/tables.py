@@ -50,7 +50,9 @@ def _reduced(mask: NDArray[np.bool_], zoom: float, angle: float) -> NDArray[np.f
     centroid = places.mean(axis=0)
     reach = np.abs(places - centroid).max() / UPSCALE
     if reach > REACH or places.min() == 0 or places.max() == fine - 1:
-        raise ValueError(f"a shape that reaches {reach:.1f} pixels from its centroid does not fit, allowed are {REACH}")
+        raise ValueError(
+            f"a shape that reaches {reach:.1f} pixels from its centroid does not fit; the maximum is {REACH} pixels"
+        )
     centred = np.roll(drawn, np.round((fine - 1) / 2 - centroid).astype(int), axis=(0, 1))
     coverage: NDArray[np.float64] = centred.reshape(SIZE, UPSCALE, SIZE, UPSCALE).mean(axis=(1, 3))
     return coverage
@@ -175,7 +177,7 @@ def make_tables(*, pretext: bool) -> dict[str, NDArray[np.generic]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("tables.npz"))
-    parser.add_argument("--pretext", action="store_true", help="the vocabulary of the pretext task instead")
+    parser.add_argument("--pretext", action="store_true", help="write the tables of the pretext task instead")
     arguments = parser.parse_args()
     np.savez_compressed(arguments.out, **make_tables(pretext=arguments.pretext))  # type: ignore[arg-type]
     print(f"wrote {arguments.out} ({arguments.out.stat().st_size / 1000:.0f} kB)")

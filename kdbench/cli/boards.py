@@ -98,23 +98,23 @@ def _notes(board: Board) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in board.warnings)
     if board.null_band is not None:
         band = with_bounds(board.null_band.low, board.null_band.high, percent=board.primary == "gap-closed")
-        yield f"controls that should score nothing reach {band}"
+        yield f"controls that should score 0 reach {band}"
     for row in board.rows:
         yield from _row_notes(row, board)
 
 
 def _row_notes(row: Row, board: Board) -> Iterator[str]:
     if row.unranked:
-        yield f"{row.title}: unranked, {row.unranked}"
+        yield f"{row.title}: unranked: {row.unranked}"
     if row.p_value is not None:
         badges = "".join(f"{badge}, " for badge in row.badges)
         p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"
-        yield f"{row.title}: {badges}{p} (one-sided, Holm over {board.tests} tests)"
+        yield f"{row.title}: {badges}{p} (one-sided, adjusted by Holm for {board.tests} tests)"
     if isinstance(row.primary, Undefined):
-        yield f"{row.title}: {PRIMARY_WORDS[board.primary]} is undefined, {row.primary.reason}"
+        yield f"{row.title}: {PRIMARY_WORDS[board.primary]} is undefined: {row.primary.reason}"
     if row.kind != "method":
         if row.unofficial:
-            yield f"{row.family} {row.title}: unofficial, {', '.join(row.unofficial)}"
+            yield f"{row.family} {row.title}: unofficial: {', '.join(row.unofficial)}"
         yield from (f"{row.family} {row.title}: {failure}" for arm in row.arms for failure in arm.failed)
 
 

@@ -17,6 +17,7 @@ from kdbench.cli.options import (
     YesOption,
     check_can_write,
     check_device,
+    check_style,
     check_weights_dir,
     make_console,
 )
@@ -34,7 +35,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-DiagnosticsOption = Annotated[bool, typer.Option("--diagnostics", help="Take the diagnostic test sets as well.")]
+DiagnosticsOption = Annotated[bool, typer.Option("--diagnostics", help="Include the diagnostic test sets.")]
 
 
 @app.command("build", epilog="Example: kdbench data build --track cifar10-32 --data-root ~/cifar10")
@@ -50,7 +51,10 @@ def data_build(
     weights_dir: WeightsOption = None,
     yes: YesOption = False,
 ) -> None:
-    """Build a track's test sets into the cache, and verify those that are there already."""
+    """Build a track's test sets in the cache.
+
+    Sets that are in the cache already are verified instead.
+    """
     from kdbench.resources import cache_folder
     from kdbench.testsets.build import facts_of_test_sets
 
@@ -62,9 +66,7 @@ def data_build(
     for name, arrays in test_sets.items():
         typer.echo(f"{name:16s} {len(arrays):6d} images  sha256 {arrays.sha256[:16]}")
         if uncovered := facts[name].get("uncovered_classes"):
-            typer.echo(
-                f"    shows nothing about {', '.join(uncovered)}: fewer than half of their images have a known object"
-            )
+            typer.echo(f"    does not test {', '.join(uncovered)}: fewer than half of their images have a known object")
 
 
 @app.command("verify", epilog="Example: kdbench data verify --track synthetic")
@@ -90,7 +92,7 @@ def data_verify(
     reasons = differences_from_frozen(as_built, test_sets, source)
     if reasons:
         raise InputError(f"test sets of {track}: {'; '.join(reasons)}")
-    typer.echo("all test sets are as in the frozen manifest")
+    typer.echo("all test sets are equal to those of the frozen manifest")
 
 
 @app.command("show", epilog="Example: kdbench data show --track synthetic --to sheet.png")
@@ -126,7 +128,10 @@ def data_weights(
     spec: SpecOption = None,
     fetch: Annotated[bool, typer.Option("--fetch/--no-fetch", help="Fetch the files that are missing.")] = True,
 ) -> None:
-    """List the pretrained weights that a track needs, and fetch those that are missing."""
+    """List and fetch the pretrained weights of a track.
+
+    The command fetches files that are missing, unless --no-fetch is given.
+    """
     from kdbench.networks.weights import condition_of, file_sha256, weights_folder
     from kdbench.networks.weights import fetch as fetch_file
     from kdbench.testsets.spec import load_spec
@@ -134,7 +139,11 @@ def data_weights(
 
     files = needed_weights(load_spec(spec).track(track))
     folder = weights_folder(weights_dir)
-    typer.echo(f"{len(files)} files in {folder}" if files else f"track {track} needs no weights but the shipped ones")
+    typer.echo(
+        f"{len(files)} files in {folder}"
+        if files
+        else f"track {track} needs no other weights than those that are shipped"
+    )
     for file in files:
         condition = condition_of(file, folder)
         typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {condition}\n    from   {file.address}")
@@ -153,9 +162,12 @@ def data_export(
     device: DeviceOption = "auto",
     weights_dir: WeightsOption = None,
     yes: YesOption = False,
-    to: Annotated[Path, typer.Option(help="Archive to write.")] = Path("test-sets.zip"),
+    to: Annotated[Path, typer.Option(help="Archive to write (ZIP).")] = Path("test-sets.zip"),
 ) -> None:
-    """Write a track's whole test sets into one archive, for others to import."""
+    """Write a track's test sets into one archive.
+
+    The archive is for `kdbench data import` on another machine.
+    """
     from kdbench.resources import cache_folder
     from kdbench.testsets.archive import export_test_sets
     from kdbench.testsets.frozen import source_kind
@@ -183,7 +195,10 @@ def data_import(
     archive: Annotated[Path, typer.Argument(help="Archive that `kdbench data export` wrote.")],
     spec: SpecOption = None,
 ) -> None:
-    """Put the test sets of an archive into the cache, after verifying every byte."""
+    """Put the test sets of an archive into the cache.
+
+    Every byte is verified first.
+    """
     from kdbench.resources import cache_folder
     from kdbench.testsets.archive import import_test_sets
     from kdbench.testsets.spec import load_spec
@@ -207,9 +222,12 @@ def data_freeze(
     device: DeviceOption = "auto",
     weights_dir: WeightsOption = None,
     yes: YesOption = False,
-    to: Annotated[Path, typer.Option(help="Proposal to write.")] = Path("manifest-proposal.toml"),
+    to: Annotated[Path, typer.Option(help="TOML file to write the proposal into.")] = Path("manifest-proposal.toml"),
 ) -> None:
-    """Propose digests for a track's whole test sets and weights. A person reviews the proposal and freezes it."""
+    """Propose digests of a track's test sets and weights.
+
+    A person reviews the proposal and freezes it.
+    """
     from kdbench.testsets.frozen import proposal_heading, write_proposal
 
     check_can_write(to.parent, "--to")
@@ -235,6 +253,7 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
 
     check_device(options.device)
     check_weights_dir(options.weights_dir)
+    check_style(options.style)
     track = _track(options)
     source, test_sets = open_test_sets(track, options, make_console())
     return track, source, test_sets

@@ -36,7 +36,7 @@ def timing(
     out: Annotated[Path, typer.Option(help="JSON file to write the measurements into.")] = DEFAULT_OUT / "timing.json",
     methods: MethodsOption = "",
     tracks: Annotated[
-        str, typer.Option(help="Names of tracks, separated by commas (default: all that fit this machine).")
+        str, typer.Option(help="Names of tracks, separated by commas (default: all tracks that this machine can run).")
     ] = "",
     device: DeviceOption = "auto",
 ) -> None:

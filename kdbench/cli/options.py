@@ -21,9 +21,9 @@ TrackOption = Annotated[str, typer.Option(help="Track of the spec: synthetic, ci
 OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
 SiteOption = Annotated[Path, typer.Option(help="Folder to render the page into.")]
 MethodsOption = Annotated[
-    str, typer.Option(help="Names or files of methods, separated by commas (default: all submissions).")
+    str, typer.Option(help="Names or .py files of methods, separated by commas (default: all submissions).")
 ]
-DeviceOption = Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
 SpecOption = Annotated[
     Path | None, typer.Option(help="Spec file to use instead of the shipped one; makes runs unofficial.")
 ]
@@ -42,7 +42,10 @@ StyleOption = Annotated[
     typer.Option(help="Picture whose style the stylised diagnostic set takes on; makes runs unofficial."),
 ]
 YesOption = Annotated[
-    bool, typer.Option("--yes", help="Together with --device cpu: do work that needs a GPU on the CPU, slow as it is.")
+    bool,
+    typer.Option(
+        "--yes", help="Together with --device cpu: run work that needs a GPU on the CPU, although it is slow."
+    ),
 ]
 WorkersOption = Annotated[
     int | None, typer.Option(min=1, help="Number of jobs at a time (default: one per CPU core, or one per GPU).")
@@ -92,3 +95,9 @@ def check_weights_dir(folder: Path | None) -> None:
     """Raise InputError if the value of --weights-dir is not a folder."""
     if folder is not None and not folder.is_dir():
         raise InputError(f"--weights-dir {folder} is not a folder; `kdbench data weights` lists what belongs there")
+
+
+def check_style(picture: Path | None) -> None:
+    """Raise InputError if the value of --style is not a file."""
+    if picture is not None and not picture.is_file():
+        raise InputError(f"--style {picture} is not a file; give the path of a picture")

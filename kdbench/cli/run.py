@@ -21,6 +21,7 @@ from kdbench.cli.options import (
     YesOption,
     check_can_write,
     check_device,
+    check_style,
     check_weights_dir,
     command_line,
     make_console,
@@ -36,11 +37,17 @@ def run(
     track: TrackOption = "synthetic",
     methods: MethodsOption = "",
     directions: Annotated[
-        str, typer.Option(help="cnn-to-vit, vit-to-cnn, or both separated by a comma (default: all of the track).")
+        str,
+        typer.Option(
+            help="cnn-to-vit, vit-to-cnn, or both, separated by a comma (default: all directions of the track)."
+        ),
     ] = "",
     seeds: Annotated[str, typer.Option(help="Random seeds: 0, or 0,1,2, or 0-4.")] = "0",
     configs: Annotated[
-        list[str] | None, typer.Option("--config", help="A method's setting, METHOD.KEY=VALUE; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--config", help="Setting of a method as METHOD.KEY=VALUE, for example lm.temperature=2; may be repeated."
+        ),
     ] = None,
     out: OutOption = DEFAULT_OUT,
     data_root: DataRootOption = None,
@@ -53,15 +60,13 @@ def run(
     ] = None,
     device: DeviceOption = "auto",
     weights_dir: WeightsOption = None,
-    compile: Annotated[bool, typer.Option("--compile", help="Train through torch.compile.")] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the training step with torch.compile.")] = False,
     style: StyleOption = None,
     yes: YesOption = False,
     workers: WorkersOption = None,
     diagnostics: Annotated[
         bool | None,
-        typer.Option(
-            help="Evaluate the diagnostic test sets and occlusion maps as well (default: only with --controls)."
-        ),
+        typer.Option(help="Evaluate the diagnostic test sets and occlusion maps too (default: only with --controls)."),
     ] = None,
     controls: Annotated[
         bool,
@@ -71,18 +76,22 @@ def run(
             "teacher (see benchmark/controls/README.md). The page shows them, but they are never ranked.",
         ),
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed runs again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")] = False,
     time_limit: Annotated[float, typer.Option(min=1, help="Maximum seconds per run.")] = 14400,
     memory_limit: Annotated[float, typer.Option(min=0.1, help="Maximum GiB of memory per run.")] = 16,
     spec: SpecOption = None,
     site: SiteOption = DEFAULT_SITE,
     mlflow: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
 ) -> None:
-    """Train and evaluate the runs that have no record yet, then score all records and render the leaderboard."""
+    """Train, evaluate, score and render the leaderboard.
+
+    Only runs without a record are trained and evaluated; all records are scored.
+    """
     from kdbench.jobs.invocation import run as run_benchmark
 
     check_device(device)
     check_weights_dir(weights_dir)
+    check_style(style)
     check_can_write(site, "--site")
     options = RunOptions(
         track=track,

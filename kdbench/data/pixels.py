@@ -40,7 +40,7 @@ def resized(pixels: Tensor, data: Data) -> Tensor:
     if data.resize is None or pixels.shape[-1] == size:
         return pixels
     if pixels.shape[-1] != data.resize.stored:
-        raise ValueError(f"images are {pixels.shape[-1]} pixels wide; the track has {data.resize.stored} or {size}")
+        raise ValueError(f"images are {pixels.shape[-1]} pixels wide; this track allows {data.resize.stored} or {size}")
     larger = F.interpolate(
         pixels, (size, size), mode=data.resize.interpolation, align_corners=False, antialias=data.resize.antialias
     )

@@ -25,8 +25,8 @@ from kdbench.training.outcome import OUTCOME, ended_training, read_outcome
 _POLL_SECONDS = 0.05
 _LIMIT_CHECK_SECONDS = 0.5
 _REMEDIES: Mapping[Status, str] = {
-    "timeout": "--time-limit allows more",
-    "oom": "--memory-limit allows more",
+    "timeout": "give a larger --time-limit",
+    "oom": "give a larger --memory-limit",
     "error": f"{LOG} beside the record says more",
 }
 
@@ -152,7 +152,7 @@ class LocalExecutor:
         if job.kind == "evaluate" and code == CANNOT_WRITE:
             raise WriteError(
                 f"{job.run.title} cannot write into {job.folder}: its disk is full or cannot be written; "
-                "free space and give the same command again, which goes on, or choose another folder with --out"
+                "free space and give the same command again to continue, or choose another folder with --out"
             )
         if job.kind == "evaluate":
             return True if code == 0 else self._unevaluated(job, *_death(job, code))
@@ -203,7 +203,7 @@ def _death(job: Job, code: int) -> tuple[Status, str]:
     """Return what the exit code of a guard says of its work, or that of a guard which was ended itself."""
     number = -code if code < 0 else code - SIGNALLED
     if number == signal.SIGKILL:
-        return "oom", "the system ended the process (signal 9), most likely for want of memory"
+        return "oom", "the system ended the process (signal 9), most likely because memory ran out"
     how = f"signal {number}" if number > 0 else f"exit code {code}"
     process = "training" if job.kind == "train" else "evaluation"
     return "error", f"the {process} process ended by {how}"

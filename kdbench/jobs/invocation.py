@@ -56,7 +56,7 @@ def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
     return (
         f"track {track.name!r} needs a GPU: its {len(planned.runs)} runs would take this CPU about {runs}, {workers} "
         f"at a time, and building its test sets up to {roughly(building_seconds(track.test_sets, track))}; to run it "
-        "on this CPU all the same, give --device cpu --yes"
+        "on this CPU nevertheless, give --device cpu --yes"
     )
 
 
@@ -89,10 +89,10 @@ def _kept_record(planned: Plan, run: PlannedRun, retry_failed: bool) -> Record |
 def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast, console: Console) -> None:
     done = len(planned.runs) - len(missing)
     trained = sum(needs_evaluation_only(planned.context, run) for run in missing)
-    again = f" ({trained} of them trained before, to be evaluated once more)" if trained else ""
+    again = f" ({trained} of them are trained already and need only their evaluation)" if trained else ""
     left, estimate = forecast.left(), ""
     if forecast.rate and left is not None:
-        estimate = f": about {roughly(left)}, {forecast.workers} at a time, judging by {forecast.rate.source}"
+        estimate = f"; about {roughly(left)} with {forecast.workers} at a time, estimated from {forecast.rate.source}"
     counts = f"{described(planned.runs)}, {done} done already, {len(missing)} to run{again}"
     console.print(f"{planned.track.name}: {counts}{estimate}.", highlight=False)
     console.print(f"Device: {planned.device}.", highlight=False)

@@ -120,7 +120,10 @@ class ForkHandle:
         assert self._process.pid is not None
         used = memory_of(self._process.pid)
         if used > self._limits.memory_bytes:
-            return "oom", f"took {used / 2**30:.1f} GiB of memory, allowed are {self._limits.memory_bytes / 2**30:.1f}"
+            return (
+                "oom",
+                f"took {used / 2**30:.1f} GiB of memory; the limit is {self._limits.memory_bytes / 2**30:.1f} GiB",
+            )
         if len(tree(self._process.pid)) > self._limits.processes:
             return "error", f"started more than {self._limits.processes} processes"
         if self.job.kind == "train" and bytes_below(self.job.scratch) > self._limits.disk_bytes:

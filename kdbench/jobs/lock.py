@@ -37,7 +37,7 @@ def sole_user(folder: Path) -> Iterator[None]:
             raise InputError(
                 f"results folder {folder} cannot be written: {error.strerror}; choose another one with --out"
             ) from error
-        _log.warning("the file system of %s has no locks: start no second kdbench run that writes there", folder)
+        _log.warning("the file system of %s has no locks; do not start a second kdbench run that writes there", folder)
     try:
         yield
     finally:

@@ -142,4 +142,6 @@ def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
         return config
     setting = ".".join([method.name, *(str(part) for part in first["loc"])])
     seen = f" = {first['input']!r}" if first["loc"] else ""
-    raise SubmissionError(f"setting {setting}{seen}: {first['msg'].removeprefix('Value error, ')}")
+    raise SubmissionError(
+        f"setting {setting}{seen}: {first['msg'].removeprefix('Value error, ').replace('Input should', 'it should')}"
+    )

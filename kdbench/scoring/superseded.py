@@ -14,7 +14,7 @@ from kdbench.records.groups import RowKey, StoredRecord, row_key
 
 OTHER_CODE = "the code of {} has changed"
 OTHER_HARNESS = "the harness has changed"
-OTHER_TEACHER = "their teachers were trained anew"
+OTHER_TEACHER = "their teachers were trained again"
 SAME_SEED = "there is a later run of the same seed"
 
 

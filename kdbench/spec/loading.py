@@ -27,7 +27,7 @@ def read_spec(path: Path, check: Callable[[Track], None]) -> Spec:
     try:
         raw = tomllib.loads(path.read_text())
     except OSError as error:
-        raise SpecError(f"spec {path} cannot be read: {error.strerror}") from error
+        raise SpecError(f"spec {path} cannot be read: {error.strerror}; give the path of a spec file") from error
     except (ValueError, RecursionError) as error:
         raise SpecError(f"spec {path} is not TOML: {error}") from error
     try:

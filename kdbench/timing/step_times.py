@@ -120,5 +120,5 @@ def table(times: Sequence[StepTime]) -> list[str]:
 
 def _row(time: StepTime) -> str:
     spread = f"{1000 * time.lower_quartile:.1f} to {1000 * time.upper_quartile:.1f}"
-    ratio = "no independent to compare with" if time.ratio is None else f"{time.ratio:.2f} x independent"
+    ratio = "no independent student to compare with" if time.ratio is None else f"ratio to independent {time.ratio:.2f}"
     return f"  {time.method:14s} {1000 * time.median:8.1f} ms (quartiles {spread}, {time.rounds} steps)  {ratio}"

@@ -56,7 +56,7 @@ def _check_mirrored(results: Path, uri: str) -> None:
 def _check_free(port: int) -> None:
     with socket.socket() as probe:
         if probe.connect_ex((_HOST, port)) == 0:
-            raise InputError(f"port {port} is in use; choose another with --port")
+            raise InputError(f"port {port} is in use; choose another port with --port")
 
 
 def _command(uri: str, port: int) -> list[str]:

@@ -65,7 +65,7 @@ def plan_micro_batches(
         obstacle = "not even a single image fits"
     raise TooLittleMemory(
         f"a step of {batch_size} images takes about {needed / GIB:.1f} GiB, and the device has {free_bytes / GIB:.1f} "
-        f"free; its batch is not split, because {obstacle}. Take a device with more memory, or end what else runs on it"
+        f"free; its batch is not split, because {obstacle}. Use a device with more memory, or end other processes on it"
     )
 
 

@@ -100,7 +100,7 @@ class MeteredRun:
     def teacher_forward(self, images: Tensor) -> Output:
         if self.teacher is None:
             raise RuntimeError(
-                f"{type(self.method).__name__} sets uses_teacher = False but asks for the teacher's output"
+                f"{type(self.method).__name__} sets uses_teacher = False but calls the teacher; set it to True"
             )
         with self.stopwatch.part("teacher"), self._autocast():
             output: Output = self.teacher(images, self.method.needs)
@@ -109,7 +109,7 @@ class MeteredRun:
 
     def batches(self, n: int) -> Iterator[Batch]:
         if not self._preparing:
-            raise RuntimeError("only `prepare` may draw batches; `step` is handed its batch")
+            raise RuntimeError("only `prepare` may draw batches; use the batch that `step` receives")
         drawn = 0
         for epoch in range(n // self._batches.per_epoch + 1):
             for batch in self._batches.epoch(epoch, stage="prepare"):
@@ -145,7 +145,9 @@ class MeteredRun:
             with self._autocast(), self._tripwires.method_at_work("step", thorough=thorough):
                 self.method.step(run, part)
         if self.step != before + 1:
-            raise BudgetExceeded(f"a step must update the student once, it did {self.step - before} times")
+            raise BudgetExceeded(
+                f"one step must update the student once, but it updated the student {self.step - before} times"
+            )
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
         if self._micro_batches == 1:
@@ -159,7 +161,9 @@ class MeteredRun:
         if self._preparing:
             raise BudgetExceeded("`prepare` may not update the student")
         if self.step >= self.total_steps:
-            raise BudgetExceeded(f"more than {self.total_steps} updates of the student")
+            raise BudgetExceeded(
+                f"the method updated the student more than {self.total_steps} times, which is the budget"
+            )
         terms = losses if isinstance(losses, Mapping) else {"loss": losses}
         weighted = {name: t.value.float() * t.weight if isinstance(t, Term) else t.float() for name, t in terms.items()}
         if self.step % self._batches.per_epoch == 0 and self._micro_batches == 1:

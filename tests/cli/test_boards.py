@@ -48,8 +48,8 @@ def test_ranks_come_with_their_interval_and_tests_with_their_number(tmp_path: Pa
     text = printed(tmp_path)
     assert re.search(r"│ 1-2 +│ lm, shape", text)
     assert re.search(r"│ 3 +│ none, shape", text)
-    assert "lm: bias transfer shown, p < 0.001 (one-sided, Holm over 3 tests)" in text
-    assert "controls that should score nothing reach [-0." in text
+    assert "lm: bias transfer shown, p < 0.001 (one-sided, adjusted by Holm for 3 tests)" in text
+    assert "controls that should score 0 reach [-0." in text
     assert line_of(text, "random-teacher (control), shape")[8].startswith(("0.0", "-0.0"))
 
 
@@ -58,21 +58,21 @@ def test_a_gap_closed_is_shown_times_hundred(tmp_path: Path) -> None:
     text = printed(tmp_path)
     assert "gap closed x 100" in text
     assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural")[8])
-    assert "lm: unranked, the spec does not name the live axes of this direction yet" in text
+    assert "lm: unranked: the spec does not name the live axes of this direction yet" in text
 
 
 def test_every_board_says_why_a_method_is_not_ranked(tmp_path: Path) -> None:
     write_matrix(tmp_path, seeds=(0, 1), failed={("lm", 1): ("diverged", "loss is [not] finite")})
     text = printed(tmp_path)
     assert line_of(text, "lm, shape")[9] == "1 of 2"
-    assert "lm: unranked, 1 of 2 seeds failed: seed 1 diverged: loss is [not] finite; 5 scored seeds are needed" in text
+    assert "lm: unranked: 1 of 2 seeds failed: seed 1 diverged: loss is [not] finite; 5 scored seeds are needed" in text
 
 
 def test_a_board_of_a_student_at_chance_says_that_transfer_is_undefined(tmp_path: Path) -> None:
     write_matrix(tmp_path, clean={"lm": 0.1})
     text = printed(tmp_path)
     assert line_of(text, "lm, shape")[1:8] == ["0.10", "-", "-", "-", "-", "-", line_of(text, "lm, shape")[7]]
-    assert "lm: transfer is undefined, student of the shape teacher: too near chance" in text
+    assert "lm: transfer is undefined: student of the shape teacher: too near chance" in text
 
 
 def test_eighty_columns_cut_no_heading_no_number_and_no_name(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_every_help_has_an_example(command: str) -> None:
     [
         (["--track", "imagenet"], ["'imagenet'", "synthetic, cifar10-32"]),
         (["--weights-dir", "nowhere"], ["nowhere", "kdbench data weights"]),
+        (["--style", "nowhere.png"], ["nowhere.png", "is not a file"]),
         (["--methods", "lmm"], ["lmm", "independent", "lm"]),
         (["--directions", "cnn-to-rnn"], ["'cnn-to-rnn'", "cnn-to-vit, vit-to-cnn"]),
         (["--device", "tpu"], ["'tpu'", "auto, cpu, cuda"]),

@@ -208,7 +208,7 @@ def test_a_run_over_its_limit_in_evaluation_has_a_record_and_others_go_on(
     failed = [record for record in records.values() if record.status != "ok"]
     assert {record.method for record in failed} == {"lm"}
     assert {(record.status, record.reason) for record in failed} == {
-        (status, f"took more than it may while it was evaluated; {option} allows more")
+        (status, f"took more than it may while it was evaluated; give a larger {option}")
     }
     assert len(records) == 10
     assert all(handle.killed for handle in launcher.handles if handle.poll() is None)

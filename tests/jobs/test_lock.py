@@ -38,5 +38,5 @@ def test_a_file_system_without_locks_is_warned_of_and_used(
     with caplog.at_level(logging.WARNING), sole_user(tmp_path):
         (tmp_path / "written").touch()
     assert [record.getMessage() for record in caplog.records if record.name == "kdbench.jobs.lock"] == [
-        f"the file system of {tmp_path} has no locks: start no second kdbench run that writes there"
+        f"the file system of {tmp_path} has no locks; do not start a second kdbench run that writes there"
     ]

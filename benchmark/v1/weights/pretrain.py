@@ -194,14 +194,30 @@ def pretrain(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", choices=FAMILIES, required=True)
-    parser.add_argument("--start", type=Path, help="weights that a first round made")
-    parser.add_argument("--images", type=int, help="pretext images, instead of those that the shipped weights saw")
-    parser.add_argument("--tables", type=Path, default=Path(__file__).with_name("pretext_tables.npz"))
-    parser.add_argument("--out", type=Path, help="default: synthetic-FAMILY.safetensors beside this script")
-    parser.add_argument("--seed", type=int, default=0, help="of first weights and images; the shipped weights have 0")
-    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw images beside the training")
+    parser.add_argument("--family", choices=FAMILIES, required=True, help="family of the network to train")
+    parser.add_argument("--start", type=Path, help="file of weights from a first round, with which the training starts")
+    parser.add_argument("--images", type=int, help="number of pretext images (default: as for the shipped weights)")
+    parser.add_argument(
+        "--tables",
+        type=Path,
+        default=Path(__file__).with_name("pretext_tables.npz"),
+        help="file that tables.py wrote for the pretext task",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="file to write (default: synthetic-FAMILY.safetensors next to this script)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the initial weights and of the images (the shipped weights have seed 0)",
+    )
+    parser.add_argument(
+        "--device", type=torch.device, default=torch.device("cpu"), help="device to train on: cpu or cuda"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, help="number of processes that draw images during the training"
+    )
     arguments = parser.parse_args()
     images = arguments.images or IMAGES[arguments.family, SECOND if arguments.start else FIRST]
     out = arguments.out or Path(__file__).with_name(f"synthetic-{arguments.family}.safetensors")
