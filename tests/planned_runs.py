@@ -1,8 +1,13 @@
-"""Plans of made-up submissions, for tests to start from."""
+"""Plans of made-up submissions, for tests to start from; method files are described in this process."""
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from kdbench.methods.describing import describe
+from kdbench.methods.inquiries import Description, Inquiry, Trial
+from kdbench.plan.checks import checked_shapes
 from kdbench.plan.matrix import PlannedRun, Request, Submission, expand
 from kdbench.spec import Direction, Track
 from kdbench.testsets.spec import load_spec
@@ -40,3 +45,14 @@ def expanded(
             compiled=compiled,
         )
     )
+
+
+def trial_on(track: Track = TRACK) -> Trial:
+    """Return what a method is tried with: the networks of a track, in both directions."""
+    return Trial(track, BOTH, checked_shapes(track))
+
+
+def described_here(inquiries: Sequence[Inquiry]) -> list[Description]:
+    """Answer inquiries about method files that may run in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [describe(inquiry, Path(folder)) for inquiry in inquiries]

@@ -10,12 +10,10 @@ from kdbench.cli.options import DEFAULT_OUT, DeviceOption, MethodsOption, check_
 
 def methods() -> None:
     """List the submissions with their directions."""
-    from kdbench.methods.files import list_submissions
-    from kdbench.methods.loading import load_submission
+    from kdbench.jobs.describer import describe_submissions
 
-    for name in list_submissions():
-        method = load_submission(name)
-        typer.echo(f"{name:14s} {' '.join(method.directions):44s} {method.summary}")
+    for method in describe_submissions():
+        typer.echo(f"{method.name:14s} {' '.join(method.directions):44s} {method.summary}")
 
 
 def spec(

@@ -1,5 +1,6 @@
 """`kdbench run`: trains, evaluates, scores and renders."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -31,6 +32,13 @@ from kdbench.cli.results import score_and_render
 from kdbench.cli.tracking import mirror_records
 from kdbench.errors import KdbenchError
 from kdbench.plan.options import RunOptions
+
+
+class Sandbox(StrEnum):
+    """The values of --sandbox."""
+
+    AUTO = "auto"
+    OFF = "off"
 
 
 def run(
@@ -79,6 +87,13 @@ def run(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")] = False,
     time_limit: Annotated[float, typer.Option(min=1, help="Maximum seconds per run.")] = 14400,
     memory_limit: Annotated[float, typer.Option(min=0.1, help="Maximum GiB of memory per run.")] = 16,
+    sandbox: Annotated[
+        Sandbox,
+        typer.Option(
+            help="Whether the kernel restricts what the code of a method may read, write and start: auto restricts it "
+            "as far as this machine allows, off does not, and makes runs unofficial."
+        ),
+    ] = Sandbox.AUTO,
     spec: SpecOption = None,
     site: SiteOption = DEFAULT_SITE,
     mlflow: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
@@ -117,6 +132,7 @@ def run(
         memory_limit=memory_limit,
         compile=compile,
         command=command_line(),
+        sandbox=sandbox is Sandbox.AUTO,
     )
     records = run_benchmark(options, make_console())
     if mlflow and (warning := mirror_records(out, spec)):

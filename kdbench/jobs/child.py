@@ -15,16 +15,19 @@ import torch
 
 from kdbench.errors import WriteError
 from kdbench.jobs import sandbox
+from kdbench.jobs.confinement import Restrict, confinement, import_only_what_is_installed, unrestricted
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.evaluate_job import evaluate_run
 from kdbench.jobs.guard import guard
-from kdbench.jobs.job import CANNOT_WRITE, Job
+from kdbench.jobs.job import ANSWER, CANNOT_WRITE, DescribeJob, Job
 from kdbench.jobs.progress_pipe import ProgressWriter
 from kdbench.jobs.sandbox import Confinement, Measure
-from kdbench.jobs.train_job import Restrict, train_run, unrestricted
-from kdbench.plan.context import SCRATCH
+from kdbench.jobs.train_job import train_run
+from kdbench.methods.describing import answer
 from kdbench.records import LOG
 from kdbench.training.loop import Progress
+
+MOST_FILE_BYTES_OF_ANSWERS = 16 * 2**20
 
 # Where programs look for a place to write; a training has no other than its scratch folder.
 PLACES_TO_WRITE = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
@@ -33,11 +36,10 @@ KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "USER", "LOGNAME", "K
 KEPT_PREFIXES = ("LC_", "CUDA", "NVIDIA", "PYTORCH", "TORCH", "ATEN", "OMP", "MKL", "OPENBLAS", "NPY")
 
 
-def child(job: Job, pipe: Connection) -> None:
-    """Do a job, as a guard whose worker does it for a training; end when the launcher is gone."""
+def child(job: Job | DescribeJob, pipe: Connection) -> None:
+    """Do a job as a guard, whose worker does it; end when the launcher is gone."""
     if job.gpu is not None:
         see_only(job.gpu)
-    confined = job.kind == "train" and job.context.sandbox
     progress = ProgressWriter(pipe.fileno())
 
     def confined_work(measures: tuple[Measure, ...]) -> None:
@@ -45,15 +47,36 @@ def child(job: Job, pipe: Connection) -> None:
             return (*measures, *sandbox.restrict(confinement))
 
         _close_all_but(pipe.fileno())
-        if job.kind == "train":
+        if job.runs_method:
             _narrow_environment(job.scratch / "tmp")
-        work(job, progress, restrict if confined else unrestricted)
+            import_only_what_is_installed()
+        restricted = unrestricted if job.confined_to is None else restrict
+        if isinstance(job, DescribeJob):
+            answer_inquiry(job, progress, restricted)
+        else:
+            work(job, progress, restricted)
 
-    scratch = job.context.results / SCRATCH if confined else None
-    if scratch is not None:
+    if job.confined_to is not None:
         with contextlib.suppress(OSError):  # reported where the log is opened
-            scratch.mkdir(parents=True, exist_ok=True)
-    guard(confined_work, pipe.fileno(), scratch=scratch)
+            job.confined_to.mkdir(parents=True, exist_ok=True)
+    guard(confined_work, pipe.fileno(), scratch=job.confined_to)
+
+
+def answer_inquiry(job: DescribeJob, progress: Progress, restrict: Restrict) -> None:
+    """Answer an inquiry about a method file in this process, and leave the answer in the job's folder.
+
+    Args:
+        job: the inquiry.
+        progress: is called once, when the code of the method is about to run.
+        restrict: narrows for good what this process may do, before it runs.
+    """
+    torch.set_num_threads(1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    restrict(confinement(job.scratch, file_bytes=MOST_FILE_BYTES_OF_ANSWERS))
+    progress(0, 1)
+    (job.scratch / ANSWER).write_text(answer(job.inquiry, job.scratch).model_dump_json())
 
 
 def work(job: Job, progress: Progress, restrict: Restrict = unrestricted) -> None:

@@ -7,8 +7,6 @@ What is good is written anew into the record's folder; the rest becomes the reas
 
 import os
 import stat
-import subprocess
-import unicodedata
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from kdbench.files import atomic_file
+from kdbench.jobs.hostile_files import Refused, plain_line, plain_text, read_part, read_regular_file, remove
 from kdbench.networks.models import new_backbone, write_tensors
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS, Environment
@@ -26,13 +25,8 @@ from kdbench.training.snapshots import snapshot_path
 
 MOST_OUTCOME_BYTES: Final = 4 * 2**20
 MOST_LOG_BYTES: Final = 256 * 2**10
-MOST_REASON: Final = 500  # characters
 MOST_TERMS: Final = 200  # numbers that a method logs per epoch
 WEIGHTS_MARGIN: Final = 2**20  # bytes of a header, beside the tensors
-
-
-class Refused(Exception):
-    """Something that a training left cannot be used; the message says what, in words that the harness chose."""
 
 
 def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environment | None) -> TrainingOutcome | None:
@@ -65,43 +59,6 @@ def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environme
     return outcome
 
 
-def plain_text(text: str, most: int = MOST_REASON) -> str:
-    """Return text on one line, without control characters, cut after `most` characters."""
-    spaced = " ".join(text[: 4 * most].split())
-    shown = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
-    return shown if len(shown) <= most else f"{shown[:most]}..."
-
-
-def read_regular_file(path: Path, most: int) -> bytes | None:
-    """Return the bytes of a file, None if there is none.
-
-    Raises:
-        Refused: it is not a regular file with one name, it is larger than `most` bytes, or it cannot be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise Refused(f"the training left {path.name}, which cannot be read: {error.strerror}") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise Refused(f"the training left {path.name}, which is not a file of its own")
-        if status.st_size > most:
-            raise Refused(f"the training left {path.name} with {status.st_size} bytes; allowed are {most}")
-        return _read(descriptor, 0, status.st_size)
-    finally:
-        os.close(descriptor)
-
-
-def _read(descriptor: int, start: int, size: int) -> bytes:
-    """Return the bytes of a regular file from `start` on, `size` at most."""
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.seek(start)
-        return file.read(size)
-
-
 def _take_log(scratch: Path, folder: Path) -> None:
     """Keep the end of the log, without control characters."""
     try:
@@ -112,18 +69,13 @@ def _take_log(scratch: Path, folder: Path) -> None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return
-        end = _read(descriptor, max(0, status.st_size - MOST_LOG_BYTES), MOST_LOG_BYTES)
+        end = read_part(descriptor, max(0, status.st_size - MOST_LOG_BYTES), MOST_LOG_BYTES)
     finally:
         os.close(descriptor)
     lines = end.decode(errors="replace").split("\n")
     cut = [f"({status.st_size - MOST_LOG_BYTES} earlier bytes are left out)"] if status.st_size > MOST_LOG_BYTES else []
     with atomic_file(folder / LOG) as log:
         log.write("\n".join([*cut, *(plain_line(line) for line in lines)]).encode())
-
-
-def plain_line(line: str) -> str:
-    """Return a line without control characters but tabs."""
-    return "".join(c for c in line if c == "\t" or not unicodedata.category(c).startswith("C"))
 
 
 def _outcome(scratch: Path, run: PlannedRun, environment: Environment | None) -> TrainingOutcome | None:
@@ -192,8 +144,3 @@ def forget_failure(scratch: Path) -> None:
         failed = True
     if failed:
         remove(scratch)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder, however deep it is and whatever lies in it; links are not followed."""
-    subprocess.run(("rm", "-rf", "--", str(folder)), check=False, capture_output=True)

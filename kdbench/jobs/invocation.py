@@ -6,6 +6,7 @@ from rich.console import Console
 
 from kdbench.errors import InputError
 from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
+from kdbench.jobs.describer import ConfinedDescriber
 from kdbench.jobs.devices import default_workers, visible_gpus
 from kdbench.jobs.executor import LocalExecutor
 from kdbench.jobs.forecast import Forecast, rate_of
@@ -37,12 +38,14 @@ def run(options: RunOptions, console: Console) -> list[Record]:
     """
     from kdbench.networks.models import check_weights
 
-    planned = plan(options)
+    launcher = ForkLauncher(Limits(options.time_limit, int(options.memory_limit * 2**30)))
+    describe = ConfinedDescriber(launcher, options.workers or default_workers("cpu"), sandbox=options.sandbox)
+    planned = plan(options, describe)
     if planned.track.data.resize is not None and planned.device == "cpu" and not options.cpu_confirmed:
         raise InputError(_cpu_refusal(planned, options))
     check_weights(planned.track, options.weights_dir)
     with sole_user(planned.context.results):
-        records = _complete(planned, options, console)
+        records = _complete(planned, options, launcher, console)
         write_current(planned.context.results, load_spec(options.spec))
     return records
 
@@ -60,7 +63,7 @@ def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
     )
 
 
-def _complete(planned: Plan, options: RunOptions, console: Console) -> list[Record]:
+def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, console: Console) -> list[Record]:
     """Return the record of every run of a plan, after doing those that have none."""
     done = {run.run_id: record for run in planned.runs if (record := _kept_record(planned, run, options.retry_failed))}
     missing = [run for run in planned.runs if run.run_id not in done]
@@ -71,7 +74,7 @@ def _complete(planned: Plan, options: RunOptions, console: Console) -> list[Reco
         _, arrays = open_test_sets(planned.track, options, console)
         write_gallery(planned.context.results, planned.track, arrays)
     if missing:
-        done |= {record.run_id: record for record in _execute(planned, missing, options, forecast, console)}
+        done |= {record.run_id: record for record in _execute(planned, missing, launcher, forecast, console)}
     records = [done[run.run_id] for run in planned.runs]
     reasons = (reason for record in records for reason in record.unofficial)
     print_unofficial((reason for reason in reasons if reason not in planned.unofficial), console)
@@ -100,9 +103,8 @@ def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast
 
 
 def _execute(
-    planned: Plan, missing: Sequence[PlannedRun], options: RunOptions, forecast: Forecast, console: Console
+    planned: Plan, missing: Sequence[PlannedRun], launcher: ForkLauncher, forecast: Forecast, console: Console
 ) -> list[Record]:
-    launcher = ForkLauncher(Limits(options.time_limit, int(options.memory_limit * 2**30)))
     gpus = visible_gpus() if planned.device == "cuda" else ()
     with RunProgress(console, forecast) as progress:
         return LocalExecutor(launcher, forecast.workers, gpus).execute(missing, planned.context, progress)

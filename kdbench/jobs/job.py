@@ -1,19 +1,21 @@
-"""A job: what one child process does."""
+"""Jobs: what one child process does."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kdbench.plan.context import RunContext
+from kdbench.methods.inquiries import Inquiry
+from kdbench.plan.context import SCRATCH, RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
 
+ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
 CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
 
 
 @dataclass(frozen=True)
 class Job:
-    """Work for one child process.
+    """The training or the evaluation of a run.
 
     Attributes:
         kind: whether to train the run or to evaluate it.
@@ -38,3 +40,40 @@ class Job:
     def scratch(self) -> Path:
         """The folder in which the run is trained."""
         return self.context.scratch(self.run)
+
+    @property
+    def runs_method(self) -> bool:
+        """Whether the code of a method runs in it."""
+        return self.kind == "train"
+
+    @property
+    def confined_to(self) -> Path | None:
+        """The folder below which the kernel lets it write; None if the kernel is not to restrict it."""
+        return self.context.results / SCRATCH if self.runs_method and self.context.sandbox else None
+
+
+@dataclass(frozen=True)
+class DescribeJob:
+    """The answer to an inquiry about a method file.
+
+    Attributes:
+        inquiry: what to answer.
+        scratch: the folder, made for this job, in which it is answered.
+        sandbox: whether the kernel is to restrict it.
+        gpu: None; a method is described on the CPU.
+    """
+
+    inquiry: Inquiry
+    scratch: Path
+    sandbox: bool
+    gpu: None = None
+
+    @property
+    def runs_method(self) -> bool:
+        """Whether the code of a method runs in it."""
+        return True
+
+    @property
+    def confined_to(self) -> Path | None:
+        """The folder below which the kernel lets it write; None if the kernel is not to restrict it."""
+        return self.scratch if self.sandbox else None

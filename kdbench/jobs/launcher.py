@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from kdbench.jobs.job import Job
+from kdbench.jobs.job import DescribeJob, Job
 from kdbench.jobs.process_tree import bytes_below, end_tree, memory_of, tree
 from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import Status
@@ -31,6 +31,10 @@ class Limits:
     memory_bytes: int
     disk_bytes: int = 16 * 2**30
     processes: int = 256
+
+
+DESCRIBE_LIMITS = Limits(seconds=60, memory_bytes=8 * 2**30, disk_bytes=64 * 2**20, processes=32)
+AnyJob = TypeVar("AnyJob", bound=Job | DescribeJob)
 
 
 class Handle(Protocol):
@@ -72,12 +76,19 @@ class ForkLauncher:
         with fixed_environment():
             forkserver.ensure_running()
 
-    def start(self, job: Job) -> "ForkHandle":
+    def start(self, job: Job) -> "ForkHandle[Job]":
+        return self._fork(job, self._limits)
+
+    def describe(self, job: DescribeJob) -> "ForkHandle[DescribeJob]":
+        """Start answering an inquiry and return at once."""
+        return self._fork(job, DESCRIBE_LIMITS)
+
+    def _fork(self, job: AnyJob, limits: Limits) -> "ForkHandle[AnyJob]":
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=enter, args=(job, sender))
         process.start()
         sender.close()
-        return ForkHandle(job, process, receiver, self._limits)
+        return ForkHandle(job, process, receiver, limits)
 
 
 @contextmanager
@@ -95,20 +106,29 @@ def fixed_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def enter(job: Job, pipe: Connection) -> None:
+def enter(job: Job | DescribeJob, pipe: Connection) -> None:
     """Do a job in the child process that was started for it."""
     from kdbench.jobs.child import child  # the launching process stays light
 
     child(job, pipe)
 
 
-class ForkHandle:
+class ForkHandle(Generic[AnyJob]):
     """A job in a forked process."""
 
-    def __init__(self, job: Job, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
+    def __init__(self, job: AnyJob, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
         self.job = job
         self._process, self._receiver, self._limits = process, receiver, limits
         self._progress = ProgressReader(receiver.fileno())
+        self._started = time.monotonic()
+
+    @property
+    def sentinel(self) -> int:
+        """What `multiprocessing.connection.wait` waits for: the end of the process."""
+        return self._process.sentinel
+
+    def restart_clock(self) -> None:
+        """Let the limit on time begin now."""
         self._started = time.monotonic()
 
     def poll(self) -> int | None:
@@ -126,7 +146,7 @@ class ForkHandle:
             )
         if len(tree(self._process.pid)) > self._limits.processes:
             return "error", f"started more than {self._limits.processes} processes"
-        if self.job.kind == "train" and bytes_below(self.job.scratch) > self._limits.disk_bytes:
+        if self.job.runs_method and bytes_below(self.job.scratch) > self._limits.disk_bytes:
             return "error", f"left more than {self._limits.disk_bytes / 2**30:.0f} GiB of files"
         return None
 

@@ -1,10 +1,8 @@
 """Trains the network of one run: trusted code first, then the method, in a process that is restricted for good."""
 
 import logging
-import sys
-import sysconfig
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +14,7 @@ from kdbench.data.cifar10 import source_of
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.files import atomic_file
 from kdbench.jobs import sandbox
+from kdbench.jobs.confinement import Restrict, confinement
 from kdbench.jobs.job import Job
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
@@ -23,7 +22,7 @@ from kdbench.networks.weights import weights_folder
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import WEIGHTS, read_record
 from kdbench.records.environment import describe_environment
-from kdbench.resources import PACKAGE, shipped
+from kdbench.resources import shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
 from kdbench.training.loop import Progress, train
@@ -32,20 +31,8 @@ from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
 MOST_FILE_BYTES = 8 * 2**30
-MOST_PROCESSES = 4096  # of the user who runs the command, in all
-SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/proc", "/sys", "/etc/ld.so.cache", "/etc/alternatives")
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 OWN_PROCESS = Path("/proc/self")  # CUDA names its threads there
 GPU_DEVICES = ("nvidia*", "dri", "kfd", "shm")  # below /dev
-
-
-Restrict = Callable[[sandbox.Confinement], tuple[sandbox.Measure, ...]]
-"""Narrows for good what this process may do, and returns the measures that hold."""
-
-
-def unrestricted(confinement: sandbox.Confinement) -> tuple[sandbox.Measure, ...]:  # noqa: ARG001
-    """Narrow nothing."""
-    return ()
 
 
 def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
@@ -107,17 +94,10 @@ def _restrict(job: Job, restrict: Restrict) -> None:
 
 def _confinement(job: Job) -> sandbox.Confinement:
     """Return what a training may use: libraries, networks to start from, the GPU, and its scratch folder."""
-    installed = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    packages = {path for path in sys.path if path and any(Path(path).glob("*.dist-info"))}
-    readable = [sys.prefix, sys.base_prefix, *installed, *packages, *SYSTEM]
-    weights = weights_folder(job.context.weights_dir)
     gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if job.gpu is not None else []
-    return sandbox.Confinement(
-        readable=(*map(Path, readable), PACKAGE, shipped("benchmark", "v1"), weights),
-        writable=(job.scratch, OWN_PROCESS, *map(Path, DEVICES), *gpus),
-        file_bytes=MOST_FILE_BYTES,
-        processes=MOST_PROCESSES,
-    )
+    readable = shipped("benchmark", "v1"), weights_folder(job.context.weights_dir)
+    devices = OWN_PROCESS, *gpus
+    return confinement(job.scratch, file_bytes=MOST_FILE_BYTES, readable=readable, devices=devices)
 
 
 def _keep_untrained(job: Job) -> None:

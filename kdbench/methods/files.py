@@ -1,13 +1,18 @@
-"""Method files as text: where they lie, and a digest of their code. `loading` imports them; nothing here does."""
+"""Method files as bytes: where they lie, and a digest of their code. `loading` imports them; nothing here does."""
 
 import ast
 import hashlib
+import io
+import tokenize
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kdbench.errors import SubmissionError, describe_error
 from kdbench.resources import shipped
 
+MOST_BYTES = 2**20
 _FOLDER = ("benchmark", "submissions")
 
 
@@ -35,25 +40,64 @@ def submission_path(name_or_path: str | Path) -> Path:
     return shipped(*_FOLDER, f"{name_or_path}.py")
 
 
-def read_method_file(path: Path) -> bytes:
-    """Return the bytes of a method file; SubmissionError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SubmissionError(f"method file {path} cannot be read: {error.strerror}") from error
+@dataclass(frozen=True)
+class MethodFile:
+    """A method file as it was read, once: the bytes that are hashed are the bytes that run.
+
+    Attributes:
+        path: where it lies.
+        source: its bytes.
+        code: SHA-256 of its syntax tree, in hexadecimal; comments, docstrings and layout do not count.
+    """
+
+    path: Path
+    source: bytes
+    code: str
 
 
-def code_digest(path: Path) -> str:
-    """Return the SHA-256 of a Python file's syntax tree, in hexadecimal; comments, docstrings and layout do not count.
+def read_method_file(path: Path) -> MethodFile:
+    """Read a method file and hash its syntax tree; nothing of it is run.
 
     Raises:
-        SubmissionError: the file cannot be read or is not Python.
+        SubmissionError: the file cannot be read, is too long, or is not Python in UTF-8.
     """
+    source = read_source(path)
+    tree = _parsed(source, path)
     try:
-        tree = ast.parse(read_method_file(path))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        code = hashlib.sha256(_canonical(tree).encode()).hexdigest()
+    except (RecursionError, MemoryError, ValueError) as error:
+        raise SubmissionError(f"{path} nests its code too deeply to be read: {type(error).__name__}") from error
+    return MethodFile(path, source, code)
+
+
+def read_source(path: Path) -> bytes:
+    """Return the bytes of a method file; SubmissionError if it cannot be read or is too long."""
+    try:
+        with path.open("rb") as file:
+            source = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise SubmissionError(f"method file {path} cannot be read: {error.strerror}") from error
+    if len(source) > MOST_BYTES:
+        raise SubmissionError(f"method file {path} has more than {MOST_BYTES:,} bytes; a method is source code alone")
+    return source
+
+
+def _parsed(source: bytes, path: Path) -> ast.Module:
+    """Return the syntax tree of a file; SubmissionError if it is not Python that everybody reads in the same way."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
+        if encoding not in ("utf-8", "utf-8-sig"):  # other encodings let code look like something else
+            raise SubmissionError(f"{path} declares the encoding {encoding!r}; a method file is in UTF-8")
+        source.decode(encoding)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source)
+    except UnicodeDecodeError as error:
+        raise SubmissionError(f"{path} is not in UTF-8: byte {error.start} is not part of a character") from error
+    except (SyntaxError, ValueError) as error:
         raise SubmissionError(f"{path} is not Python: {describe_error(error)}") from error
-    return hashlib.sha256(_canonical(tree).encode()).hexdigest()
+    except (RecursionError, MemoryError) as error:
+        raise SubmissionError(f"{path} nests its code too deeply to be read: {type(error).__name__}") from error
 
 
 def _canonical(node: object) -> str:

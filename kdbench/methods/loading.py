@@ -20,36 +20,41 @@ from pydantic import TypeAdapter, ValidationError
 
 from kdbench.api import Method, OutputField
 from kdbench.errors import SubmissionError, describe_error
-from kdbench.methods.files import read_method_file, submission_path
-from kdbench.spec import DIRECTIONS, TEACHER
+from kdbench.methods.files import read_source, submission_path
+from kdbench.methods.inquiries import LONGEST_NAME, LONGEST_TEXT, NAME_PATTERN, RESERVED_NAMES
+from kdbench.spec import DIRECTIONS
 
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
-_RESERVED_NAMES = (TEACHER,)
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_FLAGS = ("uses_teacher", "per_sample")
 OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
 
 
-def load_submission(name_or_path: str | Path) -> type[Method]:
+def load_submission(name_or_path: str | Path, shown: Path | None = None) -> type[Method]:
     """Return the method class of a file. Loading a file twice gives the same class while its bytes are the same.
+
+    Args:
+        name_or_path: name of a shipped method, or path of a file.
+        shown: the file that messages name, for a copy of one; None for the file itself.
 
     Raises:
         SubmissionError: the file is not found, does not import, or breaks the contract; one sentence says how.
     """
     path = submission_path(name_or_path)
-    module = _imported(path)
+    shown = shown or path
+    module = _imported(path, shown)
     methods = [value for value in vars(module).values() if _is_method_of(value, module)]
     if not methods:
-        raise SubmissionError(f"{path} defines no subclass of kdbench.api.Method; it needs one")
+        raise SubmissionError(f"{shown} defines no subclass of kdbench.api.Method; it needs one")
     if len(methods) > 1:
         names = ", ".join(method.__name__ for method in methods)
-        raise SubmissionError(f"{path} defines {len(methods)} subclasses of Method ({names}); keep one per file")
-    _check(methods[0], path)
+        raise SubmissionError(f"{shown} defines {len(methods)} subclasses of Method ({names}); keep one per file")
+    _check(methods[0], shown)
     return methods[0]
 
 
-def _imported(path: Path) -> ModuleType:
+def _imported(path: Path, shown: Path) -> ModuleType:
     """Import a file as a module whose name depends on its content, so that dataclasses and pickles can find it."""
-    identity = hashlib.sha256(str(path).encode() + b"\n" + read_method_file(path)).hexdigest()[:16]
+    identity = hashlib.sha256(str(path).encode() + b"\n" + read_source(path)).hexdigest()[:16]
     name = f"kdbench_submission_{identity}"
     if name in sys.modules:
         return sys.modules[name]
@@ -62,8 +67,15 @@ def _imported(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SubmissionError(f"{path} does not import: {describe_error(error)}") from error
+        raise SubmissionError(f"{shown} does not import: {describe_error(error)}{_remedy(error)}") from error
     return module
+
+
+def _remedy(error: BaseException) -> str:
+    """Return what to do about a module that is not there, as the end of a sentence."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    return f"; a method is one file: install the package {error.name.split('.')[0]!r}, or move its code into the file"
 
 
 def _is_method_of(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
@@ -83,12 +95,18 @@ def _breaches(method: type[Method]) -> Iterator[str]:
     if missing:
         yield f"lacks the class variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
         return
-    if not isinstance(method.name, str) or not _NAME.fullmatch(method.name):
+    if not isinstance(method.name, str) or not re.fullmatch(NAME_PATTERN, method.name):
         yield f"has the name {method.name!r}; allowed are lower-case letters, digits, - and _"
-    elif method.name in _RESERVED_NAMES:
+    elif len(method.name) > LONGEST_NAME:
+        yield f"has a name of {len(method.name)} characters; allowed are {LONGEST_NAME}"
+    elif method.name in RESERVED_NAMES:
         yield f"has the name {method.name!r}, which is reserved; choose another"
-    if not isinstance(method.summary, str) or not isinstance(method.paper, str):
-        yield "has a summary or paper that is not a string"
+    texts = method.summary, method.paper
+    if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts):
+        yield f"has a summary or paper that is not a string of at most {LONGEST_TEXT} characters"
+    for flag in _FLAGS:
+        if not isinstance(value := getattr(method, flag), bool):
+            yield f"has {flag} = {value!r}; it must be True or False"
     yield from _breaches_of_choice("directions", method.directions, DIRECTIONS)
     yield from _breaches_of_choice("needs", method.needs, OUTPUT_FIELDS)
     if method.loss is Method.loss and method.step is Method.step:

@@ -1,13 +1,12 @@
 """Makes a method once on the shapes of its networks, so that one that cannot work is refused before any training."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from kdbench.api import Method, Shapes
 from kdbench.errors import SubmissionError
-from kdbench.methods.loading import parse_config
+from kdbench.methods.inquiries import Trial
 from kdbench.methods.tasks import make_task
 from kdbench.networks.models import new_backbone
 from kdbench.spec import Direction, Family, Track, families
@@ -25,25 +24,23 @@ def backbone_shapes(track: Track, family: Family) -> Shapes:
     return _SHAPES[key]
 
 
-def check_method(
-    method: type[Method], config: Mapping[str, Any], track: Track, direction: Direction, num_train: int
-) -> None:
+def check_method(method: type[Method], config: Any, trial: Trial, direction: Direction) -> None:
     """Check that a method can be made for the networks of a direction.
 
     Args:
         method: the submission.
-        config: the values of its `Config`.
-        track: whose networks.
+        config: an instance of its `Config`.
+        trial: the track and the shapes of its networks.
         direction: whose families.
-        num_train: images in the training set.
 
     Raises:
         SubmissionError: the method refuses the task; its own reason is in the message.
     """
-    teacher, student = (backbone_shapes(track, family) for family in families(direction))
+    track = trial.track
+    teacher, student = (trial.shapes[family] for family in families(direction))
     task = make_task(
         track,
-        torch.arange(num_train) % track.data.num_classes,
+        torch.arange(track.data.num_train) % track.data.num_classes,
         teacher=teacher if method.uses_teacher else None,
         student=student,
         epochs=track.training.student_epochs,
@@ -52,6 +49,6 @@ def check_method(
     )
     try:
         with torch.random.fork_rng(devices=[]):
-            method(task, parse_config(method, config))
+            method(task, config)
     except ValueError as error:
         raise SubmissionError(f"method {method.name!r} cannot run {direction} on this track: {error}") from error

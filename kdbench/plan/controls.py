@@ -9,9 +9,10 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from kdbench.errors import SpecError, describe_invalid
-from kdbench.methods.files import code_digest, submission_path
+from kdbench.methods.files import read_method_file, submission_path
+from kdbench.methods.inquiries import Describe, Inquiry, Trial
 from kdbench.plan.matrix import HARNESS_CODE, Control, Submission
-from kdbench.plan.submissions import read_submission
+from kdbench.plan.submissions import described_submission
 from kdbench.resources import shipped
 from kdbench.spec import UNTRAINED, Direction, FrozenModel
 
@@ -47,7 +48,7 @@ class ControlArm(FrozenModel):
     @property
     def code(self) -> str:
         """Digest of the method file."""
-        return code_digest(self.path)
+        return read_method_file(self.path).code
 
     def control(self, track_name: str, directions: tuple[Direction, ...]) -> Control:
         """Return how its runs on a track, in some directions, differ from ordinary ones."""
@@ -83,14 +84,24 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
         raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
 
 
-def control_submissions(track_name: str) -> list[Submission]:
-    """Return the control arms of a track."""
-    return [_submission(name, arm, track_name) for name, arm in read_controls().items() if arm.runs_on(track_name)]
+def control_submissions(trial: Trial, describe: Describe) -> list[Submission]:
+    """Return the control arms of a track.
 
-
-def _submission(name: str, arm: ControlArm, track_name: str) -> Submission:
-    method = read_submission(arm.path, arm.config)
-    return replace(method, name=name, control=arm.control(track_name, method.directions))
+    Args:
+        trial: the track, and the networks that they are to be run with.
+        describe: answers inquiries about method files.
+    """
+    arms = {name: arm for name, arm in read_controls().items() if arm.runs_on(trial.track.name)}
+    files = [read_method_file(arm.path) for arm in arms.values()]
+    inquiries = [
+        Inquiry(file.path, file.source, config=arm.config, trial=trial)
+        for file, arm in zip(files, arms.values(), strict=True)
+    ]
+    submissions = [described_submission(*pair) for pair in zip(files, describe(inquiries), strict=True)]
+    return [
+        replace(submission, name=name, control=arm.control(trial.track.name, submission.directions))
+        for (name, arm), submission in zip(arms.items(), submissions, strict=True)
+    ]
 
 
 def _random_teacher(directions: tuple[Direction, ...]) -> Submission:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from kdbench.errors import RecordError, SubmissionError, describe_invalid
 from kdbench.files import atomic_file
-from kdbench.methods.files import code_digest, list_submissions, submission_path
+from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.plan.controls import read_controls
 from kdbench.plan.matrix import HARNESS_CODE, Request, Submission, expand
 from kdbench.records import Record, find_records, read_record
@@ -123,7 +123,7 @@ def _present_codes(methods: Iterable[str]) -> dict[str, str]:
             if method in controls:
                 codes[method] = controls[method].code
             elif method in list_submissions():
-                codes[method] = code_digest(submission_path(method))
+                codes[method] = read_method_file(submission_path(method)).code
         except SubmissionError:  # reported when the method is to be run; its records stay as good as before
             continue
     return codes

@@ -21,6 +21,8 @@ def track_as_run(options: RunOptions) -> tuple[Track, tuple[str, ...]]:
     )
     if options.spec is not None:
         reasons = (*reasons, f"--spec {options.spec.name}")
+    if not options.sandbox:
+        reasons = (*reasons, "--sandbox off")
     return track, (*reasons, *unpinned(track))
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kdbench.errors import InputError
-from kdbench.plan.checks import check_backbones, check_methods, check_names
+from kdbench.methods.inquiries import Describe, Trial
+from kdbench.plan.checks import check_names, checked_shapes
 from kdbench.plan.context import RunContext, context_of
 from kdbench.plan.controls import control_submissions
 from kdbench.plan.matrix import PlannedRun, Request, Submission, expand
@@ -33,8 +34,12 @@ class Plan:
     context: RunContext
 
 
-def plan(options: RunOptions) -> Plan:
+def plan(options: RunOptions, describe: Describe) -> Plan:
     """Check the options and expand them into runs.
+
+    Args:
+        options: what to run.
+        describe: answers inquiries about method files, whose code does not run in this process.
 
     Raises:
         InputError: an option is wrong; one sentence says which, and what is allowed.
@@ -44,11 +49,9 @@ def plan(options: RunOptions) -> Plan:
     track, unofficial = track_as_run(options)
     device = choose_device(options.device)
     directions = _directions(options.directions, track.directions)
-    submissions = _submissions(options, directions, track)
-    check_methods(submissions, directions, track)
     request = Request(
         track=track,
-        submissions=submissions,
+        submissions=_submissions(options, directions, track, describe),
         teacher_submission=teacher_submission(),
         directions=directions,
         seeds=parse_seeds(options.seeds),
@@ -68,16 +71,19 @@ def _directions(names: Sequence[str], allowed: Sequence[Direction]) -> list[Dire
     return [direction for direction in allowed if not names or direction in names]
 
 
-def _submissions(options: RunOptions, directions: Sequence[Direction], track: Track) -> list[Submission]:
+def _submissions(
+    options: RunOptions, directions: Sequence[Direction], track: Track, describe: Describe
+) -> list[Submission]:
     """Return the methods, and the control arms if they are wanted."""
-    submissions = read_submissions(options.methods, parse_configs(options.configs))
+    configs = parse_configs(options.configs)
+    trial = Trial(track, tuple(directions), checked_shapes(track))
+    submissions = read_submissions(options.methods, configs, trial, describe)
     check_names(submissions)
-    check_backbones(track)
     if not options.methods:  # without names, only methods that fit are run; a named one that does not fit is refused
         submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
     if not options.controls:
         return submissions
-    controls = control_submissions(track.name)
+    controls = control_submissions(trial, describe)
     taken = {control.name for control in controls} & {submission.name for submission in submissions}
     if taken:
         raise InputError(f"method {taken.pop()!r} has the name of a control arm; rename it, or run without --controls")

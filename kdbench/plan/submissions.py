@@ -1,53 +1,34 @@
-"""Turns names and files of methods into submissions that the matrix can expand."""
+"""Turns names and files of methods into submissions that the matrix can expand. No code of a method runs here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from kdbench.errors import InputError
-from kdbench.methods.files import code_digest, list_submissions, read_method_file, submission_path
+from kdbench.methods.files import MethodFile, list_submissions, read_method_file, submission_path
+from kdbench.methods.inquiries import Describe, Description, Inquiry, Trial
 from kdbench.plan.matrix import HARNESS_CODE, Submission
 from kdbench.spec import DIRECTIONS, INDEPENDENT, TEACHER
 
 
-def read_submission(path: Path, config: Mapping[str, Any]) -> Submission:
-    """Load a method file and return it with a config; what is not in `config` has the method's default.
-
-    Raises:
-        SubmissionError: the file breaks the contract, or the config is not the method's.
-    """
-    from kdbench.methods.loading import load_submission, parse_config
-
-    method = load_submission(path)
-    return Submission(
-        name=method.name,
-        path=path,
-        source=read_method_file(path),
-        code=code_digest(path),
-        config=asdict(parse_config(method, config)),
-        uses_teacher=method.uses_teacher,
-        directions=tuple(method.directions),
-    )
-
-
-def read_submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, str]]) -> list[Submission]:
+def read_submissions(
+    names: Sequence[str], configs: Mapping[str, Mapping[str, str]], trial: Trial, describe: Describe
+) -> list[Submission]:
     """Return the named methods, all shipped ones without names, after `independent`, which every board needs.
 
     Args:
         names: of shipped methods, or paths of method files.
-        configs: values by method name and key, as text.
+        configs: values by method name and key, as text; what is not among them has the method's default.
+        trial: the networks that the methods are to be run with.
+        describe: answers inquiries about method files.
 
     Raises:
         InputError: a config names a method that is not among them.
-        SubmissionError: see `read_submission`.
+        SubmissionError: a file breaks the contract, a config is not its method's, or a method cannot be made for the
+            networks.
     """
-    from kdbench.methods.loading import load_submission
-
     wanted = dict.fromkeys([INDEPENDENT, *(names or list_submissions())])
-    submissions = [
-        read_submission(submission_path(name), configs.get(load_submission(name).name, {})) for name in wanted
-    ]
+    files = [read_method_file(submission_path(name)) for name in wanted]
+    inquiries = [Inquiry(file.path, file.source, configs=configs, trial=trial) for file in files]
+    submissions = [described_submission(*pair) for pair in zip(files, describe(inquiries), strict=True)]
     unused = sorted(set(configs) - {submission.name for submission in submissions})
     if unused:
         raise InputError(
@@ -55,6 +36,19 @@ def read_submissions(names: Sequence[str], configs: Mapping[str, Mapping[str, st
             f"running: {', '.join(submission.name for submission in submissions)}"
         )
     return submissions
+
+
+def described_submission(file: MethodFile, description: Description) -> Submission:
+    """Return a method file as a submission, with the config of its description."""
+    return Submission(
+        name=description.name,
+        path=file.path,
+        source=file.source,
+        code=file.code,
+        config=description.config,
+        uses_teacher=description.uses_teacher,
+        directions=description.directions,
+    )
 
 
 def teacher_submission() -> Submission:

@@ -54,6 +54,7 @@ def test_every_help_has_an_example(command: str) -> None:
         (["--methods", "lmm"], ["lmm", "independent", "lm"]),
         (["--directions", "cnn-to-rnn"], ["'cnn-to-rnn'", "cnn-to-vit, vit-to-cnn"]),
         (["--device", "tpu"], ["'tpu'", "auto, cpu, cuda"]),
+        (["--sandbox", "on"], ["--sandbox", "auto", "off"]),
         (["--seeds", "one"], ["'one'", "0-4"]),
         (["--epochs", "0"], ["--epochs"]),
         (["--config", "lm.temprature=2"], ["temprature", "temperature, distill_weight"]),
@@ -128,11 +129,12 @@ class Mine(Method):
     ("text", "words"),
     [
         ("import nonesuch", ["mine.py does not import", "nonesuch"]),
-        ("def (", ["mine.py does not import", "SyntaxError"]),
+        ("def (", ["mine.py is not Python", "SyntaxError"]),
         ("x = 1", ["mine.py defines no subclass"]),
         (METHOD.replace("NAME", "mine") + "class Yours(Mine): pass", ["2 subclasses of Method (Mine, Yours)"]),
         (METHOD, ["'NAME'", "lower-case"]),
         (METHOD.replace("NAME", "lm"), ["mine.py", "submissions/lm.py", "another name"]),
+        ("import os; os._exit(0)", ["mine.py ended the process that read it (exit code 0)"]),
     ],
 )
 def test_a_wrong_method_file_is_refused(kdbench: Command, text: str, words: list[str], tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from kdbench.data.store import MANIFEST, read_entry, write_entry
 from kdbench.data.synthetic import read_tables
 from kdbench.evaluation.kept import read_logits, read_maps
 from kdbench.leaderboard.published import read_published
-from kdbench.methods.files import code_digest, list_submissions, submission_path
+from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
 from kdbench.networks.weights import load_into
@@ -333,7 +333,7 @@ def _of_methods(root: Path) -> list[Target]:
         return parse_seeds((folder / "seeds").read_bytes().decode("utf-8", "surrogateescape"))
 
     return [
-        Target("method", root / "method", "m.py", damaged_python(sources), _reading(code_digest, "m.py")),
+        Target("method", root / "method", "m.py", damaged_python(sources), _reading(read_method_file, "m.py")),
         Target("config", root / "config", "texts", CONFIG_TEXTS, parse, ("--config", "setting ", "method ")),
         Target("seeds", root / "seeds", "seeds", SEED_TEXTS, parse_all_seeds, ("--seeds",)),
     ]

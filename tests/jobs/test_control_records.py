@@ -20,6 +20,7 @@ from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.spec import load_spec
 from kdbench.training.snapshots import snapshot_steps
 from tests.jobs.pretend_launcher import Silent
+from tests.planned_runs import described_here
 
 pytestmark = pytest.mark.slow
 TRAIN, TEST = 128, 10
@@ -142,7 +143,7 @@ def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_w
     records: list[Record], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-    ordinary = plan(replace(options(out), controls=False))
+    ordinary = plan(replace(options(out), controls=False), described_here)
     (planned,) = (run for run in ordinary.runs if run.submission.name == "independent")
     submission = replace(planned.submission, name="accuracy-matched", control=Control(snapshots=8))
     watched = replace(planned, submission=submission, run_id="watched")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdbench.jobs.intake import MOST_LOG_BYTES, MOST_OUTCOME_BYTES, MOST_REASON, plain_text, take_in
+from kdbench.jobs.hostile_files import MOST_REASON, plain_text
+from kdbench.jobs.intake import MOST_LOG_BYTES, MOST_OUTCOME_BYTES, take_in
 from kdbench.networks.models import new_backbone, read_weights, write_tensors
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS

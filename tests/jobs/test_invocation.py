@@ -18,11 +18,12 @@ from kdbench.records import find_records, write_record
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.gallery import GALLERY
 from tests.examples import a_record
+from tests.planned_runs import described_here
 
 
 def said(options: RunOptions, *, of_records: Sequence[str] = ()) -> list[str]:
     """The lines of an invocation whose runs have records, which give `of_records` as reasons beside the planned."""
-    planned = plan(options)
+    planned = plan(options, described_here)
     for run_of_plan in planned.runs:
         reasons = (*run_of_plan.unofficial, *of_records)
         record = a_record(run_id=run_of_plan.run_id, unofficial=reasons)

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from kdbench.errors import SubmissionError
-from kdbench.methods.files import code_digest, list_submissions, submission_path
+from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.methods.loading import load_submission, parse_config
 
 SOUND = '''
@@ -162,23 +162,23 @@ def test_a_wrong_config_is_refused(values: dict[str, str], reason: str) -> None:
 
 
 def test_comments_docstrings_and_layout_do_not_change_the_code_digest(sound: Path) -> None:
-    before = code_digest(sound)
+    before = read_method_file(sound).code
     changed = SOUND.replace('    """Its docstring."""\n', "    # a comment\n\n").replace(
         '"""A method."""', '"""Other."""'
     )
     assert changed != SOUND
-    assert code_digest(written(sound.parent, changed)) == before
+    assert read_method_file(written(sound.parent, changed)).code == before
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.5", "0.6"), ("weight < 0", "weight <= 0"), ("(1, 2)", "(2, 1)")])
 def test_a_change_of_code_changes_the_code_digest(sound: Path, old: str, new: str) -> None:
-    before = code_digest(sound)
-    assert code_digest(written(sound.parent, SOUND.replace(old, new))) != before
+    before = read_method_file(sound).code
+    assert read_method_file(written(sound.parent, SOUND.replace(old, new))).code != before
 
 
 def test_the_code_digest_of_a_file_that_is_not_python_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match="not Python"):
-        code_digest(written(tmp_path, "def broken(:"))
+        read_method_file(written(tmp_path, "def broken(:"))
 
 
 def test_the_path_of_a_name_lies_among_the_submissions() -> None:

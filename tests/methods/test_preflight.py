@@ -10,6 +10,7 @@ from kdbench.networks.models import new_backbone
 from kdbench.spec import Family
 from kdbench.testsets.spec import load_spec
 from kdbench.training.teacher import Supervised
+from tests.planned_runs import trial_on
 
 TRACK = load_spec().track("synthetic")
 
@@ -32,9 +33,10 @@ def test_shapes_without_weights_are_those_of_the_network(family: Family) -> None
 
 def test_a_method_that_cannot_be_made_is_refused_in_its_own_words() -> None:
     with pytest.raises(SubmissionError, match=r"'picky' cannot run cnn-to-vit .*\(4, 4\) and \(8, 8\) do not match"):
-        check_method(Picky, {}, TRACK, "cnn-to-vit", 100)
+        check_method(Picky, Picky.Config(), trial_on(TRACK), "cnn-to-vit")
 
 
 def test_methods_that_work_are_not_refused() -> None:
-    check_method(Picky, {}, TRACK, "vit-to-vit", 100)
-    check_method(load_submission("independent"), {}, TRACK, "cnn-to-vit", 100)
+    check_method(Picky, Picky.Config(), trial_on(TRACK), "vit-to-vit")
+    independent = load_submission("independent")
+    check_method(independent, independent.Config(), trial_on(TRACK), "cnn-to-vit")

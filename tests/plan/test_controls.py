@@ -20,7 +20,7 @@ from kdbench.plan.planning import plan
 from kdbench.resources import shipped
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
-from tests.planned_runs import INDEPENDENT, expanded, submission
+from tests.planned_runs import INDEPENDENT, described_here, expanded, submission, trial_on
 
 SYNTHETIC = load_spec().track("synthetic")
 CONTROLS = {"random-teacher", "label-smoothing", "independent-rotated", "independent-views", "compute-matched"}
@@ -29,7 +29,7 @@ CONTROLS = {"random-teacher", "label-smoothing", "independent-rotated", "indepen
 @pytest.fixture(scope="module")
 def runs() -> tuple[PlannedRun, ...]:
     """One seed of lm with all controls."""
-    return plan(RunOptions("synthetic", methods=("lm",), device="cpu", controls=True)).runs
+    return plan(RunOptions("synthetic", methods=("lm",), device="cpu", controls=True), described_here).runs
 
 
 def of(runs: Sequence[PlannedRun], name: str, **rest: object) -> list[PlannedRun]:
@@ -38,14 +38,14 @@ def of(runs: Sequence[PlannedRun], name: str, **rest: object) -> list[PlannedRun
 
 
 def test_without_the_flag_there_is_no_control() -> None:
-    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu"))
+    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu"), described_here)
     assert all(run.submission.control is None for run in ordinary.runs)
     assert {run.submission.name for run in ordinary.runs} == {"teacher", "independent", "lm"}
     assert not ordinary.context.diagnostics
 
 
 def test_controls_come_on_top_and_change_no_other_run(runs: Sequence[PlannedRun]) -> None:
-    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu")).runs
+    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu"), described_here).runs
     assert {run.run_id for run in runs if run.submission.control is None} == {run.run_id for run in ordinary}
     assert {run.submission.name for run in runs if run.submission.control} == CONTROLS | {"untrained"}
     assert len({run.run_id for run in runs}) == len(runs)
@@ -64,7 +64,9 @@ def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monk
 
 
 def test_controls_imply_the_diagnostic_sets() -> None:
-    assert plan(RunOptions("synthetic", methods=("lm",), device="cpu", controls=True)).context.diagnostics
+    assert plan(
+        RunOptions("synthetic", methods=("lm",), device="cpu", controls=True), described_here
+    ).context.diagnostics
 
 
 def test_a_random_teacher_stands_in_for_each_teacher_and_is_never_trained(runs: Sequence[PlannedRun]) -> None:
@@ -120,16 +122,21 @@ def test_the_compute_matched_control_costs_what_the_dearest_method_costs(
 
 
 def test_the_accuracy_matched_control_is_run_on_cifar_alone() -> None:
-    assert {one.name for one in control_submissions("synthetic")} == CONTROLS
+    assert {one.name for one in control_submissions(trial_on(), described_here)} == CONTROLS
     for track_name in ("cifar10-32", "cifar10-224"):
-        (matched,) = (one for one in control_submissions(track_name) if one.name not in CONTROLS)
+        (matched,) = (
+            one
+            for one in control_submissions(trial_on(load_spec().track(track_name)), described_here)
+            if one.name not in CONTROLS
+        )
         assert matched.name == "accuracy-matched"
         assert matched.control is not None
         assert matched.control.snapshots == 8
 
 
 def test_a_track_that_the_table_does_not_know_has_no_matched_controls() -> None:
-    assert {one.name for one in control_submissions("mine")} == CONTROLS - {"compute-matched"}
+    mine = SYNTHETIC.model_copy(update={"name": "mine"})
+    assert {one.name for one in control_submissions(trial_on(mine), described_here)} == CONTROLS - {"compute-matched"}
 
 
 def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> None:
@@ -138,7 +145,7 @@ def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> N
         shipped("benchmark", "submissions", "independent.py").read_text().replace('"independent"', '"label-smoothing"')
     )
     with pytest.raises(InputError, match="'label-smoothing' has the name of a control arm"):
-        plan(RunOptions("synthetic", methods=(str(path),), device="cpu", controls=True))
+        plan(RunOptions("synthetic", methods=(str(path),), device="cpu", controls=True), described_here)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import RecordError
-from kdbench.methods.files import code_digest, submission_path
+from kdbench.methods.files import read_method_file, submission_path
 from kdbench.plan import matrix
 from kdbench.plan.current import CURRENT, outdated_records, read_current, write_current
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
@@ -22,10 +22,11 @@ from kdbench.scoring.superseded import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER,
 from kdbench.spec import Direction, Track
 from kdbench.testsets.spec import load_spec
 from tests.examples import DIGESTS, a_record, store
+from tests.planned_runs import described_here
 
 SPEC = load_spec()
 TRACK = SPEC.track("synthetic")
-LM, INDEPENDENT = (code_digest(submission_path(name)) for name in ("lm", "independent"))
+LM, INDEPENDENT = (read_method_file(submission_path(name)).code for name in ("lm", "independent"))
 TEACHER = HARNESS_CODE
 
 
@@ -147,7 +148,7 @@ def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) ->
 
 def controls() -> tuple[PlannedRun, ...]:
     """One seed of independents with all controls, as the present code plans them."""
-    return plan(RunOptions("synthetic", methods=("independent",), device="cpu", controls=True)).runs
+    return plan(RunOptions("synthetic", methods=("independent",), device="cpu", controls=True), described_here).runs
 
 
 def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,3 +33,8 @@ def test_another_spec_file_is_a_reason_even_where_it_says_the_same(tmp_path: Pat
     track, reasons = track_as_run(RunOptions("synthetic", spec=tmp_path / "mine.toml", epochs=1))
     assert reasons == ("--epochs 1", "--spec mine.toml")
     assert track.training.student_epochs == 1
+
+
+def test_runs_without_the_sandbox_are_unofficial() -> None:
+    assert track_as_run(RunOptions("synthetic", sandbox=False)) == (TRACK, ("--sandbox off",))
+    assert track_as_run(RunOptions("synthetic")) == (TRACK, ())

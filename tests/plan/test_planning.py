@@ -8,6 +8,7 @@ from kdbench.errors import InputError
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
 from kdbench.resources import shipped
+from tests.planned_runs import described_here
 
 
 def options(out: Path, **more: object) -> RunOptions:
@@ -15,7 +16,9 @@ def options(out: Path, **more: object) -> RunOptions:
 
 
 def test_a_plan_is_the_track_as_it_is_run_and_the_folders_of_its_runs(tmp_path: Path) -> None:
-    planned = plan(options(tmp_path / "runs", limit_test=20, epochs=1, command="kdbench run --epochs 1"))
+    planned = plan(
+        options(tmp_path / "runs", limit_test=20, epochs=1, command="kdbench run --epochs 1"), described_here
+    )
     assert planned.unofficial == ("--epochs 1", "--limit-test 20")
     assert {test_set.images for test_set in planned.track.test_sets} == {20}
     assert {run.limit_test for run in planned.runs} == {20}
@@ -27,7 +30,7 @@ def test_a_plan_is_the_track_as_it_is_run_and_the_folders_of_its_runs(tmp_path: 
 
 
 def test_students_are_compared_with_the_teachers_of_their_seed(tmp_path: Path) -> None:
-    planned = plan(options(tmp_path, seeds="0-1"))
+    planned = plan(options(tmp_path, seeds="0-1"), described_here)
     teachers = {planned.context.folder(run): run for run in planned.runs if run.role == "teacher"}
     for student in (run for run in planned.runs if run.role == "student"):
         references = planned.context.reference_folders(student)
@@ -36,7 +39,7 @@ def test_students_are_compared_with_the_teachers_of_their_seed(tmp_path: Path) -
 
 
 def test_the_limit_on_test_images_changes_no_run_id(tmp_path: Path) -> None:
-    whole, limited = (plan(options(tmp_path, limit_test=limit)) for limit in (None, 20))
+    whole, limited = (plan(options(tmp_path, limit_test=limit), described_here) for limit in (None, 20))
     assert [run.run_id for run in whole.runs] == [run.run_id for run in limited.runs]
 
 
@@ -45,11 +48,14 @@ def test_without_names_only_methods_that_fit_are_run_and_a_named_one_is_refused(
     text = shipped("benchmark", "submissions", "lm.py").read_text()
     path.write_text(text.replace('"lm"', '"one-way"').replace(", BOTH", ', ("cnn-to-vit",)'))
     with pytest.raises(InputError, match="'one-way' supports the direction cnn-to-vit, not vit-to-cnn"):
-        plan(options(tmp_path, methods=(str(path),), directions=("vit-to-cnn",)))
-    names = {run.submission.name for run in plan(options(tmp_path, methods=(), directions=("vit-to-cnn",))).runs}
+        plan(options(tmp_path, methods=(str(path),), directions=("vit-to-cnn",)), described_here)
+    names = {
+        run.submission.name
+        for run in plan(options(tmp_path, methods=(), directions=("vit-to-cnn",)), described_here).runs
+    }
     assert {"teacher", "independent", "lm"} <= names
 
 
 def test_an_unknown_direction_is_refused_with_those_of_the_track(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown direction 'cnn-to-cnn'; this track has: cnn-to-vit, vit-to-cnn"):
-        plan(options(tmp_path, directions=("cnn-to-cnn",)))
+        plan(options(tmp_path, directions=("cnn-to-cnn",)), described_here)

@@ -20,6 +20,7 @@ from kdbench.errors import SubmissionError
 from kdbench.methods.loading import load_submission
 from kdbench.methods.preflight import check_method
 from kdbench.testsets.spec import load_spec
+from tests.planned_runs import trial_on
 from tests.submissions.small_networks import (
     CLASSES,
     CNN,
@@ -234,13 +235,14 @@ def test_it_fits_the_networks_of_every_track(track: str, layers: int, monkeypatc
 
     method = load_submission("capd")
     monkeypatch.setitem(method.__init__.__globals__, "GroupLinear", Noted)
-    check_method(method, {}, load_spec().track(track), "vit-to-cnn", 1000)
+    check_method(method, method.Config(), trial_on(load_spec().track(track)), "vit-to-cnn")
     assert made.layers == layers
 
 
 def test_a_teacher_without_attention_is_refused_before_training() -> None:
+    method = load_submission("capd")
     with pytest.raises(SubmissionError, match="no attention") as caught:
-        check_method(load_submission("capd"), {}, load_spec().track("synthetic"), "cnn-to-cnn", 100)
+        check_method(method, method.Config(), trial_on(), "cnn-to-cnn")
     assert "\n" not in str(caught.value)
 
 

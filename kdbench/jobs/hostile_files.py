@@ -1,0 +1,66 @@
+"""Reads files and texts that a process left which ran the code of a method, as if an adversary had left them."""
+
+import os
+import stat
+import subprocess
+import unicodedata
+from pathlib import Path
+from typing import Final
+
+MOST_REASON: Final = 500  # characters
+
+
+class Refused(Exception):
+    """Something that a process left cannot be used; the message says what, in words that the harness chose."""
+
+
+def plain_text(text: str, most: int = MOST_REASON) -> str:
+    """Return text on one line, without control characters, cut after `most` characters."""
+    spaced = " ".join(text[: 4 * most].split())
+    shown = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
+    return shown if len(shown) <= most else f"{shown[:most]}..."
+
+
+def read_regular_file(path: Path, most: int, left_by: str = "the training") -> bytes | None:
+    """Return the bytes of a file, None if there is none.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+        left_by: the process that left it, in words.
+
+    Raises:
+        Refused: it is not a regular file with one name, it is larger than `most` bytes, or it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Refused(f"{left_by} left {path.name}, which cannot be read: {error.strerror}") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise Refused(f"{left_by} left {path.name}, which is not a file of its own")
+        if status.st_size > most:
+            raise Refused(f"{left_by} left {path.name} with {status.st_size} bytes; allowed are {most}")
+        return read_part(descriptor, 0, status.st_size)
+    finally:
+        os.close(descriptor)
+
+
+def read_part(descriptor: int, start: int, size: int) -> bytes:
+    """Return the bytes of a regular file from `start` on, `size` at most."""
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(start)
+        return file.read(size)
+
+
+def plain_line(line: str) -> str:
+    """Return a line without control characters but tabs."""
+    return "".join(c for c in line if c == "\t" or not unicodedata.category(c).startswith("C"))
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, however deep it is and whatever lies in it; links are not followed."""
+    subprocess.run(("rm", "-rf", "--", str(folder)), check=False, capture_output=True)
