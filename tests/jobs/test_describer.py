@@ -91,7 +91,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(
 ) -> None:
     monkeypatch.setattr(launching, "DESCRIBE_LIMITS", Limits(seconds=30, memory_bytes=2**29))
     text = "import time\nkept = bytearray(2**30)\nkept[::4096] = b'x' * (2**30 // 4096)\ntime.sleep(60)"
-    with pytest.raises(SubmissionError, match=r"mine.py took \d\.\d GiB of memory, allowed are 0.5"):
+    with pytest.raises(SubmissionError, match=r"mine.py took \d\.\d GiB of memory; the limit is 0.5 GiB"):
         describer([asked(text)])
 
 
