@@ -115,7 +115,7 @@ def test_pixels_evaluation_and_compiling_are_checked(track: Track) -> None:
         *gpu_checks.evaluation_rows(track, CPU, images=20),
         *gpu_checks.compile_rows(track, CPU, rounds=1, backend="aot_eager"),
     ]
-    against = "against the CPU"
+    against = "compared with the CPU"
     assert_none_is_bad(
         rows,
         *(f"resizing, {against}", f"scramble-7, {against}", f"noise, {against}", f"resizing, {against}"),
