@@ -1,6 +1,7 @@
 """Starts a job in a process of its own, and ends it when it goes over a limit."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,13 +94,15 @@ class ForkLauncher:
 
 @contextmanager
 def fixed_environment() -> Iterator[None]:
-    """Hide the variables that change what Python imports and how it hashes; this process has obeyed them already."""
+    """Let a Python that is started see the import path of this one, and no variable that changes how it works."""
     before = dict(os.environ)
     hidden = [name for name in before if name.startswith("PYTHON") or name == "LD_PRELOAD"]
     try:
         for name in hidden:
             del os.environ[name]
         os.environ["PYTHONHASHSEED"] = "0"
+        os.environ["PYTHONSAFEPATH"] = "1"
+        os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         yield
     finally:
         os.environ.clear()
