@@ -21,6 +21,7 @@ SMALL_MATRIX = ("--limit-train", "300", "--limit-test", "60", "--epochs", "1", "
 # What is measured of a run is never the same twice.
 MEASURED = {"environment", "timing", "finished", "seconds", "peak_memory_bytes"}
 MEASURED |= {"epoch_seconds", "evaluation_seconds", "training_seconds", "relative_time"}
+MEASURED |= {"record", "log.txt"}  # digests of what holds the above
 
 
 def main() -> None:

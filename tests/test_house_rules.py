@@ -8,7 +8,12 @@ import pytest
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "kdbench"
 LONGEST_NAME = 80  # characters
-NOT_IN_THE_PACKAGE = {"golden", "submissions"}  # vectors from outside, and the tests of benchmark/submissions
+NOT_IN_THE_PACKAGE = {
+    "fuzz",
+    "hostile",
+    "golden",
+    "submissions",
+}  # vectors from outside, and the tests of benchmark/submissions
 MODULES = sorted(TESTS.rglob("*.py"))
 
 

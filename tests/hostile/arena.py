@@ -111,6 +111,8 @@ def fingerprint(folders: Iterable[Path], *, content: bool = False) -> Fingerprin
 def essence(record: Record) -> dict[str, Any]:
     """Return what is the same whenever and beside whatever a run is done."""
     values: dict[str, Any] = json.loads(record.model_dump_json())
+    values["digests"].pop("record")
+    values["digests"]["files"].pop("log.txt", None)
     for volatile in ("timing", "finished", "peak_memory_bytes"):
         values.pop(volatile)
     for volatile in ("command", "commit"):  # somebody may commit meanwhile
