@@ -225,6 +225,12 @@ def _refuse_system_calls() -> None:
 
 def _set_limits(confinement: Confinement) -> None:
     """Limit the size of a file and the number of processes, and leave no core file."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (confinement.file_bytes, confinement.file_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NPROC, (confinement.processes, confinement.processes))
+    limits = {
+        resource.RLIMIT_FSIZE: confinement.file_bytes,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_NPROC: confinement.processes,
+    }
+    for kind, most in limits.items():
+        _, allowed = resource.getrlimit(kind)
+        limit = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+        resource.setrlimit(kind, (limit, limit))

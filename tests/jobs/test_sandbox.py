@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,9 +131,8 @@ def test_namespaces_cannot_be_entered_again(scratch: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_an_ordinary_user_is_confined_alike(tmp_path_factory: pytest.TempPathFactory) -> None:
-    scratch = Path(os.fspath(tmp_path_factory.getbasetemp().parent.parent)) / f"scratch-of-{os.getpid()}"
-    scratch.mkdir(mode=0o777)
+def test_an_ordinary_user_is_confined_alike() -> None:
+    scratch = Path(tempfile.mkdtemp(dir="/tmp"))  # which another user may enter
     scratch.chmod(0o777)
     try:
         written = attempt(lambda: (scratch / "file").write_text(""), scratch, measure="landlock", user=ORDINARY_USER)
