@@ -22,14 +22,14 @@ def score(
 ) -> None:
     """Compute scores.json from the records and print the boards."""
     from kdbench.cli.boards import print_boards
-    from kdbench.plan.current import read_current, shipped_codes
+    from kdbench.plan.current import read_current
     from kdbench.records import require_records
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec
 
     require_records(results)
-    scores = score_records(results, load_spec(spec), current=read_current(results), codes=shipped_codes())
+    scores = score_records(results, load_spec(spec), current=read_current(results))
     write_scores(scores, results / "scores.json")
     print_boards(scores, make_console())
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kdbench.leaderboard.render import render_site
-from kdbench.plan.current import read_current, shipped_codes
+from kdbench.plan.current import read_current
 from kdbench.records import read_record, require_records
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
@@ -26,7 +26,7 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
     """
     folders = require_records(results)
     spec = load_spec(spec_path)
-    scores = score(results, spec, current=read_current(results), codes=shipped_codes())
+    scores = score(results, spec, current=read_current(results))
     write_scores(scores, results / SCORES)
     timing = results / TIMING
     records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
