@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdbench.leaderboard.publish import SCORES, TIMING
-from kdbench.plan.current import read_current, shipped_codes
+from kdbench.plan.current import read_current
 from kdbench.records import (
     SNAPSHOTS,
     Predictions,
@@ -76,7 +76,7 @@ def collect(results: Path, to: Path) -> int:
         RuntimeError: the scores of the copies differ from those of the records that they were made from.
     """
     spec, count = load_spec(), 0
-    full_scores = score(results, spec, current=read_current(results), codes=shipped_codes())
+    full_scores = score(results, spec, current=read_current(results))
     for folder, record in scored_official_records(results, full_scores):
         _copy_record(folder, record, to / record.track / folder.name, spec.track(record.track))
         count += 1
