@@ -1,5 +1,7 @@
 """Settings of every test: one thread, no variables of the user's shell, repeatable property tests."""
 
+import gc
+
 import pytest
 import torch
 from hypothesis import settings
@@ -20,6 +22,11 @@ def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 def kdbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Return a function that runs the command line in this process."""
     return command_in_process(monkeypatch, capsys)
+
+
+def pytest_collection_finish() -> None:
+    """Spare collections of garbage what was imported: some libraries collect at each call, and it is millions."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -67,15 +67,14 @@ class Launcher(Protocol):
 class ForkLauncher:
     """Forks jobs from one clean server process that has imported everything and touched neither CUDA nor OpenMP.
 
-    The server starts with the launcher, before anybody has read a method file, and from a fixed environment.
+    The server starts with the first job, from a fixed environment. This process never runs the code of a method, so
+    none can have changed it by then; and an option that is wrong is refused before anything starts.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["kdbench.jobs.child", __name__])
         self._limits = limits
-        with fixed_environment():
-            forkserver.ensure_running()
 
     def start(self, job: Job) -> "ForkHandle[Job]":
         return self._fork(job, self._limits)
@@ -85,6 +84,8 @@ class ForkLauncher:
         return self._fork(job, DESCRIBE_LIMITS)
 
     def _fork(self, job: AnyJob, limits: Limits) -> "ForkHandle[AnyJob]":
+        with fixed_environment():
+            forkserver.ensure_running()
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=enter, args=(job, sender))
         process.start()

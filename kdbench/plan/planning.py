@@ -1,6 +1,6 @@
 """Plans an invocation: which runs there are and where they go. Nothing is trained, fetched or written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kdbench.errors import InputError
@@ -46,15 +46,16 @@ def plan(options: RunOptions, describe: Describe) -> Plan:
     """
     from kdbench.networks.device import choose_device
 
+    seeds, configs = parse_seeds(options.seeds), parse_configs(options.configs)
     track, unofficial = track_as_run(options)
     device = choose_device(options.device)
     directions = _directions(options.directions, track.directions)
     request = Request(
         track=track,
-        submissions=_submissions(options, directions, track, describe),
+        submissions=_submissions(options, configs, directions, track, describe),
         teacher_submission=teacher_submission(),
         directions=directions,
-        seeds=parse_seeds(options.seeds),
+        seeds=seeds,
         device=device,
         limit_train=options.limit_train,
         limit_test=options.limit_test,
@@ -72,10 +73,13 @@ def _directions(names: Sequence[str], allowed: Sequence[Direction]) -> list[Dire
 
 
 def _submissions(
-    options: RunOptions, directions: Sequence[Direction], track: Track, describe: Describe
+    options: RunOptions,
+    configs: Mapping[str, Mapping[str, str]],
+    directions: Sequence[Direction],
+    track: Track,
+    describe: Describe,
 ) -> list[Submission]:
     """Return the methods, and the control arms if they are wanted."""
-    configs = parse_configs(options.configs)
     trial = Trial(track, tuple(directions), checked_shapes(track))
     submissions = read_submissions(options.methods, configs, trial, describe)
     check_names(submissions)

@@ -29,7 +29,7 @@ def test_stored_images_are_enlarged_and_stay_within_the_range_of_a_pixel() -> No
 
 
 def test_images_of_a_third_size_are_refused_with_the_two_that_are_allowed() -> None:
-    with pytest.raises(ValueError, match="64 pixels wide; the track has 32 or 224"):
+    with pytest.raises(ValueError, match="64 pixels wide; this track allows 32 or 224"):
         resized(torch.zeros(1, 3, 64, 64), TRACKS["cifar10-224"].data)
 
 

@@ -5,6 +5,8 @@ import pytest
 from tests.hostile.arena import Arena, Battle, Case
 from tests.hostile.sources import Parts
 
+pytestmark = pytest.mark.slow  # the methods of a kind are run together, for most of a minute
+
 NAMED = "def named(name): return next(kind for kind in Exception.__subclasses__() if kind.__name__ == name)"
 ODD = """
 class Odd(Exception):

@@ -12,6 +12,8 @@ from kdbench.records import PREDICTIONS, RESULT, WEIGHTS
 from tests.hostile.arena import Arena, Battle, Case
 from tests.hostile.sources import Parts
 
+pytestmark = pytest.mark.slow  # the methods of a kind are run together, for most of a minute
+
 WRITE_ALL = """
 OUTCOME = {"status": "ok", "reason": "", "budget": {"steps": 2, "examples": 128}, "timing": {}, "weights": "0" * 64,
            "peak_memory_bytes": 1, "parameters": 1, "curves": [], "environment": None}
@@ -191,30 +193,25 @@ def test_what_trainings_leave_touches_nothing_else(battle: Battle) -> None:
     battle.assert_nothing_else_is_touched()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", KIND_CASES, ids=lambda case: case.name)
 def test_what_is_not_a_regular_file_is_its_own_row(case: Case, of_kinds: Battle) -> None:
     of_kinds.assert_row(case)
 
 
-@pytest.mark.slow
 def test_what_is_not_a_regular_file_touches_nothing_else(of_kinds: Battle) -> None:
     of_kinds.assert_nothing_else_is_touched()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", FINISHING, ids=lambda case: case.name)
 def test_files_beside_those_of_the_harness_change_no_result(case: Case, finishing: Battle) -> None:
     finishing.assert_row(case)
 
 
-@pytest.mark.slow
 def test_files_beside_those_of_the_harness_touch_nothing_else(finishing: Battle) -> None:
     failed = any(record.status != "ok" for case in FINISHING for record in finishing.rows(case.name))
     finishing.assert_nothing_else_is_touched(failures=failed)
 
 
-@pytest.mark.slow
 def test_nothing_of_the_scratch_folders_is_kept(battle: Battle, of_kinds: Battle, finishing: Battle) -> None:
     for one in (battle, of_kinds, finishing):
         names = {name for _, folders, files in os.walk(one.results) for name in (*folders, *files)}

@@ -5,6 +5,8 @@ import pytest
 from tests.hostile.arena import Arena, Battle, Case
 from tests.hostile.sources import Parts
 
+pytestmark = pytest.mark.slow  # the methods of a kind are run together, for most of a minute
+
 REWRITE = """
 def rewrite():
     '''Change whatever becomes of this run, and of others, for as long as this process lives.'''

@@ -7,6 +7,8 @@ import pytest
 from tests.hostile.arena import Arena, Battle, Case
 from tests.hostile.sources import Parts
 
+pytestmark = pytest.mark.slow  # the methods of a kind are run together, for most of a minute
+
 READS = {
     "record": "Path(NEIGHBOURS[0], 'result.json').read_bytes()",
     "answers": "Path(NEIGHBOURS[0], 'predictions.npz').read_bytes()",

@@ -122,7 +122,7 @@ def test_resizing_is_bicubic_with_repeated_edges_and_clipped() -> None:
 
 
 def test_images_of_neither_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="64 pixels wide; the track has 32 or 224"):
+    with pytest.raises(ValueError, match="64 pixels wide; this track allows 32 or 224"):
         resized(torch.zeros(1, 3, 64, 64), PAPER.data)
 
 
