@@ -1,6 +1,7 @@
 """`kdbench run`: trains, evaluates, scores and renders."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -102,8 +103,6 @@ def run(
 
     Only runs without a record are trained and evaluated; all records are scored.
     """
-    from kdbench.jobs.invocation import run as run_benchmark
-
     check_device(device)
     check_weights_dir(weights_dir)
     check_style(style)
@@ -134,10 +133,17 @@ def run(
         command=command_line(),
         sandbox=sandbox is Sandbox.AUTO,
     )
+    _run_and_publish(options, site, mlflow=mlflow)
+
+
+def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
+    """Do the runs, mirror, score and render all records; KdbenchError, after all that, if a run failed."""
+    from kdbench.jobs.invocation import run as run_benchmark
+
     records = run_benchmark(options, make_console())
-    if mlflow and (warning := mirror_records(out, spec)):
+    if mlflow and (warning := mirror_records(options.out, options.spec)):
         typer.echo(f"kdbench: warning: {warning}", err=True)
-    score_and_render(out, spec, site)
+    score_and_render(options.out, options.spec, site)
     failed = [record for record in records if record.status != "ok"]
     if failed:
         raise KdbenchError(

@@ -38,7 +38,7 @@ class IntactWeights:
 
 
 def _identity(path: Path) -> tuple[Path, int, int] | None:
-    """Return what changes when a file is written again; None if there is no file."""
+    """Return the path, time and size of a file, by which a rewritten file is noticed, or None if it does not exist."""
     if not path.is_file():
         return None
     status = path.stat()

@@ -42,7 +42,13 @@ def manifest_path(track: Track) -> Path:
 
 
 def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
-    """Return the rows of a manifest, none if there is no file; DataError if it is not a manifest."""
+    """Return the rows of a manifest.
+
+    A file that does not exist has no rows.
+
+    Raises:
+        DataError: the file is not a manifest.
+    """
     try:
         return _Manifest.model_validate(tomllib.loads(path.read_text())).array
     except FileNotFoundError:

@@ -54,7 +54,11 @@ def class_names(track: Track) -> tuple[str, ...]:
 
 
 def read_gallery(path: Path) -> Gallery | None:
-    """Return the pictures in a file; None if there is no file, InputError if it is damaged."""
+    """Return the pictures in a file, or None if it does not exist.
+
+    Raises:
+        InputError: the file is damaged.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])

@@ -1,16 +1,14 @@
 """What holds for every reader: a value or one sentence, soon, and nothing half-written."""
 
-import signal
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from hypothesis.strategies import SearchStrategy
 
 from kdbench.errors import KdbenchError
+from tests.time_limits import within_seconds
 
 MOST_SECONDS = 20  # per input; most take less than a millisecond, but the machine may be busy
 MOST_CHARACTERS = 2000  # of a message
@@ -27,7 +25,6 @@ class Target:
         damaged: contents of the file.
         read: reads the file, given the folder.
         named: words one of which every message must hold, beside the file's name.
-        may_write: whether reading a good file leaves something in the folder.
         after: checks and clears what reading has left in the folder, given whether it went well.
     """
 
@@ -38,26 +35,6 @@ class Target:
     read: Callable[[Path], object]
     named: tuple[str, ...] = ()
     after: Callable[[Path, bool], None] = field(default=lambda folder, read_well: None)
-
-
-class TooSlow(Exception):
-    """A reader took too long."""
-
-
-@contextmanager
-def within_seconds(seconds: int = MOST_SECONDS) -> Iterator[None]:
-    """Raise `TooSlow` in the block where it takes longer."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise TooSlow(f"more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def check(target: Target, content: bytes) -> bool:
@@ -72,7 +49,7 @@ def check(target: Target, content: bytes) -> bool:
     path.write_bytes(content)
     before = _files(target.folder)
     read_well = True
-    with within_seconds():
+    with within_seconds(MOST_SECONDS):
         try:
             target.read(target.folder)
         except KdbenchError as error:

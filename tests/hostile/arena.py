@@ -7,13 +7,12 @@ import json
 import os
 import re
 import shutil
-import signal
 import socket
 import sys
 import time
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +28,7 @@ from kdbench.records import PREDICTIONS, RESULT, Record, find_records, read_reco
 from kdbench.resources import shipped
 from tests.command_line import Finished
 from tests.hostile.sources import MARK, NAP, Parts, Places, placed, plain, source
+from tests.time_limits import within_seconds
 
 BATCH, STEPS = 8, 2
 SETS = ("clean", "shape", "texture", "locality", "scramble-4", "noise", "cue-conflict")
@@ -165,22 +165,6 @@ def end_survivors() -> list[str]:
         except psutil.Error:
             continue
     return names
-
-
-@contextmanager
-def impatience(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in a block that does not end in time."""
-
-    def give_up(number: int, frame: object) -> None:
-        raise TimeoutError(f"the command did not end within {seconds} seconds")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @dataclass(frozen=True)
@@ -410,7 +394,8 @@ class Arena:
         """Run the command line in this process; return how it ended and what it printed."""
         out, err = io.StringIO(), io.StringIO()
         code: object = 0
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), impatience(PATIENCE):
+        limit = within_seconds(PATIENCE)
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), limit:
             patch.setenv("COLUMNS", "200")
             patch.setenv("KDBENCH_CACHE", str(self.cache))
             patch.setenv(SECRET_VARIABLE, "secret")

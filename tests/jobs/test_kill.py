@@ -36,8 +36,8 @@ class Place:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def kill_when(self, seen: Callable[[], bool]) -> None:
-        """Starts the command and kills it as soon as something is seen on the disk. No process of it may survive."""
+    def survivors_when_killed(self, seen: Callable[[], bool]) -> list[psutil.Process]:
+        """Start the command, kill it once something is seen on the disk, and return its processes that live on."""
         process = subprocess.Popen(
             self.command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -49,7 +49,7 @@ class Place:
         family = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-        assert not psutil.wait_procs(family, timeout=PATIENCE)[1], "a child survived the command"
+        return list(psutil.wait_procs(family, timeout=PATIENCE)[1])
 
     def some(self, name: str) -> int:
         """How many files of a name there are."""
@@ -66,10 +66,13 @@ class Place:
 def test_killing_the_command_changes_no_weight_and_nor_does_the_number_of_workers(tmp_path: Path) -> None:
     unbroken, broken = Place(tmp_path / "unbroken", workers=1), Place(tmp_path / "broken", workers=3)
     unbroken.run()
-    broken.kill_when(lambda: any(broken.cache.rglob("manifest.json")))  # test sets are being built
+    assert not broken.survivors_when_killed(
+        lambda: any(broken.cache.rglob("manifest.json"))
+    )  # test sets are being built
     assert not broken.some(RESULT)
-    broken.kill_when(lambda: broken.some(CHECKPOINT) > 0)  # a teacher has been trained in part
-    broken.kill_when(lambda: broken.some(RESULT) > 0 and broken.some("log.txt") > TEACHERS)  # a student has begun
+    assert not broken.survivors_when_killed(lambda: broken.some(CHECKPOINT) > 0)  # a teacher has been trained in part
+    # A student has begun.
+    assert not broken.survivors_when_killed(lambda: broken.some(RESULT) > 0 and broken.some("log.txt") > TEACHERS)
     kept = broken.some(RESULT)
     assert f"{kept} done already, {RUNS - kept} to run" in broken.run()
     assert broken.weights() == unbroken.weights()
@@ -98,4 +101,4 @@ def test_a_job_in_the_midst_of_a_long_step_dies_with_its_command(tmp_path: Path)
     (tmp_path / "sleeper.py").write_text(SLEEPER)
     place, asleep = Place(tmp_path, workers=1), tmp_path / "asleep"
     place.command += ["--methods", str(tmp_path / "sleeper.py"), "--config", f"sleeper.note={asleep}"]
-    place.kill_when(asleep.exists)
+    assert not place.survivors_when_killed(asleep.exists)

@@ -110,15 +110,15 @@ def operations(track: Track, family: Family) -> int:
 
 @pytest.mark.parametrize("track_name", ["synthetic", "cifar10-32", "cifar10-224"])
 @pytest.mark.parametrize(("direction", "views", "preparing"), [("vit-to-cnn", 4, 1), ("cnn-to-vit", 1, 0)])
-def test_the_compute_matched_control_costs_what_the_dearest_method_costs(
+def test_the_compute_matched_control_costs_as_much_as_the_most_expensive_method(
     track_name: str, direction: Direction, views: int, preparing: int
 ) -> None:
     """sskd has four views in both networks and a pass of the teacher before; from CNN to ViT all cost about an lm."""
     track = load_spec().track(track_name)
     teacher, student = (operations(track, family) for family in families(direction))
-    dearest = views * (3 * student + teacher * (1 + preparing / track.training.student_epochs))
+    most_expensive = views * (3 * student + teacher * (1 + preparing / track.training.student_epochs))
     factor = read_controls()["compute-matched"].epochs_factor[track_name][direction]
-    assert 3 * student * factor == pytest.approx(dearest, rel=0.12)
+    assert 3 * student * factor == pytest.approx(most_expensive, rel=0.12)
 
 
 def test_the_accuracy_matched_control_is_run_on_cifar_alone() -> None:
