@@ -15,6 +15,7 @@ from kdbench.files import check_writable
 from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
 from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.intact import IntactWeights
+from kdbench.jobs.intake import forget_failure
 from kdbench.jobs.job import CANNOT_WRITE, Job
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.plan.context import RunContext
@@ -194,6 +195,7 @@ def _first_job(run: PlannedRun, context: RunContext) -> Job:
         if teacher is None or teacher.status != "ok":
             why = "has no record" if teacher is None else f"ended as {teacher.status}"
             return Job("evaluate", run, context, ("error", f"its teacher ({run.teacher.title}) {why}"))
+    forget_failure(context.scratch(run))  # the disk of an earlier command may be what made it fail
     left = os.path.lexists(context.scratch(run) / OUTCOME)  # what it is, an evaluation finds out
     trained = left or read_outcome(context.folder(run)) is not None or needs_evaluation_only(context, run)
     return Job("evaluate" if trained else "train", run, context)
