@@ -26,8 +26,6 @@ A method is one Python file with one subclass of `Method`. The smallest one defi
                 "cross_entropy": F.cross_entropy(student.logits, batch.labels),
                 "regression": Term(F.mse_loss(student.logits, teacher.logits), self.config.distill_weight),
             }
-
-`kdbench check FILE` says whether a file keeps the contract.
 """
 
 from collections.abc import Iterator, Mapping

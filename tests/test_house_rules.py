@@ -1,6 +1,7 @@
-"""The rules that the tests themselves keep: short names, helpers in modules of their own, folders like the package."""
+"""Rules for names and imports, of the package and of its tests."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ NOT_IN_THE_PACKAGE = {
     "golden",
     "submissions",
 }  # vectors from outside, and the tests of benchmark/submissions
+NOT_NOUNS = {"one", "same", "found", "beside", "told", "asked", "said"}
 MODULES = sorted(TESTS.rglob("*.py"))
 
 
@@ -52,3 +54,27 @@ def test_folders_of_tests_are_those_of_the_package() -> None:
     folders = {path.name for path in TESTS.iterdir() if path.is_dir() and any(path.glob("[!_.]*"))}
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert folders - NOT_IN_THE_PACKAGE == packages
+
+
+def test_no_two_classes_of_the_package_have_one_name() -> None:
+    classes = Counter(
+        node.name for path in PACKAGE.rglob("*.py") for node in ast.walk(parsed(path)) if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in classes.items() if count > 1] == []
+
+
+def test_names_of_variables_in_the_package_are_nouns() -> None:
+    functions = [
+        node
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.Lambda)
+    ]
+    variables = {
+        node.id if isinstance(node, ast.Name) else node.arg
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name | ast.arg)
+    }
+    assert "path" in variables
+    assert sorted(variables & NOT_NOUNS) == []

@@ -34,7 +34,7 @@ _ACCURACY_TOLERANCE: Final = 1e-9
 
 
 @dataclass(frozen=True)
-class Answers:
+class RunAnswers:
     """All that a run answered.
 
     Attributes:
@@ -119,14 +119,14 @@ def _check_kind(record: Record) -> Iterator[str]:
         yield f"its status is {record.status}, and it has the results of {len(record.test)} test sets"
 
 
-def read_answers(folder: Path, record: Record) -> Answers:
+def read_answers(folder: Path, record: Record) -> RunAnswers:
     """Return the answers of a run, which are those that its record was written with and sums up.
 
     Raises:
         RecordError: they are missing, damaged or changed, or the record sums up others.
     """
     if record.status != "ok":
-        return Answers({})
+        return RunAnswers({})
     end = read_predictions(folder, record)
     snapshots = read_snapshots(folder, record, end) if record.snapshots else ()
     _compare(folder / PREDICTIONS, record.test, summarise(end))
@@ -137,7 +137,7 @@ def read_answers(folder: Path, record: Record) -> Answers:
         )
     for kept, answers in zip(record.snapshots, snapshots, strict=True):
         _compare(folder / SNAPSHOTS, kept.test, summarise(answers))
-    return Answers(end, snapshots)
+    return RunAnswers(end, snapshots)
 
 
 def _compare(path: Path, recorded: Mapping[str, SetResult], computed: Mapping[str, SetResult]) -> None:
