@@ -6,20 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdbench.cli.options import (
-    DataRootOption,
-    DeviceOption,
-    LimitTestOption,
     SpecOption,
-    StyleOption,
     TrackOption,
     WeightsOption,
-    WorkersOption,
-    YesOption,
     check_can_write,
-    check_device,
-    check_style,
-    check_weights_dir,
+    check_test_set_options,
     make_console,
+    with_test_set_options,
 )
 from kdbench.errors import InputError
 from kdbench.plan.options import TestSetOptions
@@ -35,22 +28,13 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-DiagnosticsOption = Annotated[bool, typer.Option("--diagnostics", help="Include the diagnostic test sets.")]
+BUILDING = ("workers", "device", "weights_dir", "yes")  # the options that say how sets are built
+CHANGING = ("limit_test", "style")  # the options that make sets other than those of the spec
 
 
 @app.command("build", epilog="Example: kdbench data build --track cifar10-32 --data-root ~/cifar10")
-def data_build(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    spec: SpecOption = None,
-    diagnostics: DiagnosticsOption = False,
-    style: StyleOption = None,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    weights_dir: WeightsOption = None,
-    yes: YesOption = False,
-) -> None:
+@with_test_set_options()
+def data_build(options: TestSetOptions) -> None:
     """Build a track's test sets in the cache.
 
     Sets that are in the cache already are verified instead.
@@ -58,11 +42,8 @@ def data_build(
     from kdbench.resources import cache_folder
     from kdbench.testsets.build import facts_of_test_sets
 
-    options = TestSetOptions(
-        track, spec, data_root, weights_dir, limit_test, style, diagnostics, device, workers, yes=yes
-    )
-    as_opened, source, test_sets = _open(options)
-    facts = facts_of_test_sets(as_opened, cache_folder(), source=source, diagnostics=diagnostics)
+    track, source, test_sets = _open(options)
+    facts = facts_of_test_sets(track, cache_folder(), source=source, diagnostics=options.with_diagnostics)
     for name, arrays in test_sets.items():
         typer.echo(f"{name:16s} {len(arrays):6d} images  sha256 {arrays.sha256[:16]}")
         if uncovered := facts[name].get("uncovered_classes"):
@@ -70,54 +51,37 @@ def data_build(
 
 
 @app.command("verify", epilog="Example: kdbench data verify --track synthetic")
-def data_verify(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    spec: SpecOption = None,
-    diagnostics: DiagnosticsOption = False,
-    style: StyleOption = None,
-) -> None:
+@with_test_set_options(without=BUILDING)
+def data_verify(options: TestSetOptions) -> None:
     """Compare a track's built test sets with the frozen manifest. This command builds no test sets."""
     from kdbench.data.cifar10 import source_of
     from kdbench.resources import cache_folder
     from kdbench.testsets.build import verify_test_sets
     from kdbench.testsets.frozen import differences_from_frozen
 
-    as_built = _track(TestSetOptions(track, spec, data_root, None, limit_test, style, diagnostics))
-    source = source_of(as_built, data_root, cache_folder())
-    test_sets = verify_test_sets(as_built, cache_folder(), source=source, diagnostics=diagnostics)
+    track = _track(options)
+    source = source_of(track, options.data_root, cache_folder())
+    test_sets = verify_test_sets(track, cache_folder(), source=source, diagnostics=options.with_diagnostics)
     for name, arrays in test_sets.items():
         typer.echo(f"{name:16s} {arrays.sha256}")
-    reasons = differences_from_frozen(as_built, test_sets, source)
+    reasons = differences_from_frozen(track, test_sets, source)
     if reasons:
-        raise InputError(f"test sets of {track}: {'; '.join(reasons)}")
+        raise InputError(f"test sets of {track.name}: {'; '.join(reasons)}")
     typer.echo("all test sets are equal to those of the frozen manifest")
 
 
 @app.command("show", epilog="Example: kdbench data show --track synthetic --to sheet.png")
+@with_test_set_options()
 def data_show(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    limit_test: LimitTestOption = None,
-    spec: SpecOption = None,
-    diagnostics: DiagnosticsOption = False,
-    style: StyleOption = None,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    weights_dir: WeightsOption = None,
-    yes: YesOption = False,
+    options: TestSetOptions,
     to: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("contact-sheet.png"),
 ) -> None:
     """Write a contact sheet: the same images under every manipulation."""
     from kdbench.testsets.contact_sheet import contact_sheet
 
     check_can_write(to.parent, "--to")
-    options = TestSetOptions(
-        track, spec, data_root, weights_dir, limit_test, style, diagnostics, device, workers, yes=yes
-    )
-    as_opened, _, test_sets = _open(options)
-    contact_sheet(test_sets, to, as_opened.data)
+    track, _, test_sets = _open(options)
+    contact_sheet(test_sets, to, track.data)
     typer.echo(f"wrote {to}")
 
 
@@ -153,15 +117,9 @@ def data_weights(
 
 
 @app.command("export", epilog="Example: kdbench data export --track cifar10-224 --to cifar10-224.zip")
+@with_test_set_options(without=CHANGING)
 def data_export(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    spec: SpecOption = None,
-    diagnostics: DiagnosticsOption = False,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    weights_dir: WeightsOption = None,
-    yes: YesOption = False,
+    options: TestSetOptions,
     to: Annotated[Path, typer.Option(help="Archive to write (ZIP).")] = Path("test-sets.zip"),
 ) -> None:
     """Write a track's test sets into one archive.
@@ -174,19 +132,9 @@ def data_export(
     from kdbench.testsets.store import TestSetStore
 
     check_can_write(to.parent, "--to")
-    options = TestSetOptions(
-        track,
-        spec,
-        data_root,
-        weights_dir,
-        diagnostics=diagnostics,
-        device=device,
-        workers=workers,
-        yes=yes,
-    )
-    as_opened, source, _ = _open(options)
-    store = TestSetStore.of(as_opened, cache_folder(), source=source, limit=None)
-    contents = export_test_sets(store, source_kind(source), to, diagnostics=diagnostics)
+    track, source, _ = _open(options)
+    store = TestSetStore.of(track, cache_folder(), source=source, limit=None)
+    contents = export_test_sets(store, source_kind(source), to, diagnostics=options.with_diagnostics)
     typer.echo(f"wrote {to}: {len(contents.folders)} sets, made from {contents.source} images")
 
 
@@ -213,15 +161,9 @@ def data_import(
 
 
 @app.command("freeze", epilog="Example: kdbench data freeze --track cifar10-224 --to proposal.toml")
+@with_test_set_options(without=CHANGING)
 def data_freeze(
-    track: TrackOption = "synthetic",
-    data_root: DataRootOption = None,
-    spec: SpecOption = None,
-    diagnostics: DiagnosticsOption = False,
-    workers: WorkersOption = None,
-    device: DeviceOption = "auto",
-    weights_dir: WeightsOption = None,
-    yes: YesOption = False,
+    options: TestSetOptions,
     to: Annotated[Path, typer.Option(help="TOML file to write the proposal into.")] = Path("manifest-proposal.toml"),
 ) -> None:
     """Propose digests of a track's test sets and weights.
@@ -231,18 +173,8 @@ def data_freeze(
     from kdbench.testsets.frozen import proposal_heading, write_proposal
 
     check_can_write(to.parent, "--to")
-    options = TestSetOptions(
-        track,
-        spec,
-        data_root,
-        weights_dir,
-        diagnostics=diagnostics,
-        device=device,
-        workers=workers,
-        yes=yes,
-    )
-    as_opened, source, test_sets = _open(options)
-    rows = write_proposal(to, as_opened, test_sets, source, weights_dir)
+    track, source, test_sets = _open(options)
+    rows = write_proposal(to, track, test_sets, source, options.weights_dir)
     typer.echo(proposal_heading(rows))
     typer.echo(f"wrote {to}: {len(rows)} digests")
 
@@ -251,9 +183,7 @@ def _open(options: TestSetOptions) -> "tuple[Track, Cifar10 | None, dict[str, Te
     """Open the test sets that the options describe; return the track as it was opened, its source and the arrays."""
     from kdbench.jobs.opening import open_test_sets
 
-    check_device(options.device)
-    check_weights_dir(options.weights_dir)
-    check_style(options.style)
+    check_test_set_options(options)
     track = _track(options)
     source, test_sets = open_test_sets(track, options, make_console())
     return track, source, test_sets

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -30,27 +30,58 @@ class OneSentenceErrors(TyperGroup):
     With --debug, the error is raised instead.
     """
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            _end_if_of_the_parser(error, ctx.command_path)
+            raise
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except KdbenchError as error:
             if ctx.params["debug"]:
                 raise
-            typer.echo(f"kdbench: error: {error}", err=True)
-            sys.exit(error.exit_code)
+            _end(str(error), error.exit_code)
         except Exception as error:
+            _end_if_of_the_parser(error, f"{ctx.command_path} {ctx.invoked_subcommand}")
             if ctx.params["debug"] or _is_of_the_parser(error):
                 raise
-            typer.echo(
-                f"kdbench: error: unexpected {describe_error(error)}; `kdbench --debug ...` shows where it happened",
-                err=True,
-            )
-            sys.exit(1)
+            _end(f"unexpected {describe_error(error)}; `kdbench --debug ...` shows where it happened", 1)
+
+
+def _end_if_of_the_parser(error: Exception, command: str) -> None:
+    """End the command if typer found a wrong option or argument; return if the error is another one.
+
+    Args:
+        error: any. Typer's own requests, to show the help or to exit, are left to typer.
+        command: to name if the error does not know at which command it happened.
+    """
+    if not _is_of_the_parser(error) or type(error).__name__ == "NoArgsIsHelpError":
+        return
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        help_command = f"{context.command_path if context else command} --help"
+        _end(f"{_reason(error)} (`{help_command}` shows what is allowed)", 2)
+
+
+def _reason(error: Any) -> str:
+    """Return what typer says of a wrong option or argument, without a full stop."""
+    if not hasattr(error, "possibilities"):
+        return str(error.format_message()).rstrip(".")
+    alike = " or ".join(sorted(error.possibilities or ()))
+    return f"there is no option {error.option_name}" + (f"; did you mean {alike}?" if alike else "")
 
 
 def _is_of_the_parser(error: Exception) -> bool:
-    """Return whether an error is typer's own, such as an unknown option, which it reports itself."""
+    """Return whether an error is typer's own, such as an unknown option or a request to exit."""
     return type(error).__module__.startswith(("typer", "click"))
+
+
+def _end(sentence: str, exit_code: int) -> NoReturn:
+    typer.echo(f"kdbench: error: {sentence}", err=True)
+    sys.exit(exit_code)
 
 
 app = typer.Typer(

@@ -1,4 +1,4 @@
-"""`kdbench methods`, `kdbench spec` and `kdbench timing`: what the benchmark consists of, and what its steps cost."""
+"""`kdbench methods`, `kdbench spec` and `kdbench timing`: lists methods and tracks, and times training steps."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +38,10 @@ def timing(
     ] = "",
     device: DeviceOption = "auto",
 ) -> None:
-    """Time a training step of every method, and print its ratio to independent's."""
+    """Time a training step of every method.
+
+    Each time is printed as a ratio to that of the method `independent`.
+    """
     from kdbench.timing.suite import run_timing
 
     check_device(device)

@@ -2,13 +2,18 @@
 
 import os
 import sys
+from collections.abc import Callable, Collection
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdbench.cli.values import one_of, whole_number
 from kdbench.errors import InputError
+from kdbench.plan.options import TestSetOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
 BOARD_WIDTH = 140  # columns
 DEFAULT_OUT = Path("runs")
 DEFAULT_SITE = Path("leaderboard") / "site"
+DEVICES = ("auto", "cpu", "cuda")
 
 TrackOption = Annotated[str, typer.Option(help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
 OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
@@ -23,33 +29,105 @@ SiteOption = Annotated[Path, typer.Option(help="Folder to render the page into."
 MethodsOption = Annotated[
     str, typer.Option(help="Names or .py files of methods, separated by commas (default: all submissions).")
 ]
-DeviceOption = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        parser=one_of("--device", DEVICES), metavar="<auto|cpu|cuda>", help="Device to compute on: auto, cpu or cuda."
+    ),
+]
 SpecOption = Annotated[
     Path | None, typer.Option(help="Spec file to use instead of the shipped one; makes runs unofficial.")
-]
-DataRootOption = Annotated[
-    Path | None, typer.Option(help="Folder that holds CIFAR-10. Without this option, CIFAR-10 is downloaded.")
-]
-LimitTestOption = Annotated[
-    int | None, typer.Option(min=10, help="Maximum images per test set; makes runs unofficial.")
 ]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(help="Folder of pretrained weights, with the file names that `kdbench data weights` lists."),
 ]
-StyleOption = Annotated[
-    Path | None,
-    typer.Option(help="Picture whose style the stylised diagnostic set takes on; makes runs unofficial."),
-]
-YesOption = Annotated[
-    bool,
-    typer.Option(
-        "--yes", help="Together with --device cpu: run work that needs a GPU on the CPU, although it is slow."
+
+TEST_SET_OPTIONS: dict[str, tuple[Any, object]] = {
+    "track": (TrackOption, "synthetic"),
+    "data_root": (
+        Annotated[
+            Path | None, typer.Option(help="Folder that holds CIFAR-10. Without this option, CIFAR-10 is downloaded.")
+        ],
+        None,
     ),
-]
-WorkersOption = Annotated[
-    int | None, typer.Option(min=1, help="Number of jobs at a time (default: one per CPU core, or one per GPU).")
-]
+    "limit_test": (
+        Annotated[
+            int | None,
+            typer.Option(
+                parser=whole_number("--limit-test", least=10),
+                metavar="<int>",
+                help="Maximum images per test set, at least 10; makes runs unofficial.",
+            ),
+        ],
+        None,
+    ),
+    "spec": (SpecOption, None),
+    "diagnostics": (
+        Annotated[bool, typer.Option("--diagnostics", help="Include the diagnostic test sets.")],
+        False,
+    ),
+    "style": (
+        Annotated[
+            Path | None,
+            typer.Option(help="Picture whose style the stylised diagnostic set takes on; makes runs unofficial."),
+        ],
+        None,
+    ),
+    "workers": (
+        Annotated[
+            int | None,
+            typer.Option(
+                parser=whole_number("--workers", least=1),
+                metavar="<int>",
+                help="Number of jobs at a time (default: one per CPU core, or one per GPU).",
+            ),
+        ],
+        None,
+    ),
+    "device": (DeviceOption, "auto"),
+    "weights_dir": (WeightsOption, None),
+    "yes": (
+        Annotated[
+            bool,
+            typer.Option("--yes", help="With --device cpu: do on the CPU what needs a GPU, although that is slow."),
+        ],
+        False,
+    ),
+}
+"""By field of `TestSetOptions`: the option that fills it, and its default."""
+
+
+def with_test_set_options(*, without: Collection[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that declares the options of `TEST_SET_OPTIONS` for a command.
+
+    The command gets their values as one `TestSetOptions`, which must be its first parameter. On the command line,
+    `--track` comes first, then the command's own options, then the other shared ones.
+
+    Args:
+        without: fields of options that the command does not have.
+    """
+    declared = {field: option for field, option in TEST_SET_OPTIONS.items() if field not in without}
+    shared = [
+        Parameter(field, Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for field, (annotation, default) in declared.items()
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        _, *own = signature(command).parameters.values()
+        own = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
+
+        @wraps(command)
+        def run(**values: Any) -> None:
+            options = TestSetOptions(**{field: values.pop(field) for field in declared})
+            command(options, **values)
+
+        parameters = [shared[0], *own, *shared[1:]]
+        run.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -81,9 +159,7 @@ def check_can_write(folder: Path, option: str) -> None:
 
 
 def check_device(device: str) -> None:
-    """Raise InputError if the value of --device is not a device, or one that this machine lacks."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {device!r} is none of: auto, cpu, cuda")
+    """Raise InputError if the value of --device is "cuda" and this machine has no GPU."""
     if device == "cuda":
         from kdbench.networks.device import choose_device  # PyTorch takes seconds to import
 
@@ -91,13 +167,11 @@ def check_device(device: str) -> None:
             raise InputError("--device cuda: PyTorch finds no GPU here; give --device cpu, or see `nvidia-smi`")
 
 
-def check_weights_dir(folder: Path | None) -> None:
-    """Raise InputError if the value of --weights-dir is not a folder."""
+def check_test_set_options(options: TestSetOptions) -> None:
+    """Raise InputError if this machine lacks the device, the folder or the picture that an option names."""
+    check_device(options.device)
+    folder, picture = options.weights_dir, options.style
     if folder is not None and not folder.is_dir():
         raise InputError(f"--weights-dir {folder} is not a folder; `kdbench data weights` lists what belongs there")
-
-
-def check_style(picture: Path | None) -> None:
-    """Raise InputError if the value of --style is not a file."""
     if picture is not None and not picture.is_file():
         raise InputError(f"--style {picture} is not a file; give the path of a picture")

@@ -1,4 +1,4 @@
-"""`kdbench score` and `kdbench leaderboard`: what is made of the records."""
+"""`kdbench score` and `kdbench leaderboard`: score the records and render them as a page."""
 
 from pathlib import Path
 from typing import Annotated

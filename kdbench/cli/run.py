@@ -1,6 +1,5 @@
 """`kdbench run`: trains, evaluates, scores and renders."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,41 +8,26 @@ import typer
 from kdbench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SITE,
-    DataRootOption,
-    DeviceOption,
-    LimitTestOption,
     MethodsOption,
     OutOption,
     SiteOption,
-    SpecOption,
-    StyleOption,
-    TrackOption,
-    WeightsOption,
-    WorkersOption,
-    YesOption,
     check_can_write,
-    check_device,
-    check_style,
-    check_weights_dir,
+    check_test_set_options,
     command_line,
     make_console,
     split_names,
+    with_test_set_options,
 )
 from kdbench.cli.results import score_and_render
 from kdbench.cli.tracking import mirror_records
+from kdbench.cli.values import number, one_of, whole_number
 from kdbench.errors import KdbenchError
-from kdbench.plan.options import RunOptions
+from kdbench.plan.options import RunOptions, TestSetOptions
 
 
-class Sandbox(StrEnum):
-    """The values of --sandbox."""
-
-    AUTO = "auto"
-    OFF = "off"
-
-
+@with_test_set_options(without=("diagnostics",))
 def run(
-    track: TrackOption = "synthetic",
+    options: TestSetOptions,
     methods: MethodsOption = "",
     directions: Annotated[
         str,
@@ -55,27 +39,33 @@ def run(
     configs: Annotated[
         list[str] | None,
         typer.Option(
-            "--config", help="Setting of a method as METHOD.KEY=VALUE, for example lm.temperature=2; may be repeated."
+            "--config",
+            help="Setting of a method, written METHOD.KEY=VALUE, for example lm.temperature=2; may be repeated.",
         ),
     ] = None,
     out: OutOption = DEFAULT_OUT,
-    data_root: DataRootOption = None,
     limit_train: Annotated[
-        int | None, typer.Option(min=10, help="Maximum images of the training set; makes runs unofficial.")
+        int | None,
+        typer.Option(
+            parser=whole_number("--limit-train", least=10),
+            metavar="<int>",
+            help="Maximum images of the training set, at least 10; makes runs unofficial.",
+        ),
     ] = None,
-    limit_test: LimitTestOption = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of teachers and students; makes runs unofficial.")
+        int | None,
+        typer.Option(
+            parser=whole_number("--epochs", least=1),
+            metavar="<int>",
+            help="Epochs of teachers and students; makes runs unofficial.",
+        ),
     ] = None,
-    device: DeviceOption = "auto",
-    weights_dir: WeightsOption = None,
     compile: Annotated[bool, typer.Option("--compile", help="Compile the training step with torch.compile.")] = False,
-    style: StyleOption = None,
-    yes: YesOption = False,
-    workers: WorkersOption = None,
     diagnostics: Annotated[
         bool | None,
-        typer.Option(help="Evaluate the diagnostic test sets and occlusion maps too (default: only with --controls)."),
+        typer.Option(
+            help="Evaluate on the diagnostic test sets and compute occlusion maps (default: only with --controls)."
+        ),
     ] = None,
     controls: Annotated[
         bool,
@@ -86,16 +76,25 @@ def run(
         ),
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")] = False,
-    time_limit: Annotated[float, typer.Option(min=1, help="Maximum seconds per run.")] = 14400,
-    memory_limit: Annotated[float, typer.Option(min=0.1, help="Maximum GiB of memory per run.")] = 16,
-    sandbox: Annotated[
-        Sandbox,
+    time_limit: Annotated[
+        float,
+        typer.Option(parser=number("--time-limit", least=1), metavar="<seconds>", help="Maximum seconds per run."),
+    ] = 14400,
+    memory_limit: Annotated[
+        float,
         typer.Option(
-            help="Whether the kernel restricts what the code of a method may read, write and start: auto restricts it "
-            "as far as this machine allows, off does not, and makes runs unofficial."
+            parser=number("--memory-limit", least=0.1), metavar="<GiB>", help="Maximum GiB of memory per run."
         ),
-    ] = Sandbox.AUTO,
-    spec: SpecOption = None,
+    ] = 16,
+    sandbox: Annotated[
+        str,
+        typer.Option(
+            parser=one_of("--sandbox", ("auto", "off")),
+            metavar="<auto|off>",
+            help="Whether the kernel restricts what the code of a method may read, write and start: auto restricts it "
+            "as far as this machine allows; off does not restrict it, and makes runs unofficial.",
+        ),
+    ] = "auto",
     site: SiteOption = DEFAULT_SITE,
     mlflow: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
 ) -> None:
@@ -103,21 +102,10 @@ def run(
 
     Only runs without a record are trained and evaluated; all records are scored.
     """
-    check_device(device)
-    check_weights_dir(weights_dir)
-    check_style(style)
+    check_test_set_options(options)
     check_can_write(site, "--site")
-    options = RunOptions(
-        track=track,
-        spec=spec,
-        data_root=data_root,
-        weights_dir=weights_dir,
-        limit_test=limit_test,
-        style=style,
-        diagnostics=diagnostics,
-        device=device,
-        workers=workers,
-        yes=yes,
+    run_options = RunOptions(
+        **{**vars(options), "diagnostics": diagnostics},
         methods=split_names(methods),
         directions=split_names(directions),
         seeds=seeds,
@@ -131,13 +119,17 @@ def run(
         memory_limit=memory_limit,
         compile=compile,
         command=command_line(),
-        sandbox=sandbox is Sandbox.AUTO,
+        sandbox=sandbox == "auto",
     )
-    _run_and_publish(options, site, mlflow=mlflow)
+    _run_and_publish(run_options, site, mlflow=mlflow)
 
 
 def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
-    """Do the runs, mirror, score and render all records; KdbenchError, after all that, if a run failed."""
+    """Do the runs, then mirror, score and render all records.
+
+    Raises:
+        KdbenchError: a run failed. The error is raised at the end, so that the other runs are on the page.
+    """
     from kdbench.jobs.invocation import run as run_benchmark
 
     records = run_benchmark(options, make_console())

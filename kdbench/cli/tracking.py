@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kdbench.cli.options import DEFAULT_OUT, OutOption, SpecOption, command_line
+from kdbench.cli.values import whole_number
 from kdbench.errors import KdbenchError
 
 
@@ -21,9 +22,16 @@ def track(out: OutOption = DEFAULT_OUT, spec: SpecOption = None) -> None:
 
 def ui(
     out: OutOption = DEFAULT_OUT,
-    port: Annotated[int, typer.Option(help="Port on this machine.")] = 5000,
+    port: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number("--port", least=1, most=65535),
+            metavar="<int>",
+            help="Port of the page on this machine.",
+        ),
+    ] = 5000,
 ) -> None:
-    """Start MLflow's web page on the mirrored records."""
+    """Start the web page of MLflow, which shows the mirrored records."""
     from kdbench.tracking.server import serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server too, as Ctrl-C does
@@ -31,7 +39,7 @@ def ui(
 
 
 def mirror_records(results: Path, spec: Path | None) -> str:
-    """Mirror the records below a folder and print how many; return a sentence on what could not be mirrored."""
+    """Mirror the records below a folder, print how many, and return a warning about those that were not mirrored."""
     from kdbench.testsets.spec import load_spec
     from kdbench.tracking.mirror import mirror
 

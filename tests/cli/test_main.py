@@ -18,11 +18,11 @@ from kdbench.resources import shipped
 from tests.command_line import Command, assert_refused
 from tests.record_factory import write_matrix
 
-COMMANDS = ["", *(one.name or one.callback.__name__ for one in app.registered_commands if one.callback)]
-DATA_COMMANDS = ["data", *(f"data {one.name}" for one in data_app.registered_commands)]
+COMMANDS = ["", *(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)]
+DATA_COMMANDS = ["data", *(f"data {command.name}" for command in data_app.registered_commands)]
 
 
-def test_help_takes_less_than_a_second_of_a_processor() -> None:
+def test_help_takes_less_than_a_second_of_cpu_time() -> None:
     fastest = float("inf")
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -54,20 +54,46 @@ def test_every_help_has_an_example(command: str) -> None:
         (["--methods", "lmm"], ["lmm", "independent", "lm"]),
         (["--directions", "cnn-to-rnn"], ["'cnn-to-rnn'", "cnn-to-vit, vit-to-cnn"]),
         (["--device", "tpu"], ["'tpu'", "auto, cpu, cuda"]),
-        (["--sandbox", "on"], ["--sandbox", "auto", "off"]),
+        (["--sandbox", "on"], ["--sandbox 'on'", "one of: auto, off"]),
         (["--seeds", "one"], ["'one'", "0-4"]),
-        (["--epochs", "0"], ["--epochs"]),
+        (["--epochs", "0"], ["--epochs '0'", "whole number of at least 1"]),
+        (["--epochs", "1.5"], ["--epochs '1.5'", "whole number of at least 1"]),
+        (["--limit-test", "abc"], ["--limit-test 'abc'", "whole number of at least 10"]),
+        (["--limit-train", "9"], ["--limit-train '9'", "whole number of at least 10"]),
+        (["--workers", "x"], ["--workers 'x'", "whole number of at least 1"]),
+        (["--time-limit", "nan"], ["--time-limit 'nan'", "number of at least 1"]),
+        (["--memory-limit", "0"], ["--memory-limit '0'", "number of at least 0.1"]),
         (["--config", "lm.temprature=2"], ["temprature", "temperature, distill_weight"]),
         (["--config", "lm.temperature=-1"], ["temperature", "above 0"]),
         (["--config", "temperature"], ["METHOD.KEY=VALUE"]),
         (["--config", "crd.rate=1", "--methods", "lm"], ["'crd'", "not run"]),
         (["--track", "cifar10-32", "--data-root", "nowhere"], ["nowhere"]),
-        (["--colour", "red"], ["--colour"]),
+        (["--limit-tests", "10"], ["no option --limit-tests", "mean --limit-test", "run --help"]),
+        (["--epochs"], ["'--epochs' requires an argument", "run --help"]),
     ],
+    ids=" ".join,
 )
 def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: list[str], tmp_path: Path) -> None:
     assert_refused(kdbench("run", "--out", str(tmp_path / "runs"), *arguments), *words)
     assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("runn", ["'runn'", "'run'", "kdbench --help"]),
+        ("--debugg run", ["no option --debugg", "--debug", "kdbench --help"]),
+        ("data bild", ["'bild'", "'build'", "data --help"]),
+        ("data import", ["'archive'", "data import --help"]),
+        ("score runs more", ["(more)", "score --help"]),
+        ("ui --port 0", ["--port '0'", "whole number from 1 to 65535"]),
+        ("timing --device tpu", ["--device 'tpu'", "one of: auto, cpu, cuda"]),
+    ],
+)
+def test_a_wrong_command_is_refused_in_one_line(kdbench: Command, command: str, words: list[str]) -> None:
+    refused = kdbench(*command.split())
+    assert_refused(refused, *words)
+    assert len(refused.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", ["run --out runs", "data build --track synthetic", "timing --out timing.json"])
@@ -87,7 +113,7 @@ def test_a_spec_with_an_unknown_key_is_refused_with_the_allowed_ones(kdbench: Co
     assert_refused(kdbench("spec", str(path)), "spec.toml", "tracks.synthetic.training", "student_epochs")
 
 
-def test_an_unknown_key_comes_before_the_missing_ones_that_follow_from_it(kdbench: Command, tmp_path: Path) -> None:
+def test_an_unknown_key_is_named_before_missing_keys(kdbench: Command, tmp_path: Path) -> None:
     path = tmp_path / "spec.toml"
     path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace("student_epochs", "student_epoch", 1))
     assert_refused(kdbench("run", "--spec", str(path)), "unknown key tracks.synthetic.training.student_epoch =")
@@ -187,23 +213,23 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
 def test_a_folder_without_records_is_refused_and_not_made(
     command: tuple[str, ...], kdbench: Command, tmp_path: Path
 ) -> None:
-    said = kdbench(*command, str(tmp_path / "nothing"), cwd=tmp_path)
-    assert_refused(said, "no records", "kdbench run")
+    result = kdbench(*command, str(tmp_path / "nothing"), cwd=tmp_path)
+    assert_refused(result, "no records", "kdbench run")
     assert not (tmp_path / "nothing").exists()
 
 
-def test_timing_names_a_method_that_there_is_not(kdbench: Command, tmp_path: Path) -> None:
+def test_timing_names_an_unknown_method(kdbench: Command, tmp_path: Path) -> None:
     assert_refused(
         kdbench("timing", "--methods", "lmm", "--out", str(tmp_path / "t.json")), "error: unknown method 'lmm'"
     )
 
 
-def test_an_error_that_nobody_foresaw_is_a_sentence_too(kdbench: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_a_sentence_too(kdbench: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kdbench.methods.files.list_submissions", lambda: 1 / 0)
-    said = kdbench("methods")
-    assert said.returncode == 1
-    assert "unexpected ZeroDivisionError: division by zero; `kdbench --debug" in said.stderr
-    assert "Traceback" not in said.stderr
+    result = kdbench("methods")
+    assert result.returncode == 1
+    assert "unexpected ZeroDivisionError: division by zero; `kdbench --debug" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_debug_raises_errors_with_their_traceback(kdbench: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,9 +266,9 @@ def test_a_second_command_in_one_results_folder_is_refused(kdbench: Command, tmp
 def test_a_board_that_is_piped_is_not_cut(kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS")
     write_matrix(tmp_path, images=50)
-    said = kdbench("score", str(tmp_path)).stdout
-    assert "…" not in said
-    assert "cnn teacher, texture" in said
+    board = kdbench("score", str(tmp_path)).stdout
+    assert "…" not in board
+    assert "cnn teacher, texture" in board
 
 
 @pytest.mark.parametrize("command", [("score",), ("leaderboard", "--site", "site", "--out")])
