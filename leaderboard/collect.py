@@ -3,7 +3,8 @@
 Copies every official record of a results folder that is scored, failed runs included, into `leaderboard/results`, with
 the answers that scoring reads and nothing else: predicted labels on every test set, confidence, NLL and Brier score on
 clean images, KL to the teacher on the primary sets. Weights, logits, maps and logs are left out. `scores.json` is
-written from the copies; where all records are official, it must equal that of the full records.
+written from the copies; where all records are official, it must equal that of the full records. `current.json`
+names the code that ships, so that a record of other code is refused.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kdbench.leaderboard.publish import SCORES, TIMING
-from kdbench.plan.current import read_current
+from kdbench.plan.current import write_current
 from kdbench.records import (
     SNAPSHOTS,
     Predictions,
@@ -28,6 +29,7 @@ from kdbench.records import (
     require_records,
     write_record,
 )
+from kdbench.records.current import read_current
 from kdbench.records.groups import StoredRecord
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
@@ -84,7 +86,8 @@ def collect(results: Path, to: Path) -> int:
         if (results / name).exists():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(results / name, to / name)
-    scores = score(to, spec)
+    write_current(to, spec)
+    scores = score(to, spec, current=read_current(to))
     if len(find_records(to)) == len(find_records(results)) and scores != full_scores:
         raise RuntimeError(f"the scores of the records in {to} differ from those of the records in {results}")
     write_scores(scores, to / SCORES)

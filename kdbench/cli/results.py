@@ -22,8 +22,8 @@ def score(
 ) -> None:
     """Compute scores.json from the records and print the boards."""
     from kdbench.cli.boards import print_boards
-    from kdbench.plan.current import read_current
     from kdbench.records import require_records
+    from kdbench.records.current import read_current
     from kdbench.scoring.board import score as score_records
     from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec

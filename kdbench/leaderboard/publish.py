@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kdbench.leaderboard.render import render_site
-from kdbench.plan.current import read_current
 from kdbench.records import read_record, require_records
+from kdbench.records.current import read_current
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
 from kdbench.testsets.gallery import GALLERY, read_gallery

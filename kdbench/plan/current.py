@@ -1,4 +1,4 @@
-"""Decides which records of a results folder are current, and keeps the answer beside them in `current.json`.
+"""Decides which records of a results folder are current, and writes the answer beside them into `current.json`.
 
 A results folder outlives the code of a method and `NUMERICS_VERSION`, and networks from before and after a change are
 not compared. Where a row has an official run that the present code would make, recognised by its run id, the row's
@@ -10,31 +10,16 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
-from pydantic import ValidationError
-
-from kdbench.errors import RecordError, SubmissionError, describe_invalid
+from kdbench.errors import RecordError, SubmissionError
 from kdbench.files import atomic_file
 from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.plan.controls import read_controls
 from kdbench.plan.matrix import HARNESS_CODE, Request, Submission, expand
 from kdbench.records import Record, find_records, read_record
+from kdbench.records.current import CURRENT, CurrentRecords, read_lists
 from kdbench.records.groups import StoredRecord, group_records, row_key
-from kdbench.spec import TEACHER, UNTRAINED, FrozenModel, Spec, Track
-
-CURRENT = "current.json"
-
-
-class CurrentRecords(FrozenModel):
-    """The fields of `current.json`: names of record folders (`RUN-TESTSETS`), sorted.
-
-    A record that is in neither list came after the file was written, and counts as current.
-    """
-
-    schema_version: Literal[1] = 1
-    current: tuple[str, ...]
-    outdated: tuple[str, ...]
+from kdbench.spec import TEACHER, UNTRAINED, Spec, Track
 
 
 def write_current(results: Path, spec: Spec) -> None:
@@ -55,7 +40,9 @@ def write_current(results: Path, spec: Spec) -> None:
     outdated = {
         folder.name for group, stored in groups.items() for folder in outdated_records(stored, spec.tracks[group.track])
     }
-    lists = CurrentRecords(current=tuple(sorted(names - outdated)), outdated=tuple(sorted(outdated)))
+    lists = CurrentRecords(
+        current=tuple(sorted(names - outdated)), outdated=tuple(sorted(outdated)), codes=_known_codes(results)
+    )
     with atomic_file(results / CURRENT) as file:
         file.write(lists.model_dump_json(indent=1).encode() + b"\n")
 
@@ -74,31 +61,18 @@ def shipped_codes() -> dict[str, str]:
     return {name: code for name, code in codes.items() if code != HARNESS_CODE}
 
 
-def read_current(*results: Path) -> frozenset[str]:
-    """Return the names of the records below some results folders that are current.
-
-    Every record of a folder without `current.json` is current.
-
-    Raises:
-        RecordError: a `current.json` is damaged.
-    """
-    return frozenset(name for folder in results for name in _current_names(folder))
-
-
-def _current_names(results: Path) -> set[str]:
-    names = {folder.name for folder in find_records(results)}
-    path = results / CURRENT
-    if not path.exists():
-        return names
+def _known_codes(results: Path) -> dict[str, tuple[str, ...]]:
+    """Return the digests of the code that ships, and of the code that shipped when this folder was written before."""
     try:
-        return names - set(CurrentRecords.model_validate_json(path.read_bytes()).outdated)
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise RecordError(
-            f"{path} is not a list of current records: {describe_invalid(error, CurrentRecords)}; "
-            "delete it (`kdbench run` writes it again; without it every record counts as current)"
-        ) from error
+        before = read_lists(results)
+    except RecordError:  # it is written anew, with what is known now
+        before = None
+    earlier = before.codes if before else {}
+    present = shipped_codes()
+    return {
+        name: tuple(sorted({*earlier.get(name, ()), *([present[name]] if name in present else [])}))
+        for name in sorted({*earlier, *present})
+    }
 
 
 def outdated_records(records: Sequence[StoredRecord], track: Track) -> list[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kdbench.errors import RecordError
 from kdbench.records import Record, find_records, read_record
+from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord
 from kdbench.records.integrity import check_fields, read_answers
 from kdbench.scoring.context import ScoredRun
@@ -82,8 +83,7 @@ def admit(
     track: Track,
     resampler: Resampler,
     *,
-    current: Collection[str] | None,
-    codes: Mapping[str, str] | None,
+    current: Current | None,
 ) -> Admission:
     """Read and measure what is to be scored of one group, and refuse what does not fit.
 
@@ -91,18 +91,17 @@ def admit(
         records: of one track, training digest, test sets and device class.
         track: of the spec.
         resampler: of the group.
-        current: names of the record folders that are current; None where all are.
-        codes: digests of the present code of what ships, by method; None compares nothing.
+        current: which records are current, and what code has shipped; None where all are and nothing is known.
     """
     reader, refused = _Reader(track, resampler), dict[Path, str]()
     while True:
         remaining = [stored for stored in records if stored[0] not in refused]
-        superseded = superseded_records(remaining, current)
+        superseded = superseded_records(remaining, current.folders if current else None)
         scored = [stored for stored in remaining if stored[0] not in superseded]
         reasons = {
             **reader.unreadable(scored),
             **_equal_answers(scored, reader),
-            **_unknown_codes(scored, codes or {}),
+            **_unknown_codes(scored, current.codes if current else {}),
             **_without_teacher(scored, remaining, refused),
         }
         if not reasons:
@@ -172,15 +171,12 @@ def _how_they_differ(record: Record, other: Record) -> str:
     return ""
 
 
-def _unknown_codes(records: Iterable[StoredRecord], codes: Mapping[str, str]) -> dict[Path, str]:
-    """Return the official runs that have the name of what ships, and other code."""
+def _unknown_codes(records: Iterable[StoredRecord], codes: Mapping[str, Collection[str]]) -> dict[Path, str]:
+    """Return the official runs that have the name of a shipped method, and code that has not shipped under it."""
     return {
-        folder: (
-            f"the digest of its code, {record.digests.code[:12]}..., is not that of the {record.method} that ships, "
-            f"{expected[:12]}..."
-        )
+        folder: f"no {record.method} that shipped has the digest of its code, {record.digests.code[:12]}..."
         for folder, record in records
-        if record.official and (expected := codes.get(record.method)) not in (None, record.digests.code)
+        if record.official and record.method in codes and record.digests.code not in codes[record.method]
     }
 
 

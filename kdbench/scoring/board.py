@@ -1,11 +1,12 @@
 """From the records of results folders to scores, and to the file `scores.json`."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kdbench.errors import RecordError
 from kdbench.files import atomic_file
+from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
 from kdbench.scoring.admission import admit, readable_records, refusal
 from kdbench.scoring.context import BoardContext, ScoredRun, belongs, kind_of
@@ -22,20 +23,18 @@ def score(
     results: Sequence[Path] | Path,
     spec: Spec,
     *,
-    current: Collection[str] | None = None,
-    codes: Mapping[str, str] | None = None,
+    current: Current | None = None,
 ) -> Scores:
     """Score every record below one or several results folders that is whole and fits the others.
 
-    The same records, spec, `current` and `codes` give the same scores; nothing else is read.
+    The same records, spec and `current` give the same scores; nothing else is read.
 
     Args:
         results: folders that hold `TRACK/RUN-TESTSETS/`; of the same run in two folders the first counts.
         spec: the tracks, and how to score.
-        current: names of the record folders (`RUN-TESTSETS`) that are current, as `kdbench.plan.current.read_current`
-            returns them; None where all are.
-        codes: digests of the present code of what ships, by method, as `kdbench.plan.current.shipped_codes` returns
-            them: official records of other code under these names are refused. None compares nothing.
+        current: which records are current, and what code has shipped, as `kdbench.records.current.read_current` returns
+            it: official records of other code under a shipped name are refused. None where all records are current and
+            nothing is known of the code.
 
     Raises:
         RecordError: there are records, and each of them is refused; the first is named.
@@ -48,7 +47,7 @@ def score(
     for group in _in_order(groups, spec):
         track = spec.tracks[group.track]
         resampler = Resampler(spec.scoring.bootstrap_samples)
-        admission = admit(groups[group], track, resampler, current=current, codes=codes)
+        admission = admit(groups[group], track, resampler, current=current)
         boards += _boards(group, admission.runs, spec)
         superseded += _not_scored(group, admission.superseded)
         of_folder = dict(groups[group])

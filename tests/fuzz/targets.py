@@ -29,7 +29,6 @@ from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
 from kdbench.networks.weights import load_into
 from kdbench.plan.controls import read_controls
-from kdbench.plan.current import CURRENT, CurrentRecords, read_current
 from kdbench.plan.options import parse_configs, parse_seeds
 from kdbench.records import (
     LOGITS,
@@ -43,6 +42,7 @@ from kdbench.records import (
     read_snapshots,
     write_snapshots,
 )
+from kdbench.records.current import CURRENT, CurrentRecords, read_current
 from kdbench.records.frames import load_results
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
@@ -119,7 +119,9 @@ def _few_logits() -> dict[str, NDArray[Any]]:
 
 
 def _current_lists() -> bytes:
-    return CurrentRecords(current=("a-1", "b-1"), outdated=("c-1",)).model_dump_json().encode()
+    return (
+        CurrentRecords(current=("a-1", "b-1"), outdated=("c-1",), codes={"lm": ("a" * 64,)}).model_dump_json().encode()
+    )
 
 
 def _snapshots(place: Path, record: Path, labels: Mapping[str, NDArray[np.int16]]) -> Target:

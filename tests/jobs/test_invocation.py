@@ -11,10 +11,10 @@ from rich.console import Console
 from kdbench.errors import DataError, InputError
 from kdbench.jobs import cpu_time
 from kdbench.jobs.invocation import run
-from kdbench.plan.current import CURRENT, read_current
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
 from kdbench.records import find_records, write_record
+from kdbench.records.current import CURRENT, read_current
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.gallery import GALLERY
 from tests.examples import a_record
@@ -62,7 +62,7 @@ def test_an_invocation_writes_which_records_are_current(tmp_path: Path) -> None:
     said(options(tmp_path))
     lists = json.loads((tmp_path / CURRENT).read_text())
     assert lists["outdated"] == []
-    assert set(lists["current"]) == read_current(tmp_path) == {folder.name for folder in find_records(tmp_path)}
+    assert set(lists["current"]) == read_current(tmp_path).folders == {folder.name for folder in find_records(tmp_path)}
 
 
 def paper(folder: Path, **more: object) -> RunOptions:

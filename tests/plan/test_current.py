@@ -10,11 +10,12 @@ import pytest
 from kdbench.errors import RecordError
 from kdbench.methods.files import read_method_file, submission_path
 from kdbench.plan import matrix
-from kdbench.plan.current import CURRENT, outdated_records, read_current, write_current
+from kdbench.plan.current import outdated_records, shipped_codes, write_current
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
 from kdbench.records import Record, SetResult
+from kdbench.records.current import CURRENT, read_current
 from kdbench.records.groups import StoredRecord
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
@@ -186,12 +187,12 @@ def test_the_written_file_names_what_is_current_and_what_is_outdated(tmp_path: P
     lists = json.loads((tmp_path / CURRENT).read_text())
     assert lists["outdated"] == sorted(folder.name for folder, _ in old)
     assert lists["current"] == sorted(folder.name for folder, _ in new)
-    assert read_current(tmp_path) == {folder.name for folder, _ in new}
+    assert read_current(tmp_path).folders == {folder.name for folder, _ in new}
 
 
 def test_without_the_file_every_record_is_current(tmp_path: Path) -> None:
     old, new = old_and_new(tmp_path)
-    assert read_current(tmp_path) == {folder.name for folder, _ in (*old, *new)}
+    assert read_current(tmp_path).folders == {folder.name for folder, _ in (*old, *new)}
     assert score(tmp_path, SPEC, current=read_current(tmp_path)) == score(tmp_path, SPEC)
 
 
@@ -199,7 +200,7 @@ def test_a_record_that_came_after_the_file_is_current(tmp_path: Path) -> None:
     _, new = old_and_new(tmp_path)
     write_current(tmp_path, SPEC)
     later = stored(tmp_path, runs(seeds=(1,)))
-    assert read_current(tmp_path) == {folder.name for folder, _ in (*new, *later)}
+    assert read_current(tmp_path).folders == {folder.name for folder, _ in (*new, *later)}
 
 
 def test_the_same_folder_scores_alike_in_a_checkout_with_an_edited_method(
@@ -214,6 +215,26 @@ def test_the_same_folder_scores_alike_in_a_checkout_with_an_edited_method(
     assert old[0][0].name in before.decode()
     write_current(results, SPEC)  # only a run of the edited checkout judges the records anew
     assert (results / CURRENT).read_bytes() != judged
+
+
+def test_code_that_shipped_when_the_folder_was_written_before_stays_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_current(tmp_path, SPEC)
+    assert read_current(tmp_path).codes == {name: {code} for name, code in shipped_codes().items()}
+    edit_lm(monkeypatch, tmp_path / "checkout")
+    write_current(tmp_path, SPEC)
+    codes = read_current(tmp_path).codes
+    assert codes["lm"] == {LM, read_method_file(submission_path("lm")).code}
+    assert codes["independent"] == {INDEPENDENT}
+
+
+def test_an_official_record_of_code_that_never_shipped_is_refused(tmp_path: Path) -> None:
+    made_up = [folder.name for folder, record in stored(tmp_path, runs(lm="f" * 64)) if record.method == "lm"]
+    write_current(tmp_path, SPEC)
+    refused = score(tmp_path, SPEC, current=read_current(tmp_path)).refused
+    assert {record.record for record in refused} == set(made_up)
+    assert "no lm that shipped has the digest of its code, ffffffffffff..." in {record.reason for record in refused}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"current": [], "outdated": [1]}', '{"current": []}'])

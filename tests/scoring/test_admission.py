@@ -10,6 +10,7 @@ import pytest
 
 from kdbench.errors import RecordError
 from kdbench.records import PREDICTIONS, RESULT, Predictions, Record, read_predictions, read_record, write_record
+from kdbench.records.current import Current
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import RefusedRecord
 from tests.record_factory import record_of, write_again, write_matrix
@@ -128,10 +129,11 @@ def test_students_of_a_refused_teacher_are_refused(tmp_path: Path, folders: Fold
 
 
 def test_official_runs_of_other_code_under_a_shipped_name_are_refused(tmp_path: Path, folders: Folders) -> None:
-    codes = {"lm": "f" * 64, "crd": read_record(run(folders, "crd")).digests.code}
-    refused = score(tmp_path, SPEC, codes=codes).refused
+    crd = read_record(run(folders, "crd")).digests.code
+    codes = {"lm": frozenset({"e" * 64, "f" * 64}), "crd": frozenset({crd, "f" * 64})}
+    refused = score(tmp_path, SPEC, current=Current(frozenset(folder.name for folder in folders), codes)).refused
     assert {record.record for record in refused} == {folder.name for folder in record_of(folders, method="lm")}
-    assert all("is not that of the lm that ships, ffffffffffff..." in record.reason for record in refused)
+    assert all("no lm that shipped has the digest of its code" in record.reason for record in refused)
 
 
 def test_a_refused_record_supersedes_nothing(tmp_path: Path, folders: Folders) -> None:

@@ -18,8 +18,8 @@ from study_tables import markdown_table
 from kdbench.cli.options import make_console
 from kdbench.jobs.invocation import run
 from kdbench.networks.weights import file_sha256
-from kdbench.plan.current import read_current
 from kdbench.plan.options import RunOptions
+from kdbench.records.current import read_current
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
