@@ -8,7 +8,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from kdbench.scoring.scores import Arm, Board, Estimate, Row, Score, Scores, Undefined
+from kdbench.scoring.arms import Arm
+from kdbench.scoring.estimates import Estimate, Score, Undefined
+from kdbench.scoring.scores import Board, Row, Scores
 from kdbench.spec import BIAS_AXES, Primary
 
 ABSENT = "-"

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, TypeVar, cast, get_args
 
 from kdbench.leaderboard import wording
-from kdbench.scoring.scores import Board, Estimate, Profile, Row, Score
+from kdbench.scoring.arms import Profile
+from kdbench.scoring.estimates import Estimate, Score
+from kdbench.scoring.scores import Board, Row
 from kdbench.spec import Axis
 
 BoardColumn = Literal["primary", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]

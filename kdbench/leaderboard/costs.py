@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.rows import ArmLine, RowView
 from kdbench.records import Record
-from kdbench.scoring.scores import Cost
+from kdbench.scoring.arms import Cost
 
 
 @dataclass(frozen=True)

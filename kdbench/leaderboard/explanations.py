@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.columns import common_value
 from kdbench.leaderboard.rows import ArmLine, Basis, RowView, basis_of
-from kdbench.scoring.scores import Arm, Diagnostics, Estimate, Movement, Range, Score, Undefined
+from kdbench.scoring.arms import Arm, Diagnostics, Movement
+from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 
 ScoreOfArm = Callable[[Arm], Score | None]
 

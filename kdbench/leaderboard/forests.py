@@ -7,7 +7,7 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.geometry import TICKS, Band, Scale, Tick
 from kdbench.leaderboard.rows import RowView
-from kdbench.scoring.scores import Estimate
+from kdbench.scoring.estimates import Estimate
 
 
 @dataclass(frozen=True)

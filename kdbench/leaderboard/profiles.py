@@ -8,7 +8,8 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.geometry import TICKS, Band, Scale, Tick
 from kdbench.leaderboard.rows import RowView
-from kdbench.scoring.scores import Arm, Estimate, Score
+from kdbench.scoring.arms import Arm
+from kdbench.scoring.estimates import Estimate, Score
 from kdbench.spec import Axis, TeacherBias
 
 MarkRole = Literal["teacher", "independent", "student"]

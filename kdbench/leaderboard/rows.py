@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.columns import common_value, primary_by_axis, profile_scores
 from kdbench.records import Record
-from kdbench.scoring.scores import Arm, Estimate, Row, Score, Undefined
+from kdbench.scoring.arms import Arm
+from kdbench.scoring.estimates import Estimate, Score, Undefined
+from kdbench.scoring.scores import Row
 from kdbench.spec import Axis
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdbench.scoring.scores import Undefined
+from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.statistic import Statistic, mean
 
 

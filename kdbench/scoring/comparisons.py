@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdbench.scoring.arms import Movement
 from kdbench.scoring.context import BoardContext, ScoredRun, measured_by_seed
+from kdbench.scoring.estimates import Score, Undefined
 from kdbench.scoring.gap import (
     Triangle,
     cosine,
@@ -20,7 +22,6 @@ from kdbench.scoring.matching import at_accuracy
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.profiles import near_chance
-from kdbench.scoring.scores import Movement, Score, Undefined
 from kdbench.scoring.transfer import Contrast
 from kdbench.spec import BIAS_AXES, Axis, TeacherBias
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from kdbench.records import OCCLUSION_UNDEFINED
 from kdbench.scoring.answers import Answers, ImageUnits, shared_sets
+from kdbench.scoring.arms import Diagnostics, Likeness
 from kdbench.scoring.calibration import expected_calibration_error, mean_score
+from kdbench.scoring.estimates import Score, Undefined
 from kdbench.scoring.gap import needs_seeds
 from kdbench.scoring.intervals import estimate_scalars, estimate_statistics
 from kdbench.scoring.likeness import (
@@ -21,7 +23,6 @@ from kdbench.scoring.likeness import (
     wrong_label_agreement,
 )
 from kdbench.scoring.measured import MeasuredRun
-from kdbench.scoring.scores import Diagnostics, Likeness, Score, Undefined
 from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import BIAS_AXES, Scoring, Track
 from kdbench.testsets.kinds.tiles import permuted_sets

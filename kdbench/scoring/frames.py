@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid
-from kdbench.scoring.scores import Board, Estimate, Row, Scores, Undefined
+from kdbench.scoring.estimates import Estimate, Undefined
+from kdbench.scoring.scores import Board, Row, Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +66,9 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
         - `rank`, `rank_high`: best and worst rank that the seeds allow; missing for a row without a rank.
         - `unranked`: why a method has no rank, in words; else empty.
         - `teacher_bias`: of the arm that the number is of; missing for numbers of the whole row and without a teacher.
-        - `number`: what was computed, by its place in `scores.json` (`kdbench.scoring.scores` documents each), such as
-          "transfer", "gap_closed", "profile.clean", "profile.axes.bias" or "movement.transfer_index".
+        - `number`: what was computed, by its place in `scores.json`, such as "transfer", "gap_closed",
+          "profile.clean", "profile.axes.bias" or "movement.transfer_index". `kdbench.scoring.scores` and
+          `kdbench.scoring.arms` document each.
         - `axis`: bias axis of the number, such as "shape"; missing for a number over all axes.
         - `value`, `low`, `high`: the estimate and its confidence interval, in the unit of the number; missing where it
           is undefined.

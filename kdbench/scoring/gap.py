@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.intervals import DIGITS, StandardErrors
 from kdbench.scoring.jackknife import errors_of, jackknife_estimate, joint_spread, left_out
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.scores import Estimate, Score, Undefined
 from kdbench.scoring.transfer import Contrast, debiased_dot, transfer, transfer_number, transfer_terms
 from kdbench.spec import Axis, Scoring
 

@@ -9,9 +9,10 @@ from kdbench.scoring.answers import Answers
 from kdbench.scoring.comparisons import RunsByBias, RunsBySeed
 from kdbench.scoring.context import BoardContext, ScoredRun, measured_by_seed
 from kdbench.scoring.diagnostics import has_collapsed
+from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredRun
-from kdbench.scoring.scores import Estimate, Row, Undefined
+from kdbench.scoring.scores import Row
 from kdbench.spec import BIAS_AXES, Axis, TeacherBias
 
 STATUS_WORDS = {

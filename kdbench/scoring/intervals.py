@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
+from kdbench.scoring.estimates import Estimate
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.scores import Estimate
 from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import Scoring
 

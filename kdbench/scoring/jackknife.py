@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from kdbench.scoring.estimates import Estimate
 from kdbench.scoring.intervals import StandardErrors, normal_quantile, rounded, t_quantile
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.scores import Estimate
 from kdbench.spec import Scoring
 
 

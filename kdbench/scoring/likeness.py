@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdbench.scoring.scores import Undefined
+from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.statistic import Statistic, mean
 
 ClassLabels = NDArray[np.integer]

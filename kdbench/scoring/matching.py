@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.scores import Undefined
 from kdbench.spec import Axis, Scoring
 
 

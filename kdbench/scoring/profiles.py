@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from kdbench.scoring.arms import AxisScore, ConflictScore, Profile
+from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
 from kdbench.scoring.metrics import FloatArray, shape_bias
-from kdbench.scoring.scores import AxisScore, ConflictScore, Estimate, Profile, Score, Undefined
 from kdbench.spec import BIAS_AXES, Axis, Scoring
 
 

@@ -7,12 +7,14 @@ from statistics import median
 
 from kdbench.errors import RecordError
 from kdbench.records import OCCLUSION_ON_OBJECT, Record
+from kdbench.scoring.arms import Arm, Cost
 from kdbench.scoring.comparisons import RunsByBias, contrast_of, movement_of, triangle_of
 from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_by_seed
 from kdbench.scoring.diagnostics import Diagnosis, Party
+from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.gates import failure_words, why_unranked
 from kdbench.scoring.profiles import profile_of
-from kdbench.scoring.scores import Arm, Cost, Estimate, Row, RowKind, Score, Undefined
+from kdbench.scoring.scores import Row, RowKind
 from kdbench.scoring.standing import RowEvidence, cross_check, with_standing
 from kdbench.scoring.transfer import transfer, transfer_by_axis
 from kdbench.spec import BIAS_AXES, TeacherBias

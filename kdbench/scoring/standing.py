@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from kdbench.scoring.bootstrap import multi_bootstrap
 from kdbench.scoring.comparisons import PairedContrast, PairedTriangle
 from kdbench.scoring.corrections import benjamini_hochberg, holm
+from kdbench.scoring.estimates import Estimate, Range
 from kdbench.scoring.gap import dominant_axis, gap_errors, gap_number, gap_part_errors
 from kdbench.scoring.intervals import DIGITS, StandardErrors, p_above_zero
 from kdbench.scoring.ranking import PrimaryNumber, RankInterval, common_seeds, rank_intervals
-from kdbench.scoring.scores import Badge, Estimate, Range, Row
+from kdbench.scoring.scores import Badge, Row
 from kdbench.scoring.transfer import transfer_errors, transfer_number
 from kdbench.spec import BIAS_AXES, Axis, Scoring
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdbench.scoring.estimates import Score, Undefined
 from kdbench.scoring.intervals import StandardErrors, rounded
 from kdbench.scoring.jackknife import errors_of, fieller, joint_spread, left_out
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.scores import Score, Undefined
 from kdbench.spec import Axis, Scoring
 
 TOO_ALIKE = "the two teachers' profiles do not differ by more than their uncertainty"

@@ -7,23 +7,9 @@ import numpy as np
 
 from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Saliences, condition_images
 from kdbench.records import Budget, Record, Timing
-from kdbench.scoring.scores import (
-    Arm,
-    AxisScore,
-    Board,
-    ConflictScore,
-    Cost,
-    Diagnostics,
-    Estimate,
-    Likeness,
-    Movement,
-    Profile,
-    Range,
-    Row,
-    Score,
-    Scores,
-    Undefined,
-)
+from kdbench.scoring.arms import Arm, AxisScore, ConflictScore, Cost, Diagnostics, Likeness, Movement, Profile
+from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
+from kdbench.scoring.scores import Board, Row, Scores
 from kdbench.spec import Axis, Direction, Family, TeacherBias, families
 from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.kinds.noise_patch import noisy

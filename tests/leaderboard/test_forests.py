@@ -4,7 +4,7 @@ import pytest
 
 from kdbench.leaderboard.boards import board_views
 from kdbench.leaderboard.forests import forests
-from kdbench.scoring.scores import Undefined
+from kdbench.scoring.estimates import Undefined
 from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 

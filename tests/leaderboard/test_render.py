@@ -12,7 +12,8 @@ from kdbench.errors import InputError, WriteError
 from kdbench.leaderboard.publish import publish
 from kdbench.leaderboard.render import render_site
 from kdbench.records import PREDICTIONS, Record
-from kdbench.scoring.scores import Scores, Superseded, Undefined
+from kdbench.scoring.estimates import Undefined
+from kdbench.scoring.scores import Scores, Superseded
 from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples

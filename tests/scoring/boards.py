@@ -7,7 +7,8 @@ from typing import Any
 from kdbench.records import Predictions, Record, read_predictions, read_record, write_record
 from kdbench.records.summary import summarise
 from kdbench.scoring.board import score
-from kdbench.scoring.scores import Board, Estimate, Row, Score
+from kdbench.scoring.estimates import Estimate, Score
+from kdbench.scoring.scores import Board, Row
 from kdbench.spec import Axis, Spec, Track
 from kdbench.testsets.spec import load_spec
 

@@ -13,10 +13,11 @@ import pytest
 from kdbench.records import RESULT, Record, find_records, read_predictions, read_record
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.context import BoardContext, ScoredRun
+from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
-from kdbench.scoring.scores import Board, Estimate, Row, Scores, Undefined
+from kdbench.scoring.scores import Board, Row, Scores
 from tests.record_factory import record_of, write_again, write_matrix
 from tests.scoring.boards import SPEC
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torchmetrics.classification import MulticlassCalibrationError
 
 from kdbench.scoring.calibration import expected_calibration_error, mean_score
-from kdbench.scoring.scores import Undefined
+from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.statistic import Statistic
 
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from kdbench.records import Predictions
 from kdbench.scoring.answers import ImageUnits, TestImages
+from kdbench.scoring.arms import Diagnostics
 from kdbench.scoring.diagnostics import Diagnosis, Party
+from kdbench.scoring.estimates import Score, Undefined
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.resampling import Resampler
-from kdbench.scoring.scores import Diagnostics, Score, Undefined
 from kdbench.scoring.statistic import mean
 from kdbench.testsets.spec import load_spec
 from tests.scoring.answers_of_runs import a_run

@@ -7,8 +7,8 @@ import pytest
 
 from kdbench.errors import InputError, RecordError
 from kdbench.scoring.board import score, write_scores
+from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.frames import SCORE_COLUMNS, SCORES_FILE, load_scores
-from kdbench.scoring.scores import Estimate, Undefined
 from tests.record_factory import write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rows_of, with_live_axes
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdbench.leaderboard.published import PublishedTable, read_published
+from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.gap import (
     NO_GAP,
     NO_MOVEMENT,
@@ -24,7 +25,6 @@ from kdbench.scoring.gap import (
 )
 from kdbench.scoring.intervals import p_above_zero
 from kdbench.scoring.metrics import FloatArray, chance_corrected
-from kdbench.scoring.scores import Estimate, Score, Undefined
 from kdbench.scoring.transfer import transfer_errors, transfer_number
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec

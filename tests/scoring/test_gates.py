@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdbench.records import Predictions, SetPredictions
-from kdbench.scoring.scores import Undefined
+from kdbench.scoring.estimates import Undefined
 from tests.record_factory import record_of, write_matrix
 from tests.scoring.boards import board_of, rewrite, rows_of, with_live_axes, with_track_scoring
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import cohen_kappa_score, confusion_matrix
 from statsmodels.stats.inter_rater import cohens_kappa
 
+from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.likeness import (
     ErrorConsistency,
     agreement,
@@ -19,7 +20,6 @@ from kdbench.scoring.likeness import (
     prediction_entropy,
     wrong_label_agreement,
 )
-from kdbench.scoring.scores import Undefined
 from kdbench.scoring.statistic import Statistic
 
 Bools = NDArray[np.bool_]

@@ -10,9 +10,9 @@ from scipy.special import ndtr, ndtri
 
 from kdbench.records import Predictions, Snapshot, read_predictions, read_record, write_record, write_snapshots
 from kdbench.records.summary import summarise
+from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.matching import at_accuracy
 from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
-from kdbench.scoring.scores import Undefined
 from kdbench.spec import BIAS_AXES
 from tests.record_factory import record_of, write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rows_of, with_live_axes

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from kdbench.errors import RecordError
 from kdbench.records import Predictions, SetPredictions
+from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.profiles import profile_of
 from kdbench.scoring.resampling import Resampler
-from kdbench.scoring.scores import Estimate, Undefined
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 from tests.scoring.answers_of_runs import IMAGES, TARGET, Labels, a_run, answers, first

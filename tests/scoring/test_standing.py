@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.records import Predictions, SetPredictions, read_predictions, read_record
-from kdbench.scoring.scores import Board, Range, Undefined
+from kdbench.scoring.estimates import Range, Undefined
+from kdbench.scoring.scores import Board
 from tests.record_factory import record_of, write_again, write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rewrite, rows_of, with_live_axes
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.scores import Estimate, Undefined
 from kdbench.scoring.transfer import TOO_ALIKE, Contrast, transfer, transfer_by_axis, transfer_terms
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec

@@ -22,7 +22,8 @@ from kdbench.plan.options import RunOptions
 from kdbench.records.current import read_current
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
-from kdbench.scoring.scores import Board, Row, Score, Scores, Undefined
+from kdbench.scoring.estimates import Score, Undefined
+from kdbench.scoring.scores import Board, Row, Scores
 from kdbench.spec import BIAS_AXES, FAMILIES, SPEC_PATH
 from kdbench.testsets.spec import load_spec
 

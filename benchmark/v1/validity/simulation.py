@@ -22,11 +22,11 @@ from study_tables import markdown_table
 
 from kdbench.scoring.bootstrap import multi_bootstrap
 from kdbench.scoring.corrections import holm
+from kdbench.scoring.estimates import Estimate, Score
 from kdbench.scoring.gap import Triangle, gap_closed, gap_number, transfer_index
 from kdbench.scoring.intervals import p_above_zero
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.ranking import PrimaryNumber, surely_better
-from kdbench.scoring.scores import Estimate, Score
 from kdbench.scoring.transfer import Contrast, transfer, transfer_errors, transfer_number
 from kdbench.spec import Scoring
 from kdbench.testsets.spec import load_spec

@@ -38,9 +38,9 @@ from kdbench.methods.loading import load_submission
 from kdbench.networks.models import new_backbone
 from kdbench.records import WEIGHTS, Predictions
 from kdbench.resources import cache_folder
+from kdbench.scoring.estimates import Score
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.resampling import Resampler
-from kdbench.scoring.scores import Score
 from kdbench.scoring.transfer import Contrast, transfer
 from kdbench.spec import BIAS_AXES, FAMILIES, Family, Spec, TeacherBias, Track
 from kdbench.testsets.build import build_test_sets

@@ -1,0 +1,44 @@
+"""A number of the board as `scores.json` has it: an estimate with its interval, or the reason why there is none."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from kdbench.spec import FrozenModel
+
+
+class Estimate(FrozenModel):
+    """A number with its interval.
+
+    Attributes:
+        value, low, high: the estimate and its confidence interval.
+        images: test images it rests on; those made from the same clean image count once.
+        seeds: random seeds it rests on.
+        covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), "seeds" alone
+            (records keep one number of the whole run), or "seeds and images".
+    """
+
+    kind: Literal["estimate"] = "estimate"
+    value: float
+    low: float
+    high: float
+    images: int
+    seeds: int
+    covers: Literal["images", "seeds", "seeds and images"]
+
+
+class Undefined(FrozenModel):
+    """A number that does not exist, and why, in words."""
+
+    kind: Literal["undefined"] = "undefined"
+    reason: str
+
+
+Score = Annotated[Estimate | Undefined, Field(discriminator="kind")]
+
+
+class Range(FrozenModel):
+    """From `low` to `high`."""
+
+    low: float
+    high: float
