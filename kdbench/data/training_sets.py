@@ -30,35 +30,35 @@ def training_set(
     bias: TeacherBias | None,
     seed: int,
     source: Cifar10 | None,
-    limit: int | None = None,
 ) -> TrainingSet:
     """Return the training set of a run.
 
-    On a synthetic track each role and seed draws images of its own; a teacher's follow the law of its bias, a student's
-    the neutral one. On a CIFAR track everybody trains on the same images.
+    On a synthetic track, each role and seed draws its own images: those of a teacher follow the law of its bias, and
+    those of a student follow the neutral law. On a CIFAR track, all networks train on the same images: a balanced
+    subset of the source, or all of it.
 
     Args:
-        track: the spec's.
-        role: whom the images are for.
-        bias: the bias planted in a teacher; ignored for students.
+        track: of the spec.
+        role: whether a teacher or a student is trained on the images.
+        bias: that is planted in a teacher; ignored for students.
         seed: the run's seed.
         source: CIFAR-10; None on a synthetic track.
-        limit: the largest number of images, the same number of each class to within one; None for the spec's number.
 
     Raises:
         DataError: the source is missing, or has fewer images than the spec asks for.
-        InputError: the limit is smaller than the number of classes, or the bias is not one that can be planted.
+        InputError: the bias is not one that can be planted.
     """
-    count = limited(track.data.num_train, limit, track.data.num_classes)
+    count = track.data.num_train
     if track.data.source == "synthetic":
         law = _law(track, role, bias)
         drawn = synthetic.training_images(law, track.name, role, seed, count=count, saliences=saliences_of(track))
         return TrainingSet(drawn.images, drawn.labels)
     if source is None:
         raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
-    if len(source.train_labels) < track.data.num_train:
+    if len(source.train_labels) < count:
         raise DataError(
-            f"track {track.name} trains on {track.data.num_train} images, the source has {len(source.train_labels)}"
+            f"track {track.name} trains on {count} images, but the source has {len(source.train_labels)}; "
+            "give another copy with --data-root"
         )
     rows = balanced_subset(source.train_labels, count)
     if len(rows) == len(source.train_labels):
@@ -71,17 +71,6 @@ def saliences_of(track: Track) -> synthetic.Saliences:
     if track.data.look is None:
         raise DataError(f"track {track.name} has no `look`, which belongs to tracks with the source 'synthetic'")
     return synthetic.Saliences(**track.data.look.model_dump())
-
-
-def limited(count: int, limit: int | None, num_classes: int) -> int:
-    """Return how many images are left of `count`; InputError if a limit leaves a class without any."""
-    if limit is None:
-        return count
-    if limit < num_classes:
-        raise InputError(
-            f"a limit of {limit} images leaves a class without any image; allowed are {num_classes} and more"
-        )
-    return min(count, limit)
 
 
 def balanced_subset(labels: Integers, count: int) -> Integers:

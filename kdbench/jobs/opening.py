@@ -41,7 +41,7 @@ def open_test_sets(
 
     source, networks = source_of(track, options.data_root, cache_folder()), _networks(options)
     if networks is None:
-        _refuse_building(TestSetStore.of(track, cache_folder(), source=source, limit=None), options.with_diagnostics)
+        _refuse_building(TestSetStore.of(track, cache_folder(), source=source), options.with_diagnostics)
     with TestSetProgress(console) as progress:
         arrays = build_test_sets(
             track,

@@ -1,8 +1,9 @@
-"""Applies the options that change a track: what is run then is unofficial, and says why."""
+"""Applies the options that change a track, and lists them as the reasons why runs of it are unofficial."""
 
 from pathlib import Path
 from typing import Any
 
+from kdbench.errors import InputError
 from kdbench.plan.options import RunOptions
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.spec import load_spec
@@ -34,7 +35,7 @@ def with_overrides(
     limit_train: int | None = None,
     style: Path | None = None,
 ) -> tuple[Track, tuple[str, ...]]:
-    """Return the track with some options applied, and the options that make its runs unofficial.
+    """Return the track with these options applied, and the options as the reasons why its runs are unofficial.
 
     Args:
         track: of the spec.
@@ -42,7 +43,15 @@ def with_overrides(
         limit_test: maximum images per test set.
         limit_train: maximum images of the training set.
         style: picture in whose style the stylised set is rendered.
+
+    Raises:
+        InputError: a limit is smaller than the number of classes.
     """
+    for option, limit in (("--limit-test", limit_test), ("--limit-train", limit_train)):
+        if limit is not None and limit < track.data.num_classes:
+            raise InputError(
+                f"{option} {limit} leaves a class without any image; give at least {track.data.num_classes}"
+            )
     reasons = []
     changes: dict[str, Any] = {}
     if epochs is not None:

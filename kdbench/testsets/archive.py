@@ -51,7 +51,7 @@ def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagn
     """Write the built sets of a track into an archive, after verifying them.
 
     Args:
-        store: of the track, without a limit.
+        store: of the track.
         kind: of the images that the sets were made from.
         path: of the archive.
         diagnostics: with the diagnostic sets.
@@ -154,7 +154,7 @@ def _expected(contents: ArchiveContents, tracks: Mapping[str, Track], path: Path
             f"{path} holds test sets of another spec (test sets digest {contents.testsets[:12]}..., "
             f"here {track.testsets_digest[:12]}...); get one of this version"
         )
-    store = TestSetStore(track, cache, contents.source_sha256, None)
+    store = TestSetStore(track, cache, contents.source_sha256)
     for test_set in _sets(contents, track):
         if contents.folders[test_set.name] != store.entry(test_set).folder.name:
             raise DataError(f"{path} holds the set {test_set.name} of another recipe than this version's; get another")

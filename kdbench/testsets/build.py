@@ -9,7 +9,7 @@ import numpy as np
 from kdbench.data import synthetic
 from kdbench.data.cifar10 import Cifar10
 from kdbench.data.store import read_manifest
-from kdbench.data.training_sets import balanced_subset, limited, saliences_of
+from kdbench.data.training_sets import balanced_subset, saliences_of
 from kdbench.errors import DataError
 from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import BuildProgress, TestArrays
@@ -30,7 +30,6 @@ def build_test_sets(
     cache: Path,
     *,
     source: Cifar10 | None,
-    limit: int | None = None,
     workers: int = 1,
     diagnostics: bool = False,
     progress: BuildProgress | None = None,
@@ -40,28 +39,27 @@ def build_test_sets(
 
     Args:
         track: the track.
-        cache: the store; sets of other tracks and limits may lie in it.
+        cache: the store; sets of other tracks may lie in it.
         source: CIFAR-10; None on a synthetic track.
-        limit: the largest number of images per set, balanced over the classes; None for the spec's number.
         workers: processes that build at once. The arrays do not depend on it.
-        diagnostics: with the diagnostic sets.
+        diagnostics: whether to build the diagnostic sets, too.
         progress: called after each chunk of images.
-        networks: to make the sets with that networks make; without them such sets are opened only.
+        networks: make the sets that need networks; without them, such sets are only opened.
 
     Returns:
-        By set: the spec's in its order, then the diagnostic variants.
+        The arrays by set: the sets of the spec in its order, then the diagnostic variants.
 
     Raises:
-        DataError: the source is missing, nothing can be made with a set's parameters, a set needs networks that are not
-            given, what lies in the store is not what was written, or the store cannot be written.
-        InputError: the limit leaves a class without images, or a set's parameters are wrong.
+        DataError: the source is missing, a set cannot be made with its parameters or needs networks that are not given,
+            the arrays in the store are not those that were written, or the store cannot be written.
+        InputError: a set's parameters are wrong.
     """
-    store = TestSetStore.of(track, cache, source=source, limit=limit)
+    store = TestSetStore.of(track, cache, source=source)
     missing = store.missing(diagnostics=diagnostics)
     if missing:
         from_networks = [test_set for test_set in missing if kind_of(test_set, track.data).weights()]
         with start_workers(workers, progress) as pool:
-            building = Building(store, clean_images(track, source, limit), pool, progress, networks)
+            building = Building(store, clean_images(track, source), pool, progress, networks)
             for test_set in missing:
                 if test_set not in from_networks:
                     building.build(test_set)
@@ -77,15 +75,14 @@ def verify_test_sets(
     cache: Path,
     *,
     source: Cifar10 | None,
-    limit: int | None = None,
     diagnostics: bool = False,
 ) -> dict[str, TestArrays]:
-    """Open all sets of a track and compare their digests, building none.
+    """Open all sets of a track and compare their digests. No set is built.
 
     Raises:
-        DataError: sets are missing, or the first one that is not the bytes that were written.
+        DataError: sets are missing, or the bytes of one are not those that were written.
     """
-    store = TestSetStore.of(track, cache, source=source, limit=limit)
+    store = TestSetStore.of(track, cache, source=source)
     missing = store.missing(diagnostics=diagnostics)
     if missing:
         raise _not_built(missing, track)
@@ -97,11 +94,10 @@ def facts_of_test_sets(
     cache: Path,
     *,
     source: Cifar10 | None,
-    limit: int | None = None,
     diagnostics: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Return what the manifests of built sets say of them, by set: `coverage`, for example, the share of each class."""
-    store = TestSetStore.of(track, cache, source=source, limit=limit)
+    """Return the facts in the manifests of built sets, by set: for example `coverage`, the share of each class."""
+    store = TestSetStore.of(track, cache, source=source)
     sets = store.sets(diagnostics=diagnostics)
     return {test_set.name: read_manifest(store.entry(test_set).folder)["facts"] for test_set in sets}
 
@@ -109,25 +105,24 @@ def facts_of_test_sets(
 def _not_built(test_sets: Sequence[TestSet], track: Track) -> DataError:
     names = ", ".join(test_set.name for test_set in test_sets)
     return DataError(
-        f"test sets {names} of track {track.name} are not built, or were built another way; build them with "
+        f"test sets {names} of track {track.name} are not built, or were built with other options; build them with "
         f"`kdbench data build --track {track.name}` and the same other options, or import them with "
         "`kdbench data import`"
     )
 
 
-def clean_images(track: Track, source: Cifar10 | None, limit: int | None) -> CleanImages:
+def clean_images(track: Track, source: Cifar10 | None) -> CleanImages:
     """Return the clean test images of a track, as they are stored.
 
     Raises:
         DataError: CIFAR-10 is needed and missing, or the track's images are of a size without a recipe.
-        InputError: the limit leaves a class without images.
     """
     if track.data.stored_size != STORED_SIZE:
         raise DataError(
             f"the images of track {track.name} are stored {track.data.stored_size} pixels wide; "
             f"arrays are built from {STORED_SIZE} pixels only: fix the spec"
         )
-    count = limited(track.primary_sets("clean")[0].images, limit, track.data.num_classes)
+    count = track.primary_sets("clean")[0].images
     if track.data.source == "synthetic":
         drawn = synthetic.condition_images("clean", count=count, saliences=saliences_of(track))
         return CleanImages(drawn.images, drawn.labels, np.arange(count))

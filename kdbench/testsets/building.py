@@ -1,4 +1,4 @@
-"""One build of test sets: what all sets are made from is found once, and what takes long outlives a killed build."""
+"""One build of test sets: it finds once what several sets are made from, and keeps finished parts of long work."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,10 +43,6 @@ class Building:
     @property
     def track(self) -> Track:
         return self.store.track
-
-    @property
-    def limit(self) -> int | None:
-        return self.store.limit
 
     @property
     def networks(self) -> "PictureNetworks":
@@ -110,7 +106,7 @@ class Building:
     def _made(self, test_set: TestSet) -> tuple[BuildPlan, dict[str, AnyArray]]:
         plan = kind_of(test_set, self.track.data).plan(test_set, self)
         if not len(plan.answers.index):
-            raise DataError(f"test set {test_set.name} would be empty: no image has a mask; raise the limit")
+            raise DataError(f"test set {test_set.name} would be empty: no image has a mask; give a larger --limit-test")
         return plan, plan.made(test_set, self)
 
     def _find_network_masks(self, entry: StoreEntry) -> None:

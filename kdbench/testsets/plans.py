@@ -70,10 +70,6 @@ class Workshop(Protocol):
     def track(self) -> Track: ...
 
     @property
-    def limit(self) -> int | None:
-        """The largest number of images per test set; None for the spec's number."""
-
-    @property
     def clean(self) -> CleanImages: ...
 
     @property

@@ -1,7 +1,7 @@
 """Where the arrays of a track's test sets lie, what decides them, and opening them.
 
-Every set is an entry of the array store, in a folder named after the set and the digest of its recipe, so that sets
-of another source, limit or parameter lie beside each other and never meet.
+Every set is an entry of the array store, in a folder named after the set and the digest of its recipe. Sets that differ
+in source, number of images or parameters therefore lie in different folders.
 """
 
 import functools
@@ -39,13 +39,12 @@ class StoreEntry:
 
 @dataclass(frozen=True)
 class TestSetStore:
-    """A track's test sets from one source under one limit, whether they are built or not.
+    """A track's test sets from one source, whether they are built or not.
 
     Attributes:
         track: of the spec.
-        cache: the folder that all entries lie in; those of other tracks and limits may lie there, too.
+        cache: the folder that holds all entries, those of other tracks included.
         source_sha256: of CIFAR-10's test images, as `Cifar10` has it; None on a synthetic track.
-        limit: the largest number of images per set; None for the spec's number.
     """
 
     __test__ = False
@@ -53,12 +52,11 @@ class TestSetStore:
     track: Track
     cache: Path
     source_sha256: str | None
-    limit: int | None
 
     @classmethod
-    def of(cls, track: Track, cache: Path, *, source: "Cifar10 | None", limit: int | None) -> "TestSetStore":
+    def of(cls, track: Track, cache: Path, *, source: "Cifar10 | None") -> "TestSetStore":
         """Return the store of the sets that are made from a source; None on a synthetic track."""
-        return cls(track, cache, source.test_sha256 if source else None, limit)
+        return cls(track, cache, source.test_sha256 if source else None)
 
     def sets(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
         """Return the track's sets in the order of `evaluated_sets`; DataError if their source is missing."""
@@ -85,8 +83,8 @@ class TestSetStore:
         return self._entry({**described, **kind.recipe(test_set, self.track.data)}, kind.weights())
 
     def masks_entry(self, weights: "tuple[WeightFile, ...]" = ()) -> StoreEntry:
-        """Return the entry of the object masks that are found with these weights."""
-        return self._entry({"name": "masks"}, weights)
+        """Return the entry of the clean images' object masks, which are found with these weights."""
+        return self._entry({"name": "masks", "images": self.track.primary_sets("clean")[0].images}, weights)
 
     def open(self, test_set: TestSet) -> TestArrays:
         """Return the arrays of a set, verified; a table comes with the clean images that it is for.
@@ -120,13 +118,12 @@ class TestSetStore:
         return StoreEntry(self.cache / self.track.name / f"{name}-{digest(recipe)[:12]}", recipe)
 
     def _made_from(self) -> dict[str, Any]:
-        """Return what decides every array beside the set's own parameters."""
-        largest = max(test_set.images for test_set in self.track.test_sets)
+        """Return what decides every array, apart from the set's own parameters."""
         return {
             "version": VERSION,
             "data": self.track.data.model_dump(mode="json", include={"source", "num_classes", "image_size", "look"}),
             "source": self.source_sha256 or "generated",
-            "limit": self.limit if self.limit is not None and self.limit < largest else None,
+            "limit": None,  # of older recipes; the number of images is in the description of each set
             "tables": _file_sha256(shipped(*TABLES)),
             "segment_maps": "computed" if self.source_sha256 else _file_sha256(shipped(*SHIPPED_MAPS)),
         }

@@ -1,4 +1,4 @@
-"""Who trains on what: laws, streams and limits."""
+"""Who trains on what: laws, streams and numbers of images."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from kdbench.data import synthetic
 from kdbench.data.cifar10 import read_cifar10
 from kdbench.data.training_sets import balanced_subset, saliences_of, training_set
 from kdbench.errors import DataError, InputError
+from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
 from tests.data import copies
 
@@ -18,9 +19,14 @@ SYNTHETIC = load_spec().track("synthetic")
 CIFAR = load_spec().track("cifar10-32")
 
 
-def drawn(**changes: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
-    wanted: dict[str, object] = {"role": "student", "bias": None, "seed": 0, "source": None, "limit": 40, **changes}
-    return training_set(SYNTHETIC, **wanted).images  # type: ignore[arg-type]
+def with_images(track: Track, count: int) -> Track:
+    """Return a track that trains on another number of images."""
+    return track.model_copy(update={"data": track.data.model_copy(update={"num_train": count})})
+
+
+def drawn(images: int = 40, **changes: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    arguments: dict[str, object] = {"role": "student", "bias": None, "seed": 0, "source": None, **changes}
+    return training_set(with_images(SYNTHETIC, images), **arguments).images  # type: ignore[arg-type]
 
 
 def test_teachers_and_students_of_one_seed_see_different_images() -> None:
@@ -42,22 +48,13 @@ def test_a_teacher_is_drawn_under_the_law_of_its_bias() -> None:
         np.testing.assert_array_equal(drawn(role="teacher", bias=bias, seed=3), law.images)
 
 
-def test_a_limited_set_is_the_beginning_of_the_whole() -> None:
-    np.testing.assert_array_equal(drawn(limit=20), drawn(limit=40)[:20])
-
-
-def test_without_a_limit_the_spec_says_how_many() -> None:
-    assert len(drawn(limit=None)) == SYNTHETIC.data.num_train
+def test_a_smaller_set_is_the_beginning_of_a_larger_one() -> None:
+    np.testing.assert_array_equal(drawn(20), drawn(40)[:20])
 
 
 def test_a_bias_that_cannot_be_planted_is_refused() -> None:
     with pytest.raises(InputError, match="'shape' or 'texture', not 'natural'"):
         drawn(role="teacher", bias="natural")
-
-
-def test_a_limit_below_the_number_of_classes_is_refused() -> None:
-    with pytest.raises(InputError, match="leaves a class without any image; allowed are 10 and more"):
-        drawn(limit=9)
 
 
 def test_cifar_without_images_is_refused() -> None:
@@ -68,17 +65,17 @@ def test_cifar_without_images_is_refused() -> None:
 def test_a_source_smaller_than_the_spec_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies.small_counts(monkeypatch)
     source = read_cifar10(copies.parquet_copy(tmp_path), tmp_path)
-    with pytest.raises(DataError, match="trains on 50000 images, the source has 20"):
+    with pytest.raises(DataError, match="trains on 50000 images, but the source has 20; give another copy"):
         training_set(CIFAR, role="student", bias=None, seed=0, source=source)
 
 
 def test_everybody_trains_on_the_same_cifar_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies.small_counts(monkeypatch)
     source = read_cifar10(copies.parquet_copy(tmp_path), tmp_path)
-    track = CIFAR.model_copy(update={"data": CIFAR.data.model_copy(update={"num_train": 20})})
+    track = with_images(CIFAR, 20)
     teacher = training_set(track, role="teacher", bias="natural", seed=5, source=source)
     student = training_set(track, role="student", bias=None, seed=7, source=source)
-    limited = training_set(track, role="student", bias=None, seed=7, source=source, limit=10)
+    limited = training_set(with_images(CIFAR, 10), role="student", bias=None, seed=7, source=source)
     np.testing.assert_array_equal(teacher.images, student.images)
     assert np.bincount(limited.labels).tolist() == [1] * 10
 
@@ -92,5 +89,5 @@ def test_a_subset_takes_the_first_of_each_class_in_turn(labels: list[int], count
     taken, there = np.bincount(array[rows], minlength=5), np.bincount(array, minlength=5)
     short = taken < there  # classes that could have given more are within one of the fullest
     assert (taken[short] >= taken.max() - 1).all()
-    for one in range(5):
-        np.testing.assert_array_equal(np.flatnonzero(array == one)[: taken[one]], rows[array[rows] == one])
+    for label in range(5):
+        np.testing.assert_array_equal(np.flatnonzero(array == label)[: taken[label]], rows[array[rows] == label])

@@ -213,9 +213,7 @@ def _entries(root: Path) -> list[Target]:
 
 
 def _archive(place: Path, track: Track, store: Path) -> Target:
-    export_test_sets(
-        TestSetStore.of(track, store, source=None, limit=None), "generated", store / "sets.zip", diagnostics=False
-    )
+    export_test_sets(TestSetStore.of(track, store, source=None), "generated", store / "sets.zip", diagnostics=False)
     with zipfile.ZipFile(store / "sets.zip") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     damages = {name: damaged_json(content) for name, content in members.items() if name.endswith(".json")}

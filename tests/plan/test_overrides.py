@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from kdbench.errors import InputError
 from kdbench.plan.options import RunOptions
 from kdbench.plan.overrides import track_as_run, with_overrides
 from kdbench.resources import shipped
@@ -17,6 +20,13 @@ def test_overrides_make_a_run_unofficial_and_say_which() -> None:
     assert track.testsets_digest != TRACK.testsets_digest
     assert max(test_set.images for test_set in track.test_sets) == 100
     assert with_overrides(TRACK) == (TRACK, ())
+
+
+@pytest.mark.parametrize("option", ["limit_test", "limit_train"])
+def test_a_limit_below_the_number_of_classes_is_refused(option: str) -> None:
+    flag = f"--{option.replace('_', '-')}"
+    with pytest.raises(InputError, match=f"{flag} 9 leaves a class without any image; give at least 10"):
+        with_overrides(TRACK, **{option: 9})  # type: ignore[arg-type]
 
 
 def test_another_style_is_an_override_of_the_stylised_set_alone(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def built(store: Path) -> dict[str, TestArrays]:
 
 @pytest.fixture(scope="module")
 def archive(built: dict[str, TestArrays], store: Path) -> Path:
-    test_set_store = TestSetStore.of(small_track(), store, source=None, limit=None)
+    test_set_store = TestSetStore.of(small_track(), store, source=None)
     export_test_sets(test_set_store, "generated", store / "sets.zip", diagnostics=False)
     return store / "sets.zip"
 
@@ -59,7 +59,7 @@ def test_what_is_imported_is_what_was_exported(archive: Path, built: dict[str, T
 def test_sets_of_photographs_are_found_by_who_has_the_same_ones(tmp_path: Path) -> None:
     track, source = small_track(track=load_spec().track("cifar10-32")), small_cifar10(2)
     made = build_test_sets(track, tmp_path / "here", source=source)
-    test_set_store = TestSetStore.of(track, tmp_path / "here", source=source, limit=None)
+    test_set_store = TestSetStore.of(track, tmp_path / "here", source=source)
     contents = export_test_sets(test_set_store, "other", tmp_path / "sets.zip", diagnostics=False)
     assert (contents.source, contents.source_sha256) == ("other", source.test_sha256)
     imported(tmp_path / "sets.zip", tmp_path / "there", track)
@@ -168,14 +168,14 @@ def test_sets_that_are_not_the_frozen_ones_are_refused(tmp_path: Path) -> None:
     """The benchmark's own track has frozen digests; twenty images a set are not what they are of."""
     track = small_track().model_copy(update={"name": "synthetic"})
     build_test_sets(track, tmp_path / "here", source=None)
-    test_set_store = TestSetStore.of(track, tmp_path / "here", source=None, limit=None)
+    test_set_store = TestSetStore.of(track, tmp_path / "here", source=None)
     export_test_sets(test_set_store, "generated", tmp_path / "sets.zip", diagnostics=False)
     with pytest.raises(DataError, match=r"a set clean with the sha256 \w+\.\.\., frozen is"):
         imported(tmp_path / "sets.zip", tmp_path / "there", track)
 
 
 def test_what_is_not_built_cannot_be_exported(tmp_path: Path) -> None:
-    test_set_store = TestSetStore.of(small_track(), tmp_path, source=None, limit=None)
+    test_set_store = TestSetStore.of(small_track(), tmp_path, source=None)
     with pytest.raises(DataError, match="holds no built arrays"):
         export_test_sets(test_set_store, "generated", tmp_path / "sets.zip", diagnostics=False)
     assert not (tmp_path / "sets.zip").exists()

@@ -8,6 +8,7 @@ import pytest
 
 from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError
+from kdbench.plan.overrides import with_overrides
 from kdbench.spec import Track
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets, facts_of_test_sets, verify_test_sets
@@ -16,6 +17,7 @@ from kdbench.testsets.spec import load_spec
 from tests.testsets.pictures import small_cifar10
 
 SYNTHETIC = load_spec().track("synthetic")
+SMALL = with_overrides(SYNTHETIC, limit_test=10)[0]
 
 
 def cifar_track(images: int, conflicts: int = 90) -> Track:
@@ -83,7 +85,7 @@ def test_a_second_call_builds_nothing(cifar: dict[str, TestArrays], store: Path,
 def test_a_limited_build_has_the_same_images_as_the_whole(
     cifar: dict[str, TestArrays], store: Path, source: Cifar10
 ) -> None:
-    limited = build_test_sets(cifar_track(30), store, source=source, limit=10)
+    limited = build_test_sets(with_overrides(cifar_track(30), limit_test=10)[0], store, source=source)
     assert np.bincount(limited["clean"].targets).tolist() == [1] * 10
     whole = {one.tobytes(): row for row, one in enumerate(cifar["clean"].images)}
     rows = [whole[one.tobytes()] for one in limited["clean"].images]
@@ -99,16 +101,28 @@ def test_more_processes_make_the_same_bytes(cifar: dict[str, TestArrays], tmp_pa
 
 def test_progress_ends_at_the_number_of_images(tmp_path: Path) -> None:
     last: dict[str, tuple[int, int]] = {}
-    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=20, progress=lambda name, *n: last.update({name: n}))
-    assert last == {one.name: (20, 20) for one in SYNTHETIC.test_sets if not one.diagnostic}
+    build_test_sets(
+        SMALL,
+        tmp_path,
+        source=None,
+        progress=lambda name, *n: last.update({name: n}),
+    )
+    assert last == {one.name: (10, 10) for one in SYNTHETIC.test_sets if not one.diagnostic}
 
 
 def test_diagnostic_sets_are_built_when_asked_for(tmp_path: Path) -> None:
-    arrays = build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10, diagnostics=True)
+    arrays = build_test_sets(SMALL, tmp_path, source=None, diagnostics=True)
     assert "texture-field" in arrays
 
 
-def test_other_limits_and_sources_lie_beside_each_other(tmp_path: Path) -> None:
+def test_a_limited_build_leaves_the_whole_one_as_it_is(
+    cifar: dict[str, TestArrays], tmp_path: Path, source: Cifar10
+) -> None:
+    build_test_sets(with_overrides(cifar_track(30), limit_test=10)[0], tmp_path, source=source)
+    assert array_digests(build_test_sets(cifar_track(30), tmp_path, source=source)) == array_digests(cifar)
+
+
+def test_sets_of_several_sources_lie_in_different_folders(tmp_path: Path) -> None:
     track = cifar_track(20, conflicts=10)
     first = build_test_sets(track, tmp_path, source=small_cifar10(2, seed=1))
     second = build_test_sets(track, tmp_path, source=small_cifar10(2, seed=2))
@@ -118,21 +132,21 @@ def test_other_limits_and_sources_lie_beside_each_other(tmp_path: Path) -> None:
 
 
 def test_sets_that_were_not_built_are_named(tmp_path: Path) -> None:
-    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
+    build_test_sets(SMALL, tmp_path, source=None)
     shutil.rmtree(next(tmp_path.glob("synthetic/shape-*")))
     with pytest.raises(DataError, match=r"test sets shape of track synthetic are not built.*data build --track synth"):
-        verify_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
+        verify_test_sets(SMALL, tmp_path, source=None)
     assert not list(tmp_path.glob("synthetic/shape-*"))
 
 
 def test_a_damaged_set_is_refused_not_rebuilt(tmp_path: Path) -> None:
-    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
+    build_test_sets(SMALL, tmp_path, source=None)
     path = next(tmp_path.glob("synthetic/noise-*/images.npy"))
     data = bytearray(path.read_bytes())
     data[500] ^= 255
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"noise-\w+/images.npy has the sha256 \w+, expected \w+; delete"):
-        build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
+        build_test_sets(SMALL, tmp_path, source=None)
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -141,17 +155,15 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10, progress=dies)
+        build_test_sets(SMALL, tmp_path, source=None, progress=dies)
     steps: list[str] = []
-    build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10, progress=lambda name, *_: steps.append(name))
+    build_test_sets(SMALL, tmp_path, source=None, progress=lambda name, *_: steps.append(name))
     assert steps[0] == "locality"
 
 
 def test_bad_requests_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="needs CIFAR-10"):
         build_test_sets(cifar_track(30), tmp_path, source=None)
-    with pytest.raises(InputError, match="leaves a class without any"):
-        build_test_sets(SYNTHETIC, tmp_path, source=None, limit=3)
     larger = SYNTHETIC.model_copy(update={"data": SYNTHETIC.data.model_copy(update={"image_size": 64})})
     with pytest.raises(DataError, match="are stored 64 pixels wide; arrays are built from 32"):
         build_test_sets(larger, tmp_path, source=None)
@@ -169,10 +181,10 @@ def test_parameters_that_nothing_can_be_made_with_are_named(
     name: str, parameters: dict[str, int], message: str, tmp_path: Path
 ) -> None:
     sets = tuple(
-        one.model_copy(update={"parameters": parameters}) if one.name == name else one for one in SYNTHETIC.test_sets
+        one.model_copy(update={"parameters": parameters}) if one.name == name else one for one in SMALL.test_sets
     )
     with pytest.raises(InputError, match=message):
-        build_test_sets(SYNTHETIC.model_copy(update={"test_sets": sets}), tmp_path, source=None, limit=10)
+        build_test_sets(SMALL.model_copy(update={"test_sets": sets}), tmp_path, source=None)
 
 
 def test_the_gallery_shows_one_image_under_every_manipulation(cifar: dict[str, TestArrays]) -> None:

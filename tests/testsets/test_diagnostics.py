@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kdbench.plan.overrides import with_overrides
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.diagnostics import evaluated_sets
@@ -21,11 +22,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def arrays(store: Path) -> dict[str, TestArrays]:
-    return build_test_sets(SYNTHETIC, store, source=None, limit=30, diagnostics=True)
+    return build_test_sets(with_overrides(SYNTHETIC, limit_test=30)[0], store, source=None, diagnostics=True)
 
 
 def test_primary_sets_are_the_same_bytes_beside_diagnostic_ones(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
-    primary = array_digests(build_test_sets(SYNTHETIC, tmp_path, source=None, limit=30))
+    primary = array_digests(build_test_sets(with_overrides(SYNTHETIC, limit_test=30)[0], tmp_path, source=None))
     assert list(primary) == [one.name for one in SYNTHETIC.test_sets if not one.diagnostic]
     assert primary.items() < array_digests(arrays).items()
 

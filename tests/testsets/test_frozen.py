@@ -11,6 +11,7 @@ import pytest
 
 from kdbench.data.cifar10 import read_cifar10
 from kdbench.errors import DataError
+from kdbench.plan.overrides import with_overrides
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.frozen import differences_from_frozen, manifest_path, manifest_rows, read_manifest, write_manifest
@@ -66,7 +67,7 @@ def test_the_shipped_segment_maps_belong_to_the_clean_images(arrays: dict[str, T
 
 
 def test_a_limited_build_is_not_the_frozen_one(tmp_path: Path) -> None:
-    limited = build_test_sets(SYNTHETIC, tmp_path, source=None, limit=10)
+    limited = build_test_sets(with_overrides(SYNTHETIC, limit_test=10)[0], tmp_path, source=None)
     reasons = differences_from_frozen(SYNTHETIC, limited, None)
     assert "test set clean (10 images) is not the frozen one (1000 images)" in reasons
 

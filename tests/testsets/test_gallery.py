@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kdbench.errors import InputError
+from kdbench.plan.overrides import with_overrides
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.gallery import GALLERY, read_gallery, write_gallery
 from kdbench.testsets.spec import load_spec
@@ -17,7 +18,7 @@ TRACK = load_spec().track("synthetic")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery of a few small sets."""
     folder = tmp_path_factory.mktemp("results")
-    arrays = build_test_sets(TRACK, folder / "store", source=None, limit=10)
+    arrays = build_test_sets(with_overrides(TRACK, limit_test=10)[0], folder / "store", source=None)
     write_gallery(folder, TRACK, {name: arrays[name] for name in ("clean", "noise")})
     return folder / TRACK.name / GALLERY
 

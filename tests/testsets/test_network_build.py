@@ -196,7 +196,7 @@ def test_a_killed_build_goes_on_with_the_pieces_that_it_has(
 def test_a_limited_build_starts_from_the_same_noise(
     arrays: dict[str, TestArrays], tmp_path: Path, source: Cifar10
 ) -> None:
-    limited = build_test_sets(paper_track(10), tmp_path, source=source, limit=10, networks=networks())
+    limited = build_test_sets(paper_track(10), tmp_path, source=source, networks=networks())
     rows = balanced_subset(source.test_labels, 10)
     np.testing.assert_array_equal(limited["clean"].images, arrays["clean"].images[rows])
     difference = limited["texture"].images.astype(int) - arrays["texture"].images[rows]
@@ -217,7 +217,7 @@ def test_another_style_is_another_set(tmp_path: Path, source: Cifar10) -> None:
             update={"parameters": {**sets[1].parameters, "style": picture}, "diagnostic": False}
         )
         track = paper_track(10).model_copy(update={"test_sets": tuple(sets)})
-        return build_test_sets(track, tmp_path, source=source, limit=10, networks=networks())["stylized"]
+        return build_test_sets(track, tmp_path, source=source, networks=networks())["stylized"]
 
     from PIL import Image
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images, Integers, Masks
-from kdbench.data.training_sets import limited
 from kdbench.spec import Data, TestSet
 from kdbench.spec.parameters import Parameters
 from kdbench.testsets.arrays import RightAnswers
@@ -26,8 +25,7 @@ class CueConflict(Kind):
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
         clean, objects = workshop.clean, workshop.colour_masks
-        count = limited(test_set.images, workshop.limit, workshop.track.data.num_classes)
-        pairs = conflict_pairs(clean.labels, clean.ids, objects.covered, count=count)
+        pairs = conflict_pairs(clean.labels, clean.ids, objects.covered, count=test_set.images)
         return ChunkPlan(
             answers=RightAnswers(pairs.shapes, pairs.textures, pairs.content),
             function=conflicts,
@@ -35,7 +33,7 @@ class CueConflict(Kind):
                 clean.images[pairs.content],
                 clean.images[pairs.texture],
                 objects.masks[pairs.texture],
-                np.arange(count),
+                np.arange(test_set.images),
             ),
             keywords={"quilting": quilting_of(test_set)},
         )

@@ -5,7 +5,7 @@ from typing import cast
 import numpy as np
 
 from kdbench.data import synthetic
-from kdbench.data.training_sets import limited, saliences_of
+from kdbench.data.training_sets import saliences_of
 from kdbench.spec import Data, TestSet
 from kdbench.spec.parameters import Parameters
 from kdbench.testsets.arrays import RightAnswers
@@ -29,8 +29,8 @@ class Generated(Kind):
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
         if test_set.name not in CONDITIONS:
             raise ValueError(f"the generator draws {', '.join(CONDITIONS)} alone")
-        condition, data = cast(synthetic.TestCondition, test_set.name), workshop.track.data
-        count = limited(test_set.images, workshop.limit, data.num_classes)
+        condition = cast(synthetic.TestCondition, test_set.name)
+        count = test_set.images
         drawn = synthetic.condition_images(condition, count=count, saliences=saliences_of(workshop.track))
         index = np.full(count, -1) if condition == "cue-conflict" else np.arange(count)
         answers = RightAnswers(drawn.labels, drawn.textures, index)

@@ -12,6 +12,7 @@ import torch
 from kdbench.data.array_types import Images
 from kdbench.errors import SpecError
 from kdbench.leaderboard.stimuli import caption_of, set_words
+from kdbench.plan.overrides import with_overrides
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH, Data, TestSet, Track
 from kdbench.spec.parameters import Parameter, Parameters
@@ -78,7 +79,7 @@ def test_a_spec_with_a_set_of_it_is_checked(track: Track, tmp_path: Path) -> Non
 def test_its_sets_and_their_variants_are_built_and_opened(track: Track, tmp_path: Path) -> None:
     sets = [test_set.name for test_set in evaluated_sets(track, diagnostics=True)]
     assert sets[-1] == "texture-negative-darker"
-    arrays = build_test_sets(track, tmp_path / "store", source=None, limit=20, diagnostics=True)
+    arrays = build_test_sets(with_overrides(track, limit_test=20)[0], tmp_path / "store", source=None, diagnostics=True)
     assert list(arrays) == sets
     negative = arrays["texture-negative"]
     np.testing.assert_array_equal(255 - negative.images, arrays["clean"].images)
@@ -90,7 +91,7 @@ def test_it_is_evaluated_shown_and_described(track: Track, tmp_path: Path) -> No
     from kdbench.evaluation.answers import logits_of
     from kdbench.networks.backbone import Backbone, create_model
 
-    arrays = build_test_sets(track, tmp_path / "store", source=None, limit=20)
+    arrays = build_test_sets(with_overrides(track, limit_test=20)[0], tmp_path / "store", source=None)
     model = create_model("resnet18", {"layers": [1, 1, 1, 1], "channels": [8, 8, 8, 8]}, num_classes=10)
     negative, test_set = arrays["texture-negative"], track.test_sets[-1]
     logits = logits_of(Backbone(model, "cnn").eval(), negative.images, track.data, torch.device("cpu"))
