@@ -31,6 +31,8 @@ from kdbench.records import (
 )
 from kdbench.records.current import read_current
 from kdbench.records.groups import StoredRecord
+from kdbench.records.storage import record_digest
+from kdbench.records.verification import read_verification, write_verification
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
 from kdbench.spec import Track
@@ -100,6 +102,8 @@ def _copy_record(folder: Path, record: Record, copy: Path, track: Track) -> None
         copy.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / SNAPSHOTS, copy / SNAPSHOTS)
     write_record(copy, record, trimmed(track, answers))
+    if verification := read_verification(folder, record):  # the copy has the same classes, and another digest
+        write_verification(copy, verification.model_copy(update={"of": record_digest(read_record(copy))}))
 
 
 def main() -> None:

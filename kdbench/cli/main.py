@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from kdbench.cli import data, methods, results, run, tracking
+from kdbench.cli import data, methods, results, run, tracking, verify
 from kdbench.errors import KdbenchError, describe_error
 
 RUN_EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
@@ -16,6 +16,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (run.run, RUN_EXAMPLE),
     (results.score, "Example: kdbench score runs"),
     (results.leaderboard, "Example: kdbench leaderboard --out runs --site leaderboard/site"),
+    (verify.verify, "Example: kdbench verify runs/synthetic/0123456789abcdef-52b67082 --retrain"),
     (tracking.track, "Example: kdbench track --out runs"),
     (tracking.ui, "Example: kdbench ui --port 5000"),
     (methods.methods, "Example: kdbench methods"),

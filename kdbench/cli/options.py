@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kdbench.cli.values import one_of, whole_number
+from kdbench.cli.values import number, one_of, whole_number
 from kdbench.errors import InputError
 from kdbench.plan.options import TestSetOptions
 
@@ -41,6 +41,14 @@ SpecOption = Annotated[
 WeightsOption = Annotated[
     Path | None,
     typer.Option(help="Folder of pretrained weights, with the file names that `kdbench data weights` lists."),
+]
+TimeLimitOption = Annotated[
+    float,
+    typer.Option(parser=number("--time-limit", least=1), metavar="<seconds>", help="Maximum seconds per run."),
+]
+MemoryLimitOption = Annotated[
+    float,
+    typer.Option(parser=number("--memory-limit", least=0.1), metavar="<GiB>", help="Maximum GiB of memory per run."),
 ]
 
 TEST_SET_OPTIONS: dict[str, tuple[Any, object]] = {

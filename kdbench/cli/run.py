@@ -8,9 +8,11 @@ import typer
 from kdbench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SITE,
+    MemoryLimitOption,
     MethodsOption,
     OutOption,
     SiteOption,
+    TimeLimitOption,
     check_can_write,
     check_test_set_options,
     command_line,
@@ -20,7 +22,7 @@ from kdbench.cli.options import (
 )
 from kdbench.cli.results import score_and_render
 from kdbench.cli.tracking import mirror_records
-from kdbench.cli.values import number, one_of, whole_number
+from kdbench.cli.values import one_of, whole_number
 from kdbench.errors import KdbenchError
 from kdbench.plan.options import RunOptions, TestSetOptions
 
@@ -76,16 +78,8 @@ def run(
         ),
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")] = False,
-    time_limit: Annotated[
-        float,
-        typer.Option(parser=number("--time-limit", least=1), metavar="<seconds>", help="Maximum seconds per run."),
-    ] = 14400,
-    memory_limit: Annotated[
-        float,
-        typer.Option(
-            parser=number("--memory-limit", least=0.1), metavar="<GiB>", help="Maximum GiB of memory per run."
-        ),
-    ] = 16,
+    time_limit: TimeLimitOption = 14400,
+    memory_limit: MemoryLimitOption = 16,
     sandbox: Annotated[
         str,
         typer.Option(

@@ -38,8 +38,7 @@ def run(options: RunOptions, console: Console) -> list[Record]:
     """
     from kdbench.networks.models import check_weights
 
-    launcher = ForkLauncher(Limits(options.time_limit, int(options.memory_limit * 2**30)))
-    describe = ConfinedDescriber(launcher, options.workers or default_workers("cpu"), sandbox=options.sandbox)
+    launcher, describe = confined_jobs(options)
     planned = plan(options, describe)
     if planned.track.data.resize is not None and planned.device == "cpu" and not options.cpu_confirmed:
         raise InputError(_cpu_refusal(planned, options))
@@ -48,6 +47,12 @@ def run(options: RunOptions, console: Console) -> list[Record]:
         records = _complete(planned, options, launcher, console)
         write_current(planned.context.results, load_spec(options.spec))
     return records
+
+
+def confined_jobs(options: RunOptions) -> tuple[ForkLauncher, ConfinedDescriber]:
+    """Return what starts the jobs of an invocation, and what describes its method files."""
+    launcher = ForkLauncher(Limits(options.time_limit, int(options.memory_limit * 2**30)))
+    return launcher, ConfinedDescriber(launcher, options.workers or default_workers("cpu"), sandbox=options.sandbox)
 
 
 def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
@@ -74,7 +79,7 @@ def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, consol
         _, arrays = open_test_sets(planned.track, options, console)
         write_gallery(planned.context.results, planned.track, arrays)
     if missing:
-        done |= {record.run_id: record for record in _execute(planned, missing, launcher, forecast, console)}
+        done |= {record.run_id: record for record in execute_runs(planned, missing, launcher, forecast, console)}
     records = [done[run.run_id] for run in planned.runs]
     reasons = (reason for record in records for reason in record.unofficial)
     print_unofficial((reason for reason in reasons if reason not in planned.unofficial), console)
@@ -102,9 +107,10 @@ def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast
     print_unofficial(planned.unofficial, console)
 
 
-def _execute(
-    planned: Plan, missing: Sequence[PlannedRun], launcher: ForkLauncher, forecast: Forecast, console: Console
+def execute_runs(
+    planned: Plan, runs: Sequence[PlannedRun], launcher: ForkLauncher, forecast: Forecast, console: Console
 ) -> list[Record]:
+    """Train and evaluate some runs of a plan, with a progress bar, and return their records."""
     gpus = visible_gpus() if planned.device == "cuda" else ()
     with RunProgress(console, forecast) as progress:
-        return LocalExecutor(launcher, forecast.workers, gpus).execute(missing, planned.context, progress)
+        return LocalExecutor(launcher, forecast.workers, gpus).execute(runs, planned.context, progress)

@@ -8,6 +8,8 @@ from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.rows import records_of_row
 from kdbench.records import Environment, Record
 
+RecordKey = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -28,6 +30,11 @@ class BoardProvenance:
     machines: tuple[Machine, ...]
     runs: tuple[Record, ...]
     arrays: tuple[tuple[str, str], ...]
+
+
+def record_key(record: Record) -> RecordKey:
+    """Return what tells a record from all others on the page: its run, and the test sets that it was evaluated on."""
+    return record.run_id, record.digests.testsets
 
 
 def board_provenance(view: BoardView, records: Sequence[Record]) -> BoardProvenance:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from kdbench.leaderboard.provenance import record_key
 from kdbench.leaderboard.render import render_site
 from kdbench.records import read_record, require_records
 from kdbench.records.current import read_current
+from kdbench.records.verification import read_verification
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.scores import Scores
 from kdbench.testsets.gallery import GALLERY, read_gallery
@@ -29,7 +31,9 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
     scores = score(results, spec, current=read_current(results))
     write_scores(scores, results / SCORES)
     timing = results / TIMING
-    records = [read_record(folder) for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
+    kept = [folder for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
+    records = [read_record(folder) for folder in kept]
+    verified = ((record, read_verification(folder, record)) for folder, record in zip(kept, records, strict=True))
     tracks = sorted({record.track for record in records})
     galleries = {track: read_gallery(results / track / GALLERY) for track in tracks}
     page = render_site(
@@ -39,5 +43,6 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
         spec=spec,
         gallery={track: pictures for track, pictures in galleries.items() if pictures},
         timing=timing if timing.exists() else None,
+        verifications={record_key(record): verification for record, verification in verified if verification},
     )
     return page, scores

@@ -16,10 +16,11 @@ from kdbench.leaderboard.curves import RowCurves, training_curves
 from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
 from kdbench.leaderboard.forests import forests
 from kdbench.leaderboard.profiles import ProfileChart, profile_charts
-from kdbench.leaderboard.provenance import BoardProvenance, board_provenance, failed_runs
+from kdbench.leaderboard.provenance import BoardProvenance, RecordKey, board_provenance, failed_runs
 from kdbench.leaderboard.published import PAPER_TRACK, PublishedTable, published_seconds, read_published
 from kdbench.leaderboard.stimuli import track_stimuli
 from kdbench.records import Record
+from kdbench.records.verification import Verification
 from kdbench.resources import shipped
 from kdbench.scoring.scores import Board, Scores
 from kdbench.spec import Spec
@@ -58,6 +59,7 @@ def render_site(
     spec: Spec,
     gallery: Mapping[str, Gallery] | None,
     timing: Path | None = None,
+    verifications: Mapping[RecordKey, Verification] | None = None,
 ) -> Path:
     """Write the leaderboard page. The same arguments give the same bytes.
 
@@ -68,6 +70,7 @@ def render_site(
         spec: for names of tracks and test sets, and the confidence of intervals.
         gallery: by track, pictures of its test sets; None for no gallery.
         timing: JSON file of the timing suite (pytest-benchmark), None without one.
+        verifications: what `kdbench verify` said of records.
 
     Returns:
         Path of `index.html`.
@@ -76,14 +79,22 @@ def render_site(
         InputError: the timing file cannot be read.
         WriteError: the page cannot be written.
     """
-    page = render_page(scores, records, spec=spec, gallery=gallery or {}, timing=timing)
+    page = render_page(
+        scores, records, spec=spec, gallery=gallery or {}, timing=timing, verifications=verifications or {}
+    )
     with atomic_file(out / PAGE) as file:
         file.write(page.encode())
     return out / PAGE
 
 
 def render_page(
-    scores: Scores, records: Sequence[Record], *, spec: Spec, gallery: Mapping[str, Gallery], timing: Path | None
+    scores: Scores,
+    records: Sequence[Record],
+    *,
+    spec: Spec,
+    gallery: Mapping[str, Gallery],
+    timing: Path | None,
+    verifications: Mapping[RecordKey, Verification],
 ) -> str:
     """Return the page as text; see `render_site`."""
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
@@ -102,6 +113,7 @@ def render_page(
             timings=timings,
             published=published,
             failed=failed_runs(ordered),
+            verifications=verifications,
             record_count=len(ordered),
             device_classes=sorted({board.device_class for board in scores.boards}),
         )

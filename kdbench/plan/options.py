@@ -28,7 +28,7 @@ class TestSetOptions:
 
     __test__ = False
 
-    track: str
+    track: str = "synthetic"
     spec: Path | None = None
     data_root: Path | None = None
     weights_dir: Path | None = None

@@ -44,15 +44,27 @@ def plan(options: RunOptions, describe: Describe) -> Plan:
     Raises:
         InputError: an option is wrong; one sentence says which, and what is allowed.
     """
+    seeds, configs = parse_seeds(options.seeds), parse_configs(options.configs)
+    track, _ = track_as_run(options)
+    directions = _directions(options.directions, track.directions)
+    return expanded_plan(options, _submissions(options, configs, directions, track, describe), directions, seeds)
+
+
+def expanded_plan(
+    options: RunOptions, submissions: Sequence[Submission], directions: Sequence[Direction], seeds: Sequence[int]
+) -> Plan:
+    """Return the plan of submissions, directions and seeds; all else is as the options say.
+
+    Raises:
+        InputError: a submission supports none of the directions.
+    """
     from kdbench.networks.device import choose_device
 
-    seeds, configs = parse_seeds(options.seeds), parse_configs(options.configs)
     track, unofficial = track_as_run(options)
     device = choose_device(options.device)
-    directions = _directions(options.directions, track.directions)
     request = Request(
         track=track,
-        submissions=_submissions(options, configs, directions, track, describe),
+        submissions=submissions,
         teacher_submission=teacher_submission(),
         directions=directions,
         seeds=seeds,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.errors import InputError
 from kdbench.records.schema import Record, SetResult
 from kdbench.records.storage import find_records, read_record
+from kdbench.records.verification import read_verification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,7 @@ RESULT_COLUMNS = (
     "testsets_digest",
     "code_digest",
     "finished",
+    "verified",
     "folder",
 )
 
@@ -84,6 +86,7 @@ def load_results(folder: str | Path) -> "pd.DataFrame":
         - `device_class`: device and precision, such as "cpu-float32".
         - `training_digest`, `testsets_digest`, `code_digest`: of the parts of the spec, and of the method's code.
         - `finished`: when the record was written, UTC.
+        - `verified`: what `kdbench verify` found, "equal", "within tolerance" or "different"; missing without it.
         - `folder`: of the record.
 
     Raises:
@@ -125,5 +128,6 @@ def _of_record(folder: Path, record: Record) -> dict[str, Any]:
         "training_digest": record.digests.training,
         "testsets_digest": record.digests.testsets,
         "code_digest": record.digests.code,
+        "verified": verification.verdict if (verification := read_verification(folder, record)) else None,
         "folder": str(folder),
     }

@@ -11,7 +11,9 @@ import pytest
 from kdbench.errors import InputError, WriteError
 from kdbench.leaderboard.publish import publish
 from kdbench.leaderboard.render import render_site
-from kdbench.records import PREDICTIONS, Record
+from kdbench.records import PREDICTIONS, Record, read_predictions, read_record
+from kdbench.records.storage import record_digest
+from kdbench.records.verification import TOLERANCES, Verification, differences_of, write_verification
 from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.scores import Scores, Superseded
 from kdbench.testsets.gallery import Gallery
@@ -379,3 +381,25 @@ def test_refused_records_are_named_with_their_reason(tmp_path: Path) -> None:
     assert "Records that were refused" in text
     assert f'<th scope="row">{folder.name}</th>' in text
     assert "predictions.npz was changed after its record was written" in text
+
+
+def test_a_verified_run_has_a_badge_and_others_have_none(tmp_path: Path) -> None:
+    folder = write_matrix(tmp_path / "runs", directions=("cnn-to-vit",), images=50)[-1]
+    before = publish(tmp_path / "runs", tmp_path / "before")[0].read_text()
+    record = read_record(folder)
+    answers = read_predictions(folder)
+    verification = Verification(
+        of=record_digest(record),
+        by=HOSTILE,
+        when="2026-01-02T00:00:00+00:00",
+        how="retrained",
+        machine=record.environment,
+        verdict="equal",
+        tolerance=TOLERANCES["retrained"],
+        differences=differences_of(record, answers, answers),
+    )
+    write_verification(folder, verification)
+    after = publish(tmp_path / "runs", tmp_path / "after")[0].read_text()
+    assert "verified: " not in before
+    assert after.count("verified: equal when retrained by") == 1
+    assert HOSTILE not in after
