@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LONGEST_VALUE = 60  # characters of a value that a message repeats
 _LONGEST_MESSAGE = 1500  # characters; of a longer message, the beginning and the end are shown
 _END_OF_MESSAGE = 400
+MOST_REASON = 500  # characters, of why a run failed
 _UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: what moves the cursor, reorders or cannot be encoded
 
 
@@ -69,6 +70,13 @@ def _safe_to_show(message: str) -> str:
     if message.isprintable():
         return message
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _UNSAFE else c for c in message)
+
+
+def plain_text(text: str, most: int = MOST_REASON) -> str:
+    """Return text on one line, without control characters, cut after `most` characters."""
+    spaced = " ".join(text[: 4 * most].split())
+    shown = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
+    return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def describe_error(error: BaseException) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from kdbench.errors import SubmissionError, describe_invalid
+from kdbench.errors import SubmissionError, describe_invalid, plain_text
 from kdbench.jobs.devices import default_workers
 from kdbench.jobs.guard import SIGNALLED
-from kdbench.jobs.hostile_files import Refused, plain_text, read_regular_file, remove
+from kdbench.jobs.hostile_files import Refused, read_regular_file, remove
 from kdbench.jobs.job import ANSWER, DescribeJob
 from kdbench.jobs.launcher import DESCRIBE_LIMITS, ForkHandle, ForkLauncher
 from kdbench.methods.files import list_submissions, read_method_file, submission_path

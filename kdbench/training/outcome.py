@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kdbench.errors import plain_text
 from kdbench.files import atomic_file
 from kdbench.records import RESULT, Budget, Environment, Status, Timing, read_record
 
@@ -16,7 +17,7 @@ TALLY = "tally.json"  # what has been counted so far, written with each checkpoi
 class TrainingOutcome(BaseModel):
     """How a training ended; the fields are those of `Record`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     status: Status
     reason: str = ""
@@ -36,9 +37,9 @@ class Tally:
     counted: TrainingOutcome | None = None
 
     def failed(self, status: Status, reason: str) -> TrainingOutcome:
-        """Return the outcome of the training that failed in this way."""
+        """Return the outcome of the training that failed in this way, its reason cut and without control characters."""
         counted = self.counted or TrainingOutcome(status=status)
-        return counted.model_copy(update={"status": status, "reason": reason})
+        return counted.model_copy(update={"status": status, "reason": plain_text(reason)})
 
 
 def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: float) -> Timing:
