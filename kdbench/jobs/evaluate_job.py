@@ -57,7 +57,7 @@ def _outcome(job: Job) -> TrainingOutcome:
     could not be evaluated, the reason and all that it counted.
     """
     environment = _environment(job)
-    tally = counted(job.scratch)
+    tally = counted(job.scratch, job.run)
     taken = take_in(job.scratch, job.folder, job.run, environment)
     if job.failure is None and (outcome := taken or ended_training(job.folder)):
         return outcome

@@ -1,24 +1,15 @@
 """Reads files and texts that a process left which ran the code of a method, as if an adversary had left them."""
 
+import contextlib
 import os
 import stat
 import subprocess
 import unicodedata
 from pathlib import Path
-from typing import Final
-
-MOST_REASON: Final = 500  # characters
 
 
 class Refused(Exception):
     """Something that a process left cannot be used; the message says what, in words that the harness chose."""
-
-
-def plain_text(text: str, most: int = MOST_REASON) -> str:
-    """Return text on one line, without control characters, cut after `most` characters."""
-    spaced = " ".join(text[: 4 * most].split())
-    shown = "".join(character for character in spaced if not unicodedata.category(character).startswith("C"))
-    return shown if len(shown) <= most else f"{shown[:most]}..."
 
 
 def read_regular_file(path: Path, most: int, left_by: str = "the training") -> bytes | None:
@@ -63,4 +54,19 @@ def plain_line(line: str) -> str:
 
 def remove(folder: Path) -> None:
     """Remove a folder, however deep it is and whatever lies in it; links are not followed."""
-    subprocess.run(("rm", "-rf", "--", str(folder)), check=False, capture_output=True)
+    command = ("rm", "-rf", "--", str(folder))
+    subprocess.run(command, check=False, capture_output=True)
+    if folder.is_dir() and not folder.is_symlink():  # it holds folders that only root can empty
+        _open_folders(folder)
+        subprocess.run(command, check=False, capture_output=True)
+
+
+def _open_folders(folder: Path) -> None:
+    """Let the owner of the folders below a folder read and change them."""
+    waiting = [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        with contextlib.suppress(OSError):
+            Path(place).chmod(stat.S_IRWXU)
+            with os.scandir(place) as entries:
+                waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

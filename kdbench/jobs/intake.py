@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from kdbench.errors import plain_text
 from kdbench.files import atomic_file
-from kdbench.jobs.hostile_files import Refused, plain_line, plain_text, read_part, read_regular_file, remove
+from kdbench.jobs.hostile_files import Refused, plain_line, read_part, read_regular_file, remove
 from kdbench.networks.models import new_backbone, write_tensors
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS, Environment
@@ -26,6 +27,7 @@ from kdbench.training.snapshots import snapshot_path
 MOST_OUTCOME_BYTES: Final = 4 * 2**20
 MOST_LOG_BYTES: Final = 256 * 2**10
 MOST_TERMS: Final = 200  # numbers that a method logs per epoch
+MOST_COUNT: Final = 2**53
 WEIGHTS_MARGIN: Final = 2**20  # bytes of a header, beside the tensors
 
 
@@ -48,7 +50,7 @@ def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environme
         return None
     try:
         _take_log(scratch, folder)
-        outcome = _outcome(scratch, run, environment)
+        outcome = _outcome(scratch / OUTCOME, run, environment)
         if outcome is not None and outcome.status == "ok":
             outcome = _with_weights(outcome, scratch, folder, run)
     except Refused as error:
@@ -78,16 +80,20 @@ def _take_log(scratch: Path, folder: Path) -> None:
         log.write("\n".join([*cut, *(plain_line(line) for line in lines)]).encode())
 
 
-def _outcome(scratch: Path, run: PlannedRun, environment: Environment | None) -> TrainingOutcome | None:
-    text = read_regular_file(scratch / OUTCOME, MOST_OUTCOME_BYTES)
+def _outcome(path: Path, run: PlannedRun, environment: Environment | None) -> TrainingOutcome | None:
+    """Read how a training ended, or what it has counted so far; None if it left nothing of the kind."""
+    text = read_regular_file(path, MOST_OUTCOME_BYTES)
     if text is None:
         return None
     try:
         outcome = TrainingOutcome.model_validate_json(text)
     except ValidationError as error:
-        raise Refused(f"the training left {OUTCOME}, which is not an outcome") from error
+        raise Refused(f"the training left {path.name}, which is not an outcome") from error
     if len(outcome.curves) > max(1, run.epochs) or any(len(epoch) > MOST_TERMS for epoch in outcome.curves):
         raise Refused(f"the training left curves of {len(outcome.curves)} epochs or of more than {MOST_TERMS} numbers")
+    counts = (*outcome.budget.model_dump().values(), outcome.peak_memory_bytes, outcome.parameters)
+    if not all(0 <= count <= MOST_COUNT for count in counts):
+        raise Refused(f"the training left {path.name} with a count below 0 or above {MOST_COUNT}")
     curves = tuple({plain_text(name, 80): value for name, value in epoch.items()} for epoch in outcome.curves)
     return outcome.model_copy(
         update={"reason": plain_text(outcome.reason), "curves": curves, "environment": environment}
@@ -126,12 +132,11 @@ def _take_weights(left: Path, kept: Path, run: PlannedRun) -> str | None:
     return write_tensors(kept, state)
 
 
-def counted(scratch: Path) -> Tally:
+def counted(scratch: Path, run: PlannedRun) -> Tally:
     """Return what a training that did not end by itself had counted when it saved last; nothing if that is unclear."""
     try:
-        text = read_regular_file(scratch / TALLY, MOST_OUTCOME_BYTES)
-        return Tally() if text is None else Tally(TrainingOutcome.model_validate_json(text))
-    except (Refused, ValidationError):
+        return Tally(_outcome(scratch / TALLY, run, None))
+    except Refused:
         return Tally()
 
 

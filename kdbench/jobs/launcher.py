@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import forkserver, get_context
@@ -12,9 +12,9 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
 from kdbench.jobs.job import DescribeJob, Job
-from kdbench.jobs.process_tree import bytes_below, end_tree, memory_of, tree
+from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_of
 from kdbench.jobs.progress_pipe import ProgressReader
-from kdbench.records import Status
+from kdbench.records import LOG, Status
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,16 @@ class Limits:
         seconds: of wall time.
         memory_bytes: of memory, shared memory included.
         disk_bytes: that the files of a training take.
+        files: their number, folders included.
+        log_bytes: of what it prints.
         processes: at a time.
     """
 
     seconds: float
     memory_bytes: int
     disk_bytes: int = 16 * 2**30
+    files: int = 100_000
+    log_bytes: int = 64 * 2**20
     processes: int = 256
 
 
@@ -142,16 +146,29 @@ class ForkHandle(Generic[AnyJob]):
         if time.monotonic() - self._started > self._limits.seconds:
             return "timeout", f"took more than {self._limits.seconds:.0f} seconds"
         assert self._process.pid is not None
-        used = memory_of(self._process.pid)
+        processes = family_of(self._process.pid)
+        used = memory_of(processes)
         if used > self._limits.memory_bytes:
             return (
                 "oom",
                 f"took {used / 2**30:.1f} GiB of memory; the limit is {self._limits.memory_bytes / 2**30:.1f} GiB",
             )
-        if len(tree(self._process.pid)) > self._limits.processes:
+        if len(processes) - 1 > self._limits.processes:
             return "error", f"started more than {self._limits.processes} processes"
-        if self.job.runs_method and bytes_below(self.job.scratch) > self._limits.disk_bytes:
-            return "error", f"left more than {self._limits.disk_bytes / 2**30:.0f} GiB of files"
+        excess = self._excess_of_files(processes) if self.job.runs_method else None
+        return ("error", excess) if excess else None
+
+    def _excess_of_files(self, processes: Sequence[int]) -> str | None:
+        """Return which limit on files the job has gone over, in words."""
+        limits, files = self._limits, files_below(self.job.scratch, self._limits.files)
+        if files.hidden:
+            return "made folders that cannot be read"
+        if files.number > limits.files:
+            return f"left more than {limits.files:,} files"
+        if files.bytes + bytes_without_name(processes, in_memory=False) > limits.disk_bytes:
+            return f"left more than {limits.disk_bytes / 2**30:.1f} GiB of files"
+        if bytes_of_file(self.job.scratch / LOG) > limits.log_bytes:
+            return f"printed more than {limits.log_bytes / 2**20:.0f} MiB"
         return None
 
     def progress(self) -> tuple[int, int] | None:

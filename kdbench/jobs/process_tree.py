@@ -1,8 +1,11 @@
 """What the tree of processes below one process takes, and how it is ended."""
 
 import contextlib
+import itertools
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -17,22 +20,59 @@ def tree(pid: int) -> list[psutil.Process]:
     return []
 
 
-def memory_of(pid: int) -> int:
-    """Return the bytes that a process and those below it hold, shared memory included.
+def family_of(pid: int) -> list[int]:
+    """Return the number of a process and those of the processes below it."""
+    return [pid, *(process.pid for process in tree(pid))]
 
-    Pages of files, and so of the libraries that all of them load, do not count.
+
+def memory_of(processes: Sequence[int]) -> int:
+    """Return the bytes that processes hold, shared memory included.
+
+    Pages of files, and so of the libraries that all of them load, do not count; files that lie in memory do.
     """
-    return sum(_memory(process.pid) for process in tree(pid)) + _memory(pid)
+    held = [_memory(pid) for pid in processes]
+    shared = max(sum(shared for _, shared in held), bytes_without_name(processes, in_memory=True))
+    return sum(private for private, _ in held) + shared
 
 
-def _memory(pid: int) -> int:
-    """Return the bytes of a process without its files; what it shares with others counts by its part."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0
-    kinds = ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
-    return 1024 * sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith(kinds))
+def _memory(pid: int) -> tuple[int, int]:
+    """Return the private and the shared bytes of a process without its files.
+
+    What it shares with others counts by its part, and as a whole for a process that hides how it shares it.
+    """
+    for file, private, shared in (
+        ("smaps_rollup", ("Pss_Anon:", "SwapPss:"), "Pss_Shmem:"),
+        ("status", ("RssAnon:", "VmSwap:"), "RssShmem:"),
+    ):
+        try:
+            lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
+        except OSError:
+            continue
+        return _kibibytes(lines, private), _kibibytes(lines, shared)
+    return 0, 0
+
+
+def _kibibytes(lines: list[str], names: str | tuple[str, ...]) -> int:
+    """Return the sum of some lines such as `RssAnon:   12 kB`, in bytes."""
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(names))
+
+
+def bytes_without_name(processes: Sequence[int], *, in_memory: bool) -> int:
+    """Return the bytes of open files that no folder holds: those that lie in memory, or those on a disk."""
+    sizes = {}
+    for link in (link for pid in processes for link in _listed(Path(f"/proc/{pid}/fd"))):
+        with contextlib.suppress(OSError):
+            place = str(link.readlink())
+            if place.endswith("(deleted)") and place.startswith("/memfd:") == in_memory:
+                status = link.stat()
+                sizes[status.st_dev, status.st_ino] = 512 * status.st_blocks
+    return sum(sizes.values())
+
+
+def _listed(folder: Path) -> list[Path]:
+    with contextlib.suppress(OSError):
+        return list(folder.iterdir())
+    return []
 
 
 def end_tree(pid: int) -> None:
@@ -53,11 +93,41 @@ def _is_running(process: psutil.Process) -> bool:
     return False
 
 
-def bytes_below(folder: Path) -> int:
-    """Return the bytes that the files below a folder take on the disk; links are not followed."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += (Path(parent) / name).lstat().st_blocks * 512
-    return total
+@dataclass(frozen=True)
+class Files:
+    """What lies below a folder.
+
+    Attributes:
+        number: of files, folders and links.
+        bytes: that they take on the disk.
+        hidden: whether there is a folder that cannot be read.
+    """
+
+    number: int = 0
+    bytes: int = 0
+    hidden: bool = False
+
+
+def files_below(folder: Path, most: int) -> Files:
+    """Count what lies below a folder, until it is more than a number; links are not followed."""
+    waiting, number, size, hidden = [str(folder)], 0, 0, False
+    while waiting and number <= most:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in itertools.islice(entries, most + 1):
+                    number += 1
+                    size += bytes_of_file(Path(entry.path))
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except FileNotFoundError:  # removed in the meantime
+            continue
+        except OSError:
+            hidden = True
+    return Files(number, size, hidden)
+
+
+def bytes_of_file(file: Path) -> int:
+    """Return the bytes that a file takes on the disk; 0 if it does not exist. A link is not followed."""
+    with contextlib.suppress(OSError):
+        return 512 * file.lstat().st_blocks
+    return 0

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdbench.jobs.hostile_files import MOST_REASON, plain_text
-from kdbench.jobs.intake import MOST_LOG_BYTES, MOST_OUTCOME_BYTES, take_in
+from kdbench.errors import MOST_REASON, plain_text
+from kdbench.jobs.intake import MOST_LOG_BYTES, MOST_OUTCOME_BYTES, counted, take_in
 from kdbench.networks.models import new_backbone, read_weights, write_tensors
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS
-from kdbench.training.outcome import OUTCOME, TrainingOutcome, write_outcome
+from kdbench.training.outcome import OUTCOME, TALLY, Tally, TrainingOutcome, write_outcome
 from tests.planned_runs import expanded
 
 Change = Callable[[Path], object]
@@ -93,6 +93,9 @@ CHANGES: dict[str, Change] = {
     "a deep outcome": lambda scratch: (scratch / OUTCOME).write_text("[" * 10**6),
     "a huge outcome": lambda scratch: os.truncate(scratch / OUTCOME, MOST_OUTCOME_BYTES + 1),
     "an outcome with a strange key": lambda scratch: (scratch / OUTCOME).write_text('{"status": "ok", "rank": 1}'),
+    "a count below zero": lambda scratch: (scratch / OUTCOME).write_text('{"status": "ok", "budget": {"steps": -1}}'),
+    "a count beyond all": lambda scratch: (scratch / OUTCOME).write_text('{"status": "ok", "parameters": 1e30}'),
+    "a curve of no number": lambda scratch: (scratch / OUTCOME).write_text('{"status": "ok", "curves": [{"a": NaN}]}'),
     "a pipe as outcome": replaced_by(os.mkfifo, OUTCOME),
     "a link as outcome": replaced_by(lambda path: path.symlink_to(path), OUTCOME),
 }
@@ -114,6 +117,19 @@ def test_reasons_and_names_are_cut_and_cleaned(tmp_path: Path) -> None:
     assert outcome.reason.startswith("[31mred")
     assert len(outcome.reason) <= MOST_REASON + 3
     assert outcome.curves == ({"[31mloss": 1.0},)
+
+
+def test_what_a_killed_training_says_that_it_counted_is_cleaned(tmp_path: Path) -> None:
+    write_outcome(tmp_path, TrainingOutcome(status="error", curves=({"\x1b[31mloss\n": 1.0},)), TALLY)
+    assert counted(tmp_path, RUN).failed("timeout", "").curves == ({"[31mloss": 1.0},)
+
+
+@pytest.mark.parametrize(
+    "lie", ['"budget": {"steps": -1}', '"curves": [{"a": NaN}]', '"curves": [{}, {}, {}, {}, {}, {}]']
+)
+def test_a_killed_training_that_lies_has_counted_nothing(lie: str, tmp_path: Path) -> None:
+    (tmp_path / TALLY).write_text(f'{{"status": "error", {lie}}}')
+    assert counted(tmp_path, RUN) == Tally()
 
 
 def test_a_log_keeps_its_end_without_control_characters(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from kdbench.training import loop
 from kdbench.training.loop import train
 from kdbench.training.outcome import Tally, TrainingOutcome, read_outcome, timing_of
 from kdbench.training.teacher import Supervised
+from tests.planned_runs import expanded
 from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
 
 PER_EPOCH = IMAGES // BATCH
@@ -150,7 +151,7 @@ def killed_after(steps: int, make: Make, data: TrainingSet) -> Tally:
     assignment = make()
     with pytest.raises(Killed):
         train(assignment, data, kill)
-    return counted(assignment.folder)
+    return counted(assignment.folder, expanded()[0])
 
 
 def test_a_killed_training_had_counted_what_its_last_checkpoint_says(make: Make, data: TrainingSet) -> None:
