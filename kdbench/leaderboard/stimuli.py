@@ -89,6 +89,6 @@ def set_words(name: str, test_set: TestSet | None, data: Data | None) -> str:
 
 
 def caption_of(test_set: TestSet, data: Data) -> str:
-    """Say what was done to the images of a track with such data, and what is left that tells the class."""
-    diagnostic = " A diagnostic: not part of any score." if test_set.diagnostic else ""
+    """Return how the images of a set were changed and what still shows the class, given the data of its track."""
+    diagnostic = " This set is a diagnostic: no score includes it." if test_set.diagnostic else ""
     return kind_of(test_set, data).caption(test_set) + diagnostic

@@ -17,8 +17,8 @@ AXIS_NAMES: Mapping[Axis, str] = {
     "cue-conflict": "Cue conflict",
 }
 AXIS_HINTS: Mapping[Axis, str] = {
-    "shape": "only the outline tells the class",
-    "texture": "only the texture tells the class",
+    "shape": "only the outline shows the class",
+    "texture": "only the texture shows the class",
     "locality": "fine detail is averaged away",
     "scramble": "tiles change places",
     "noise": "noise covers one patch",
@@ -79,7 +79,7 @@ def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
 
 
 def arm_words(row: Row, bias: TeacherBias | None) -> str:
-    """Return what an arm is: a teacher by its bias, a student by its teacher's, a random one by whom it stands for."""
+    """Return the label of an arm: the bias of a teacher, or of the teacher that a student or a random teacher has."""
     if bias is None:
         return {"independent": "trained alone", "control": "without a teacher"}.get(row.kind, "all runs")
     if row.kind == "control":

@@ -16,7 +16,7 @@ def checked_shapes(track: Track) -> "dict[Family, Shapes]":
     """Return the shapes of a track's networks.
 
     Raises:
-        SpecError: timm cannot make one of them; its own reason is in the message.
+        SpecError: timm cannot make one of them; the message contains the reason that timm gives.
     """
     from kdbench.methods.preflight import backbone_shapes
 
@@ -24,7 +24,7 @@ def checked_shapes(track: Track) -> "dict[Family, Shapes]":
     for family in FAMILIES:
         try:
             shapes[family] = backbone_shapes(track, family)
-        except Exception as error:  # timm and what lies below it raise a dozen types
+        except Exception as error:  # timm and the libraries below it raise errors of many types
             spec = track.backbones[family]
             raise SpecError(
                 f"the spec's {family} backbone cannot be made: {describe_error(error)}; "
@@ -34,7 +34,7 @@ def checked_shapes(track: Track) -> "dict[Family, Shapes]":
 
 
 def check_names(submissions: Sequence[Submission]) -> None:
-    """Raise SubmissionError if two method files, of the plan or shipped, have one name."""
+    """Raise SubmissionError if two method files have the same name; shipped files count, too."""
     known = {name: submission_path(name) for name in list_submissions()}
     for submission in submissions:
         assert submission.path is not None
@@ -42,5 +42,5 @@ def check_names(submissions: Sequence[Submission]) -> None:
         if first != submission.path:
             raise SubmissionError(
                 f"{submission.path} and {first} both have the name {submission.name!r}; "
-                "records are told apart by it: give one of them another name"
+                "records are distinguished by this name, so give one of them another"
             )

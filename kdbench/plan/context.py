@@ -1,4 +1,4 @@
-"""What the runs of one invocation have in common: where they read and write, and what is asked of them."""
+"""What all runs of one invocation share: the folders that they read and write, and some options."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,16 @@ SCRATCH = ".scratch"
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the runs of one invocation have in common.
+    """What all runs of one invocation share.
 
     Attributes:
         results: folder of the records.
         cache: folder of the built test arrays.
-        data_root: folder that holds CIFAR-10; None downloads it into the cache.
-        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
+        data_root: folder that holds CIFAR-10; None to download it into the cache.
+        weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
         diagnostics: whether runs are evaluated on the diagnostic sets, too.
         command: the command line, for the records.
-        sandbox: whether trainings are confined as far as the kernel allows it.
+        sandbox: whether trainings are confined as far as the kernel allows.
     """
 
     results: Path
@@ -39,11 +39,11 @@ class RunContext:
         return record_folder(self.results, run.track.name, run.run_id, run.track.testsets_digest)
 
     def scratch(self, run: PlannedRun) -> Path:
-        """Return the folder in which the training of a run works; nothing in it is trusted."""
+        """Return the folder in which the training of a run writes; its files are not trusted."""
         return self.results / SCRATCH / self.folder(run).name
 
     def environment_file(self, run: PlannedRun) -> Path:
-        """Return the file in which the harness notes under what a run was trained, out of the training's reach."""
+        """Return the file for the environment of a run, which the harness writes and the training cannot change."""
         return self.results / SCRATCH / f"{self.folder(run).name}.json"
 
     def reference_folders(self, run: PlannedRun) -> dict[TeacherBias, Path]:

@@ -1,5 +1,4 @@
-"""The control arms that ship in `benchmark/controls`: runs that show what else than a teacher's bias could explain a
-score."""
+"""The control arms in `benchmark/controls`: runs that test explanations of a score other than the teacher's bias."""
 
 import tomllib
 from dataclasses import replace
@@ -24,13 +23,13 @@ class ControlArm(FrozenModel):
     """One entry of the table.
 
     Attributes:
-        method: a file in the folder of controls (`NAME.py`), or a submission's name.
-        config: the values that are not the method's defaults.
+        method: a file in the folder of controls (`NAME.py`), or the name of a submission.
+        config: the values that differ from the method's defaults.
         random_teacher: whether its teachers are never trained.
-        epochs_factor: by track and direction, how many times the track's student epochs it trains. A control that has
-            any factor is run on the tracks named here only.
-        snapshots: how many weights are kept along the training and evaluated.
-        tracks: names of the tracks that it is run on; none means all.
+        epochs_factor: by track and direction, the factor for the track's student epochs. A control with any factor is
+            run only on the tracks that are named here.
+        snapshots: number of times in a training at which the weights are kept and evaluated.
+        tracks: names of the tracks that it is run on; empty for all.
     """
 
     method: str
@@ -51,7 +50,7 @@ class ControlArm(FrozenModel):
         return read_method_file(self.path).code
 
     def control(self, track_name: str, directions: tuple[Direction, ...]) -> Control:
-        """Return how its runs on a track, in some directions, differ from ordinary ones."""
+        """Return how the runs of this arm on a track, in these directions, differ from ordinary runs."""
         return Control(
             teacher=_random_teacher(directions) if self.random_teacher else None,
             epochs_factor=self.epochs_factor.get(track_name, {}),
@@ -59,7 +58,7 @@ class ControlArm(FrozenModel):
         )
 
     def runs_on(self, track_name: str) -> bool:
-        """Return whether the table has it for a track."""
+        """Return whether the arm is run on a track."""
         return all(not named or track_name in named for named in (self.tracks, self.epochs_factor))
 
 
@@ -67,7 +66,7 @@ _ARMS = TypeAdapter(dict[str, ControlArm])
 
 
 def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
-    """Return the control arms of a table by name; without a path, of the shipped one.
+    """Return the control arms of a table by name; without a path, those of the shipped table.
 
     Raises:
         SpecError: the table cannot be read, or a key or value is not allowed.
@@ -88,7 +87,7 @@ def control_submissions(trial: Trial, describe: Describe) -> list[Submission]:
     """Return the control arms of a track.
 
     Args:
-        trial: the track, and the networks that they are to be run with.
+        trial: the track and its networks.
         describe: answers inquiries about method files.
     """
     arms = {name: arm for name, arm in read_controls().items() if arm.runs_on(trial.track.name)}

@@ -1,9 +1,9 @@
-"""Decides which records of a results folder are current, and writes the answer beside them into `current.json`.
+"""Decides which records of a results folder are current, and writes the result into `current.json` in that folder.
 
-A results folder outlives the code of a method and `NUMERICS_VERSION`, and networks from before and after a change are
-not compared. Where a row has an official run that the present code would make, recognised by its run id, the row's
-other runs are outdated. The present method files and the harness decide this at the time of `kdbench run`; scoring is
-handed the answer, so that scores depend on nothing but the results folder and the spec.
+The code of a method and `NUMERICS_VERSION` may change while a results folder stays in use, and networks from before and
+after such a change are not compared. A run id shows whether the present code would make a run. If a row has an official
+run that it would make, the row's other runs are outdated. `kdbench run` decides this from the present method files and
+harness; scoring only reads the result, so that scores depend on nothing but the results folder and the spec.
 """
 
 import json
@@ -23,7 +23,7 @@ from kdbench.spec import TEACHER, UNTRAINED, Spec, Track
 
 
 def write_current(results: Path, spec: Spec) -> None:
-    """Judge every record below a results folder by the present code, and write `current.json` there.
+    """Decide for every record below a results folder whether it is current, and write `current.json` into the folder.
 
     Args:
         results: folder that holds `TRACK/RUN-TESTSETS/`.
@@ -62,10 +62,10 @@ def shipped_codes() -> dict[str, str]:
 
 
 def _known_codes(results: Path) -> dict[str, tuple[str, ...]]:
-    """Return the digests of the code that ships, and of the code that shipped when this folder was written before."""
+    """Return, by name, the digests of the shipped code and of the code that was shipped at earlier writes."""
     try:
         before = read_lists(results)
-    except RecordError:  # it is written anew, with what is known now
+    except RecordError:  # the file is written again without the codes that it held
         before = None
     earlier = before.codes if before else {}
     present = shipped_codes()
@@ -76,11 +76,11 @@ def _known_codes(results: Path) -> dict[str, tuple[str, ...]]:
 
 
 def outdated_records(records: Sequence[StoredRecord], track: Track) -> list[Path]:
-    """Return the folders of the records of rows that the present code has made again, other than its own.
+    """Return the folders of the records that are outdated: their rows have newer runs of the present code.
 
     Args:
         records: of one track, training digest, test sets and device class.
-        track: as the spec has it.
+        track: of the spec.
     """
     codes = _present_codes({record.method for _, record in records})
     present = _present_ids([record for _, record in records], track, codes)
@@ -89,7 +89,7 @@ def outdated_records(records: Sequence[StoredRecord], track: Track) -> list[Path
 
 
 def _present_codes(methods: Iterable[str]) -> dict[str, str]:
-    """Return digests of the code of teachers, and of the shipped methods and controls among `methods`."""
+    """Return the digests of the present code: of teachers, and of the methods in `methods` that are shipped."""
     codes = {TEACHER: HARNESS_CODE, UNTRAINED: HARNESS_CODE}
     controls = read_controls()
     for method in set(methods):
@@ -98,20 +98,20 @@ def _present_codes(methods: Iterable[str]) -> dict[str, str]:
                 codes[method] = controls[method].code
             elif method in list_submissions():
                 codes[method] = read_method_file(submission_path(method)).code
-        except SubmissionError:  # reported when the method is to be run; its records stay as good as before
+        except SubmissionError:  # the error is reported when the method is run; its records keep their standing
             continue
     return codes
 
 
 def _present_ids(records: Sequence[Record], track: Track, codes: Mapping[str, str]) -> set[str]:
-    """Return the ids that the present code would give to the official runs among these, and to others like them."""
+    """Return the run ids of the present code for a request like the one that made the official runs of these."""
     official = [record for record in records if record.official and record.digests.training == track.training_digest]
     by_compilation = ([record for record in official if record.compiled == compiled] for compiled in (False, True))
     return {run.run_id for alike in by_compilation if alike for run in expand(_request(alike, track, codes))}
 
 
 def _request(official: Sequence[Record], track: Track, codes: Mapping[str, str]) -> Request:
-    """Return the request that makes these runs, all of them compiled or none, by the present code."""
+    """Return the request that makes these runs by the present code; either all of them are compiled or none is."""
     students = [record for record in official if record.role == "student"]
     directions = [direction for record in students if (direction := record.direction)] or track.directions
     return Request(
@@ -126,7 +126,7 @@ def _request(official: Sequence[Record], track: Track, codes: Mapping[str, str])
 
 
 def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[Submission]:
-    """Return what was run, each with its present code; a method of an unknown file keeps the code it was run with."""
+    """Return the submissions of these runs, with their present code; a method without a shipped file keeps its code."""
     runs: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in students:
         code = codes.get(record.method, record.digests.code)
@@ -135,7 +135,7 @@ def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[S
 
 
 def _submission(code: str, records: Sequence[Record]) -> Submission:
-    """Return what the runs of one method and config come from; a control is what the table says now."""
+    """Return the submission of the runs of one method and config; a control is taken from the present table."""
     first, arm = records[0], read_controls().get(records[0].method)
     directions = tuple(dict.fromkeys(record.direction for record in records if record.direction))
     return Submission(

@@ -1,4 +1,4 @@
-"""Expands a request into runs, teachers first, each with the id that decides whether it is done already."""
+"""Expands a request into runs, teachers first, each with the id that tells whether it is already done."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from kdbench.records import ControlTerms
 from kdbench.records.identity import RunIdentity
 from kdbench.spec import Direction, Family, TeacherBias, Track, families
 
-NUMERICS_VERSION = 2  # raise it whenever a change of the code can change a weight
+NUMERICS_VERSION = 2  # raise it whenever a change of the code may change a weight
 
-# The harness makes teachers, and `NUMERICS_VERSION` covers it; this stands in place of the digest of a method's code.
+# In place of the digest of a method's code, for teachers: the harness trains them, and `NUMERICS_VERSION` covers it.
 HARNESS_CODE: Final = "harness"
 
 
 @dataclass(frozen=True)
 class Control:
-    """How the runs of a control arm differ from ordinary ones of its method.
+    """How the runs of a control arm differ from ordinary runs of its method.
 
     Attributes:
-        teacher: makes random teachers, which are never trained, to take the place of the ordinary ones.
-        epochs_factor: by direction, how many times the track's epochs a student trains; 1 where it names none.
-        snapshots: how many weights of the student are kept along its training and evaluated.
+        teacher: the submission of random teachers, which are never trained and replace the ordinary ones.
+        epochs_factor: by direction, the factor for the track's student epochs; 1 for a direction that is not listed.
+        snapshots: number of times in a training at which the student's weights are kept and evaluated.
     """
 
     teacher: "Submission | None" = None
@@ -31,11 +31,11 @@ class Control:
     snapshots: int = 0
 
     def factor(self, direction: Direction | None) -> float:
-        """Return how many times the track's epochs a student of a direction trains."""
+        """Return the factor for the track's student epochs in a direction."""
         return self.epochs_factor.get(direction, 1.0) if direction else 1.0
 
     def terms(self, direction: Direction | None) -> ControlTerms:
-        """Return what a record keeps of this for a run in a direction; None for a teacher."""
+        """Return the terms that the record of a run in a direction keeps; the direction of a teacher is None."""
         return ControlTerms(epochs_factor=self.factor(direction), snapshots=self.snapshots)
 
 
@@ -44,11 +44,11 @@ class Submission:
     """A method as the matrix needs it.
 
     Attributes:
-        path: its file; None for what the harness makes.
-        source: bytes of the file as they were hashed, which are what runs; None for what the harness makes.
+        path: of its file; None for a teacher.
+        source: bytes of the file, which were hashed and are run; None for a teacher.
         code: digest of its code.
         config: all values, as JSON.
-        control: how the runs of a control arm differ; None for whatever is scored.
+        control: how the runs of a control arm differ from ordinary ones; None for ordinary runs.
     """
 
     name: str
@@ -66,13 +66,13 @@ class PlannedRun:
     """One training, one evaluation, one record.
 
     Attributes:
-        run_id: digest of all that decides the weights.
+        run_id: digest of everything that determines the weights.
         track: as it is run, overrides included.
-        teacher: the run whose network teaches; None for teachers and for methods that use none.
-        references: the trained teachers of the seed, which every student is compared with, whoever taught it.
+        teacher: the run that trains the teacher; None for teachers and for methods that use none.
+        references: the trained teachers of the seed, with which every student is compared.
         device: "cpu" or "cuda".
-        limit_train: maximum images of the training set that was asked for, as the track has it already.
-        limit_test: maximum images per test set, as the track has it already; None for whole sets.
+        limit_train: the value of --limit-train, which `track` includes already; None for the whole set.
+        limit_test: the value of --limit-test, which `track` includes already; None for whole sets.
         unofficial: reasons why the record will not be official.
         compiled: whether networks are trained through torch.compile, which rounds differently.
     """
@@ -109,7 +109,7 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """A few words for a person."""
+        """A short description for people."""
         teacher = f"{self.submission.name} {self.family} teacher" if self.untrained else f"{self.family} teacher"
         what = teacher if self.role == "teacher" else f"{self.submission.name} {self.direction}"
         bias = f", {self.teacher_bias}" if self.teacher_bias and self.teacher_bias != "natural" else ""
@@ -117,7 +117,7 @@ class PlannedRun:
 
     @property
     def cost(self) -> float:
-        """Rough relative cost, for the estimate of the end and for starting long runs first."""
+        """Rough relative cost, for estimating the remaining time and for starting long runs first."""
         images = self.epochs * self.track.data.num_train
         return relative_cost(images, self.family, self.teacher.family if self.teacher else None)
 
@@ -137,8 +137,7 @@ class Request:
     """A track, submissions, directions and seeds, to be run on one device.
 
     Attributes:
-        limit_train: maximum images of the training set, which the track has already; it is part of the run ids.
-        limit_test: maximum images per test set, which the track has already.
+        limit_train, limit_test: see `PlannedRun`; `limit_train` is part of the run ids.
         unofficial, compiled: see `PlannedRun`.
     """
 

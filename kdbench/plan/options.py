@@ -15,15 +15,15 @@ class TestSetOptions:
 
     Attributes:
         track: name of a track of the spec.
-        spec: another spec file than the shipped one.
-        data_root: folder that holds CIFAR-10; None downloads it into the cache.
-        weights_dir: folder of pretrained weights that do not ship; None fetches them into the cache.
+        spec: a spec file to use instead of the shipped one; None for the shipped one.
+        data_root: folder that holds CIFAR-10; None to download it into the cache.
+        weights_dir: folder of pretrained weights that are not shipped; None to fetch them into the cache.
         limit_test: maximum images per test set.
         style: picture in whose style the stylised set is rendered.
-        diagnostics: whether the diagnostic sets belong to it.
+        diagnostics: whether to open the diagnostic sets, too.
         device: "auto", "cpu" or "cuda".
-        workers: jobs at a time; None for one per CPU core, or one per GPU.
-        yes: with `device` "cpu", do on the CPU what needs a GPU.
+        workers: number of jobs at a time; None for one per CPU core, or one per GPU.
+        yes: with `device` "cpu", whether to do on the CPU what needs a GPU.
     """
 
     __test__ = False
@@ -46,17 +46,17 @@ class TestSetOptions:
 
     @property
     def cpu_confirmed(self) -> bool:
-        """Whether the user asked for the CPU by name, and for as long as it takes."""
+        """Whether the user chose the CPU explicitly and accepts that the work takes long."""
         return self.device == "cpu" and self.yes
 
 
 @dataclass(frozen=True)
 class RunOptions(TestSetOptions):
-    """What `kdbench run` is to do, before anything is checked.
+    """The options of `kdbench run`, before they are checked.
 
     Attributes:
-        methods: names or files of methods; none means all submissions.
-        directions: none means all directions of the track.
+        methods: names or files of methods; empty for all submissions.
+        directions: empty for all directions of the track.
         seeds: as `parse_seeds` reads them.
         configs: as `parse_configs` reads them.
         out: folder of the records.
@@ -67,8 +67,8 @@ class RunOptions(TestSetOptions):
         time_limit: seconds of wall time per job.
         memory_limit: GiB of memory per job.
         compile: whether to train through torch.compile.
-        command: the command line as it was given, for the records.
-        sandbox: whether trainings are confined as far as the kernel allows it; without, runs are unofficial.
+        command: the command line, for the records.
+        sandbox: whether trainings are confined as far as the kernel allows; if not, runs are unofficial.
     """
 
     methods: Sequence[str] = ()
@@ -88,7 +88,7 @@ class RunOptions(TestSetOptions):
 
     @property
     def with_diagnostics(self) -> bool:
-        """Whether to evaluate on the diagnostic sets; left open, with controls alone: both are there to explain."""
+        """Whether to evaluate on the diagnostic sets; by default only with controls, since both explain scores."""
         return self.controls if self.diagnostics is None else self.diagnostics
 
 

@@ -1,4 +1,4 @@
-"""Plans an invocation: which runs there are and where they go. Nothing is trained, fetched or written."""
+"""Plans an invocation: its runs, and the folders of their records. Nothing is trained, fetched or written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from kdbench.spec import Direction, Track
 
 @dataclass(frozen=True)
 class Plan:
-    """What an invocation runs.
+    """The runs of an invocation.
 
     Attributes:
-        track: as it is run, overrides included.
+        track: with all overrides.
         device: "cpu" or "cuda".
-        runs: each once, teachers before their students.
+        runs: without repetition, teachers before their students.
         unofficial: the reasons why none of the runs is official.
-        context: what the runs have in common.
+        context: what all runs share.
     """
 
     track: Track
@@ -38,7 +38,7 @@ def plan(options: RunOptions, describe: Describe) -> Plan:
     """Check the options and expand them into runs.
 
     Args:
-        options: what to run.
+        options: of `kdbench run`.
         describe: answers inquiries about method files, whose code does not run in this process.
 
     Raises:
@@ -46,14 +46,14 @@ def plan(options: RunOptions, describe: Describe) -> Plan:
     """
     seeds, configs = parse_seeds(options.seeds), parse_configs(options.configs)
     track, _ = track_as_run(options)
-    directions = _directions(options.directions, track.directions)
+    directions = _directions(options.directions, track)
     return expanded_plan(options, _submissions(options, configs, directions, track, describe), directions, seeds)
 
 
 def expanded_plan(
     options: RunOptions, submissions: Sequence[Submission], directions: Sequence[Direction], seeds: Sequence[int]
 ) -> Plan:
-    """Return the plan of submissions, directions and seeds; all else is as the options say.
+    """Return the plan for these submissions, directions and seeds; the options determine everything else.
 
     Raises:
         InputError: a submission supports none of the directions.
@@ -77,11 +77,11 @@ def expanded_plan(
     return Plan(track, device, tuple(expand(request)), unofficial, context_of(options))
 
 
-def _directions(names: Sequence[str], allowed: Sequence[Direction]) -> list[Direction]:
-    unknown = sorted(set(names) - set(allowed))
+def _directions(names: Sequence[str], track: Track) -> list[Direction]:
+    unknown = sorted(set(names) - set(track.directions))
     if unknown:
-        raise InputError(f"unknown direction {unknown[0]!r}; this track has: {', '.join(allowed)}")
-    return [direction for direction in allowed if not names or direction in names]
+        raise InputError(f"unknown direction {unknown[0]!r}; track {track.name} has: {', '.join(track.directions)}")
+    return [direction for direction in track.directions if not names or direction in names]
 
 
 def _submissions(
@@ -91,11 +91,11 @@ def _submissions(
     track: Track,
     describe: Describe,
 ) -> list[Submission]:
-    """Return the methods, and the control arms if they are wanted."""
+    """Return the methods, and with --controls the control arms, too."""
     trial = Trial(track, tuple(directions), checked_shapes(track))
     submissions = read_submissions(options.methods, configs, trial, describe)
     check_names(submissions)
-    if not options.methods:  # without names, only methods that fit are run; a named one that does not fit is refused
+    if not options.methods:  # leave out methods that do not fit; a method that the user names is refused instead
         submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
     if not options.controls:
         return submissions

@@ -1,4 +1,4 @@
-"""Turns names and files of methods into submissions that the matrix can expand. No code of a method runs here."""
+"""Turns names and files of methods into submissions for the matrix. The code of a method is not run here."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,17 +12,17 @@ from kdbench.spec import DIRECTIONS, INDEPENDENT, TEACHER
 def read_submissions(
     names: Sequence[str], configs: Mapping[str, Mapping[str, str]], trial: Trial, describe: Describe
 ) -> list[Submission]:
-    """Return the named methods, all shipped ones without names, after `independent`, which every board needs.
+    """Return `independent`, which every board needs, and then the named methods; without names, all shipped methods.
 
     Args:
         names: of shipped methods, or paths of method files.
-        configs: values by method name and key, as text; what is not among them has the method's default.
-        trial: the networks that the methods are to be run with.
+        configs: values by method name and key, as text; all other settings have the method's defaults.
+        trial: the networks that the methods will be run with.
         describe: answers inquiries about method files.
 
     Raises:
-        InputError: a config names a method that is not among them.
-        SubmissionError: a file breaks the contract, a config is not its method's, or a method cannot be made for the
+        InputError: `configs` names a method that is not run.
+        SubmissionError: a file breaks the contract, a config does not fit its method, or a method cannot work with the
             networks.
     """
     wanted = dict.fromkeys([INDEPENDENT, *(names or list_submissions())])
@@ -52,5 +52,5 @@ def described_submission(file: MethodFile, description: Description) -> Submissi
 
 
 def teacher_submission() -> Submission:
-    """Return what stands for the harness where a teacher is trained."""
+    """Return the submission that represents the training of teachers by the harness."""
     return Submission(TEACHER, None, HARNESS_CODE, {}, uses_teacher=False, directions=DIRECTIONS)

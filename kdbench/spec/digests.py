@@ -1,4 +1,4 @@
-"""Digests of values, from which the ids of runs and the versions of tracks are made."""
+"""Digests of values, which identify runs and the versions of tracks."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Reading of spec files."""
+"""Reads and validates spec files."""
 
 import tomllib
 from collections.abc import Callable
@@ -14,22 +14,22 @@ SPEC_PATH = ("benchmark", "v1", "spec.toml")
 
 
 def read_spec(path: Path, check: Callable[[Track], None]) -> Spec:
-    """Read and validate a spec file. `kdbench.testsets.spec.load_spec` is the way to call this.
+    """Read and validate a spec file. Call it through `kdbench.testsets.spec.load_spec`.
 
     Args:
         path: of the file.
-        check: raises SpecError if the test sets of a track have wrong parameters. What a test set may say is known to
-            the code that makes it, which lies above this package.
+        check: raises SpecError if the test sets of a track have wrong parameters. The code that makes a test set knows
+            which parameters it may have, and this package may not import that code.
 
     Raises:
-        SpecError: the file cannot be read, is not TOML, or a key is unknown, missing or of a wrong value.
+        SpecError: the file cannot be read or is not TOML, or a key is unknown, is missing or has a wrong value.
     """
     try:
         raw = tomllib.loads(path.read_text())
     except OSError as error:
         raise SpecError(f"spec {path} cannot be read: {error.strerror}; give the path of a spec file") from error
     except (ValueError, RecursionError) as error:
-        raise SpecError(f"spec {path} is not TOML: {error}") from error
+        raise SpecError(f"spec {path} is not TOML: {error}; fix the file") from error
     try:
         spec = Spec.model_validate(raw)
     except ValidationError as error:

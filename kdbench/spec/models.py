@@ -1,13 +1,13 @@
-"""The base of all validated, immutable values that files hold."""
+"""The base class of all validated, immutable values that are read from files."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class FrozenModel(BaseModel):
-    """A value that never changes once it is made; keys that it does not have are refused.
+    """An immutable value that refuses unknown keys.
 
-    A subclass may ask for more by class arguments: `strict=True` takes no text for a number, `allow_inf_nan=False` only
-    finite numbers.
+    A subclass may be stricter by class arguments: `strict=True` refuses a text in place of a number, and
+    `allow_inf_nan=False` refuses numbers that are not finite.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -19,17 +19,17 @@ SYNTHETIC_CLASSES = 10
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Item = TypeVar("Item")
-Several = Annotated[tuple[Item, ...], Strict(False)]  # TOML has lists alone
+Several = Annotated[tuple[Item, ...], Strict(False)]  # TOML has lists only
 Channels = Annotated[tuple[float, float, float], Strict(False)]
 Spread = Annotated[float, Field(gt=0)]
 
 
 class _SpecModel(FrozenModel, strict=True, allow_inf_nan=False):
-    """A part of the spec. Values are of their declared type: the text "3" is not a number, nor "no" a boolean."""
+    """A part of the spec. Values must have their declared type: the text "3" is refused where a number is needed."""
 
 
 class Look(_SpecModel):
-    """How strongly the cues of synthetic images stand out, in grey levels; `kdbench.data.synthetic` says where."""
+    """How visible the cues of synthetic images are, in grey levels; see `kdbench.data.synthetic.Saliences`."""
 
     contrast: Positive
     texture_gain: Positive
@@ -50,9 +50,9 @@ class Data(_SpecModel):
     Attributes:
         num_train: training images of a run.
         image_size: pixels per side of the images that networks see; without `resize` they are stored at that size.
-        mean, std: of pixels in [0, 1], by channel, for normalisation.
-        look: of the source "synthetic" alone.
-        resize: for images that are stored at another size than networks see.
+        mean, std: of pixels in [0, 1] per channel, for normalisation.
+        look: only for the source "synthetic".
+        resize: only for images that are stored at another size than networks see.
     """
 
     source: Literal["synthetic", "cifar10"]
@@ -66,12 +66,12 @@ class Data(_SpecModel):
 
     @property
     def stored_size(self) -> int:
-        """Pixels per side of the images as they are stored."""
+        """Pixels per side of the stored images."""
         return self.resize.stored if self.resize else self.image_size
 
     @model_serializer(mode="wrap")
     def _resize_only_where_there_is_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `resize` out where it is None: these tracks keep the digests that they had before there was the key."""
+        """Leave out `resize` if it is None, so that tracks without it keep the digests from before the key existed."""
         dumped: dict[str, Any] = dump(self)
         if self.resize is None:
             dumped.pop("resize", None)
@@ -80,14 +80,16 @@ class Data(_SpecModel):
     @model_validator(mode="after")
     def _synthetic_has_a_look(self) -> Self:
         if (self.source == "synthetic") != (self.look is not None):
-            raise ValueError("`look` is needed for the source 'synthetic' and not allowed for any other")
+            raise ValueError("the source 'synthetic' needs the table `look`, and no other source may have it")
         if self.source == "synthetic" and self.num_classes != SYNTHETIC_CLASSES:
-            raise ValueError(f"num_classes: the source 'synthetic' has {SYNTHETIC_CLASSES}, not {self.num_classes}")
+            raise ValueError(
+                f"num_classes is {self.num_classes}, but the source 'synthetic' has {SYNTHETIC_CLASSES} classes"
+            )
         return self
 
 
 class Augmentation(_SpecModel):
-    """Random changes of training images: a shift of up to `shift` pixels each way, a flip in half of the cases."""
+    """Random changes of training images: a shift by up to `shift` pixels, and a flip with probability 1/2."""
 
     shift: Annotated[int, Field(ge=0)]
     flip: bool
@@ -100,8 +102,8 @@ class BackboneSpec(_SpecModel):
         architecture: name of the timm model.
         arguments: of `timm.create_model`.
         cifar_stem: a 3x3 convolution of stride 1 without pooling as the first layer, for small images.
-        weights: a file in `benchmark/v1/weights`, "timm" for those of timm's hub, None for random ones.
-        weights_sha256: of the weights; None where they are not pinned.
+        weights: a file in `benchmark/v1/weights`, "timm" for weights from timm's hub, or None for random weights.
+        weights_sha256: of the weights; None if they are not pinned.
     """
 
     architecture: str
@@ -124,7 +126,7 @@ class Backbones(_SpecModel):
 
 
 class Training(_SpecModel):
-    """The budget and the recipe, the same for every method: AdamW, linear warm-up, cosine to zero."""
+    """The budget and the settings of training, the same for every method: AdamW, linear warm-up, cosine to zero."""
 
     teacher_epochs: Positive
     student_epochs: Positive
@@ -136,7 +138,7 @@ class Training(_SpecModel):
     cpu_threads: Positive
 
     def precision_on(self, device_type: str) -> Precision:
-        """Return the precision of forward passes on a type of device, "cpu" or "cuda"."""
+        """Return the precision of forward passes on a device type, "cpu" or "cuda"."""
         return self.cuda_precision if device_type == "cuda" else self.cpu_precision
 
 
@@ -144,9 +146,9 @@ class TestSet(_SpecModel):
     """One array of test images. The accuracy on an axis is the mean over its sets that are not diagnostic.
 
     Attributes:
-        images: how many there are.
+        images: their number.
         parameters: of the manipulation.
-        diagnostic: explains scores and enters none.
+        diagnostic: whether the set only explains scores and is part of none.
     """
 
     __test__ = False
@@ -159,9 +161,9 @@ class TestSet(_SpecModel):
 
 
 class Scoring(_SpecModel):
-    """Thresholds that all tracks share; `spec.toml` says what each is.
+    """Thresholds that all tracks share; comments in `spec.toml` explain each.
 
-    Ranks and intervals need three seeds at least: leaving one out leaves two, and a variance needs two.
+    Ranks and intervals need at least three seeds: a variance needs two, and the jackknife leaves one out.
     """
 
     confidence: Share
@@ -185,12 +187,12 @@ class Scoring(_SpecModel):
 
 
 class TrackScoring(_SpecModel):
-    """How a track's boards are scored, in addition to what all tracks share.
+    """The settings for scoring a track's boards, in addition to those that all tracks share.
 
     Attributes:
         teacher_margin: how far a teacher's clean accuracy may lie below that of the independent student.
-        live_axes: by direction, the axes that count for the gap closed; frozen before any method was scored.
-        not_measurable: by direction, why the validity study found that it measures nothing; none of its rows is ranked.
+        live_axes: by direction, the axes that the gap closed is computed on; frozen before any method was scored.
+        not_measurable: by direction, why the validity study found that it measures nothing; its rows have no rank.
     """
 
     teacher_margin: Share
@@ -203,7 +205,7 @@ class Track(_SpecModel):
 
     Attributes:
         name: its key in the spec.
-        primary: the number that its boards rank by.
+        primary: the number that determines the ranks on its boards.
     """
 
     name: str
@@ -223,19 +225,17 @@ class Track(_SpecModel):
         for key in ("directions", "teacher_biases"):
             values = getattr(self, key)
             if not values or len(set(values)) != len(values):
-                raise ValueError(f"{key}: needs one value or more, and none twice, not {list(values)}")
+                raise ValueError(f"{key} is {list(values)}; give at least one value, and none twice")
         return self
 
     @model_validator(mode="after")
     def _test_sets_are_complete(self) -> Self:
         names = [test_set.name for test_set in self.test_sets]
         if len(set(names)) != len(names):
-            raise ValueError("test_sets: two sets have the same name; give each its own")
+            raise ValueError("test_sets: two sets have the same name; give each set a name of its own")
         missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
         if missing:
-            raise ValueError(
-                f"test_sets: no set for the axis {', '.join(sorted(missing))}; add one that is not diagnostic"
-            )
+            raise ValueError(f"test_sets: the axis {min(missing)} has no set; add one that is not diagnostic")
         return self
 
     @model_validator(mode="after")
@@ -248,23 +248,23 @@ class Track(_SpecModel):
         return self
 
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
-        """Return the sets that the accuracy on an axis is the mean over, in the spec's order."""
+        """Return the sets whose mean is the accuracy on an axis, in the spec's order."""
         return tuple(test_set for test_set in self.test_sets if test_set.axis == axis and not test_set.diagnostic)
 
     @property
     def training_digest(self) -> str:
-        """SHA-256 of all that decides a weight: data, augmentation, backbones, training, teacher biases."""
+        """SHA-256 of everything that determines a weight: data, augmentation, backbones, training, teacher biases."""
         parts = {"data", "augmentation", "backbones", "training", "teacher_biases"}
         return digest(self.model_dump(mode="json", include=parts))
 
     @property
     def testsets_digest(self) -> str:
-        """SHA-256 of all that decides a test array: the test sets and the data they are made from."""
+        """SHA-256 of everything that determines a test array: the test sets and the data that they are made from."""
         return digest(self.model_dump(mode="json", include={"test_sets", "data"}))
 
 
 class Spec(_SpecModel):
-    """A version of the benchmark: how it scores, and its tracks by name."""
+    """A version of the benchmark: the settings for scoring, and the tracks by name."""
 
     version: str
     scoring: Scoring
@@ -273,13 +273,13 @@ class Spec(_SpecModel):
     @model_validator(mode="before")
     @classmethod
     def _tracks_know_their_names(cls, raw: Any) -> Any:
-        """Give each track its key as its name; a name in the file itself is refused."""
+        """Set the name of each track to its key; a name in the file itself is refused."""
         if not isinstance(raw, dict) or not isinstance(raw.get("tracks"), dict):
             return raw
         return raw | {"tracks": {name: _named(name, track) for name, track in raw["tracks"].items()}}
 
     def scoring_digest(self, track_name: str) -> str:
-        """Return the SHA-256 of how a track's boards are scored: what all tracks share, and the track's own part."""
+        """Return the SHA-256 of the settings for scoring a track's boards: those that all tracks share, and its own."""
         own = self.track(track_name).model_dump(mode="json", include={"primary", "scoring"})
         return digest({"scoring": self.scoring.model_dump(mode="json"), "track": own})
 
@@ -287,7 +287,7 @@ class Spec(_SpecModel):
         """Return the track called `name`.
 
         Raises:
-            InputError: there is none; the message names the tracks that there are.
+            InputError: there is no such track; the message names the existing ones.
         """
         if name not in self.tracks:
             raise InputError(f"unknown track {name!r}; this spec has: {', '.join(self.tracks)}")
@@ -303,5 +303,5 @@ def _named(name: str, track: Any) -> Any:
     if not isinstance(track, dict):
         return track
     if "name" in track:
-        raise ValueError(f"tracks.{name}.name: a track's name is its key; delete the line")
+        raise ValueError(f"tracks.{name}.name is not allowed, because a track's name is its key; delete the line")
     return {"name": name, **track}

@@ -1,4 +1,4 @@
-"""The words of the benchmark as types: families, directions, teacher biases, axes, precisions."""
+"""The terms of the benchmark as types: families, directions, teacher biases, axes, precisions."""
 
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -9,16 +9,16 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 """All families."""
 
 Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
-"""Which family teaches which: the teacher's, then the student's."""
+"""The family of the teacher, then that of the student."""
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-"""All directions; a track has some of them."""
+"""All directions; a track uses some of them."""
 
 TeacherBias = Literal["shape", "texture", "natural"]
-"""What a teacher's decisions rely on: a cue that its training planted, or what it came to rely on by itself."""
+"""What a teacher's decisions rely on: a planted cue, or whatever it learned to rely on without planting."""
 
 Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "cue-conflict"]
-"""What a test set measures; the name of a manipulation of images, or of none."""
+"""What a test set measures: the name of a manipulation of images, or "clean" for none."""
 
 BIAS_AXES: tuple[Axis, ...] = ("texture", "shape", "locality", "scramble", "noise")
 """The axes of a bias profile."""
@@ -27,7 +27,7 @@ Precision = Literal["float32", "bfloat16"]
 """The number format of forward passes."""
 
 Primary = Literal["transfer", "gap-closed"]
-"""The number that a track's boards rank by: tau of planted biases, or G of natural ones."""
+"""The number that determines ranks on a track: tau for planted biases, or G for natural ones."""
 
 INDEPENDENT: Final = "independent"
 """The name of the method without a teacher, under the same budget."""

@@ -1,6 +1,7 @@
-"""A track's built test sets as one file, so that one lab builds them and every other verifies them.
+"""A track's built test sets in one file, so that one laboratory builds them and all others verify them.
 
-A zip file: `archive.json` says what it holds, and each set is a folder as the store has it, manifest and arrays.
+The file is a zip archive. Its `archive.json` lists the contents; each set is a folder as in the store, with manifest
+and arrays.
 """
 
 import json
@@ -26,17 +27,17 @@ from kdbench.testsets.frozen import read_manifest as read_frozen
 from kdbench.testsets.store import TestSetStore
 
 CONTENTS = "archive.json"
-FAST = 1  # level of compression: silhouettes shrink a hundredfold at any
-PIECE = 2**20  # bytes copied at once
+FAST = 1  # level of compression; a higher one is slower and hardly shrinks silhouettes further
+PIECE = 2**20  # bytes per read
 
 
 class ArchiveContents(FrozenModel):
-    """What an archive says of itself.
+    """The contents of an archive.
 
     Attributes:
-        track, testsets: name and test sets digest of the track that the sets are of.
-        source, source_sha256: of the images that they were made from; None for generated ones.
-        folders: by set, the folder in the archive.
+        track, testsets: name and test sets digest of the track.
+        source, source_sha256: of the images that the sets were made from; the digest is None for generated images.
+        folders: by set, its folder in the archive.
     """
 
     format: Literal[1] = 1
@@ -52,12 +53,12 @@ def export_test_sets(store: TestSetStore, kind: SourceKind, path: Path, *, diagn
 
     Args:
         store: of the track.
-        kind: of the images that the sets were made from.
+        kind: of the source of the images.
         path: of the archive.
-        diagnostics: with the diagnostic sets.
+        diagnostics: whether to include the diagnostic sets.
 
     Raises:
-        DataError: a set is not built, or not the bytes that were written.
+        DataError: a set is not built, or its bytes are not those that were written.
         WriteError: the archive cannot be written.
     """
     entries = {test_set.name: store.entry(test_set) for test_set in store.sets(diagnostics=diagnostics)}
@@ -86,18 +87,19 @@ def _files(folder: Path) -> tuple[str, ...]:
 def import_test_sets(
     path: Path, tracks: Mapping[str, Track], cache: Path
 ) -> tuple[ArchiveContents, dict[str, TestArrays]]:
-    """Put the sets of an archive into the store; each appears there only when it has been verified.
+    """Put the sets of an archive into the store, after verifying each of them.
 
     Args:
         path: of the archive.
         tracks: of the spec.
-        cache: the store.
+        cache: folder of the store.
 
     Returns:
-        What the archive says of itself, and its sets, opened.
+        The contents of the archive, and the arrays of its sets.
 
     Raises:
-        DataError: the file is not an archive, or it is damaged, of another spec or recipe, or not what is frozen.
+        DataError: the file is not an archive, is damaged or belongs to another spec or recipe, or a set is not the
+            frozen one.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -112,7 +114,7 @@ def import_test_sets(
 
 
 def _put(archive: zipfile.ZipFile, contents: ArchiveContents, store: TestSetStore, path: Path) -> None:
-    """Unpack into a folder in the cache, and move what was verified to its place."""
+    """Unpack the sets into a temporary folder in the cache, verify them, and move them to their place."""
     cache = store.cache
     try:
         cache.mkdir(parents=True, exist_ok=True)
@@ -141,23 +143,25 @@ def _contents(archive: zipfile.ZipFile, path: Path) -> ArchiveContents:
 
 
 def _expected(contents: ArchiveContents, tracks: Mapping[str, Track], path: Path, cache: Path) -> TestSetStore:
-    """Return the store of what this installation would build from the same images.
+    """Return the store of the sets that this installation would build from the same images.
 
     Raises:
-        DataError: the archive is of another spec.
+        DataError: the archive belongs to another spec.
     """
     track = tracks.get(contents.track)
     if track is None:
-        raise DataError(f"{path} holds test sets of a track {contents.track!r}; this spec has {', '.join(tracks)}")
+        raise DataError(f"{path} holds test sets of the track {contents.track!r}; this spec has: {', '.join(tracks)}")
     if track.testsets_digest != contents.testsets:
         raise DataError(
-            f"{path} holds test sets of another spec (test sets digest {contents.testsets[:12]}..., "
-            f"here {track.testsets_digest[:12]}...); get one of this version"
+            f"{path} holds test sets of another spec: its test sets digest is {contents.testsets[:12]}..., and that of "
+            f"this spec is {track.testsets_digest[:12]}...; get an archive for this version"
         )
     store = TestSetStore(track, cache, contents.source_sha256)
     for test_set in _sets(contents, track):
         if contents.folders[test_set.name] != store.entry(test_set).folder.name:
-            raise DataError(f"{path} holds the set {test_set.name} of another recipe than this version's; get another")
+            raise DataError(
+                f"{path} holds the set {test_set.name}, made by the recipe of another version; get another archive"
+            )
     return store
 
 
@@ -165,19 +169,23 @@ def _sets(contents: ArchiveContents, track: Track) -> list[TestSet]:
     known = {test_set.name: test_set for test_set in evaluated_sets(track, diagnostics=True)}
     unknown = contents.folders.keys() - known.keys()
     if unknown:
-        raise DataError(f"the archive holds a set {min(unknown)!r} that track {contents.track} does not have")
+        raise DataError(
+            f"the archive holds the set {min(unknown)!r}, which track {contents.track} does not have; get another one"
+        )
     return [known[name] for name in contents.folders]
 
 
 def _unpack(archive: zipfile.ZipFile, contents: ArchiveContents, place: Path) -> None:
-    """Copy the files of the named folders, and nothing that would lie elsewhere."""
+    """Copy the files of the listed folders; DataError for any other file."""
     folders = set(contents.folders.values())
     for info in archive.infolist():
         parts = PurePosixPath(info.filename).parts
         if info.filename == CONTENTS:
             continue
         if len(parts) != 2 or parts[0] not in folders or Path(parts[1]).name != parts[1]:
-            raise DataError(f"the archive holds a file {info.filename!r} that belongs to no set; get it again")
+            raise DataError(
+                f"the archive holds the file {info.filename!r}, which belongs to no set; get the archive again"
+            )
         target = place / parts[0] / parts[1]
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(info) as source, target.open("wb") as file:
@@ -185,7 +193,7 @@ def _unpack(archive: zipfile.ZipFile, contents: ArchiveContents, place: Path) ->
 
 
 def _verify(contents: ArchiveContents, unpacked: TestSetStore, path: Path) -> None:
-    """Compare every array with its set's manifest, that with the recipe, and the set with what is frozen."""
+    """Compare every array with its manifest, the manifest with the recipe, and the set with the frozen one."""
     frozen = {
         row.set: row.sha256
         for row in read_frozen(manifest_path(unpacked.track))
@@ -196,22 +204,24 @@ def _verify(contents: ArchiveContents, unpacked: TestSetStore, path: Path) -> No
         expected = frozen.get(test_set.name, sha256)
         if sha256 != expected:
             raise DataError(
-                f"{path} holds a set {test_set.name} with the sha256 {sha256[:12]}..., frozen is {expected[:12]}...; "
-                "get the frozen one"
+                f"{path} holds the set {test_set.name} with the sha256 {sha256[:12]}..., but the frozen set has "
+                f"{expected[:12]}...; get an archive of the frozen sets"
             )
 
 
 def _digest_of(test_set: TestSet, unpacked: TestSetStore, path: Path) -> str:
-    """Return the digest that the frozen manifest would have of an unpacked set."""
+    """Return the digest of an unpacked set, as a frozen manifest lists it."""
     try:
         return unpacked.open(test_set).sha256
-    except DataError as error:  # which tells of a folder that is gone soon
+    except DataError as error:  # its message names a temporary folder
         reason = str(error).partition(";")[0].replace(f"{unpacked.cache / unpacked.track.name}{os.sep}", "")
-        raise DataError(f"{path} holds a damaged set {test_set.name} ({reason}); get it again") from error
+        raise DataError(
+            f"{path} holds the set {test_set.name}, which is damaged ({reason}); get the archive again"
+        ) from error
 
 
 def _move(contents: ArchiveContents, place: Path, target: Path) -> None:
-    """Move verified folders to where the store looks for them."""
+    """Move verified folders to their place in the store."""
     target.mkdir(parents=True, exist_ok=True)
     for folder in contents.folders.values():
         if not has_entry(target / folder):

@@ -1,4 +1,4 @@
-"""A test set as the evaluation sees it."""
+"""The arrays of a test set, as the evaluation uses them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BuildProgress = Callable[[str, int, int], None]
-"""Called with a step's name, how many of its images are done, and how many there are."""
+"""A function that is called with the name of a step, the number of finished images, and their total number."""
 
 
 class Manipulation(ABC):
-    """What the evaluation does to the resized clean images of a set, on the device and batch by batch.
+    """A change of resized clean images that the evaluation makes on the device, batch by batch.
 
-    It acts on the lattice of the network's input, so that tiles and patches lie on whole patches of a ViT, and no
-    arrays at full size are kept. What decides it are integer tables whose digests the spec pins.
+    It works at the size of the network's input, so that tiles and noise cover whole patches of a ViT and no arrays of
+    that size are stored. Integer tables determine it; the spec pins their digests.
     """
 
     @property
     @abstractmethod
     def arrays(self) -> tuple[NDArray[np.integer], ...]:
-        """The tables that decide it; the set's digest covers them."""
+        """The tables that determine the change; the digest of the set covers them."""
 
     @abstractmethod
     def apply(self, pixels: "Tensor", rows: slice | Integers) -> "Tensor":
@@ -37,18 +37,18 @@ class Manipulation(ABC):
 
         Args:
             pixels: (B, 3, H, H) float in [0, 255].
-            rows: of these images in the whole test set.
+            rows: positions of these images in the whole test set.
         """
 
 
 @dataclass(frozen=True)
 class RightAnswers:
-    """What the images of a test set show, and what they were made from.
+    """The right answers for the images of a test set, and the clean images that they were made from.
 
     Attributes:
-        targets: (n,) the right class; the shape's on cue-conflict.
-        textures: (n,) the texture's class on cue-conflict, else equal to `targets`.
-        index: (n,) position in the clean set of the image that each was made from; -1 for none.
+        targets: (n,) the right class; on cue-conflict, the class of the shape.
+        textures: (n,) on cue-conflict, the class of the texture; otherwise equal to `targets`.
+        index: (n,) position of the original in the clean set; -1 for an image without an original.
     """
 
     targets: Integers
@@ -70,11 +70,9 @@ class TestArrays:
     """The images of one test set, with the right answers.
 
     Attributes:
-        images: (n, h, h, 3) uint8, possibly memory-mapped, at the track's size or the one that it stores.
-        targets: (n,) int16, the right class; the shape's on cue-conflict.
-        textures: (n,) int16, the texture's class on cue-conflict, else equal to `targets`.
-        index: (n,) int32, position in the clean set of the image that this one was made from; -1 for none.
-        manipulation: what the evaluation has yet to do to the resized images; None where `images` are the test images.
+        images: (n, h, h, 3) uint8, possibly memory-mapped, at the track's size or at its stored size.
+        targets, textures, index: (n,) int16, int16 and int32; see `RightAnswers`.
+        manipulation: the change that the evaluation makes to the resized images; None if `images` are changed already.
     """
 
     __test__ = False
@@ -90,7 +88,7 @@ class TestArrays:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the bytes of `images`, `targets` and the manipulation's tables: what a frozen manifest pins."""
+        """SHA-256 of the bytes of `images`, `targets` and the manipulation's tables, which a frozen manifest pins."""
         return array_sha256(self.images, self.targets, *(self.manipulation.arrays if self.manipulation else ()))
 
 

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Building:
-    """The workshop that the kinds of test sets make their arrays in; see `kdbench.testsets.plans.Workshop`.
+    """Implements `kdbench.testsets.plans.Workshop`, through which the kinds of test sets make their arrays.
 
     Attributes:
-        store: where the arrays go.
-        clean: the clean images that they are made from.
+        store: where the arrays are written.
+        clean: the clean images that the sets are made from.
         pool: processes that make images from chunks of arrays.
-        progress: called after each piece of what networks make.
-        given_networks: None where no set is built that networks make.
+        progress: called after each piece that networks have made.
+        given_networks: None if no set is built that needs networks.
     """
 
     store: TestSetStore
@@ -46,7 +46,7 @@ class Building:
 
     @property
     def networks(self) -> "PictureNetworks":
-        assert self.given_networks is not None, "no set that networks make may be built here"
+        assert self.given_networks is not None, "a set that needs networks may not be built here"
         return self.given_networks
 
     @cached_property
@@ -88,10 +88,10 @@ class Building:
         return self._in_pieces(self.store.entry(test_set), test_set.name, total, make)
 
     def build(self, test_set: TestSet) -> None:
-        """Make and write the arrays of a set, unless they are in the store.
+        """Make and write the arrays of a set, unless the store has them already.
 
         Raises:
-            DataError: the set would be empty, or nothing can be made with its parameters.
+            DataError: the set would be empty, or cannot be made with its parameters.
         """
         entry = self.store.entry(test_set)
         if has_entry(entry.folder):

@@ -1,4 +1,4 @@
-"""The same images under every manipulation, for people to look at."""
+"""Pictures for people: the same images under every manipulation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,13 @@ SHOWN = 96  # pixels per side of larger images
 def gallery(arrays: Mapping[str, TestArrays], columns: int = 10, data: Data | None = None) -> dict[str, Images]:
     """Return one image per class, the same under every manipulation.
 
-    An image is chosen that as many sets as possible were made from. A set that has none of it shows another image of
-    the same class instead (cue-conflict: of the same shape).
+    The chosen image of a class is the original in as many sets as possible. A set without images of it shows another
+    image of the same class (on cue-conflict, of the same shape).
 
     Args:
-        arrays: by set, "clean" among them.
+        arrays: by set, including "clean".
         columns: the largest number of images per set.
-        data: of a track that resizes its images: they are shown as networks see them, but smaller.
+        data: of the track. If it resizes its images, they are shown as networks see them, but smaller.
 
     Returns:
         By set, (columns, H, W, 3) uint8.
@@ -53,15 +53,15 @@ def _row(arrays: TestArrays, chosen: list[int], clean: TestArrays, data: Data | 
 
 
 def pictures(arrays: TestArrays, rows: list[int], data: Data | None) -> Images:
-    """Return (k, H, W, 3) uint8 some images of a set: as networks see them, but smaller where they are resized."""
+    """Return (k, H, W, 3) uint8, some images of a set; resized images are shown as networks see them, but smaller."""
     if data is None or data.resize is None:
         return np.asarray(arrays.images[rows])
     return _seen_small(arrays, rows, data)
 
 
 def _seen_small(arrays: TestArrays, rows: list[int], data: Data) -> Images:
-    """Return (k, SHOWN, SHOWN, 3) some images of a set as networks see them, made smaller for people."""
-    import torch  # which pages of other tracks do without
+    """Return (k, SHOWN, SHOWN, 3), some images of a set as networks see them, reduced for people."""
+    import torch  # tracks without resized images do not need it
     from torch.nn import functional as F
 
     from kdbench.data.pixels import pixels_at_size

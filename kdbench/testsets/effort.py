@@ -1,4 +1,4 @@
-"""What it takes to make test sets with networks: operations, counted without computing anything."""
+"""Counts the operations that networks need to make test sets, without computing them."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from kdbench.testsets.kinds import kind_of
 from kdbench.testsets.vgg import VggFeatures, new_vgg
 
 META = torch.device("meta")
-PASSES_PER_STEP = 2  # of an optimiser of pixels: forward, and backward to the pixels
+PASSES_PER_STEP = 2  # when pixels are optimised: one forward, and one backward to the pixels
 
 
 def building_operations(test_sets: Sequence[TestSet], data: Data) -> float:
@@ -29,14 +29,14 @@ def building_operations(test_sets: Sequence[TestSet], data: Data) -> float:
 
 
 def optimiser_operations(layers: Sequence[str], steps: int, data: Data) -> float:
-    """Return the operations of optimising one image for so many steps by the features of these layers of VGG-19."""
+    """Return the operations of optimising one image for some steps, given the features of these layers of VGG-19."""
     with META:
         vgg = VggFeatures(new_vgg(), "max")
         return PASSES_PER_STEP * steps * counted_operations(lambda image: vgg(image, layers), data)
 
 
 def counted_operations(network: Callable[[Tensor], object], data: Data) -> float:
-    """Return the operations of one image at the track's size through a network on the meta device."""
+    """Return the operations of a forward pass of one image at the track's size, for a network on the meta device."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, data.image_size, data.image_size, device=META))
     return float(counter.get_total_flops())

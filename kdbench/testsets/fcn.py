@@ -1,7 +1,7 @@
 """Object masks from FCN-ResNet-101 (Long et al. 2015), with torchvision's weights for the labels of Pascal VOC.
 
-An image's mask is every pixel of a foreground class, whichever. VOC has no deer and no frog, and its vehicles are not
-CIFAR-10's: what the network calls an object is noted, but any object counts.
+The mask of an image contains every pixel of any foreground class. VOC has no deer and no frog, and its vehicles are not
+those of CIFAR-10. Therefore any object counts; its class is recorded.
 """
 
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from kdbench.spec import Data
 from kdbench.testsets.segmentation import AREA
 
 BATCH = 16
-LEAST_COVERAGE = 0.5  # share of a class's images; a set that covers less of a class does not measure that class
+LEAST_COVERAGE = 0.5  # share of a class's images; a set that covers a smaller share does not measure that class
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 VOC: Final = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
-)  # by channel
+)  # in the order of the network's channels
 RIGHT: Final[dict[str, frozenset[str]]] = {
     "airplane": frozenset({"aeroplane"}),
     "automobile": frozenset({"car"}),
@@ -41,16 +41,16 @@ RIGHT: Final[dict[str, frozenset[str]]] = {
     "horse": frozenset({"horse"}),
     "ship": frozenset({"boat"}),
     "truck": frozenset({"bus", "car", "train"}),
-}  # VOC classes that are a right name, or the nearest, for each class of CIFAR-10
+}  # for each class of CIFAR-10, the VOC classes that are right or nearest
 
 
 @dataclass(frozen=True)
 class Segmented:
-    """What the network made of n images of H x H pixels.
+    """The segmentation of n images of H x H pixels.
 
     Attributes:
-        masks: (n, H, H) bool, every foreground class; empty where the area is not accepted.
-        objects: (n,) int16, the foreground class of most pixels, 0 for none.
+        masks: (n, H, H) bool, True for every foreground class; all False if the area is not accepted.
+        objects: (n,) int16, the foreground class with the most pixels; 0 without any.
     """
 
     masks: Masks
@@ -81,7 +81,7 @@ class Segmenter(nn.Module):
 
 
 def load_segmenter(device: torch.device, weights_dir: Path | None = None) -> Segmenter:
-    """Return torchvision's network with its weights, fetched if need be; DataError if they cannot be had."""
+    """Return torchvision's network with its weights, fetched if necessary; DataError if they are not available."""
     network = new_fcn()
     load_into(network, fetch_or_check(FCN, weights_dir), ignored=lambda name: name.startswith("aux_classifier."))
     return Segmenter(network).to(device).eval()
@@ -120,24 +120,24 @@ def _labels(segmenter: nn.Module, images: Images, data: Data, device: torch.devi
 
 
 def non_empty(masks: Masks) -> Masks:
-    """Return (n,) which of (n, H, H) masks hold anything."""
+    """Return (n,) whether each of (n, H, H) masks has any pixel."""
     return np.asarray(masks.any(axis=(1, 2)), bool)
 
 
 def accepted(masks: Masks) -> Masks:
-    """Return the masks, emptied where they cover less than .05 or more than .90 of the image."""
+    """Return the masks; those that cover less than .05 or more than .90 of the image are emptied."""
     area = masks.mean(axis=(1, 2))
     good = (area >= AREA[0]) & (area <= AREA[1])
     return np.asarray(masks & good[:, None, None], bool)
 
 
 def coverage_facts(covered: Masks, objects: NDArray[np.int16], labels: Integers) -> dict[str, object]:
-    """Return what a manifest says of masks, one number per class.
+    """Return the facts about masks for a manifest, with one number per class.
 
     Returns:
         coverage: share of the images whose mask is accepted.
-        right_object: share of the images whose mask is accepted and mostly of a class that RIGHT names.
-        uncovered_classes: names of the classes of which less than half is covered: the set measures nothing for them.
+        right_object: share of the images whose mask is accepted and whose largest object is of a class in `RIGHT`.
+        uncovered_classes: names of the classes with a coverage below `LEAST_COVERAGE`, which the set does not measure.
     """
     share, right = [], []
     for number, name in enumerate(CLASSES):

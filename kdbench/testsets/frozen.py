@@ -1,4 +1,4 @@
-"""The frozen manifest of a data set: which bytes a track's test arrays must be."""
+"""The frozen manifest of a data set, which pins the bytes of a track's test arrays."""
 
 import tomllib
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 
 SourceKind = Literal["generated", "original", "other"]
-NOT_ORIGINAL = "the test sets were made from a CIFAR-10 copy that is not the original (no matching checksum)"
+NOT_ORIGINAL = "the test sets were made from a copy of CIFAR-10 that is not the original (its checksums do not match)"
 
 
 class FrozenArray(FrozenModel):
-    """One row of a manifest. `source`: "generated" for synthetic images, else that of the CIFAR-10 copy."""
+    """One row of a manifest. Its `source` is "generated" for synthetic images, else that of the copy of CIFAR-10."""
 
     track: str
     set: str
@@ -37,14 +37,12 @@ class _Manifest(BaseModel):
 
 
 def manifest_path(track: Track) -> Path:
-    """Return the path of the shipped manifest of a track's data set; it may not exist."""
+    """Return the path of the shipped manifest of a track's data set. The file may not exist."""
     return shipped("datasets", track.data.source, "manifest.toml")
 
 
 def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
-    """Return the rows of a manifest.
-
-    A file that does not exist has no rows.
+    """Return the rows of a manifest; none if the file does not exist.
 
     Raises:
         DataError: the file is not a manifest.
@@ -61,7 +59,7 @@ def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
 
 
 def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:
-    """Return what a manifest would say about these arrays."""
+    """Return the rows of a manifest for these arrays."""
     kind = source_kind(source)
     return tuple(
         FrozenArray(track=track_name, set=name, sha256=test_arrays.sha256, images=len(test_arrays), source=kind)
@@ -70,7 +68,7 @@ def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cif
 
 
 def write_manifest(path: Path, rows: tuple[FrozenArray, ...], *, heading: str) -> None:
-    """Write a manifest; `heading` becomes its comment."""
+    """Write a manifest, with `heading` as a comment."""
     tables = tomli_w.dumps({"array": [row.model_dump() for row in rows]})
     with atomic_file(path) as file:
         file.write(f"# {heading}\n\n{tables}".encode())
@@ -83,21 +81,21 @@ def write_proposal(
     source: Cifar10 | None,
     weights_dir: Path | None = None,
 ) -> tuple[FrozenArray, ...]:
-    """Write what a manifest would say of a track's sets, and a spec of its weights, for a person to review.
+    """Write the rows of a manifest for a track's sets, and the digests of its weights, for a person to review.
 
     Args:
-        path: of the proposal; not of the manifest itself.
+        path: of the proposal; not that of the manifest.
         track: of the spec.
-        arrays: the sets of the spec, whole.
-        source: the CIFAR-10 that they were made from.
-        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
+        arrays: the complete sets of the spec.
+        source: the copy of CIFAR-10 that they were made from; None on a synthetic track.
+        weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
 
     Raises:
-        InputError: the path is the manifest's.
+        InputError: the path is that of the manifest.
         WriteError: the proposal cannot be written.
     """
     if path.resolve() == manifest_path(track).resolve():
-        raise InputError(f"{path} is the frozen manifest, which a person edits after a review; choose another --to")
+        raise InputError(f"{path} is the frozen manifest, which only a person may edit; choose another file with --to")
     named = {test_set.name: arrays[test_set.name] for test_set in track.test_sets if test_set.name in arrays}
     rows = manifest_rows(track.name, named, source)
     write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track, weights_dir)]))
@@ -105,21 +103,23 @@ def write_proposal(
 
 
 def proposal_heading(rows: tuple[FrozenArray, ...]) -> str:
-    """Say in a sentence what a proposal is worth."""
+    """Return a sentence on what to do with a proposal."""
     if any(row.source == "other" for row in rows):
-        return "Made from a copy of CIFAR-10 that matches no checksum: rows of source other make no run official."
-    return "A proposal: review it, then move its rows to the data set's manifest.toml."
+        return (
+            "Made from a copy of CIFAR-10 that matches no checksum: rows with the source 'other' make no run official."
+        )
+    return "This is a proposal: review it, then copy its rows into the data set's manifest.toml."
 
 
 def _weight_lines(track: Track, weights_dir: Path | None) -> list[str]:
-    """Return the digests of the pretrained weights that lie on this machine, for the track's spec."""
+    """Return lines with the digests of the track's pretrained weights, as far as this machine has them."""
     files = (backbone_file(spec) for spec in (track.backbones.cnn, track.backbones.vit) if spec.weights == FROM_TIMM)
     paths = (weights_folder(weights_dir) / file.name for file in files)
     return [f"weights_sha256 of {path.name}: {file_sha256(path)}" for path in paths if path.is_file()]
 
 
 def source_kind(source: Cifar10 | None) -> SourceKind:
-    """Return how a manifest names where images come from."""
+    """Return the kind of a source of images, as manifests name it."""
     return source.source if source is not None else "generated"
 
 
@@ -130,13 +130,13 @@ def differences_from_frozen(
     *,
     manifest: Path | None = None,
 ) -> tuple[str, ...]:
-    """Say why these arrays are not the frozen ones; empty if they are, to the byte.
+    """Return the reasons why these arrays are not the frozen ones; empty if every byte is the same.
 
     Args:
         track: of the spec.
-        arrays: by set; diagnostic sets that the manifest does not name are not compared.
-        source: the CIFAR-10 they were made from, None on a synthetic track.
-        manifest: another manifest than the shipped one.
+        arrays: by set; diagnostic sets that are not in the manifest are not compared.
+        source: the copy of CIFAR-10 that they were made from; None on a synthetic track.
+        manifest: to compare with; None for the shipped one.
     """
     if source is not None and source.source != "original":
         return (NOT_ORIGINAL,)
@@ -159,12 +159,12 @@ def differences_from_frozen(
 
 
 def differences_before_building(track: Track, kind: SourceKind, *, manifest: Path | None = None) -> tuple[str, ...]:
-    """Return those of `differences_from_frozen` that hold for all arrays that are made from such a source.
+    """Return the reasons of `differences_from_frozen` that are known before the arrays are made.
 
     Args:
         track: of the spec.
-        kind: of the source.
-        manifest: another manifest than the shipped one.
+        kind: of the source of the images.
+        manifest: to compare with; None for the shipped one.
     """
     if kind == "other":
         return (NOT_ORIGINAL,)
@@ -175,7 +175,7 @@ def differences_before_building(track: Track, kind: SourceKind, *, manifest: Pat
 
 
 def _rows_of(path: Path, track_name: str, kind: SourceKind) -> dict[str, FrozenArray]:
-    """Return a manifest's rows of a track from such a source, by set."""
+    """Return the rows of a manifest for a track and a kind of source, by set."""
     return {row.set: row for row in read_manifest(path) if row.track == track_name and row.source == kind}
 
 

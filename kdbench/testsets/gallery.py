@@ -1,4 +1,4 @@
-"""The few pictures of every test set that lie beside the records, for the page."""
+"""A few pictures of every test set, which are stored with the records for the page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Gallery:
     """Pictures of one track's test sets.
 
     Attributes:
-        sets: by test set, images (n, H, W, 3) uint8 and targets (n,). Image i of every set is made from the same source
-            image; where a set has none of it (cue-conflict), it is another one of the same target.
+        sets: by test set, images (n, H, W, 3) uint8 and targets (n,). Image i has the same original in every set. A set
+            without images of that original has another image with the same target.
         class_names: by class number.
     """
 
@@ -32,7 +32,7 @@ class Gallery:
 
 
 def write_gallery(results: Path, track: Track, arrays: Mapping[str, TestArrays]) -> None:
-    """Keep a few pictures of every test set of the spec beside the records, for the page."""
+    """Write a few pictures of every test set of the spec into the results folder, for the page."""
     pictures = gallery(
         {test_set.name: arrays[test_set.name] for test_set in track.test_sets if test_set.name in arrays},
         data=track.data,
@@ -43,7 +43,7 @@ def write_gallery(results: Path, track: Track, arrays: Mapping[str, TestArrays])
 
 
 def class_names(track: Track) -> tuple[str, ...]:
-    """Return what the classes of a track are called."""
+    """Return the names of a track's classes."""
     if track.data.source == "cifar10":
         from kdbench.data.cifar10 import CLASSES
 
@@ -66,5 +66,5 @@ def read_gallery(path: Path) -> Gallery | None:
     except FileNotFoundError:
         return None
     except DAMAGES as error:
-        raise InputError(f"{path} is damaged ({error}); delete it, and `kdbench run` makes it again") from error
+        raise InputError(f"{path} is damaged ({error}); delete it, and `kdbench run` will write it again") from error
     return Gallery(sets=sets, class_names=classes)

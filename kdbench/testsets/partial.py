@@ -1,6 +1,6 @@
-"""Long work in pieces: finished pieces are kept on disk, so that a build that was killed goes on where it stopped.
+"""Long work in pieces: finished pieces are kept on disk, so that a killed build continues where it stopped.
 
-A CPU and a GPU round differently, so the pieces that each has made lie apart and never become one array.
+A CPU and a GPU round differently. Their pieces are therefore kept in different folders and never joined into one array.
 """
 
 import shutil
@@ -12,7 +12,7 @@ import numpy as np
 from kdbench.data.array_types import AnyArray
 from kdbench.files import DAMAGES, atomic_file
 
-CHUNK = 64  # images per piece; part of no recipe, since an image does not depend on the others
+CHUNK = 64  # images per piece; not part of a recipe, since an image does not depend on the other images
 PARTIAL = "partial"
 
 
@@ -24,14 +24,14 @@ def in_pieces(
     *,
     device_class: str,
 ) -> dict[str, AnyArray]:
-    """Return long arrays made piece by piece; pieces of an earlier attempt on the same class of device are reused.
+    """Make long arrays piece by piece; pieces of an earlier attempt on the same class of device are reused.
 
     Args:
-        folder: of the entry that the arrays are for; named after its recipe, so that pieces of two recipes never meet.
-        total: rows of each array, at least one.
+        folder: of the entry for the arrays. Its name contains the digest of the recipe, so recipes do not share pieces.
+        total: number of rows of each array, at least one.
         make: makes the rows of a slice, by array.
-        progress: called after each piece with how many rows are done, and how many there are.
-        device_class: of what `make` computes on, "cpu" or "cuda".
+        progress: called after each piece with the number of finished rows and their total number.
+        device_class: of the device that `make` uses, "cpu" or "cuda".
     """
     pieces = []
     for start in range(0, total, CHUNK):
@@ -48,12 +48,12 @@ def in_pieces(
 
 
 def forget_pieces(folder: Path) -> None:
-    """Remove what is kept of an entry that is complete, whatever it was made on."""
+    """Remove the pieces of a complete entry, of all classes of devices."""
     shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
 
 def _kept(path: Path, rows: slice) -> dict[str, AnyArray] | None:
-    """Return the piece on disk; None if there is none, or none that can be read whole."""
+    """Return the piece on disk; None if there is none, or if it is incomplete or damaged."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             piece = {name: arrays[name] for name in arrays.files}

@@ -1,4 +1,4 @@
-"""The networks that test sets are made with, FCN-ResNet-101 and VGG-19, and pixels on their way to and from them."""
+"""The networks that make test sets, FCN-ResNet-101 and VGG-19, and the conversion of images for them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ BATCH = 32  # images that are optimised at once
 
 @dataclass(frozen=True)
 class PictureNetworks:
-    """The networks, loaded when they are first needed.
+    """The networks, which are loaded when they are first needed.
 
     Attributes:
-        device: where they compute.
-        make_segmenter, make_vgg: load them onto a device.
+        device: on which they compute.
+        make_segmenter, make_vgg: load a network onto a device.
     """
 
     device: torch.device
@@ -41,7 +41,7 @@ class PictureNetworks:
         return self.make_vgg(self.device)
 
     def release(self) -> None:
-        """Give their memory back to the device."""
+        """Free the memory of the networks on the device."""
         for name in ("segmenter", "vgg"):
             self.__dict__.pop(name, None)
         forget_peak_memory(self.device)

@@ -1,4 +1,4 @@
-"""How the arrays of one test set are made, and what the code that makes them may use."""
+"""Plans for making the arrays of a test set, and the interface that the code of a plan may use."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanImages:
-    """What a track's test sets are made from.
+    """The clean images that a track's test sets are made from.
 
     Attributes:
-        images: (n, h, h, 3) uint8, the clean test images as they are stored.
-        labels: (n,) their classes.
-        ids: (n,) position of each in the whole data set; a limited build draws the same random numbers as a full one.
+        images: (n, h, h, 3) uint8, at their stored size.
+        labels: (n,) classes.
+        ids: (n,) positions in the whole data set, so that a limited build draws the same random numbers as a full one.
     """
 
     images: Images
@@ -34,23 +34,23 @@ class CleanImages:
         return len(self.labels)
 
     def answers(self, rows: Integers | None = None) -> RightAnswers:
-        """Return the right answers of images that are made from these rows; from all of them without `rows`."""
+        """Return the right answers for images that are made from these rows; without `rows`, from all of them."""
         rows = np.arange(len(self)) if rows is None else rows
         return RightAnswers(self.labels[rows], self.labels[rows], rows)
 
     def share_by_class(self, chosen: Masks) -> list[float]:
-        """Return the share of each class's images that is chosen; `chosen` is (n,)."""
+        """Return for each class the share of its images for which `chosen`, (n,), is True."""
         return [round(float(chosen[self.labels == label].mean()), 4) for label in range(int(self.labels.max()) + 1)]
 
 
 @dataclass(frozen=True)
 class ObjectMasks:
-    """Where the object of each clean image is.
+    """The positions of the objects in the clean images.
 
     Attributes:
-        masks: (n, H, H) bool, at the stored size or the track's; empty where no object was found.
-        covered: (n,) bool, whether the mask is one to rely on.
-        facts: what the manifest says of the masks.
+        masks: (n, H, H) bool, at the stored size or at the track's size; all False if no object was found.
+        covered: (n,) bool, whether the mask is reliable.
+        facts: about the masks, for the manifest.
     """
 
     masks: Masks
@@ -64,7 +64,7 @@ class ObjectMasks:
 
 
 class Workshop(Protocol):
-    """What a kind of test set may use to plan and make the arrays of a set."""
+    """The interface through which a kind of test set plans and makes the arrays of a set."""
 
     @property
     def track(self) -> Track: ...
@@ -74,37 +74,37 @@ class Workshop(Protocol):
 
     @property
     def colour_masks(self) -> ObjectMasks:
-        """Masks of the stored images, from colours alone; found when they are first asked for."""
+        """Masks of the stored images, from colours alone; computed at the first use."""
 
     @property
     def network_masks(self) -> ObjectMasks:
-        """Masks at the track's size, from FCN-ResNet-101; found when they are first asked for."""
+        """Masks at the track's size, from FCN-ResNet-101; computed at the first use."""
 
     @property
     def networks(self) -> "PictureNetworks":
-        """The networks that test sets are made with."""
+        """The networks that make test sets."""
 
     def images_of(self, test_set: TestSet) -> Images:
-        """Return the images of another set of the track, made now unless they are in the store."""
+        """Return the images of another set of the track, which is built unless the store has it."""
 
     def in_chunks(
         self, name: str, function: Callable[..., Any], arrays: tuple[AnyArray, ...], keywords: Mapping[str, Any]
     ) -> list[Any]:
-        """Return what a function makes of chunks of arrays, computed by several processes at once."""
+        """Return the results of a function for chunks of arrays, computed by several processes in parallel."""
 
     def in_pieces(
         self, test_set: TestSet, total: int, make: Callable[[slice], dict[str, AnyArray]]
     ) -> dict[str, AnyArray]:
-        """Return long arrays made piece by piece; pieces outlive a build that is killed."""
+        """Make long arrays piece by piece; a killed build keeps the finished pieces."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildPlan(ABC):
-    """How to make the arrays of one set.
+    """A plan for making the arrays of one set.
 
     Attributes:
-        answers: the right answers, whose number is that of the set's images.
-        facts: what the manifest says of the set, as JSON values.
+        answers: the right answers, one per image of the set.
+        facts: about the set, for the manifest, as JSON values.
     """
 
     answers: RightAnswers
@@ -112,17 +112,17 @@ class BuildPlan(ABC):
 
     @abstractmethod
     def made(self, test_set: TestSet, workshop: Workshop) -> dict[str, AnyArray]:
-        """Return the arrays that are stored beside the right answers."""
+        """Make and return the arrays that are stored in addition to the right answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChunkPlan(BuildPlan):
-    """Images that a function makes from chunks of arrays, in several processes at once.
+    """A plan for images that a function makes from chunks of arrays, in several processes in parallel.
 
     Attributes:
         function: importable by name, so that another process can call it.
-        arrays: of n rows each; the function gets chunks of them.
-        keywords: the same for every chunk.
+        arrays: with n rows each; the function gets chunks of them.
+        keywords: further arguments, the same for every chunk.
     """
 
     function: Callable[..., Images]
@@ -135,7 +135,7 @@ class ChunkPlan(BuildPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class PiecePlan(BuildPlan):
-    """Images that take long, made in pieces that outlive a build that is killed.
+    """A plan for images that take long: they are made in pieces, and a killed build keeps the finished pieces.
 
     Attributes:
         piece: makes the images of a slice of the set's rows, (k, H, H, 3) uint8.
@@ -149,7 +149,7 @@ class PiecePlan(BuildPlan):
 
 @dataclass(frozen=True, kw_only=True)
 class TablePlan(BuildPlan):
-    """Tables of what the evaluation does to the clean images; no images of its own.
+    """A plan for a set without images of its own: tables that determine how the evaluation changes the clean images.
 
     Attributes:
         tables: by name.

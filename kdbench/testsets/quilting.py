@@ -1,8 +1,9 @@
-"""Image quilting (Efros & Freeman, 2001): texture grown from blocks of an image, in integer arithmetic.
+"""Image quilting (Efros & Freeman, 2001): texture that is composed of blocks of an image, in integer arithmetic.
 
-Blocks are laid from left to right and top to bottom. Each is the best of a few random candidates from the source, by
-its squared difference from what already lies under it, and is joined along the path of least difference. With a guide,
-a candidate must also resemble the guide's luminance (texture transfer). All images of a batch are quilted together.
+Blocks are placed from left to right and from top to bottom. Each is the best of a few random candidates from the
+source: the one with the smallest squared difference from the pixels that it overlaps. It is joined along the path of
+least difference. With a guide, a candidate must also resemble the guide's luminance (texture transfer). All images of
+a batch are quilted together.
 """
 
 from dataclasses import dataclass
@@ -14,20 +15,20 @@ from numpy.typing import NDArray
 from kdbench.data.array_types import Images, Masks
 from kdbench.randomness import Words, below
 
-FALLBACK_SIDE = 20  # pixels of the central square that stands in for a mask
-MIN_CORNERS = 8  # places that a block needs inside a mask; fewer would repeat one block
-GUIDE_WEIGHT = 12  # of a guide's squared difference of luminance, beside that of the three colours in the overlap
+FALLBACK_SIDE = 20  # pixels per side of the central square that replaces a mask
+MIN_CORNERS = 8  # possible places of a block inside a mask; with fewer, one block would be repeated
+GUIDE_WEIGHT = 12  # of the squared difference from the guide's luminance, relative to that of the overlap's colours
 
 OverlapErrors = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Quilting:
-    """How blocks are laid.
+    """The settings of image quilting.
 
     Attributes:
-        block, overlap: pixels.
-        candidates: that each block is chosen from.
+        block, overlap: sizes in pixels.
+        candidates: number of candidates for each block.
     """
 
     block: int = 8
@@ -39,19 +40,19 @@ class Quilting:
         return -(-(size - self.overlap) // (self.block - self.overlap))
 
     def words_per_image(self, size: int) -> int:
-        """Return how many random words quilting a `size` x `size` image draws."""
+        """Return the number of random words that quilting a `size` x `size` image draws."""
         return self.blocks_per_side(size) ** 2 * self.candidates
 
 
 def source_regions(masks: Masks, quilting: Quilting) -> tuple[Masks, Masks]:
-    """Return where texture is taken from: the object without its outermost pixel, else the central square.
+    """Return the regions that provide texture: the object without its outermost pixels, or else the central square.
 
     Args:
-        masks: (n, H, W) bool; an empty one stands for no object.
+        masks: (n, H, W) bool; all False for an image without an object.
 
     Returns:
         regions: (n, H, W) bool.
-        from_object: (n,) bool, False where the central square had to stand in.
+        from_object: (n,) bool, False if the region is the central square.
     """
     from scipy import ndimage
 
@@ -81,10 +82,10 @@ def quilted(
 
     Args:
         sources: (n, S, S, 3) uint8.
-        regions: (n, S, S) bool, where blocks may come from; each holds at least one whole block.
+        regions: (n, S, S) bool, the source of blocks; each contains at least one whole block.
         word: (n, `quilting.words_per_image(S)` or more) random words.
         quilting: block size, overlap and candidates.
-        guide: (n, S, S) luminance that the result shall resemble, or None.
+        guide: (n, S, S) luminance that the result should resemble, or None.
 
     Returns:
         (n, S, S, 3) uint8.
@@ -110,7 +111,7 @@ def _padded(guide: NDArray[np.int32] | None, full: int) -> NDArray[np.int32] | N
 
 
 class _Search:
-    """Find the best of random candidate blocks for a place on the canvas."""
+    """Finds the best of some random candidate blocks for a place on the canvas."""
 
     def __init__(self, sources: Images, corners: Masks, quilting: Quilting, guide: NDArray[np.int32] | None) -> None:
         self._sources = sources.astype(np.int16)
@@ -124,7 +125,7 @@ class _Search:
         self._rows = np.arange(len(sources))
 
     def best(self, canvas: NDArray[np.int16], top: int, left: int, draws: Words) -> NDArray[np.int16]:
-        """Return (n, block, block, 3) the candidate that fits best at a place; the first of equals."""
+        """Return (n, block, block, 3), the candidates that fit best at a place; of equal candidates, the first."""
         corner = self._allowed[self._rows[:, None], below(draws, self._count[:, None])]
         row, column = np.divmod(corner, self._corners_per_row)
         block, overlap = self._quilting.block, self._quilting.overlap
@@ -165,7 +166,7 @@ def _squared(
 
 
 def _join(canvas: NDArray[np.int16], patch: NDArray[np.int16], top: int, left: int, overlap: int) -> None:
-    """Lay a patch on the canvas, cut along the paths of least difference through its overlaps."""
+    """Place a patch on the canvas, cut along the paths of least difference through its overlaps."""
     block = patch.shape[1]
     under = canvas[:, top : top + block, left : left + block]
     error = ((under - patch).astype(np.int32) ** 2).sum(axis=-1)
@@ -178,13 +179,13 @@ def _join(canvas: NDArray[np.int16], patch: NDArray[np.int16], top: int, left: i
 
 
 def right_of_cut(error: OverlapErrors) -> Masks:
-    """Return what lies on and right of the cheapest path from the top row to the bottom row.
+    """Return the pixels on the cheapest path from the top row to the bottom row, and those to the right of it.
 
     Args:
         error: (n, length, width) cost of passing through each pixel; a path moves at most one column per row.
 
     Returns:
-        (n, length, width) bool; of equally cheap paths the leftmost, seen from the bottom.
+        (n, length, width) bool. Of equally cheap paths, the leftmost is taken, starting at the bottom.
     """
     length, width = error.shape[1:]
     total = error.astype(np.int64)

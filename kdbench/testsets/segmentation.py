@@ -1,9 +1,10 @@
-"""Object masks without learned weights, and how far two ways of finding them agree.
+"""Object masks without learned weights, and the agreement of two methods that find them.
 
-The mask that is used comes from colour: how unlike the image's border a pixel is, weighted towards the centre. A random
-walker from centre and border gives a second opinion; where both agree, the mask counts as *covered*. There is no ground
-truth to compare with, and both prefer the centre, so that they agree on noise as well: these are weak masks. The card
-of CIFAR-10 gives the agreement that centring alone brings about.
+The mask relies on colour: it contains the pixels that differ most from the image's border, with more weight near the
+centre. A random walker that starts from the centre and the border computes a second mask. If both agree, the image
+counts as *covered*. There is no ground truth to compare with, and since both methods prefer the centre, they agree on
+noise as well. The masks are therefore weak; the card of CIFAR-10 reports how much of the agreement is due to centring
+alone.
 """
 
 import warnings
@@ -16,13 +17,13 @@ from skimage.segmentation import random_walker
 
 from kdbench.data.array_types import Images, Masks
 
-BORDER = 2  # pixels of the frame whose colours are the background's
+BORDER = 2  # width in pixels of the frame that defines the colours of the background
 COLOUR_NOISE = 8.0  # grey levels, added to the border's spread so that the covariance of a flat border is not singular
 CENTRE_WIDTH = 0.28  # standard deviation of the centre prior, in image widths
 WALKER_SEED_RADIUS = 4.0  # pixels
 WALKER_BETA = 130
-AREA = (0.05, 0.90)  # share of the image that an accepted mask covers
-AGREEMENT = 0.5  # intersection over union of the two masks of a covered image
+AREA = (0.05, 0.90)  # smallest and largest share of the image that an accepted mask covers
+AGREEMENT = 0.5  # smallest intersection over union of the two masks of a covered image
 
 
 def object_masks(images: Images) -> tuple[Masks, Masks]:
@@ -32,8 +33,8 @@ def object_masks(images: Images) -> tuple[Masks, Masks]:
         images: (n, H, W, 3) uint8.
 
     Returns:
-        masks: (n, H, W) bool, the colour mask; empty where its area is not accepted.
-        covered: (n,) bool, the mask is accepted and the random walker agrees with it.
+        masks: (n, H, W) bool, from colours; all False if the area is not accepted.
+        covered: (n,) bool, True if the mask is accepted and the random walker agrees with it.
     """
     masks = colour_masks(images)
     area = masks.mean(axis=(1, 2))
@@ -51,9 +52,9 @@ def overlap(first: Masks, second: Masks) -> float:
 
 
 def colour_masks(images: Images) -> Masks:
-    """Return (n, H, W) masks: the largest component whose distance from the border's colours x centre prior is high.
+    """Return (n, H, W) masks: the largest component in which the salience is above Otsu's threshold.
 
-    High is above Otsu's threshold.
+    Salience is the distance from the border's colours times the centre prior.
     """
     salience = border_distance(images) * _centre_prior(images.shape[1:3])
     return np.array([_largest_component(values > threshold_otsu(values)) for values in salience], bool).reshape(

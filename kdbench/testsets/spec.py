@@ -1,4 +1,4 @@
-"""Reads the benchmark's spec, whose test sets are checked by the kinds that make them."""
+"""Reads the benchmark's spec. The kinds that make its test sets check their parameters."""
 
 from functools import cache
 from pathlib import Path
@@ -10,10 +10,10 @@ from kdbench.testsets.kinds import check_parameters
 
 @cache
 def load_spec(path: Path | None = None) -> Spec:
-    """Return the spec in a file; without a path, the shipped one.
+    """Return the spec in a file; without a path, the shipped spec.
 
     Raises:
-        SpecError: the file cannot be read, is not TOML, or a key is unknown, missing or of a wrong value.
+        SpecError: the file cannot be read or is not TOML, or a key is unknown, is missing or has a wrong value.
     """
     return read_spec(path or shipped(*SPEC_PATH), _check_test_sets)
 

@@ -1,4 +1,4 @@
-"""Pictures whose style images are rendered in: one that ships with scikit-image, or any that the user has."""
+"""Pictures whose style images can take on: a picture of scikit-image, or any file of the user."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from kdbench.errors import DataError
 
 
 def style_picture(name: str, size: int) -> Images:
-    """Return (size, size, 3) the central square of a picture.
+    """Return (size, size, 3), the central square of a picture.
 
     Args:
-        name: of a picture of scikit-image, or a path.
+        name: of a picture in `skimage.data`, or a path.
         size: pixels per side to resize it to.
 
     Raises:

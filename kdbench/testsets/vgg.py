@@ -1,8 +1,8 @@
-"""Pictures from the features of VGG-19: texture synthesis and style transfer, by one optimiser.
+"""Texture synthesis and style transfer with the features of VGG-19, by one optimiser.
 
-Sources: Gatys, Ecker & Bethge (2015), arXiv:1505.07376 (texture) and arXiv:1508.06576 (style). Features are those after
-the ReLU, on torchvision's weights. Every image's loss depends on that image alone, and Adam works pixel by pixel, so
-what an image becomes depends on the other images of its batch by rounding alone.
+Sources: Gatys, Ecker & Bethge (2015), arXiv:1505.07376 (texture) and arXiv:1508.06576 (style). Features are taken after
+the ReLU; the weights are those of torchvision. The loss of an image depends on that image alone, and Adam treats every
+pixel separately. The other images of a batch therefore change a result only by rounding.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ from kdbench.networks.weights import VGG, fetch_or_check, load_into
 from kdbench.testsets.fcn import IMAGENET_MEAN, IMAGENET_STD
 
 BLOCKS = (2, 2, 4, 4, 4)  # convolutions before each pooling
-TINY = 1e-12  # keeps a picture without any texture from dividing by zero
+TINY = 1e-12  # avoids a division by zero for a picture without any texture
 
 Features = dict[str, Tensor]
 
 
 class VggFeatures(nn.Module):
-    """The convolutions of VGG-19, up to the last layer that is wanted.
+    """The convolutions of VGG-19, up to the last requested layer.
 
     Args:
         convolutions: torchvision's `features`: convolutions, ReLUs and poolings in turn.
@@ -72,7 +72,7 @@ class VggFeatures(nn.Module):
 
 
 def load_vgg(device: torch.device, weights_dir: Path | None = None) -> nn.Sequential:
-    """Return torchvision's convolutions with their weights, fetched if need be; DataError if they cannot be had."""
+    """Return torchvision's convolutions with their weights, fetched if necessary; DataError if they are unavailable."""
     network = nn.ModuleDict({"features": new_vgg()})
     load_into(network, fetch_or_check(VGG, weights_dir), ignored=lambda name: name.startswith("classifier."))
     return cast(nn.Sequential, network["features"]).to(device).eval().requires_grad_(False)
@@ -87,11 +87,11 @@ def new_vgg() -> nn.Sequential:
 
 
 def gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Return (B, C, C) correlations of feature maps, the mean over their positions.
+    """Return the (B, C, C) Gram matrices of feature maps, averaged over positions.
 
     Args:
         features: (B, C, h, w).
-        weight: (B, h, w) how much each position counts, at least one above 0 in each image; all alike if None.
+        weight: (B, h, w) weight of each position, at least one above 0 per image; None for equal weights.
     """
     flat = features.flatten(2)
     if weight is None:
@@ -102,18 +102,18 @@ def gram(features: Tensor, weight: Tensor | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class Adam:
-    """Attributes: steps of Adam, and its learning rate in standard deviations of a channel."""
+    """The number of steps of Adam, and its learning rate in standard deviations of a channel."""
 
     steps: int
     learning_rate: float
 
     def optimised(self, start: Tensor, loss: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-        """Return images that lower a loss.
+        """Return images that were optimised for a lower loss.
 
         Args:
             start: (B, 3, H, W).
-            loss: of such images, (B,), one per image.
-            low, high: (3, 1, 1) the range of each channel, in which the images are kept.
+            loss: returns the (B,) losses of such images.
+            low, high: (3, 1, 1) the range of each channel; the images stay inside.
         """
         images = start.clone().requires_grad_()
         optimizer = torch.optim.Adam([images], lr=self.learning_rate)
@@ -135,19 +135,21 @@ class Layers:
 
     @classmethod
     def parsed(cls, names: str, weights: str) -> Self:
-        """Return the layers that the words of a spec name; ValueError if there is not one number per name."""
+        """Return the layers that two texts of a spec list; ValueError if there is not one weight per name."""
         layers = cls(tuple(names.split()), tuple(float(weight) for weight in weights.split()))
         if len(layers.names) != len(layers.weights) or not layers.names:
-            raise ValueError(f"{len(layers.names)} layers have {len(layers.weights)} weights")
+            raise ValueError(
+                f"there are {len(layers.names)} layers and {len(layers.weights)} weights; give one weight per layer"
+            )
         return layers
 
 
 @dataclass(frozen=True)
 class Texture:
-    """Texture synthesis: a field of noise that takes on a source's Gram matrices.
+    """Texture synthesis: noise is optimised until its Gram matrices are those of a source.
 
-    The error of a layer is relative to the size of the source's matrix, so that layers count alike whatever the size of
-    their activations (Gatys et al. rescale the network to that end).
+    The error of a layer is divided by the size of the source's matrix, so that all layers have the same weight whatever
+    the size of their activations. Gatys et al. rescale the network for this purpose.
     """
 
     layers: Layers
@@ -159,7 +161,7 @@ class Texture:
         Args:
             vgg: features.
             sources: (B, 3, H, H) pixels in [0, 255].
-            weight: (B, H, H) in [0, 1], where the source is.
+            weight: (B, H, H) in [0, 1], larger where the source is.
             start: (B, 3, H, H) pixels in [0, 255] to start from.
         """
         with torch.no_grad():
@@ -182,10 +184,10 @@ class Texture:
 
 @dataclass(frozen=True)
 class Style:
-    """Style transfer: an image that keeps its content and takes on the Gram matrices of a picture.
+    """Style transfer: an image is optimised to keep its content and to get the Gram matrices of a picture.
 
-    The content's term is the mean squared difference of features. A layer's style term is the mean squared difference
-    of unnormalised Gram matrices, divided by d h w (the layer's channels, height and width).
+    The term of the content is the mean squared difference of features. The style term of a layer is the mean squared
+    difference of unnormalised Gram matrices, divided by d h w (the layer's channels, height and width).
     """
 
     layers: Layers
@@ -220,9 +222,9 @@ def _sums(features: Tensor) -> Tensor:
 
 @contextmanager
 def repeatable() -> Iterator[None]:
-    """Use the same kernels each time, as far as the device has such, and full single precision in place of TF32.
+    """Use deterministic kernels where the device has them, and full single precision instead of TF32.
 
-    GPUs of all kinds have full single precision.
+    All types of GPU have full single precision.
     """
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
@@ -234,12 +236,12 @@ def repeatable() -> Iterator[None]:
 
 
 def texture_of(parameters: Mapping[str, Any]) -> Texture:
-    """Return texture synthesis as the parameters of a test set describe it."""
+    """Return the texture synthesis that the parameters of a test set describe."""
     return Texture(Layers.parsed(parameters["layers"], parameters["weights"]), _adam_of(parameters))
 
 
 def style_of(parameters: Mapping[str, Any]) -> Style:
-    """Return style transfer as the parameters of a test set describe it."""
+    """Return the style transfer that the parameters of a test set describe."""
     return Style(
         layers=Layers.parsed(parameters["layers"], parameters["weights"]),
         style_weight=parameters["style_weight"],

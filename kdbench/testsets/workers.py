@@ -11,11 +11,11 @@ from typing import Any
 from kdbench.data.array_types import AnyArray
 from kdbench.testsets.arrays import BuildProgress
 
-CHUNK = 250  # images that a process works on at once
+CHUNK = 250  # images per call of a process
 
 
 class Workers:
-    """Runs functions over the processes of a pool, or in this one without a pool."""
+    """Runs functions in the processes of a pool or, without a pool, in this process."""
 
     def __init__(self, pool: ProcessPoolExecutor | None, progress: BuildProgress | None) -> None:
         self._pool = pool
@@ -27,10 +27,10 @@ class Workers:
         """Return `function(*chunks, **keywords)` for chunks of arrays of equally many rows, in order.
 
         Args:
-            name: that progress is reported under.
+            name: of the step, for the progress reports.
             function: importable by name.
             arrays: to cut into chunks.
-            keywords: the same for every chunk.
+            keywords: further arguments, the same for every chunk.
         """
         total = len(arrays[0])
         parts = (slice(start, start + CHUNK) for start in range(0, total, CHUNK))
@@ -45,7 +45,7 @@ class Workers:
 
 @contextmanager
 def start_workers(count: int, progress: BuildProgress | None) -> Iterator[Workers]:
-    """Yield workers in `count` fresh processes, which end with this one; in this process for a count of 1."""
+    """Yield workers in `count` new processes, which end with this one; a count of 1 uses this process."""
     if count <= 1:
         yield Workers(None, progress)
         return
@@ -63,7 +63,7 @@ def _call(work: tuple[Callable[..., Any], tuple[AnyArray, ...], Mapping[str, Any
 
 
 def _end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone: a killed build leaves no process behind."""
+    """End this process as soon as its parent has ended, so that a killed build leaves no process behind."""
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What one training is to do."""
+"""The description of one training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from kdbench.spec import Family, Precision, TeacherBias, Track
 
 @dataclass(frozen=True)
 class Assignment:
-    """What to train, on what, and where the result goes.
+    """What a training trains, on which data and device, and where it writes the result.
 
     Attributes:
-        track: the track as it is run, overrides included.
-        role: "student" or "teacher". Students share initialisation and data order within a seed; teachers have streams
-            of their own.
+        track: with all overrides.
+        role: "student" or "teacher". All students of a seed share initialisation and data order; each teacher has its
+            own.
         family: of the network to train.
         bias: a teacher's planted bias; None for students.
         seed: the run's random seed.
@@ -27,12 +27,12 @@ class Assignment:
         config: an instance of the submission's `Config`.
         teacher_family: of the trained teacher; None if the method uses none.
         teacher_state: tensors of the teacher by name; None if the method uses none.
-        folder: where weights, checkpoint and outcome go.
+        folder: for weights, checkpoint and outcome.
         device: "cpu" or "cuda".
-        snapshots: number of weights to keep along the way, at the steps of `snapshot_steps`.
-        compiled: run the networks through torch.compile.
-        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
-        command: the command line that asked for the run, for the record.
+        snapshots: number of times to keep the weights, at the steps of `snapshot_steps`.
+        compiled: whether to run the networks through torch.compile.
+        weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
+        command: the command line, for the record.
     """
 
     track: Track
@@ -53,13 +53,13 @@ class Assignment:
 
     @property
     def epochs(self) -> int:
-        """Passes over the training set: teachers and students have their own number."""
+        """Passes over the training set; the number may differ between teachers and students."""
         training = self.track.training
         return training.teacher_epochs if self.role == "teacher" else training.student_epochs
 
     @property
     def stream(self) -> tuple[str | int, ...]:
-        """Name of the random stream that decides the order and augmentation of the batches."""
+        """Name of the random stream that determines the order and augmentation of the batches."""
         return (
             "batches",
             self.track.name,
@@ -75,5 +75,5 @@ class Assignment:
 
     @property
     def precision(self) -> Precision:
-        """Of the forward passes."""
+        """The precision of the forward passes."""
         return self.track.training.precision_on(self.device)

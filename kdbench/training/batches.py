@@ -1,4 +1,4 @@
-"""Training batches from images in memory: order and augmentation depend on the seed alone, whatever the method."""
+"""Training batches from images in memory: order and augmentation depend on the seed alone, not on the method."""
 
 from collections.abc import Iterator
 
@@ -19,12 +19,12 @@ class Batches:
     """A training set on the device, and the batches drawn from it.
 
     Args:
-        data: images (N, h, h, 3) uint8, at the track's size or the one that it stores, and labels (N,).
+        data: images (N, h, h, 3) uint8, at the track's size or at its stored size, and labels (N,).
         settings: size and normalisation of the track.
         augmentation: shifts and flips of the track.
         batch_size: images per batch; an epoch drops the images that do not fill one.
-        stream: names the order and the augmentation; arms that share it see the same batches.
-        device: where the images live, as uint8; they are moved once, and resized batch by batch.
+        stream: name of the random stream for order and augmentation; arms with the same stream see the same batches.
+        device: of the images, which are moved there once as uint8 and resized batch by batch.
         memory_format: of the batches' images.
     """
 
@@ -40,9 +40,7 @@ class Batches:
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         if batch_size > len(data.labels):
-            raise ValueError(
-                f"a batch of {batch_size} images needs at least as many training images, not {len(data.labels)}"
-            )
+            raise ValueError(f"a batch has {batch_size} images, but the training set has only {len(data.labels)}")
         images = torch.from_numpy(data.images).permute(0, 3, 1, 2)
         shift = augmentation.shift
         self._enlarged = images.shape[-1] < settings.image_size
@@ -59,7 +57,7 @@ class Batches:
         return len(self.labels) // self._batch_size
 
     def epoch(self, epoch: int, *, first: int = 0, stage: str = "train") -> Iterator[Batch]:
-        """Yield the batches of an epoch from number `first` on; another `stage` has an order of its own."""
+        """Yield the batches of an epoch, starting with number `first`; each `stage` has its own order."""
         order = torch.randperm(len(self.labels), generator=self._generator(stage, "order", epoch))
         for number in range(first, self.per_epoch):
             index = order[number * self._batch_size : (number + 1) * self._batch_size].clone()  # the method gets it
@@ -83,13 +81,13 @@ class Batches:
         return Batch(images=self._normalisation(pixels, self._format), labels=self.labels[index], index=index)
 
     def _moved(self, drawn: Tensor) -> Tensor:
-        """Return drawn numbers on the device; a GPU copies them while it still works on the step before."""
+        """Return drawn numbers on the device; a GPU copies them while it works on the previous step."""
         if self._device.type != "cuda":
             return drawn.to(self._device)
         return drawn.pin_memory().to(self._device, non_blocking=True)
 
     def _source(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return images at the track's size with a margin for shifts, and the rows of the batch's images among them."""
+        """Return images at the track's size with a margin for shifts, and the rows of the batch in them."""
         if not self._enlarged:
             return self._stored, index
         larger = resized(self._stored[index].float(), self._settings)

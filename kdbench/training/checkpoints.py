@@ -1,4 +1,4 @@
-"""A checkpoint: everything that a killed run needs to end with the weights of an unbroken one."""
+"""Checkpoints: everything that a killed run needs to resume and end with the weights of an uninterrupted run."""
 
 import logging
 from pathlib import Path
@@ -23,14 +23,14 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """Return the state saved last, after restoring torch's random state; None if there is none."""
+    """Return the last saved state, after restoring the random state of torch; None if there is no checkpoint."""
     try:
         state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
         random = state.pop("random")
     except FileNotFoundError:
         return None
-    except Exception:  # what a damaged file raises depends on where it is damaged
-        logger.warning("%s is damaged; the training starts anew", CHECKPOINT)
+    except Exception:  # the type of the error depends on which part of the file is damaged
+        logger.warning("%s is damaged; the training starts from the beginning", CHECKPOINT)
         return None
     torch.set_rng_state(random["cpu"])
     if "cuda" in random and torch.cuda.is_available():

@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 class EpochMeans:
-    """Adds up logged numbers on the device, so that no step waits for it, until their means are taken.
+    """Sums up logged numbers on the device and returns their means; no step waits for the device.
 
     Args:
-        device: where the sums lie.
+        device: of the sums.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -27,17 +27,17 @@ class EpochMeans:
             self._logged[name] += 1
 
     def take(self) -> dict[str, float]:
-        """Return the means of all that was logged since the last call, each over how often it was logged."""
+        """Return the means of all numbers that were logged since the last call."""
         means = {name: (total / self._logged[name]).item() for name, total in self._sums.items()}
         self._sums.clear()
         self._logged.clear()
         return means
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {"sums": dict(self._sums), "logged": dict(self._logged)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where a checkpoint was taken."""
+        """Restore the state of a checkpoint."""
         self._sums.update({name: total.to(self._device) for name, total in state["sums"].items()})
         self._logged.update(state["logged"])

@@ -1,20 +1,20 @@
-"""How a training fails without an error of the method: each of these exceptions becomes the outcome of the run."""
+"""Exceptions for failures of a training that are no errors of the method; each becomes the outcome of the run."""
 
 
 class BudgetExceeded(Exception):
-    """The method drew or updated more than the budget allows; the message says what."""
+    """The method drew more images or made more updates than the budget allows; the message says which."""
 
 
 class RuleBroken(Exception):
-    """The method changed what belongs to the harness; the message says what, and where in the method if that is known.
+    """The method changed something of the harness; the message names it, and the line of the method if that is known.
 
-    The outcome is the status `error`.
+    The status of the outcome is `error`.
     """
 
 
 class Diverged(Exception):
-    """A loss or a weight is not finite any more; the message says which and when."""
+    """A loss or a weight is no longer finite; the message says which one, and at which step."""
 
 
 class TooLittleMemory(Exception):
-    """A step does not fit and may not be split; the message says what it needs and what can be changed."""
+    """A step does not fit into memory and may not be split; the message says how much it needs and what to do."""

@@ -1,4 +1,4 @@
-"""One training from start to end, resumable at its last checkpoint."""
+"""Runs one training from start to end, or from its last checkpoint."""
 
 import contextlib
 import logging
@@ -21,9 +21,9 @@ from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.torch_settings import settings_put_back
 
 CHECKPOINT_SECONDS = 30.0
-CHECKPOINT_SPACING = 20  # times as long as saving one takes, at least: those of big networks are big
+CHECKPOINT_SPACING = 20  # least time between checkpoints, in units of the time that saving one takes
 Progress = Callable[[int, int], None]
-"""Called with the steps done and the steps in total."""
+"""A function that is called with the number of finished steps and their total number."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,20 +31,21 @@ logger = logging.getLogger(__name__)
 def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: Tally | None = None) -> TrainingOutcome:
     """Train, then write the weights and the outcome into the assignment's folder.
 
-    A loss or weight that is not finite, a budget overdrawn, a rule broken and memory that runs out are outcomes, with
-    all that was counted until then. A batch that does not fit the device is split where that is allowed.
+    If a loss or weight is not finite, the budget is exceeded, a rule is broken or memory runs out, the outcome says so
+    and contains everything that was counted until then. A batch that does not fit the device is split if that is
+    allowed.
 
     Args:
         assignment: what to train. A checkpoint in its folder is resumed.
         data: the training set.
-        progress: told the steps done.
-        tally: receives what was counted until a failure.
+        progress: called after every step.
+        tally: receives the counts until a failure.
 
     Returns:
         The outcome that was written.
 
     Raises:
-        Exception: whatever else the method raises; `tally` has what was counted.
+        Exception: any other error of the method; `tally` then has the counts.
     """
     tally = Tally() if tally is None else tally
     try:
@@ -66,11 +67,11 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: 
 
 
 def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress, tally: Tally) -> TrainingOutcome:
-    """Train on whole batches, or on their parts if the device has no room for the whole."""
+    """Train on whole batches, or on parts of them if a whole batch does not fit the device."""
     with (
         contextlib.suppress(torch.OutOfMemoryError),
         shortage_by_one_name(),
-    ):  # no name holds the first attempt: what is below runs after its memory is freed
+    ):  # no variable refers to the first attempt, so its memory is free for the second one
         return _Training(assignment, set_up(assignment, data)).run(progress, tally)
     student = new_backbone(assignment.track, assignment.family, seed=0, pretrained=False)
     plan = plan_micro_batches(
@@ -81,37 +82,36 @@ def _within_memory(assignment: Assignment, data: TrainingSet, progress: Progress
         free_memory(assignment.torch_device),
     )
     gib = plan.needed_bytes / GIB
-    logger.info("a step takes about %.1f GiB: its batch is split into %d parts", gib, plan.micro_batches)
+    logger.info("a step needs about %.1f GiB, so its batch is split into %d parts", gib, plan.micro_batches)
     return _Training(assignment, set_up(assignment, data, plan.micro_batches)).run(progress, tally)
 
 
 class _Training:
-    """A training under way: the passes over the training set, and what is kept of them."""
+    """A training: the passes over the training set, and the numbers that they produce."""
 
     def __init__(self, assignment: Assignment, setup: Setup) -> None:
         self._assignment, self._batches, self._metered = assignment, setup.batches, setup.metered
         self._stopwatch = setup.metered.stopwatch
         self._curves: list[dict[str, float]] = []
         self._epoch_seconds: list[float] = []
-        self._interrupted = 0.0  # seconds of the epoch under way, before an interruption
+        self._interrupted = 0.0  # seconds of the present epoch before an interruption
         self._epoch_start: float | None = None
         self._checkpoint_interval = CHECKPOINT_SECONDS
 
     def run(self, progress: Progress, tally: Tally) -> TrainingOutcome:
-        """Train to the end and write the weights. Where that fails, `tally` gets what was counted, and the error is
-        raised."""
+        """Train to the end and write the weights. On an error, put the counts into `tally` and raise the error."""
         student = self._metered.student.model
         try:
             self._train(progress)
         except Exception:
-            with contextlib.suppress(RuntimeError):  # a device that failed may not even tell the time any more
+            with contextlib.suppress(RuntimeError):  # a failed device may not even be able to finish its timers
                 tally.counted = self._outcome("error")
             raise
         write_weights(self._assignment.folder / WEIGHTS, student)
         return self._outcome("ok").model_copy(update={"weights": state_digest(student)})
 
     def _train(self, progress: Progress) -> None:
-        """Resume at the last checkpoint, or prepare; then train the epochs that are left."""
+        """Resume from the last checkpoint, or run `prepare`; then train the remaining epochs."""
         metered = self._metered
         teacher_before = state_digest(metered.teacher) if metered.teacher else ""
         saved = load_checkpoint(self._assignment.folder)
@@ -133,7 +133,7 @@ class _Training:
             raise BudgetExceeded("`prepare` changed the student")
 
     def _epoch(self, progress: Progress) -> None:
-        """Train on what is left of an epoch."""
+        """Train on the remaining batches of an epoch."""
         metered, per_epoch = self._metered, self._batches.per_epoch
         last_saved, self._epoch_start = self._stopwatch.glance(), self._worked()
         batches = self._batches.epoch(metered.epoch, first=metered.step % per_epoch)
@@ -167,11 +167,11 @@ class _Training:
                 write_weights(snapshot_path(self._assignment.folder, number), self._metered.student.model)
 
     def _under_way(self) -> float:
-        """Return seconds of the epoch that has begun, those before an interruption included; 0 between epochs."""
+        """Return the seconds of the present epoch, including those before an interruption; 0 between epochs."""
         return self._interrupted + (0.0 if self._epoch_start is None else self._worked() - self._epoch_start)
 
     def _worked(self) -> float:
-        """Return seconds on the clock without diagnostics and checkpoints, which no method is charged for."""
+        """Return the seconds on the clock without diagnostics and checkpoints, which do not count as training time."""
         now, seconds = self._stopwatch.now(), self._stopwatch.read()
         return now - seconds.get("diagnostics", 0.0) - seconds.get("checkpoints", 0.0)
 
@@ -185,7 +185,7 @@ class _Training:
         self._checkpoint_interval = max(CHECKPOINT_SECONDS, CHECKPOINT_SPACING * seconds)
 
     def _outcome(self, status: Status) -> TrainingOutcome:
-        """Return what has been counted until now."""
+        """Return an outcome with everything that was counted until now."""
         device = self._assignment.torch_device
         return TrainingOutcome(
             status=status,

@@ -1,5 +1,5 @@
-"""What to do when a training step does not fit the device: split its batch where that changes nothing, else say how
-much memory it needs."""
+"""Splits the batch of a training step that does not fit the device, if that is allowed; else reports the memory that it
+needs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,19 +16,19 @@ from kdbench.training.assignment import Assignment
 from kdbench.training.failures import TooLittleMemory
 from kdbench.training.setup import set_up
 
-PROBES = (8, 16)  # images of the two small steps that tell what a big one takes
-ROOM = 0.9  # share of the free memory that a step may be planned for
+PROBES = (8, 16)  # images of the two small steps from which the memory of a large one is estimated
+ROOM = 0.9  # share of the free memory that a step may use
 GIB = 2**30
-ALLOC_FAILED = ("_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")  # of cuBLAS and cuDNN 8, of cuDNN 9
+ALLOC_FAILED = ("_STATUS_ALLOC_FAILED", "DEVICE_ALLOCATION_FAILED")  # in errors of cuBLAS and cuDNN 8, and of cuDNN 9
 
 
 @dataclass(frozen=True)
 class MicroBatchPlan:
-    """How a batch is to be worked on.
+    """The parts that a batch is split into.
 
     Attributes:
-        micro_batches: equal parts whose gradients are added up; 1 for the whole at once.
-        needed_bytes: that the step takes as a whole.
+        micro_batches: number of equal parts whose gradients are summed; 1 for the whole batch.
+        needed_bytes: memory for a step on the whole batch.
     """
 
     micro_batches: int
@@ -40,14 +40,14 @@ def plan_micro_batches(
 ) -> MicroBatchPlan:
     """Return the fewest micro-batches that fit.
 
-    Splitting a batch changes nothing but rounding where neither the student nor the method looks at other images of the
-    batch: then the gradient of the mean loss is the mean of the parts' gradients.
+    Splitting a batch changes only rounding if the student and the method treat every image of the batch separately: the
+    gradient of the mean loss is then the mean of the parts' gradients.
 
     Args:
         method: the submission.
         student: the network that is trained.
         batch_size: images per step.
-        peak: returns the bytes that a step with a number of images takes.
+        peak: returns the bytes that a step needs, given its number of images.
         free_bytes: memory that the device has for a step.
 
     Raises:
@@ -64,7 +64,7 @@ def plan_micro_batches(
                 return MicroBatchPlan(parts, needed)
         obstacle = "not even a single image fits"
     raise TooLittleMemory(
-        f"a step of {batch_size} images takes about {needed / GIB:.1f} GiB, and the device has {free_bytes / GIB:.1f} "
+        f"a step of {batch_size} images needs about {needed / GIB:.1f} GiB, and the device has {free_bytes / GIB:.1f} "
         f"free; its batch is not split, because {obstacle}. Use a device with more memory, or end other processes on it"
     )
 
@@ -79,7 +79,7 @@ def _obstacle(method: type[Method], student: nn.Module) -> str | None:
 
 
 def step_memory(assignment: Assignment, data: TrainingSet, images: int) -> int:
-    """Return the most bytes of the device that a step holds at once, measured on one that is thrown away.
+    """Return the peak memory of a step in bytes, measured on a trial step whose result is discarded.
 
     Args:
         assignment: of the training.
@@ -96,7 +96,7 @@ def step_memory(assignment: Assignment, data: TrainingSet, images: int) -> int:
 
 @contextmanager
 def shortage_by_one_name() -> Iterator[None]:
-    """Turn the RuntimeError that cuBLAS and cuDNN raise where they find no memory for themselves into another.
+    """Turn the RuntimeError that cuBLAS and cuDNN raise when they get no memory into torch.OutOfMemoryError.
 
     Raises:
         torch.OutOfMemoryError: with the message of the library.

@@ -1,4 +1,4 @@
-"""The harness as a method sees it: metered forward passes, and one metered update per step."""
+"""The harness from the view of a method: metered forward passes, and one metered update per step."""
 
 import math
 from collections import defaultdict
@@ -21,25 +21,25 @@ from kdbench.training.optimisation import gradient_norm, make_optimizer, make_sc
 from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.tripwires import Tripwires
 
-THOROUGH_EVERY = 8  # steps: every weight is compared in one of so many, and in the first and last of an epoch
+THOROUGH_EVERY = 8  # all weights are compared in every eighth step, and in the first and last step of an epoch
 
 
 class MeteredRun:
-    """Implements `kdbench.api.Run` for one training; the method is handed a `MethodRun` in front of it.
+    """Implements `kdbench.api.Run` for one training; the method gets a `MethodRun`, which passes its calls on.
 
     Args:
         student: the network to train, on the device.
-        teacher: on the device, too; None for methods that use none.
-        method: on the device, too.
-        task: what the method was made with; its labels are a copy.
-        batches: where training images come from.
-        training: recipe of the track.
-        backbone: recipe of the student's family.
-        total_steps: updates that the budget allows.
-        stopwatch: adds up seconds by part.
-        device: of everything.
-        micro_batches: equal parts of a batch that are worked on one after the other, their gradients added up; more
-            than 1 only where `kdbench.training.memory` allows it.
+        teacher: on the device; None for methods that use none.
+        method: on the device.
+        task: of the method; its labels are a copy.
+        batches: of the training set.
+        training: settings of the track.
+        backbone: settings of the student's family.
+        total_steps: number of updates that the budget allows.
+        stopwatch: sums up the seconds of each part.
+        device: of all tensors.
+        micro_batches: number of equal parts of a batch that are processed one after the other, with their gradients
+            summed; more than 1 only if `kdbench.training.memory` allows it.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class MeteredRun:
         self._preparing = False
 
     def train_on(self, batch: Batch) -> None:
-        """Take one step of the method, which must update the student exactly once."""
+        """Run one step of the method, which must update the student exactly once."""
         before, run = self.step, MethodRun(self, self._tripwires)
         thorough = min(before % self._batches.per_epoch % THOROUGH_EVERY, -(before + 1) % self._batches.per_epoch) == 0
         self.counts["examples"] += len(batch.index)
@@ -185,7 +185,7 @@ class MeteredRun:
         self.log(loss=total)
 
     def _update(self) -> None:
-        """Take a step along the gradient that has been added up."""
+        """Update the student with the summed gradient."""
         if self._training.gradient_clip:
             nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
         self.optimizer.step()
@@ -202,7 +202,7 @@ class MeteredRun:
         self._means.add(scalars)
 
     def take_means(self) -> dict[str, float]:
-        """Return the means of all that was logged since the last call.
+        """Return the means of all numbers that were logged since the last call.
 
         Raises:
             Diverged: one of them is not finite.
@@ -234,7 +234,7 @@ class MeteredRun:
         return Budget(**self.counts)
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of the run."""
+        """Return the state of the run for a checkpoint."""
         return {
             "student": self.student.state_dict(),
             "method": self.method.state_dict(),
@@ -247,7 +247,7 @@ class MeteredRun:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back to where a checkpoint was taken."""
+        """Restore the state of a checkpoint."""
         self.student.load_state_dict(state["student"])
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,4 +1,4 @@
-"""What a method is handed as its `run`: what `kdbench.api.Run` names, and nothing else of the harness."""
+"""The `run` argument of a method: it offers what `kdbench.api.Run` names, and nothing else of the harness."""
 
 from collections.abc import Iterator
 from typing import NoReturn
@@ -12,11 +12,11 @@ NAMES = tuple(sorted(name for name in vars(Run) if not name.startswith("_")))
 
 
 class MethodRun:
-    """Passes the calls of a method to the harness, with the tripwires between them.
+    """Passes the calls of a method to the harness, and lets the tripwires check the rules at every call.
 
     Args:
-        harness: does what is called for.
-        tripwires: look at every call whether the method has kept the rules.
+        harness: executes the calls.
+        tripwires: check at every call whether the method has kept the rules.
     """
 
     __slots__ = ("_harness", "_tripwires")

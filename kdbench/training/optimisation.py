@@ -16,16 +16,16 @@ from kdbench.training.failures import BudgetExceeded
 def make_optimizer(
     student: Backbone, method: nn.Module, own_optimizers: Mapping[str, torch.optim.Optimizer], recipe: BackboneSpec
 ) -> torch.optim.AdamW:
-    """Return AdamW at the family's learning rate, for the student and for what the method trains with it.
+    """Return AdamW at the family's learning rate, for the student and the method's parameters that are trained with it.
 
-    Weight decay spares biases, norms and what timm's model names in `no_weight_decay` (a ViT's class token and position
-    embedding); of the method's own parameters it spares vectors and scalars.
+    Weight decay is not applied to biases, norms and the parameters in the `no_weight_decay` of timm's model (a ViT's
+    class token and position embedding), nor to vectors and scalars of the method.
 
     Args:
         student: all of its parameters that require gradients are trained.
-        method: its parameters that none of its own optimisers holds are trained, too.
-        own_optimizers: the method's, by name.
-        recipe: of the student's family.
+        method: its parameters that are in none of its own optimisers are trained, too.
+        own_optimizers: of the method, by name.
+        recipe: settings of the student's family.
 
     Raises:
         BudgetExceeded: an optimiser of the method holds a parameter of the student.
@@ -57,7 +57,7 @@ def _parameters_of_method(
 def make_schedule(
     optimizer: torch.optim.Optimizer, total_steps: int, warmup: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return the schedule of `rate_factor`; after the last update the rate stays where it is."""
+    """Return the schedule of `rate_factor`; after the last update the rate stays the same."""
     return torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: rate_factor(min(step, total_steps - 1), total_steps, warmup)
     )
@@ -70,8 +70,8 @@ def rate_factor(step: int, total: int, warmup: float, *, warmup_ends_at_peak: bo
         step: number of the update, in [0, total).
         total: updates of the run.
         warmup: share of the updates that warm up.
-        warmup_ends_at_peak: let the last update of the warm-up have the peak rate already, as the first one after it
-            has; the shipped pretrained weights were made with this.
+        warmup_ends_at_peak: whether the last update of the warm-up has the peak rate already, like the first update
+            after it; the shipped pretrained weights were made this way.
 
     Returns:
         A factor in (0, 1].
@@ -83,17 +83,17 @@ def rate_factor(step: int, total: int, warmup: float, *, warmup_ends_at_peak: bo
 
 
 def trunk_of(student: Backbone) -> list[nn.Parameter]:
-    """Return the parameters of a network that are not its classifier's."""
+    """Return the parameters of a network without those of its classifier."""
     classifier = {id(p) for p in cast(Any, student.model).get_classifier().parameters()}
     return [p for p in student.parameters() if id(p) not in classifier]
 
 
 def gradient_norm(term: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Return the L2 norm of a term's gradient on some parameters; the graph stays for the update.
+    """Return the L2 norm of a term's gradient on some parameters; the graph is kept for the update.
 
     Args:
         term: () float, part of a loss.
-        parameters: at least one; those that the term does not reach count as 0.
+        parameters: at least one; the gradient is 0 for parameters that the term does not depend on.
     """
     zero = torch.zeros((), device=parameters[0].device)
     if not term.requires_grad:

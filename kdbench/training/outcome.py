@@ -1,4 +1,4 @@
-"""What a training process leaves behind for the evaluator: a small file beside the weights."""
+"""The outcome of a training: a small file that the training process writes for the evaluator, next to the weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from kdbench.files import atomic_file
 from kdbench.records import RESULT, Budget, Environment, Status, Timing, read_record
 
 OUTCOME = "training.json"
-TALLY = "tally.json"  # what has been counted so far, written with each checkpoint
+TALLY = "tally.json"  # the counts until now, written with each checkpoint
 
 
 class TrainingOutcome(BaseModel):
@@ -32,7 +32,7 @@ class TrainingOutcome(BaseModel):
 
 @dataclass
 class Tally:
-    """What a training that failed had counted by then; `counted` is None if it failed before it began."""
+    """The counts of a training until it failed; `counted` is None if it failed before it began."""
 
     counted: TrainingOutcome | None = None
 
@@ -46,9 +46,9 @@ def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: 
     """Return the times of a training.
 
     Args:
-        seconds: of each part, as the stopwatch of the run added them up.
-        epochs: seconds of each epoch that has ended.
-        under_way: seconds of the epoch that has not.
+        seconds: of each part, from the stopwatch of the run.
+        epochs: seconds of each finished epoch.
+        under_way: seconds of the unfinished epoch.
     """
     data, teacher, student, prepare = (seconds.get(part, 0.0) for part in ("data", "teacher", "student", "prepare"))
     training = prepare + sum(epochs) + under_way
@@ -64,21 +64,21 @@ def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: 
 
 
 def write_outcome(folder: Path, outcome: TrainingOutcome, name: str = OUTCOME) -> None:
-    """Write how a training ended, or as `TALLY` what it has counted so far."""
+    """Write the outcome of a training or, as `TALLY`, its counts until now."""
     with atomic_file(folder / name) as file:
         file.write(outcome.model_dump_json(indent=1).encode())
 
 
 def read_outcome(folder: Path) -> TrainingOutcome | None:
-    """Return the outcome in `folder`, or None if training has not ended there."""
+    """Return the outcome in `folder`; None if no training has ended there."""
     try:
         return TrainingOutcome.model_validate_json((folder / OUTCOME).read_bytes())
-    except (OSError, ValidationError):  # a damaged one is worth a second training, no more
+    except (OSError, ValidationError):  # a run with a damaged outcome is trained again
         return None
 
 
 def outcome_of_record(folder: Path) -> TrainingOutcome | None:
-    """Return the outcome of a training from its record, to evaluate it once more; None if there is no record."""
+    """Return the outcome of a training from its record, for another evaluation; None if there is no record."""
     if not (folder / RESULT).exists():
         return None
     record = read_record(folder)
@@ -87,5 +87,5 @@ def outcome_of_record(folder: Path) -> TrainingOutcome | None:
 
 
 def ended_training(folder: Path) -> TrainingOutcome | None:
-    """Return the outcome of a training that ended in `folder`, evaluated already or not; None if none did."""
+    """Return the outcome of a training that ended in `folder`, whether it was evaluated or not; None without one."""
     return read_outcome(folder) or outcome_of_record(folder)

@@ -1,4 +1,4 @@
-"""What a training starts from: its networks on the device, its batches and its method."""
+"""Sets up a training: its networks on the device, its batches and its method."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Setup:
 
     Attributes:
         batches: of the training set.
-        metered: the run as the method sees it, with the networks and the method.
+        metered: the run from the view of the method, with the networks and the method.
     """
 
     batches: Batches
@@ -38,12 +38,12 @@ class Setup:
 
 
 def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) -> Setup:
-    """Build everything that a training needs; torch's random state is then that of the method's seed.
+    """Build everything that a training needs, and seed torch with the seed of the method.
 
     Args:
         assignment: what to train.
         data: the training set.
-        micro_batches: equal parts of a batch that are worked on one after the other.
+        micro_batches: number of equal parts of a batch that are processed one after the other.
     """
     device = assignment.torch_device
     if device.type == "cuda" or assignment.compiled:
@@ -81,7 +81,7 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
 
 
 def _method(assignment: Assignment, task: Task) -> Method:
-    """Make the method on the device, and see that making it changes none of PyTorch's settings."""
+    """Make the method on the device; RuleBroken if that changes a setting of PyTorch."""
     settings = read_settings()
     method = assignment.method_class(task, assignment.config).to(task.device)
     if changed := changed_setting(settings):
@@ -90,9 +90,9 @@ def _method(assignment: Assignment, task: Task) -> Method:
 
 
 def warm_up(assignment: Assignment, images: int) -> None:
-    """Take some steps on networks that are thrown away, before the clock of the training runs.
+    """Run some steps on networks that are discarded, before the time of the training is measured.
 
-    The device loads its libraries and chooses its kernels, and the compiler compiles.
+    In these steps the device loads its libraries and chooses its kernels, and the compiler compiles.
 
     Args:
         assignment: of the training.
@@ -105,7 +105,7 @@ def warm_up(assignment: Assignment, images: int) -> None:
 
 
 def _exercise(assignment: Assignment, family: Family, images: int, *, learns: bool) -> None:
-    """Take some steps of a student, or of a teacher, which does not learn, on blank images."""
+    """Run some steps of a student, or forward passes of a teacher, on blank images."""
     track, device = assignment.track, assignment.torch_device
     size = track.data.image_size
     batch = torch.zeros(images, 3, size, size, device=device)
@@ -151,7 +151,7 @@ def _teacher(assignment: Assignment) -> Backbone | None:
 
 
 def _compile(assignment: Assignment, *networks: Backbone | None) -> None:
-    """Compile the networks of a run that is to be compiled."""
+    """Compile the networks if the run is compiled."""
     for network in networks:
         if network is not None and assignment.compiled:
             compile_parts(network)

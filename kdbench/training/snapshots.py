@@ -1,4 +1,4 @@
-"""Weights kept along a training, to evaluate later what the student answered on the way."""
+"""Weights that are kept during a training, so that earlier states of the student can be evaluated."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from pathlib import Path
 def snapshot_steps(total_steps: int, count: int) -> tuple[int, ...]:
     """Return the updates after which weights are kept; the last one is the end of the training.
 
-    Their shares of the run are (k / count)^2 for k = 1 to `count`: close together at first, where accuracy rises fast.
+    Snapshot k of `count` is taken after (k / count)^2 of the updates: they are close together at first, where accuracy
+    rises fast.
     """
     return tuple(max(1, round(total_steps * (number / count) ** 2)) for number in range(1, count + 1))
 

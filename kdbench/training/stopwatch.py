@@ -1,4 +1,4 @@
-"""The one place that reads the clock for times that are measured."""
+"""The only place that reads the clock for measured times."""
 
 import time
 from collections import defaultdict
@@ -9,12 +9,12 @@ import torch
 
 
 class Stopwatch:
-    """Adds up seconds by part.
+    """Sums up the seconds of each part of a training.
 
-    On CUDA the parts are timed with events, so that nothing waits for the device until `read`.
+    On CUDA, events time the parts, so that nothing waits for the device before `read`.
 
     Args:
-        device: that does the work.
+        device: on which the training runs.
         seconds: of each part so far.
     """
 
@@ -25,7 +25,7 @@ class Stopwatch:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Time the block that it encloses, and add the seconds to `name`."""
+        """Time the enclosed block and add its seconds to `name`."""
         if not self._cuda:
             start = time.perf_counter()
             yield
@@ -47,7 +47,7 @@ class Stopwatch:
         return time.perf_counter()
 
     def glance(self) -> float:
-        """Return seconds on the same clock without waiting for the device, to see whether something is due."""
+        """Return seconds on the same clock without waiting for the device, for decisions that need no exact time."""
         return time.perf_counter()
 
     def read(self) -> dict[str, float]:

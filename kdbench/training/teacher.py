@@ -1,4 +1,4 @@
-"""How teachers are trained: cross-entropy on their own training set."""
+"""The training of teachers: cross-entropy on their own training set."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""PyTorch's global settings that decide what a training computes: read, compared and put back."""
+"""Reads, compares and restores the global settings of PyTorch that affect the result of a training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +9,7 @@ from torch.backends import cuda, cudnn, mkldnn
 
 
 class _Setting(NamedTuple):
-    """A setting of the process; `write` is None for one that cannot be put back."""
+    """A setting of the process; `write` is None for a setting that cannot be restored."""
 
     name: str
     read: Callable[[], Any]
@@ -36,7 +36,7 @@ def _autocast(device: str) -> tuple[_Setting, _Setting]:
 
 
 def _matmul_precision() -> str:
-    """Return the precision of products of float32 matrices, which PyTorch refuses to name if it differs by backend."""
+    """Return the precision of float32 matrix products; "mixed" if it differs between backends."""
     try:
         return torch.get_float32_matmul_precision()
     except RuntimeError:
@@ -77,7 +77,7 @@ def read_settings() -> tuple[Any, ...]:
 
 
 def changed_setting(before: tuple[Any, ...]) -> str | None:
-    """Say which setting differs from `before`, and how; None if none does."""
+    """Return which setting differs from `before`, with both values, in words; None if none differs."""
     now = read_settings()
     if now == before:
         return None
@@ -89,7 +89,7 @@ def changed_setting(before: tuple[Any, ...]) -> str | None:
 
 @contextmanager
 def settings_put_back() -> Iterator[None]:
-    """Put back, at the end of the block, every setting that it changed and that can be put back."""
+    """Restore, at the end of the block, every setting that the block changed, as far as possible."""
     before = read_settings()
     try:
         yield

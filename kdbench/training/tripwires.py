@@ -1,7 +1,7 @@
-"""Tripwires: they notice honest mistakes of a method, and end the run with a sentence that says what and where.
+"""Tripwires: they notice honest mistakes of a method and end the run with a sentence that names mistake and line.
 
-They compare what belongs to the harness whenever the code of a method hands over to it. In one process nothing can bind
-a method that means to deceive; what these cannot see is listed in `benchmark/PROTOCOL.md`.
+Whenever the code of a method calls the harness or returns to it, they compare everything that belongs to the harness.
+They cannot stop a method in the same process that tries to deceive; `benchmark/PROTOCOL.md` lists what they do not see.
 """
 
 import inspect
@@ -24,15 +24,15 @@ from kdbench.training.watches import Breach, NetworkWatch, OptimizerWatch
 
 
 class Turn:
-    """Whose code runs; hooks on networks hold this and nothing else of a training.
+    """Whether the code of the method or of the harness runs; hooks on networks refer only to this object of a training.
 
     Args:
-        method: whose file is looked for in the stack.
+        method: the stack is searched for its file.
 
     Attributes:
         of_method: whether the method's code runs.
-        function: of the method that the harness has called: "prepare" or "step".
-        breach: the first one, raised again at the end of the call if the method has caught it.
+        function: the method's function that the harness has called: "prepare" or "step".
+        breach: the first breach; it is raised again at the end of the call if the method has caught it.
     """
 
     def __init__(self, method: type[Method]) -> None:
@@ -43,17 +43,17 @@ class Turn:
         self.breach: Breach | None = None
 
     def break_off(self, breach: Breach) -> None:
-        """Raise a breach whose sentence begins with the verb, completed by place and function."""
+        """Raise a breach. Its sentence begins with a verb; the place and the function are put before it."""
         self.breach = type(breach)(f"{self._place()}`{self._name()}` {breach}")
         raise self.breach
 
     def _name(self) -> str:
-        """Return the function of the method that runs; `loss` where the method leaves `step` as it is."""
+        """Return the function of the method that runs; `loss` if the method does not override `step`."""
         inherited = self.function == "step" and self._method.step is Method.step
         return "loss" if inherited else self.function
 
     def _place(self) -> str:
-        """Return "FILE:LINE: " of the method's innermost frame, else of the function's definition, else nothing."""
+        """Return "FILE:LINE: " of the method's innermost frame, else of its function's definition, else nothing."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             if frame.f_code.co_filename == self._file:
@@ -69,12 +69,12 @@ class Tripwires:
     """Watches what belongs to the harness while the code of a method runs.
 
     Args:
-        method: whose code runs.
-        student: being trained.
+        method: the method that is watched.
+        student: the network that is trained.
         teacher: None for a method that uses none.
-        optimizer: the student's.
+        optimizer: of the student.
         schedule: of its learning rate.
-        train_labels: the copy that the method was handed.
+        train_labels: the copy that the method has.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class Tripwires:
 
     @contextmanager
     def method_at_work(self, function: str, *, thorough: bool) -> Iterator[None]:
-        """Let the method's code run, and look at its end whether it has kept the rules.
+        """Let the method's code run, and check at the end whether it has kept the rules.
 
         Args:
             function: of the method: "prepare" or "step".
-            thorough: compare every weight, too, not only what PyTorch counts.
+            thorough: whether to compare every weight, and not only the counters of PyTorch.
 
         Raises:
-            BudgetExceeded, RuleBroken: it has not; also if the method caught the exception that said so.
+            BudgetExceeded, RuleBroken: it has not, even if the method caught this exception before.
         """
         self._turn.function, self._thorough = function, thorough
         settings, hook = read_settings(), register_optimizer_step_pre_hook(_optimizer_guard(self._students, self._turn))
@@ -132,7 +132,7 @@ class Tripwires:
 
     @contextmanager
     def harness_at_work(self) -> Iterator[None]:
-        """Let the harness's code run, called by the method; before, look whether the method has kept the rules."""
+        """Check whether the method has kept the rules, then let the harness's code run, which the method has called."""
         if not self._turn.of_method:
             yield
             return
@@ -148,7 +148,7 @@ class Tripwires:
         self._renew()
 
     def hand_over(self, batch: Batch) -> None:
-        """Watch the labels and positions of a batch from now on, in place of those of the batch before."""
+        """Watch the labels and positions of a batch from now on, instead of those of the previous batch."""
         self._handed = [(f"batch.{name}", value, value._version) for name, value in _facts_of(batch)]
 
     def _renew(self) -> None:

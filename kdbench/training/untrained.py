@@ -1,4 +1,4 @@
-"""Random teachers: networks that were never trained, to see what a method does for its student without a teacher."""
+"""Random teachers: networks that were never trained, to measure what a method changes without a teacher's knowledge."""
 
 from pathlib import Path
 
@@ -22,20 +22,20 @@ def keep_untrained(
     weights_dir: Path | None = None,
     command: str = "",
 ) -> TrainingOutcome:
-    """Write a network as it is before any training, and its outcome.
+    """Write a network in its state before any training, and its outcome.
 
-    Its trunk has the track's pretrained weights, if there are any. Its classifier is random: each bias and seed has one
-    of its own, which no teacher or student starts from.
+    Its trunk has the track's pretrained weights, if there are any. Its classifier is random; it differs between biases
+    and between seeds, and from the initial classifiers of all teachers and students.
 
     Args:
         track: of the spec.
         family: of the network.
-        stand_in_for: the bias of the teacher whose place it takes.
-        seed: the run's.
-        folder: where weights and outcome go.
+        stand_in_for: the bias of the teacher that it replaces.
+        seed: of the run.
+        folder: for weights and outcome.
         device: "cpu" or "cuda", for the record.
-        weights_dir: folder of pretrained weights that do not ship; None for the one in the cache.
-        command: the command line that asked for the run, for the record.
+        weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
+        command: the command line, for the record.
     """
     classifier = head_seed(track.name, UNTRAINED, family, seed, stand_in_for)
     backbone = new_backbone(track, family, seed=classifier, weights_dir=weights_dir)

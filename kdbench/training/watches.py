@@ -1,4 +1,4 @@
-"""What of a training may not change while a method's code runs, and how a change is noticed."""
+"""Notices changes of networks and optimisers, which may not change while a method's code runs."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -15,12 +15,12 @@ Breach = BudgetExceeded | RuleBroken
 class NetworkWatch:
     """Notices that a network has changed since `renew`.
 
-    In-place operations count up a tensor's version, which costs nearly nothing to compare. What goes past the versions
-    (`.data`, NumPy, fused optimisers) changes the norms, which take a look at every weight.
+    In-place operations increase a tensor's version, which is cheap to compare. Operations that leave the version as it
+    is (`.data`, NumPy, fused optimisers) change the norms; computing these reads every weight.
 
     Args:
         network: the student or the teacher.
-        role: what to call it.
+        role: its name in messages.
     """
 
     def __init__(self, network: nn.Module, role: str) -> None:
@@ -36,7 +36,7 @@ class NetworkWatch:
         self.renew(thorough=False)
 
     def renew(self, *, thorough: bool) -> None:
-        """Take the network as it is now for unchanged; `thorough` if `breach` is to compare all weights."""
+        """Take the present state as unchanged; `thorough` if `breach` should compare all weights."""
         self._versions = [tensor._version for tensor in self._tensors]
         self._training = [module.training for module in self._modules]
         self._norms = self._measure() if thorough else None
@@ -45,8 +45,8 @@ class NetworkWatch:
         """Return what has changed since `renew`, or None.
 
         Args:
-            weights: compare all weights, if `renew` was thorough.
-            whole: look for replaced modules and tensors, too.
+            weights: whether to compare all weights, if `renew` was thorough.
+            whole: whether to look for replaced modules and tensors, too.
         """
         compared = self._norms if weights else None
         versions = [tensor._version for tensor in self._tensors]
@@ -71,7 +71,7 @@ class NetworkWatch:
         return BudgetExceeded(f"changed the {self._role}'s {what}, which only the harness may change")
 
     def _find_parts(self) -> list[int]:
-        """Return the identities of modules and tensors, and where the tensors' numbers lie."""
+        """Return the identities of modules and tensors, and the addresses of the tensors' data."""
         held = chain.from_iterable(
             chain(module._modules.values(), module._parameters.values(), module._buffers.values())
             for module in self._modules
@@ -97,7 +97,7 @@ class OptimizerWatch:
         self.renew()
 
     def renew(self) -> None:
-        """Take both as they are now for unchanged."""
+        """Take the present state of both as unchanged."""
         self._groups, self._trained, self._place = self._settings(), self._parameters(), self._position()
 
     def breach(self) -> Breach | None:

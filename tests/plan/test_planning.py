@@ -57,5 +57,5 @@ def test_without_names_only_methods_that_fit_are_run_and_a_named_one_is_refused(
 
 
 def test_an_unknown_direction_is_refused_with_those_of_the_track(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown direction 'cnn-to-cnn'; this track has: cnn-to-vit, vit-to-cnn"):
+    with pytest.raises(InputError, match="unknown direction 'cnn-to-cnn'; track synthetic has: cnn-to-vit, vit-to-cnn"):
         plan(options(tmp_path, directions=("cnn-to-cnn",)), described_here)

@@ -85,8 +85,8 @@ def test_a_byte_that_was_flipped_before_it_was_packed_is_refused(archive: Path, 
     repacked(archive, tmp_path / "altered.zip", flip)
     with pytest.raises(DataError, match=r"images.npy has the sha256 \w+, expected") as caught:
         imported(tmp_path / "altered.zip", tmp_path / "cache")
-    assert str(caught.value).startswith(f"{tmp_path / 'altered.zip'} holds a damaged set noise (noise-")
-    assert str(caught.value).endswith("); get it again")
+    assert str(caught.value).startswith(f"{tmp_path / 'altered.zip'} holds the set noise, which is damaged (noise-")
+    assert str(caught.value).endswith("); get the archive again")
     assert ".importing-" not in str(caught.value)
     assert not list((tmp_path / "cache").glob(f"{NAME}/*"))
 
@@ -170,7 +170,7 @@ def test_sets_that_are_not_the_frozen_ones_are_refused(tmp_path: Path) -> None:
     build_test_sets(track, tmp_path / "here", source=None)
     test_set_store = TestSetStore.of(track, tmp_path / "here", source=None)
     export_test_sets(test_set_store, "generated", tmp_path / "sets.zip", diagnostics=False)
-    with pytest.raises(DataError, match=r"a set clean with the sha256 \w+\.\.\., frozen is"):
+    with pytest.raises(DataError, match=r"the set clean with the sha256 \w+\.\.\., but the frozen set has"):
         imported(tmp_path / "sets.zip", tmp_path / "there", track)
 
 

@@ -43,5 +43,7 @@ def test_a_damaged_gallery_is_refused_with_what_to_do(path: Path, tmp_path: Path
     np.savez(tmp_path / "other.npz", numbers=np.arange(3))
     for content in (b"", whole[:100], whole[:-50], with_another_byte, (tmp_path / "other.npz").read_bytes()):
         damaged.write_bytes(content)
-        with pytest.raises(InputError, match=r"gallery.npz is damaged .*; delete it, and `kdbench run` makes it again"):
+        with pytest.raises(
+            InputError, match=r"gallery.npz is damaged .*; delete it, and `kdbench run` will write it again"
+        ):
             read_gallery(damaged)

@@ -185,7 +185,7 @@ def test_while_pictures_are_made_no_kernel_is_chosen_by_its_speed_or_rounds_to_t
 
 
 def test_layers_without_as_many_weights_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 layers have 1 weights"):
+    with pytest.raises(ValueError, match="there are 2 layers and 1 weights; give one weight per layer"):
         Layers.parsed("conv1_1 conv2_1", "1")
 
 

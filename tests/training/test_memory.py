@@ -66,7 +66,7 @@ def test_a_batch_is_split_into_as_few_parts_as_fit(track: Track, free: float, pa
 def test_what_may_not_be_split_is_refused_with_the_memory_it_needs(
     track: Track, method: type[Method], family: Family, free: int, why: str
 ) -> None:
-    with pytest.raises(TooLittleMemory, match=rf"128 images takes about 34.0 GiB, .* {free}.0 free.*{why}.*device"):
+    with pytest.raises(TooLittleMemory, match=rf"128 images needs about 34.0 GiB, .* {free}.0 free.*{why}.*device"):
         plan_micro_batches(method, student(track, family), 128, peak, free * GIB)
 
 
@@ -119,7 +119,7 @@ def test_a_run_that_may_not_be_split_ends_with_the_memory_it_needs(
     make_short_of_memory(monkeypatch, shortage)
     outcome = train(make(PerSample), data, lambda *_: None)
     assert outcome.status == "oom"
-    assert "takes about 16.0 GiB" in outcome.reason
+    assert "needs about 16.0 GiB" in outcome.reason
     assert "statistics of the whole batch" in outcome.reason
 
 

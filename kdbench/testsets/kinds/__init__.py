@@ -1,7 +1,7 @@
 """The kinds of test sets: one module each, and one line in `KINDS`.
 
-Nothing else in kdbench asks what kind a test set is: how it is made, opened, shown and described follows from
-`kind_of`.
+The rest of kdbench does not distinguish kinds: it calls `kind_of`, and the kind knows how its sets are made, opened,
+shown and described.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from kdbench.testsets.kinds.tiles import Tiles
 from kdbench.testsets.kinds.vgg_style import VggStyle
 from kdbench.testsets.kinds.vgg_texture import VggTexture
 
-# The order is that of the diagnostic variants in records and on the page.
+# Records and the page list diagnostic variants in this order.
 KINDS: tuple[Kind, ...] = (
     Clean(),
     Generated(),
@@ -41,10 +41,10 @@ KINDS: tuple[Kind, ...] = (
 
 
 def kind_of(test_set: TestSet, data: Data) -> Kind:
-    """Return the kind of a test set on a track with such data.
+    """Return the kind of a test set, given the data of its track.
 
     Raises:
-        SpecError: no kind has the set's rendering, or it needs one and has none.
+        SpecError: no kind has the set's rendering, or the set has no rendering but needs one.
     """
     possible = [kind for kind in KINDS if test_set.axis in kind.axes and data.source in kind.sources]
     renderings = {kind.rendering: kind for kind in possible if kind.rendering is not None}
@@ -60,7 +60,7 @@ def kind_of(test_set: TestSet, data: Data) -> Kind:
 
 
 def check_parameters(test_set: TestSet, data: Data) -> None:
-    """Raise SpecError, saying key, value and what is allowed, if the parameters are not those of the set's kind."""
+    """Raise SpecError, which names key, value and what is allowed, if the parameters do not fit the set's kind."""
     if reason := complaint(test_set.parameters, kind_of(test_set, data).parameters(data)):
         raise _wrong(test_set, reason)
 

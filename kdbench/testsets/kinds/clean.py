@@ -1,4 +1,4 @@
-"""Clean: the images as they are."""
+"""Clean: the unchanged images."""
 
 from kdbench.data.array_types import Images
 from kdbench.spec import Data, TestSet
@@ -17,7 +17,7 @@ class Clean(Kind):
         return ChunkPlan(answers=workshop.clean.answers(), function=unchanged, arrays=(workshop.clean.images,))
 
     def caption(self, test_set: TestSet) -> str:
-        return "The images as they are: shape and texture agree."
+        return "The unchanged images: their shape and their texture agree."
 
 
 def unchanged(images: Images) -> Images:

@@ -43,7 +43,7 @@ class CueConflict(Kind):
 
 
 CONFLICT_CAPTION = (
-    "The shape of one class with the texture of another. There is no wrong answer: each decision shows a preference."
+    "Each image has the shape of one class and the texture of another. No answer is wrong: it shows a preference."
 )
 
 
@@ -52,7 +52,7 @@ class ConflictPairs:
     """Which images are combined, one entry per conflict.
 
     Attributes:
-        content, texture: (n,) rows of the image that gives layout and of the one that gives texture.
+        content, texture: (n,) rows of the images that provide the layout and the texture.
         shapes, textures: (n,) their classes, never the same.
     """
 
@@ -65,12 +65,13 @@ class ConflictPairs:
 def conflict_pairs(labels: Integers, ids: Integers, covered: Masks, *, count: int) -> ConflictPairs:
     """Pair images so that every ordered pair of classes occurs equally often, to within one.
 
-    Contents are images whose mask is covered, so that there is an object to recognise; a class without any gives all of
-    its images. No image is a content twice before every other of its class was one; the same holds for textures.
+    Contents are images whose mask is covered, so that there is an object to recognise; a class without such images uses
+    all of its images. An image is used as content again only after every other one of its class; the same holds for
+    textures.
 
     Args:
         labels: (n,) classes, each of at least one image.
-        ids: (n,) positions in the whole data set; order the images of a class.
+        ids: (n,) positions in the whole data set, which determine the order of the images of a class.
         covered: (n,) bool.
         count: number of conflicts.
     """
@@ -91,7 +92,7 @@ def conflict_pairs(labels: Integers, ids: Integers, covered: Masks, *, count: in
 
 
 def _dealt(members: Integers, count: int) -> Integers:
-    """Return `count` members in turn, from the first again after the last."""
+    """Return `count` members in turn; the first one follows the last one."""
     return members[np.arange(count) % len(members)]
 
 
@@ -101,7 +102,7 @@ def conflicts(contents: Images, sources: Images, masks: Masks, number: Integers,
     Args:
         contents, sources: (n, H, H, 3) uint8.
         masks: (n, H, H) bool objects of the sources.
-        number: (n,) of each conflict; names its random candidates.
+        number: (n,) of each conflict, which determines its random candidates.
         quilting: how blocks are laid.
     """
     regions, _ = source_regions(masks, quilting)

@@ -41,4 +41,4 @@ class FcnCutOut(Kind):
         return PiecePlan(answers=clean.answers(objects.rows), facts=objects.facts, piece=piece)
 
     def caption(self, test_set: TestSet) -> str:
-        return "The object as it is, on plain grey: its surroundings are gone."
+        return "The unchanged object on plain grey, without its surroundings."

@@ -18,7 +18,7 @@ DISC = "disc"
 
 
 class FcnSilhouette(Kind):
-    """With `fallback`, images without an object are shown, too: a disc stands for their object."""
+    """Silhouettes of objects. With `fallback`, the set includes images without an object; they show a disc."""
 
     axes = ("shape", "texture")
     sources = (PHOTOGRAPHS,)
@@ -48,12 +48,12 @@ class FcnSilhouette(Kind):
 
     def caption(self, test_set: TestSet) -> str:
         fallback = test_set.parameters.get("fallback")
-        stand_in = " A disc stands in where no object was found." if fallback == DISC else ""
+        stand_in = " If no object was found, the image shows a disc." if fallback == DISC else ""
         return silhouette_caption(test_set) + stand_in
 
 
 def disc(size: int) -> Masks:
-    """Return (size, size) the centred disc that stands in for a mask: its radius is 12 of 32 pixels."""
+    """Return (size, size) the centred disc that replaces an empty mask; its radius is 12/32 of the side."""
     rows, columns = np.ogrid[:size, :size]
     middle = (size - 1) / 2
     return np.asarray(np.hypot(rows - middle, columns - middle) <= 12 / 32 * size)

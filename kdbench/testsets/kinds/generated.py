@@ -18,7 +18,7 @@ CONDITIONS = ("shape", "texture", "texture-field", "cue-conflict")
 
 
 class Generated(Kind):
-    """The condition is the set's name, since `texture` and `texture-field` lie on one axis."""
+    """Sets that the generator draws. The name of a set is its condition, since one axis may have two conditions."""
 
     axes = ("shape", "texture", "cue-conflict")
     sources = (GENERATED,)
@@ -28,7 +28,7 @@ class Generated(Kind):
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
         if test_set.name not in CONDITIONS:
-            raise ValueError(f"the generator draws {', '.join(CONDITIONS)} alone")
+            raise ValueError(f"the generator draws only {', '.join(CONDITIONS)}")
         condition = cast(synthetic.TestCondition, test_set.name)
         count = test_set.images
         drawn = synthetic.condition_images(condition, count=count, saliences=saliences_of(workshop.track))
@@ -38,8 +38,8 @@ class Generated(Kind):
 
     def caption(self, test_set: TestSet) -> str:
         if test_set.axis == "shape":
-            return "The same outline, filled with noise instead of its texture. Only the shape tells the class."
+            return "The same outline, filled with noise in place of its texture. Only the shape shows the class."
         if test_set.axis == "texture":
-            where = "over the whole frame" if test_set.diagnostic else "in a blob that is no class's shape"
-            return f"The same texture {where}. Only the texture tells the class."
+            where = "over the whole image" if test_set.diagnostic else "inside a blob whose shape belongs to no class"
+            return f"The same texture, {where}. Only the texture shows the class."
         return CONFLICT_CAPTION

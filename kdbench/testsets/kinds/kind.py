@@ -1,4 +1,4 @@
-"""What a kind of test set declares: everything that the rest of kdbench has to know of it."""
+"""The base class of kinds of test sets: it declares everything that the rest of kdbench needs to know about a kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ class Kind(ABC):
     Modules of kinds import nothing heavy: torch, scipy and scikit-image are imported by the methods that compute.
 
     Attributes:
-        axes: that its sets may lie on.
-        sources: of the clean images that its sets may be made from.
-        rendering: the value of the parameter `rendering` that names the kind; None for the one kind of an axis and a
-            source that needs no such parameter.
+        axes: allowed axes of its sets.
+        sources: allowed sources of the clean images.
+        rendering: the value of the parameter `rendering` that selects the kind; None for a kind that is the default of
+            its axes and sources.
     """
 
     axes: ClassVar[tuple[Axis, ...]]
@@ -36,19 +36,19 @@ class Kind(ABC):
 
     @abstractmethod
     def parameters(self, data: Data) -> Parameters:
-        """Return the parameters that a set of this kind has on a track with such data."""
+        """Return the parameters of a set of this kind, given the data of its track."""
 
     @abstractmethod
     def plan(self, test_set: TestSet, workshop: Workshop) -> BuildPlan:
         """Return how the arrays of a set are made.
 
         Raises:
-            KeyError, TypeError, ValueError: nothing can be made with the set's parameters.
+            KeyError, TypeError, ValueError: a set with these parameters cannot be made.
         """
 
     @abstractmethod
     def caption(self, test_set: TestSet) -> str:
-        """Say in plain language what was done to the images, and what is left that tells the class."""
+        """Return in plain language how the images were changed, and what still shows the class."""
 
     def title(self, test_set: TestSet, axis_name: str) -> str:
         """Return the name of a set for people: `Shape (white)` for the set `shape-white`."""
@@ -56,7 +56,7 @@ class Kind(ABC):
         return f"{axis_name} ({suffix})" if suffix and suffix != test_set.name else axis_name
 
     def weights(self) -> "tuple[WeightFile, ...]":
-        """Return the files of pretrained weights that its sets are made with."""
+        """Return the files of pretrained weights that making its sets needs."""
         return ()
 
     def optimisations(self, test_set: TestSet) -> tuple[tuple[tuple[str, ...], int], ...]:
@@ -64,11 +64,11 @@ class Kind(ABC):
         return ()
 
     def recipe(self, test_set: TestSet, data: Data) -> dict[str, Any]:
-        """Return what decides the arrays of a set beside its parameters, as JSON values."""
+        """Return what determines the arrays of a set in addition to its parameters, as JSON values."""
         return {}
 
     def tables(self, data: Data) -> tuple[str, ...]:
-        """Return the names of the tables that are stored in place of images; none where images are stored."""
+        """Return the names of the tables that are stored in place of images; empty for a kind that stores images."""
         return ()
 
     def manipulation(self, test_set: TestSet, arrays: Mapping[str, AnyArray]) -> Manipulation:
@@ -76,7 +76,7 @@ class Kind(ABC):
 
         Args:
             test_set: of this kind.
-            arrays: of the set, its tables among them.
+            arrays: of the set, including its tables.
         """
         raise NotImplementedError
 

@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHIPPED_TILE = ("datasets", "cifar10", "tile.npz")
-SIZES = ((1, 2), (3, 2))  # of the diagnostic variants, as fractions of the primary set's size
+SIZES = ((1, 2), (3, 2))  # sizes of the diagnostic variants, as fractions of the primary set's size
 DEFAULT_PATCH = 16  # pixels per side of a ViT's patch where the spec gives none: timm's default
 STORED_CENTRES = np.array(
     [(16, 16), (8, 8), (8, 24), (24, 8), (24, 24)]
-)  # of the sites, in 32nds of the image, down and right
-DEVICE_CENTRES = np.array([(7, 7), (4, 4), (4, 10), (10, 4), (10, 10)])  # of the sites, in patches of the ViT
+)  # positions of the sites (down, right) in 32nds of the image's side
+DEVICE_CENTRES = np.array(
+    [(7, 7), (4, 4), (4, 10), (10, 4), (10, 10)]
+)  # positions of the sites (down, right) in patches of the ViT
 DEVICE_PATCH = 16  # pixels per side of a patch of the ViT that sees resized images
 
 
@@ -58,7 +60,7 @@ class Noise(Kind):
 
     def caption(self, test_set: TestSet) -> str:
         size = test_set.parameters.get("size")
-        return f"A {size}×{size}-pixel patch of strong noise, the same patch for all, at one of five places."
+        return f"Strong noise covers {size}×{size} pixels at one of five places. It is the same in all images."
 
     def tables(self, data: Data) -> tuple[str, ...]:
         return ("tile", "corners") if data.resize is not None else ()
@@ -67,7 +69,7 @@ class Noise(Kind):
         return NoisePatch(arrays["tile"], arrays["corners"])
 
     def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
-        """Yield smaller and larger noise, and noise that lies off the ViT's patches by half a patch."""
+        """Yield smaller and larger noise, and noise that is shifted by half a patch of the ViT."""
         size = int(primary.parameters["size"])
         for numerator, denominator in SIZES:
             yield variant(primary, f"{size * numerator // denominator}", size=size * numerator // denominator)
@@ -80,15 +82,15 @@ def noisy(images: Images, ids: Integers, tile: NDArray[np.int16], *, size: int, 
 
     Args:
         images: (n, H, H, 3) uint8.
-        ids: (n,) positions in the whole data set; decide each image's site.
+        ids: (n,) positions in the whole data set, which determine each image's site.
         tile: (T, T, 3) grey levels, T at least `size`.
-        size: pixels per side of what is added.
+        size: pixels per side of the added noise.
         offset: pixels by which all sites are moved down and right, off the lattice of a ViT's patches.
     """
     side = images.shape[1]
     sites = STORED_CENTRES * side // 32 - size // 2 + offset
     if size > tile.shape[0] or sites.min() < 0 or sites.max() + size > side:
-        raise ValueError(f"a tile of {size} pixels does not fit a {side}-pixel image and a {tile.shape[0]}-pixel tile")
+        raise ValueError(f"noise of {size} pixels does not fit a {side}-pixel image and a {tile.shape[0]}-pixel tile")
     centre = _centre(tile, size).astype(np.int32)
     chosen = _sites(ids, len(sites))
     result = images.copy()
@@ -133,7 +135,7 @@ def noise_table(
     """Return the noise of resized images: one tile for all, at one of five sites each.
 
     Args:
-        ids: (n,) positions in the whole data set; decide each image's site.
+        ids: (n,) positions in the whole data set, which determine each image's site.
         image_size: pixels per side.
         size: pixels per side of the patch, the centre of the shipped tile.
         offset: pixels by which all sites are moved down and right, off the lattice of the ViT's patches.

@@ -1,4 +1,4 @@
-"""Texture of photographs: the object's interior quilted over the whole field, without its outline."""
+"""Texture of photographs: patches of the object's interior, quilted over the whole image."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class QuiltedTexture(Kind):
         )
 
     def caption(self, test_set: TestSet) -> str:
-        return "Only the surface is left: patches from inside the object, stitched into a field without its outline."
+        return "Patches from the inside of the object fill the whole image. Its texture is left, but not its outline."
 
 
 def quilting_of(test_set: TestSet) -> Quilting:
@@ -47,7 +47,7 @@ def texture_fields(images: Images, masks: Masks, ids: Integers, *, quilting: Qui
     Args:
         images: (n, H, H, 3) uint8.
         masks: (n, H, H) bool objects; where one has no room for a block, texture comes from the central square.
-        ids: (n,) positions in the whole data set; name each image's random candidates.
+        ids: (n,) positions in the whole data set, which determine each image's random candidates.
         quilting: how blocks are laid.
     """
     regions, _ = source_regions(masks, quilting)

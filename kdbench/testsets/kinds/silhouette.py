@@ -1,4 +1,4 @@
-"""Shape of photographs: the object's silhouette, without texture and colour, from masks that colours alone decide."""
+"""Shape of photographs: the object's silhouette, from masks that are computed from colours alone."""
 
 import numpy as np
 
@@ -39,6 +39,6 @@ def silhouettes(masks: Masks, *, foreground: int, background: int) -> Images:
 
 
 def silhouette_caption(test_set: TestSet) -> str:
-    """Say which silhouettes a set shows, whoever found the objects."""
+    """Return the caption of a set of silhouettes, whichever method found the objects."""
     colours = "white on black" if test_set.parameters.get("foreground") == 255 else "black on white"
-    return f"Only the outline is left: the object as a silhouette, {colours}."
+    return f"The object is a silhouette, {colours}. Only its outline is left."

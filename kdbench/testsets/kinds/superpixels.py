@@ -1,4 +1,4 @@
-"""Locality: superpixels filled with their mean colour. Local texture is gone, coarse contours stay."""
+"""Locality: superpixels filled with their mean colour. Local texture is lost, but coarse contours remain."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from kdbench.testsets.kinds.kind import GENERATED, Kind, variant
 from kdbench.testsets.plans import ChunkPlan, Workshop
 
 SHIPPED_MAPS = ("datasets", "synthetic", "slic_labels.npz")
-SEGMENTS = (16, 32, 64, 128)  # of the diagnostic variants, without the primary set's own number
+SEGMENTS = (16, 32, 64, 128)  # in the diagnostic variants; the primary set's own number is left out
 
 SegmentMaps = NDArray[np.uint8]
 
@@ -47,8 +47,8 @@ class Superpixels(Kind):
     def caption(self, test_set: TestSet) -> str:
         segments = test_set.parameters.get("segments")
         return (
-            f"Cut into about {segments} superpixels, each painted in its mean colour. "
-            "Fine detail goes, coarse contours stay."
+            f"The image is cut into about {segments} superpixels, and each is filled with its mean colour. "
+            "Fine detail is lost, but coarse contours remain."
         )
 
     def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
@@ -63,9 +63,9 @@ class Slic:
     """SLIC's parameters.
 
     Attributes:
-        segments: wanted; how many there are depends on the image.
-        compactness: weight of distance beside colour.
-        sigma: pixels of smoothing before; without it, strong noise melts neighbouring segments into one.
+        segments: requested number; the actual number depends on the image.
+        compactness: weight of distance relative to colour.
+        sigma: pixels of smoothing before segmentation; without it, strong noise merges neighbouring segments.
     """
 
     segments: int
@@ -73,7 +73,7 @@ class Slic:
     sigma: float = 0.0
 
     def maps(self, images: Images) -> SegmentMaps:
-        """Return (n, H, W) uint8 the superpixel of each pixel, in Lab; floats decide, so machines may differ."""
+        """Return (n, H, W) uint8, the superpixel of each pixel. SLIC uses floating point, so machines may differ."""
         from skimage.segmentation import slic
 
         maps = np.empty(images.shape[:3], np.uint8)
@@ -101,7 +101,7 @@ def slic_of(test_set: TestSet) -> Slic:
 
 
 def segmented_and_filled(images: Images, *, slic: Slic, shipped_maps: bool) -> Images:
-    """Return images filled by segment, from SLIC's own maps or the shipped ones of synthetic images."""
+    """Return images filled by segment, with the shipped maps of synthetic images or with maps that SLIC computes."""
     return filled(images, shipped_or_computed(images, slic) if shipped_maps else slic.maps(images))
 
 
@@ -119,10 +119,10 @@ def filled(images: Images, maps: SegmentMaps) -> Images:
 
 
 def shipped_or_computed(images: Images, slic: Slic) -> SegmentMaps:
-    """Return the segment maps of synthetic images: the shipped one of each image that has one, else SLIC's.
+    """Return the segment map of each synthetic image: the shipped one if there is one, else the one that SLIC computes.
 
-    The shipped maps make the locality set the same bytes on every machine. They were made for the benchmark's own clean
-    images; an image of another look matches none.
+    With the shipped maps, the locality set has the same bytes on every machine. They were made for the benchmark's own
+    clean images, so images with another look have none.
     """
     known = _shipped_maps(shipped(*SHIPPED_MAPS), slic)
     maps = np.empty(images.shape[:3], np.uint8)
@@ -141,7 +141,7 @@ def write_maps(path: Path, images: Images, slic: Slic) -> None:
 
 @cache
 def _shipped_maps(path: Path, slic: Slic) -> dict[str, SegmentMaps]:
-    """Return segment maps by the SHA-256 of the image that they belong to; none if none ship for these parameters.
+    """Return the shipped segment maps for these parameters, if any, by the SHA-256 of their image.
 
     Raises:
         DataError: the file is damaged.

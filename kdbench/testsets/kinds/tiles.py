@@ -1,4 +1,4 @@
-"""Scramble: square tiles moved about, each image by a permutation of its own that leaves no tile in its place.
+"""Scramble: square tiles change places. Each image has its own permutation, which leaves no tile in its place.
 
 Stored images are scrambled in the store. On a track that resizes its images, the evaluation moves the tiles on the
 device: the store holds a table of permutations whose digest the spec pins.
@@ -24,8 +24,8 @@ from kdbench.testsets.plans import BuildPlan, ChunkPlan, TablePlan, Workshop
 if TYPE_CHECKING:
     from torch import Tensor
 
-PERMUTATIONS = 3  # of each image and grid, the primary one included
-TABLE_IMAGES = 10000  # of the whole test set; a limited build takes its rows
+PERMUTATIONS = 3  # per image and grid, including that of the primary set
+TABLE_IMAGES = 10000  # in the whole test set; a limited build uses some rows of the table
 
 
 class Tiles(Kind):
@@ -46,7 +46,7 @@ class Tiles(Kind):
 
     def caption(self, test_set: TestSet) -> str:
         grid = test_set.parameters.get("grid")
-        return f"Cut into {grid}×{grid} tiles, every one moved elsewhere: detail stays, layout goes."
+        return f"The image is cut into {grid}×{grid} tiles that change places. Detail remains, but the layout is lost."
 
     def title(self, test_set: TestSet, axis_name: str) -> str:
         grid = test_set.parameters.get("grid")
@@ -59,7 +59,7 @@ class Tiles(Kind):
         return TileOrders(int(test_set.parameters["grid"]), arrays["order"])
 
     def variants(self, primary: TestSet, track: Track) -> Iterator[TestSet]:
-        """Yield further permutations; a digest that pins the primary one's table says nothing of theirs."""
+        """Yield sets with further permutations, without the digest that pins the table of the primary set."""
         unpinned = {key: value for key, value in primary.parameters.items() if key != "table_sha256"}
         without_digest = primary.model_copy(update={"parameters": unpinned})
         return (variant(without_digest, f"permutation-{k}", permutation=k) for k in range(1, PERMUTATIONS))
@@ -78,7 +78,7 @@ def scrambled(images: Images, ids: Integers, *, grid: int, permutation: int = 0)
 
     Args:
         images: (n, H, W, 3) uint8, H and W multiples of `grid`.
-        ids: (n,) positions in the whole data set; name each image's permutation.
+        ids: (n,) positions in the whole data set, which determine each image's permutation.
         grid: tiles per side, at least 2.
         permutation: number of the permutation that is drawn for each image; sets that differ in it are independent.
     """
@@ -100,7 +100,7 @@ def tile_orders(ids: Integers, *, grid: int, permutation: int = 0) -> Integers:
 
 @dataclass(frozen=True)
 class TileOrders(Manipulation):
-    """Tiles of a `grid` x `grid` partition to be moved about: place p of image i gets tile `order[i, p]`.
+    """New places for the tiles of a `grid` x `grid` partition: place p of image i gets tile `order[i, p]`.
 
     Attributes:
         grid: tiles per side.
@@ -130,7 +130,7 @@ class TileOrders(Manipulation):
 def tile_table(
     ids: Integers, image_size: int, *, grid: int, permutation: int = 0, table_sha256: str | None = None
 ) -> TileOrders:
-    """Return the tile orders of images, the rows of a table whose digest is compared if the spec pins one.
+    """Return the tile orders of images, which are rows of a table. If the spec pins its digest, the table is verified.
 
     Args:
         ids: (n,) positions in the whole data set.
@@ -141,7 +141,7 @@ def tile_table(
 
     Raises:
         DataError: the table is not the pinned one.
-        ValueError: images of this size cannot be cut into so many tiles.
+        ValueError: images of this size cannot be cut into this number of tiles.
     """
     if grid < 2 or image_size % grid:
         raise ValueError(f"{image_size} pixels cannot be cut into {grid} tiles per side")

@@ -1,4 +1,4 @@
-"""Photographs in the style of one picture (Gatys et al. 2015, arXiv:1508.06576), as the paper's own texture set is."""
+"""Photographs in the style of one picture (Gatys et al. 2015, arXiv:1508.06576), like the paper's own texture set."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,7 @@ class VggStyle(Kind):
         return (VGG,)
 
     def recipe(self, test_set: TestSet, data: Data) -> dict[str, Any]:
-        """Return the digest of the style's picture, since any file may be one."""
+        """Return the digest of the style's picture, since the user may give any file."""
         picture = style_picture(str(test_set.parameters["style"]), data.image_size)
         return {"style_sha256": array_sha256(picture)}
 
@@ -65,4 +65,4 @@ class VggStyle(Kind):
         return ((layers, int(parameters["steps"])),)
 
     def caption(self, test_set: TestSet) -> str:
-        return "The whole image in the style of one picture: shapes stay, surfaces are replaced."
+        return "The whole image has the style of one picture. Shapes remain, but textures are replaced."

@@ -1,7 +1,7 @@
 """Textures of photographs, synthesised from the features of VGG-19 (Gatys et al. 2015, arXiv:1505.07376).
 
-A field of noise takes on the texture of the image's object, whose masks FCN-ResNet-101 finds. With place "field" it
-fills the image; with place "object" it is laid over the object alone.
+The optimisation starts from noise and gives it the texture of the image's object, whose mask FCN-ResNet-101 finds. With
+the place "field", the texture fills the image; with the place "object", it covers only the object.
 """
 
 from collections.abc import Mapping
@@ -58,23 +58,23 @@ class VggTexture(Kind):
         return _fields(dict(test_set.parameters), workshop)
 
     def optimisations(self, test_set: TestSet) -> tuple[tuple[tuple[str, ...], int], ...]:
-        """Return the layers and steps of the synthesis; the set that lays textures over objects takes another's."""
+        """Return the layers and steps of the synthesis; with the place "object", a set uses the textures of another."""
         if test_set.parameters["place"] == OBJECT:
             return ()
         return ((tuple(str(test_set.parameters["layers"]).split()), int(test_set.parameters["steps"])),)
 
     def caption(self, test_set: TestSet) -> str:
         if test_set.parameters["place"] == OBJECT:
-            return "Texture like the object's own, laid over the object: its outline stays."
-        return "Only the surface is left: texture like the object's own, over the whole frame."
+            return "A texture like the object's own covers the object. The outline remains."
+        return "A texture like the object's own covers the whole image. Only the texture is left."
 
 
 def _field_of(test_set: TestSet, track: Track) -> TestSet:
-    """Return the set of the same textures over the whole field, which this one lays over objects."""
+    """Return the set with the same textures in the place "field"."""
     wanted = {**test_set.parameters, "place": FIELD}
     field = next((candidate for candidate in track.test_sets if candidate.parameters == wanted), None)
     if field is None:
-        raise ValueError("the track has no set of the same textures over the whole field")
+        raise ValueError('the track has no set with the same textures and the place "field", which this set needs')
     return field
 
 
@@ -128,7 +128,7 @@ def source_regions(objects: ObjectMasks, erosion: int, stand_in: Masks) -> tuple
 
     Args:
         objects: masks of the objects.
-        erosion: pixels of the object's rim that are no source.
+        erosion: width of the object's rim that is left out, in pixels.
         stand_in: (H, H) the source of images whose object is too small.
     """
     masks = objects.masks
@@ -141,7 +141,7 @@ def source_regions(objects: ObjectMasks, erosion: int, stand_in: Masks) -> tuple
 
 
 def noise_fields(ids: Integers, size: int) -> Images:
-    """Return (n, 3, size, size) random pixels of images, each a function of its id alone."""
+    """Return (n, 3, size, size) random pixels, which depend on nothing but the id of each image."""
     count = 3 * size * size
     words = [image_words(np.array([number]), "texture", "start", per_item=-(-count // 8))[0] for number in ids]
     fields = [np.ascontiguousarray(word, dtype="<u8").view(np.uint8)[:count].reshape(3, size, size) for word in words]
@@ -149,7 +149,7 @@ def noise_fields(ids: Integers, size: int) -> Images:
 
 
 def eroded(masks: Masks, pixels: int) -> Masks:
-    """Return (n, H, H) masks without what lies within so many pixels (square) of their rim.
+    """Return (n, H, H) masks without the pixels that lie within a square distance of their rim.
 
     The image's edge is not a rim.
     """
@@ -171,7 +171,7 @@ def central_square(size: int, side: int) -> Masks:
 
 
 def grown_outwards(image: NDArray[np.float32], region: Masks) -> NDArray[np.float32]:
-    """Return an image (3, H, H) whose pixels outside a region are those of the region that are nearest to them."""
+    """Return an image (3, H, H) in which the nearest pixel of a region replaces each pixel outside of it."""
     from scipy import ndimage
 
     nearest = ndimage.distance_transform_edt(~region, return_distances=False, return_indices=True)

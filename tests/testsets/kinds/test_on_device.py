@@ -58,7 +58,7 @@ def test_a_limited_build_has_the_rows_of_the_whole_table() -> None:
     ("make", "name", "key"), [(tile_table, "scramble-7", "table_sha256"), (noise_table, "noise", "tile_sha256")]
 )
 def test_tables_that_are_not_the_pinned_ones_are_refused(make: Any, name: str, key: str) -> None:
-    with pytest.raises(DataError, match=r"the spec pins 0000000000000000\.\.\."):
+    with pytest.raises(DataError, match=r"but the spec pins 0000000000000000\.\.\."):
         make(np.arange(3), SIZE, **PINNED[name] | {key: "0" * 64})
 
 
