@@ -1,4 +1,4 @@
-"""From weights to answers: what a trained network says about every test image. Only trusted code runs here."""
+"""Computes the answers of a trained network on every test image. Only trusted code runs here."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,11 +21,11 @@ from kdbench.testsets.arrays import Manipulation, TestArrays
 BATCH = 250  # images per forward pass
 Logits = NDArray[np.float32]
 SetProgress = Callable[[int, int], None]
-"""Called with how many test sets are done, and how many there are."""
+"""A function that is called with the number of finished test sets and their total number."""
 
 
 def load_network(track: Track, family: Family, weights: Path, device: torch.device) -> Backbone:
-    """Return a network of the spec with trained weights, every one of them, in evaluation mode on a device.
+    """Return a network of the spec with all of its trained weights, in evaluation mode on a device.
 
     Raises:
         DataError: the weights are missing or damaged.
@@ -45,11 +45,11 @@ def image_batches(
     """Yield images as a network sees them.
 
     Args:
-        images: (n, h, h, 3) uint8, at the track's size or the one that it stores.
+        images: (n, h, h, 3) uint8, at the track's size or at its stored size.
         data: size and normalisation of the track.
-        network: that sees them.
-        device: where it computes.
-        manipulation: what is still to be done to the resized images.
+        network: that will see them.
+        device: of the network.
+        manipulation: a change of the resized images; None for no change.
 
     Yields:
         (B, 3, H, H) float at the track's size, normalised, in the memory format of the network.
@@ -82,7 +82,7 @@ def logits_of(
 
 
 def answers(arrays: TestArrays, logits: Logits, teacher_logits: Logits | None) -> SetPredictions:
-    """Return what a record keeps of the logits on one test set; `SetPredictions` documents the fields.
+    """Return the predictions of a record for the logits on one test set; `SetPredictions` documents the fields.
 
     Args:
         arrays: of the test set.
@@ -128,8 +128,8 @@ def evaluate(
         data: size and normalisation of the track.
         device: where to compute.
         precision: of the forward passes.
-        teacher_logits: (n, C) of the network's teacher, by test set; a set may be missing.
-        progress: told how many sets are done.
+        teacher_logits: (n, C) of the network's teacher, by test set; sets may be missing.
+        progress: called before every test set.
     """
     predictions, logits = {}, {}
     for number, (name, arrays) in enumerate(test_sets.items()):

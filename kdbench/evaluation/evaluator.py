@@ -1,6 +1,6 @@
-"""The evaluation of one run: what its network, its teacher and its snapshots answer, and how similar they are.
+"""Evaluates one run: the answers of its network, its teacher and its snapshots, and their similarity.
 
-Only trusted code runs here: networks are built from the spec and get the weights that training left.
+Only trusted code runs here: networks are built from the spec and get the weights that the training wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,9 @@ class Evaluator:
 
     Attributes:
         track: of the run.
-        test_sets: by name, the diagnostic ones included where they are to be evaluated.
-        device: where to compute.
-        folder: of the run's record; what is kept beside the record goes there.
+        test_sets: by name, including the diagnostic ones if they are evaluated.
+        device: on which to compute.
+        folder: of the run's record, for logits and occlusion maps.
     """
 
     track: Track
@@ -56,19 +56,19 @@ class Evaluator:
     def predictions(
         self, network: Backbone, teacher_logits: Mapping[str, Logits], progress: SetProgress
     ) -> Predictions:
-        """Return the answers of a network on every test set, and keep its logits.
+        """Return the answers of a network on every test set, and write its logits.
 
         Args:
             network: of the run.
             teacher_logits: (n, C) logits of its teacher by test set; empty for a run without a teacher.
-            progress: told how many test sets are done.
+            progress: called before every test set.
         """
         predictions, logits = self._evaluate(network, self.test_sets, teacher_logits, progress)
         write_logits(self.folder, logits)
         return predictions
 
     def teacher_logits(self, family: Family, folder: Path) -> dict[str, Logits]:
-        """Return a teacher's logits on every test set: those kept in its folder, or computed where they are missing."""
+        """Return a teacher's logits on every test set: those in its folder, and newly computed ones for other sets."""
         logits = read_logits(folder)
         missing = {name: arrays for name, arrays in self.test_sets.items() if len(logits.get(name, ())) != len(arrays)}
         if missing:
@@ -84,8 +84,8 @@ class Evaluator:
         Args:
             network: of the run.
             teacher_family: of all teachers.
-            teachers: folders of the teachers of the network's seed, whichever taught it; a failed one is left out.
-            occlusion: also compare occlusion maps, and keep those of the network.
+            teachers: folders of all teachers of the network's seed, by bias; failed ones are left out.
+            occlusion: whether to compare occlusion maps, too, and write those of the network.
         """
         maps = self._occlusion_maps(network) if occlusion else None
         scalars = {} if maps is None else self._mass_on_objects(maps)
@@ -96,7 +96,7 @@ class Evaluator:
         return scalars
 
     def snapshots(self, family: Family, weights: Sequence[tuple[int, Path]]) -> tuple[Snapshot, ...]:
-        """Return what a student answered along its training on the primary sets, and keep the classes.
+        """Return the results of a student's snapshots on the primary sets, and write the predicted classes.
 
         Args:
             family: of the student.
@@ -133,13 +133,13 @@ class Evaluator:
         return self.test_sets[self.track.primary_sets("clean")[0].name]
 
     def _occlusion_maps(self, network: Backbone) -> OcclusionMaps:
-        """Compute the occlusion maps of the run's network, and keep them."""
+        """Compute the occlusion maps of the run's network, and write them."""
         maps = first_occlusion_maps(network, self._clean, self.track.data, self.device)
         write_maps(self.folder, maps)
         return maps
 
     def _mass_on_objects(self, maps: OcclusionMaps) -> dict[str, float]:
-        """Return how much of a network's maps lies on the objects, where the data says what they are."""
+        """Return the share of a network's maps that lies on the objects, if the positions of the objects are known."""
         if self.track.data.source != "synthetic":
             return {}
         objects = condition_objects("clean", count=len(self._clean))
@@ -148,7 +148,7 @@ class Evaluator:
     def _likeness(
         self, network: Backbone, maps: OcclusionMaps | None, teacher: Backbone, folder: Path
     ) -> dict[str, float]:
-        """Return how similar a network and a teacher are; the teacher's maps are read from its folder if kept there."""
+        """Return the similarity of a network and a teacher; the teacher's maps are read from its folder if possible."""
         numbers = feature_similarity(network, teacher, self._clean, self.track.data, self.device)
         if maps is None:
             return numbers

@@ -1,4 +1,4 @@
-"""What an evaluation keeps beside the record: logits, and occlusion maps. The weights give both again."""
+"""Logits and occlusion maps that an evaluation writes next to the record. They can be computed again from weights."""
 
 import logging
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def write_logits(folder: Path, logits: Mapping[str, Logits]) -> None:
 
 
 def read_logits(folder: Path) -> dict[str, Logits]:
-    """Return the logits kept in a run's folder; none if they were not kept or are damaged."""
+    """Return the logits in a run's folder; empty if there are none or if they are damaged."""
     path = folder / LOGITS
     if not path.exists():
         return {}
@@ -41,7 +41,7 @@ def write_maps(folder: Path, maps: OcclusionMaps) -> None:
 
 
 def read_maps(folder: Path) -> OcclusionMaps | None:
-    """Return the occlusion maps kept in a run's folder; None if they were not kept or are damaged."""
+    """Return the occlusion maps in a run's folder; None if there are none or if they are damaged."""
     path = folder / OCCLUSION
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""Occlusion maps: which squares of an image matter to a network, and how far two networks agree on them.
+"""Occlusion maps: the squares of an image that matter to a network, and the agreement of two networks on them.
 
 `kdbench.evaluation.similarity` documents the numbers. Only trusted code runs here.
 """
@@ -23,7 +23,7 @@ OcclusionMaps = NDArray[np.float64]
 PerImage = NDArray[np.float64]
 
 OCCLUSION_IMAGES = 500
-TOP_SHARE = 0.2  # of a map's squares
+TOP_SHARE = 0.2  # share of a map's squares whose overlap is compared
 OCCLUDER = {32: 4, 224: 32}  # side of a square in pixels, by image size: whole patches of the ViT
 
 
@@ -33,7 +33,7 @@ def first_occlusion_maps(network: Backbone, clean: TestArrays, data: Data, devic
 
 
 def occluded_rows(clean: TestArrays) -> NDArray[np.int64]:
-    """Return the rows of the first 500 clean images, as many of each class to within one."""
+    """Return the rows of the first 500 clean images, balanced over the classes to within one."""
     return balanced_subset(clean.targets.astype(np.int64), min(OCCLUSION_IMAGES, len(clean)))
 
 
@@ -41,7 +41,7 @@ def occluded_rows(clean: TestArrays) -> NDArray[np.int64]:
 def occlusion_maps(network: Backbone, images: NDArray[np.uint8], data: Data, device: torch.device) -> OcclusionMaps:
     """Return how much each square of an image matters to the network's answer, right or wrong.
 
-    It is the fall of log p of the predicted class when the mean colour covers the square.
+    This is the decrease of log p of the predicted class when the mean colour covers the square.
 
     Source: Zeiler & Fergus (2014), arXiv:1311.2901, section 4.2; the squares tile the ViT's lattice.
 
@@ -49,7 +49,7 @@ def occlusion_maps(network: Backbone, images: NDArray[np.uint8], data: Data, dev
         network: in evaluation mode.
         images: (n, H, H, 3) uint8; networks see them at a size in `OCCLUDER`.
         data: normalisation of the track, and the mean colour.
-        device: where to compute.
+        device: on which to compute.
 
     Returns:
         (n, K * K) nats, row by row, with K squares per side.
@@ -80,7 +80,7 @@ def _with_a_square_covered(batch: Tensor) -> Iterator[Tensor]:
 def mass_on_objects(maps: OcclusionMaps, objects: NDArray[np.uint8]) -> dict[str, float]:
     """Return `occlusion_on_object` of a network.
 
-    A square that the object covers in part counts by that part; a map without a positive square does not count.
+    A square that the object covers partly counts by the covered share. Maps without a positive square are left out.
 
     Args:
         maps: (n, K * K) occlusion maps.
@@ -96,7 +96,7 @@ def mass_on_objects(maps: OcclusionMaps, objects: NDArray[np.uint8]) -> dict[str
 
 
 def map_similarity(student: OcclusionMaps, teacher: OcclusionMaps) -> dict[str, float]:
-    """Return the numbers on two networks' occlusion maps (n, K * K) of the same images."""
+    """Return the numbers that compare two networks' occlusion maps (n, K * K) of the same images."""
     plain, off_centre = map_correlations(student, teacher)
     defined = np.isfinite(plain)
     return _finite(
@@ -125,7 +125,7 @@ def map_correlations(first: OcclusionMaps, second: OcclusionMaps) -> tuple[PerIm
         first, second: (n, K * K) maps.
 
     Returns:
-        (n,) each; NaN where a map is constant, in the second also where one is a function of the closeness alone.
+        (n,) each; NaN if a map is constant and, in the second array, also if a map depends on the closeness alone.
     """
     centre = closeness_to_centre(round(first.shape[1] ** 0.5))
     pair, a, b = (_rank_correlation(*maps) for maps in ((first, second), (first, centre), (second, centre)))
@@ -135,7 +135,7 @@ def map_correlations(first: OcclusionMaps, second: OcclusionMaps) -> tuple[PerIm
 
 
 def top_overlaps(first: OcclusionMaps, second: OcclusionMaps) -> PerImage:
-    """Return (n,) intersection over union of the fifth of the squares that each of two maps (n, K * K) puts highest."""
+    """Return (n,) intersection over union of the highest fifth of the squares in two maps (n, K * K)."""
     count = round(TOP_SHARE * first.shape[1])
     tops = [np.argsort(-maps, axis=1, kind="stable")[:, :count] for maps in (first, second)]
     shared = np.array([len(np.intersect1d(*squares)) for squares in zip(*tops, strict=True)])
@@ -144,7 +144,7 @@ def top_overlaps(first: OcclusionMaps, second: OcclusionMaps) -> PerImage:
 
 
 def closeness_to_centre(squares: int) -> OcclusionMaps:
-    """Return (1, squares^2) values that order squares as any round Gaussian at the centre does; ties are exact."""
+    """Return (1, squares^2) values with the order of a round Gaussian at the centre; ties are exact."""
     offset = (2 * np.arange(squares) + 1 - squares) ** 2
     closeness: OcclusionMaps = -(offset[:, None] + offset[None, :]).reshape(1, -1).astype(np.float64)
     return closeness

@@ -1,25 +1,25 @@
-"""How similar a student and a teacher are beyond their answers. Only trusted code runs here.
+"""The similarity of a student and a teacher, apart from their answers. Only trusted code runs here.
 
-`Record.scalars` has these numbers for every student and each teacher of its seed, whichever of them taught it, so that
-those of an independent student can be subtracted. Their names there end in the teacher's bias
+`Record.scalars` has these numbers for every student and every teacher of its seed, whether it was taught by it or not,
+so that those of an independent student can be subtracted. Their names there end in the teacher's bias
 (`kdbench.records.comparison_name`). A number that cannot be computed is left out:
 
 - `cka`: debiased linear CKA of the pooled features on all clean images; about 0 for unrelated features, 1 for features
   that are equal up to a rotation and a scale.
 - `occlusion_correlation`: mean over images of the rank correlation of both networks' occlusion maps, -1 to 1.
-- `occlusion_correlation_off_centre`: the same, given how close each square is to the image's centre. Objects lie there,
-  so that maps of unrelated networks agree as well.
+- `occlusion_correlation_off_centre`: the same, with the closeness of each square to the image's centre partialled out:
+  since most objects are near the centre, the maps of unrelated networks agree, too.
 - `occlusion_overlap`: mean over images of the overlap (intersection over union) of the fifth of the squares that matter
   most to each network.
-- `occlusion_undefined`: share of the images for which a map is constant, so that these have no correlation.
+- `occlusion_undefined`: share of the images without a correlation, because one of the maps is constant.
 
-One number is about a single network, where the data says what the object is (`synthetic`):
+One number describes a single network, on tracks with known objects (`synthetic`):
 
 - `occlusion_on_object`: mean over images of the share of the occlusion map's positive part that lies on the object. A
   network to which every place matters equally has the object's share of the frame.
 
-Those of the occlusion maps (`kdbench.evaluation.occlusion`) are diagnostics. All are computed in float32, whatever the
-track's precision. None is ever ranked: unrelated networks that learned the same task are similar, too.
+The numbers of the occlusion maps (`kdbench.evaluation.occlusion`) are diagnostics. All numbers are computed in float32,
+whatever the track's precision. None is ever ranked: unrelated networks that learned the same task are similar, too.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def feature_similarity(
 
 @torch.inference_mode()
 def pooled_features(network: Backbone, images: NDArray[np.uint8], data: Data, device: torch.device) -> PooledFeatures:
-    """Return (n, F) what the classifier reads of (n, H, W, 3) uint8 images."""
+    """Return (n, F), the input of the classifier for (n, H, W, 3) uint8 images."""
     needs = frozenset({"pooled"})
     parts = [network(batch, needs).pooled.float().cpu() for batch in image_batches(images, data, network, device)]
     features: PooledFeatures = torch.cat(parts).double().numpy()
@@ -53,9 +53,10 @@ def pooled_features(network: Backbone, images: NDArray[np.uint8], data: Data, de
 
 
 def debiased_cka(x: PooledFeatures, y: PooledFeatures) -> float:
-    """Return linear centred kernel alignment with the unbiased estimator of HSIC; NaN if a side does not vary.
+    """Return linear centred kernel alignment with the unbiased estimator of HSIC; NaN if one side does not vary.
 
-    The usual estimator grows with the number of features: unrelated ones of 2,048 and 768 on 1,000 images get .54.
+    The usual estimator grows with the number of features: it is .54 for 2,048 and 768 unrelated features of 1,000
+    images.
 
     Source: Song et al. (2012), JMLR 13, eq. 5; Nguyen, Raghu & Kornblith (2021), arXiv:2010.15327, eq. 3.
 

@@ -1,4 +1,4 @@
-"""Method files as bytes: where they lie, and a digest of their code. `loading` imports them; nothing here does."""
+"""Finds, reads and hashes method files. This module does not import them; `loading` does."""
 
 import ast
 import hashlib
@@ -30,7 +30,7 @@ def submission_path(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, Path) or name_or_path.endswith(".py"):
         path = Path(name_or_path)
         if not path.is_file():
-            raise SubmissionError(f"method file {path} does not exist")
+            raise SubmissionError(f"method file {path} does not exist; give the path of a .py file")
         return path.resolve()
     known = list_submissions()
     if name_or_path not in known:
@@ -42,10 +42,10 @@ def submission_path(name_or_path: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class MethodFile:
-    """A method file as it was read, once: the bytes that are hashed are the bytes that run.
+    """A method file, which is read only once: the hashed bytes are those that are run.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         source: its bytes.
         code: SHA-256 of its syntax tree, in hexadecimal; comments, docstrings and layout do not count.
     """
@@ -56,7 +56,7 @@ class MethodFile:
 
 
 def read_method_file(path: Path) -> MethodFile:
-    """Read a method file and hash its syntax tree; nothing of it is run.
+    """Read a method file and hash its syntax tree, without running its code.
 
     Raises:
         SubmissionError: the file cannot be read, is too long, or is not Python in UTF-8.
@@ -78,16 +78,18 @@ def read_source(path: Path) -> bytes:
     except OSError as error:
         raise SubmissionError(f"method file {path} cannot be read: {error.strerror}") from error
     if len(source) > MOST_BYTES:
-        raise SubmissionError(f"method file {path} has more than {MOST_BYTES:,} bytes; a method is source code alone")
+        raise SubmissionError(
+            f"method file {path} has more than {MOST_BYTES:,} bytes; a method file may contain source code only"
+        )
     return source
 
 
 def _parsed(source: bytes, path: Path) -> ast.Module:
-    """Return the syntax tree of a file; SubmissionError if it is not Python that everybody reads in the same way."""
+    """Return the syntax tree of a file; SubmissionError if it is not Python in UTF-8."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(source).readline)
-        if encoding not in ("utf-8", "utf-8-sig"):  # other encodings let code look like something else
-            raise SubmissionError(f"{path} declares the encoding {encoding!r}; a method file is in UTF-8")
+        if encoding not in ("utf-8", "utf-8-sig"):  # in other encodings, code could look different from what it does
+            raise SubmissionError(f"{path} declares the encoding {encoding!r}; write the file in UTF-8")
         source.decode(encoding)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,7 +1,7 @@
-"""Method files as classes: imports them, checks them against the contract and reads their configs.
+"""Imports method files, checks their classes against the contract and reads their configs.
 
-There is no registry: a method is the one `Method` class of a file, found by the file's name in `benchmark/submissions`
-or by its path.
+There is no registry. A method is the only `Method` class of a file, which is given by its name in
+`benchmark/submissions` or by its path.
 """
 
 import dataclasses
@@ -30,11 +30,11 @@ OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
 
 
 def load_submission(name_or_path: str | Path, shown: Path | None = None) -> type[Method]:
-    """Return the method class of a file. Loading a file twice gives the same class while its bytes are the same.
+    """Return the method class of a file. Loading an unchanged file twice returns the same class.
 
     Args:
         name_or_path: name of a shipped method, or path of a file.
-        shown: the file that messages name, for a copy of one; None for the file itself.
+        shown: the path in messages, if the file is a copy of another one; None for the path of the file.
 
     Raises:
         SubmissionError: the file is not found, does not import, or breaks the contract; one sentence says how.
@@ -72,7 +72,7 @@ def _imported(path: Path, shown: Path) -> ModuleType:
 
 
 def _remedy(error: BaseException) -> str:
-    """Return what to do about a module that is not there, as the end of a sentence."""
+    """Return what to do about a missing module, as the end of a sentence."""
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return ""
     return f"; a method is one file: install the package {error.name.split('.')[0]!r}, or move its code into the file"
@@ -84,7 +84,7 @@ def _is_method_of(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
 
 
 def _check(method: type[Method], path: Path) -> None:
-    """Raise a SubmissionError for the first breach of the contract."""
+    """Raise SubmissionError for the first breach of the contract."""
     breach = next(_breaches(method), None)
     if breach:
         raise SubmissionError(f"{path}: {method.__name__} {breach}")
@@ -98,7 +98,7 @@ def _breaches(method: type[Method]) -> Iterator[str]:
     if not isinstance(method.name, str) or not re.fullmatch(NAME_PATTERN, method.name):
         yield f"has the name {method.name!r}; allowed are lower-case letters, digits, - and _"
     elif len(method.name) > LONGEST_NAME:
-        yield f"has a name of {len(method.name)} characters; allowed are {LONGEST_NAME}"
+        yield f"has a name of {len(method.name)} characters; at most {LONGEST_NAME} are allowed"
     elif method.name in RESERVED_NAMES:
         yield f"has the name {method.name!r}, which is reserved; choose another"
     texts = method.summary, method.paper
@@ -115,7 +115,7 @@ def _breaches(method: type[Method]) -> Iterator[str]:
 
 
 def _breaches_of_choice(name: str, value: object, allowed: tuple[str, ...]) -> Iterator[str]:
-    """Yield the breach of a value that is not a tuple or set of some of the allowed words."""
+    """Yield a breach if a value is not a tuple or set of allowed words."""
     is_several = isinstance(value, tuple | list | set | frozenset) and value
     if not is_several or any(word not in allowed for word in value):  # type: ignore[attr-defined]
         yield f"has {name} = {value!r}; it must be a tuple or frozenset of: {', '.join(allowed)}"
@@ -134,19 +134,19 @@ def _breaches_of_config(config: object) -> Iterator[str]:
 
 
 def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
-    """Return an instance of the method's `Config`, its defaults replaced by `values`.
+    """Return an instance of the method's `Config`, with `values` in place of its defaults.
 
     Args:
         method: a checked method.
         values: by field; strings from a command line, or JSON values from a record.
 
     Raises:
-        SubmissionError: a field that is unknown, of a wrong type, not finite, or refused by the `Config` itself.
+        SubmissionError: a field is unknown, has a wrong type, is not finite, or is refused by the `Config` itself.
     """
     fields = [field.name for field in dataclasses.fields(method.Config)]
     unknown = [key for key in values if key not in fields]
     if unknown:
-        allowed = ", ".join(fields) or "none, it has no settings"
+        allowed = ", ".join(fields) or "none"
         raise SubmissionError(f"method {method.name!r} has no setting {unknown[0]!r}; allowed: {allowed}")
     adapter: TypeAdapter[Any] = TypeAdapter(method.Config)
     try:
@@ -156,7 +156,7 @@ def parse_config(method: type[Method], values: Mapping[str, Any]) -> Any:
     else:
         for key, value in vars(config).items():
             if isinstance(value, float) and not math.isfinite(value):
-                raise SubmissionError(f"setting {method.name}.{key} = {value}: must be a finite number")
+                raise SubmissionError(f"setting {method.name}.{key} = {value}: it must be a finite number")
         return config
     setting = ".".join([method.name, *(str(part) for part in first["loc"])])
     seen = f" = {first['input']!r}" if first["loc"] else ""

@@ -1,4 +1,4 @@
-"""Makes a method once on the shapes of its networks, so that one that cannot work is refused before any training."""
+"""Makes each method once for the shapes of its networks, so that errors are reported before any training."""
 
 from typing import Any
 
@@ -11,11 +11,13 @@ from kdbench.methods.tasks import make_task
 from kdbench.networks.models import new_backbone
 from kdbench.spec import Direction, Family, Track, families
 
-_SHAPES: dict[tuple[Family, str], Shapes] = {}  # of networks seen before: a plan asks once per method and direction
+_SHAPES: dict[
+    tuple[Family, str], Shapes
+] = {}  # of known networks, since a plan needs them once per method and direction
 
 
 def backbone_shapes(track: Track, family: Family) -> Shapes:
-    """Return the shapes of a track's network, without taking memory for its weights."""
+    """Return the shapes of a track's network, without allocating memory for its weights."""
     key = family, track.backbones[family].model_dump_json() + track.data.model_dump_json()
     if key not in _SHAPES:
         with torch.device("meta"):
@@ -31,10 +33,10 @@ def check_method(method: type[Method], config: Any, trial: Trial, direction: Dir
         method: the submission.
         config: an instance of its `Config`.
         trial: the track and the shapes of its networks.
-        direction: whose families.
+        direction: with the families of the networks.
 
     Raises:
-        SubmissionError: the method refuses the task; its own reason is in the message.
+        SubmissionError: the method refuses the task; the message contains its reason.
     """
     track = trial.track
     teacher, student = (trial.shapes[family] for family in families(direction))

@@ -1,4 +1,4 @@
-"""The static facts of a run that a method is made with; built here alone."""
+"""Builds the static facts of a run, with which a method is made. This is the only place that builds them."""
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ def make_task(
         student: shapes of the student's output.
         epochs: passes over the training set; an epoch drops the images that do not fill a batch.
         seed: of the run.
-        device: where images and modules live.
+        device: of images and modules.
     """
     num_train = len(train_labels)
     return Task(

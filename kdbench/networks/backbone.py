@@ -1,7 +1,7 @@
 """timm models behind one `Output`.
 
-A `Backbone` computes nothing of its own: features are read with hooks from the model's one ordinary forward pass, so
-parameters and logits are those of plain timm.
+A `Backbone` adds no computation: hooks read the features from the ordinary forward pass of the model, so parameters and
+logits are those of timm.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from kdbench.api import Output, OutputField, Shapes
 from kdbench.spec import Family
 
 NUM_STAGES = 4
-RECOMPILE_LIMIT = 64  # PyTorch's 8 is for one function, and the parts of all networks of a process count as one
+RECOMPILE_LIMIT = 64  # PyTorch's default of 8 is per function, and the parts of all networks share one function
 ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField))
 
 
@@ -161,14 +161,15 @@ class Backbone(nn.Module):
 
 
 def compile_parts(backbone: Backbone, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Let the stages of a CNN, or the blocks of a ViT, run through torch.compile from now on.
+    """Run the stages of a CNN, or the blocks of a ViT, through torch.compile from now on.
 
-    Hooks stay outside of what is compiled, so a ViT's last block, which has one within, runs as it is. The state dict
-    keeps its names. Past PyTorch's limit of compilations parts would silently run uncompiled, so it is raised; and
-    graphs are kept after a backward pass, since the harness takes the norms of gradients from them.
+    Compiled parts may not contain hooks. Therefore the last block of a ViT, which contains one, is not compiled. The
+    names in the state dict stay the same. Above PyTorch's limit of compilations, parts would silently run uncompiled,
+    so the limit is raised. Graphs are kept after a backward pass, because the harness computes norms of gradients from
+    them.
 
     Args:
-        backbone: to compile. Take its shapes before: their batch of one image would be compiled for itself.
+        backbone: to compile. Get its shapes before, since their batch of one image would cause another compilation.
         backend: of torch.compile.
     """
     from torch._dynamo import config as compiler

@@ -1,4 +1,4 @@
-"""Which device computes, and how much memory it has and takes."""
+"""Chooses the device, and measures its memory."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ def choose_device(wanted: str) -> str:
     """Return "cuda" or "cpu", without starting CUDA, so that the process may still fork.
 
     Args:
-        wanted: "auto", "cuda" or "cpu"; "auto" is CUDA where there is a device.
+        wanted: "auto", "cuda" or "cpu"; "auto" means CUDA if there is a CUDA device.
     """
     if wanted != "auto":
         return wanted
@@ -22,7 +22,7 @@ def choose_device(wanted: str) -> str:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the most bytes that were held at once: by the allocator on CUDA, by the process elsewhere."""
+    """Return the peak memory in bytes: of the allocator on CUDA, of the process otherwise."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
@@ -30,7 +30,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Give back unused memory and reset the allocator's peak, without starting CUDA."""
+    """Free unused memory and reset the allocator's peak, without starting CUDA."""
     gc.collect()
     if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
@@ -38,7 +38,7 @@ def forget_peak_memory(device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that the device has free."""
+    """Return the free memory of the device in bytes."""
     forget_peak_memory(device)
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

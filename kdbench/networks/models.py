@@ -1,4 +1,4 @@
-"""Builds the networks of a track, and reads and writes their weights; the only place that initialises backbones."""
+"""Builds the networks of a track, and reads and writes their weights. No other module initialises backbones."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,19 +21,19 @@ from kdbench.spec import FAMILIES, BackboneSpec, Family, Track
 def new_backbone(
     track: Track, family: Family, *, seed: int, pretrained: bool = True, weights_dir: Path | None = None
 ) -> Backbone:
-    """Build a backbone of the track with its pretrained weights, if it has any, and a fresh classifier.
+    """Build a backbone of the track with its pretrained weights, if it has any, and a random classifier.
 
-    The caller's random state is left as it was.
+    The random state of the caller does not change.
 
     Args:
         track: of the spec.
         family: of the network.
-        seed: draws the classifier.
-        pretrained: False leaves the whole network as it was drawn.
-        weights_dir: folder of pretrained weights that do not ship, as the user gave it; None for the cache.
+        seed: of the random initialisation.
+        pretrained: False for a network whose weights are all random.
+        weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
 
     Raises:
-        DataError: the weights are missing, damaged or of another network.
+        DataError: the weights are missing, are damaged or belong to another network.
     """
     spec = track.backbones[family]
     with torch.random.fork_rng(devices=[]):
@@ -47,7 +47,7 @@ def new_backbone(
 
 
 def check_weights(track: Track, weights_dir: Path | None) -> None:
-    """Fetch the weights that a track starts from, unless they are there, and compare them with the spec.
+    """Fetch the pretrained weights of a track if they are missing, and compare them with the spec.
 
     Raises:
         DataError: a file cannot be fetched or differs; the message names it.
@@ -60,14 +60,14 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
 
 
 def _weights_path(spec: BackboneSpec, weights_dir: Path | None) -> Path:
-    """Return the file of a backbone: fetched from timm's hub before, or shipped with the benchmark."""
+    """Return the weights file of a backbone, which was fetched from timm's hub or is shipped with the benchmark."""
     if spec.weights == FROM_TIMM:
         return checked(backbone_file(spec), weights_folder(weights_dir))
     return shipped("benchmark", "v1", "weights", str(spec.weights))
 
 
 def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
-    """Load pretrained weights, all but the classifier's, after comparing the file's SHA-256 with the spec's."""
+    """Compare the SHA-256 of a weights file with that of the spec, and load all weights except the classifier's."""
     _compare_file(path, spec.weights_sha256)
     tensors = _tensors(path, "restore the file")
     state = {name: tensor for name, tensor in tensors.items() if not _of_classifier(name)}
@@ -77,7 +77,7 @@ def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
     except RuntimeError:  # tensors of other shapes
         missing, unexpected = [], list(state)
     if trunk & set(missing) or unexpected:
-        raise DataError(f"{path} holds weights of another network than {spec.architecture}; put the right file there")
+        raise DataError(f"{path} does not hold weights of {spec.architecture}; replace it by the right file")
 
 
 def _of_classifier(name: str) -> bool:
@@ -86,35 +86,37 @@ def _of_classifier(name: str) -> bool:
 
 
 def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
-    """Return the weights that a run left in its folder.
+    """Return the weights in the folder of a run.
 
     Args:
         path: of the safetensors file.
-        digest: `tensors_digest` of what was written, as the run's record has it; without it, nothing is compared.
+        digest: `tensors_digest` of the weights in the run's record; None to compare nothing.
 
     Raises:
-        DataError: the file is missing, damaged or holds other weights; the message names the folder to delete.
+        DataError: the file is missing or damaged, or its weights are others; the message names the folder to delete.
     """
     again = f"delete {path.parent} to train it again"
     state = _tensors(path, again)
     if digest is not None and (actual := tensors_digest(state)) != digest:
-        raise DataError(f"weights {path} have the sha256 {actual[:12]}..., their record says {digest[:12]}...; {again}")
+        raise DataError(
+            f"weights {path} have the sha256 {actual[:12]}..., but their record has {digest[:12]}...; {again}"
+        )
     return state
 
 
 def _compare_file(path: Path, sha256: str | None) -> None:
-    """Raise a DataError if a file is missing, or differs from the digest where one is pinned."""
+    """Raise DataError if a file is missing, or does not have the pinned digest, if there is one."""
     try:
         if sha256 is not None and (actual := hashlib.sha256(path.read_bytes()).hexdigest()) != sha256:
             raise DataError(
-                f"{path} has sha256 {actual[:12]}..., the spec says {sha256[:12]}...; restore the shipped file"
+                f"{path} has the sha256 {actual[:12]}..., but the spec has {sha256[:12]}...; restore the shipped file"
             )
     except OSError as error:
         raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
 
 
 def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a safetensors file; a DataError that ends in the remedy if it is missing or damaged."""
+    """Return the tensors of a safetensors file; if it is missing or damaged, raise DataError with the remedy."""
     try:
         return load_file(path)
     except OSError as error:
@@ -136,12 +138,12 @@ def write_weights(path: Path, model: nn.Module) -> None:
 
 
 def state_digest(module: nn.Module) -> str:
-    """Return the SHA-256 over the names and bytes of all parameters and buffers."""
+    """Return the SHA-256 of the names and bytes of all parameters and buffers."""
     return tensors_digest(module.state_dict())
 
 
 def tensors_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """Return the SHA-256 over the names and bytes of tensors, in the order of their names."""
+    """Return the SHA-256 of the names and bytes of tensors, sorted by name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         digest.update(name.encode())
@@ -150,5 +152,5 @@ def tensors_digest(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def head_seed(track: str, role: str, family: Family, seed: int, bias: str | None = None) -> int:
-    """Return the seed of a network's initialisation: shared by all students of a seed, a teacher's own."""
+    """Return the seed of a network's initialisation. All students of a seed share it; each teacher has its own."""
     return seed_of("init", track, role, family, seed, bias or "")

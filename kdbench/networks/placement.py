@@ -1,4 +1,4 @@
-"""How networks and their images lie in the memory of a device; decided here alone."""
+"""Moves networks to a device and chooses the memory layout of weights and images. No other module decides this."""
 
 import torch
 

@@ -1,7 +1,7 @@
-"""Pretrained weights that do not ship with the benchmark: which files there are, where they lie and come from.
+"""Lists, fetches and verifies the pretrained weights that are not shipped with the benchmark.
 
-All files of a machine lie in one folder under the names that `kdbench data weights` lists, whether they were fetched or
-put there by hand: the folder that the user gives (`--weights-dir`), else one in the cache.
+All files are in one folder, with the names that `kdbench data weights` lists, whether they were fetched or copied there
+by hand. It is the folder that the user gives with --weights-dir, or else a folder in the cache.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from kdbench.spec import BackboneSpec, Track
 FROM_TIMM: Final = "timm"
 FROM_TORCHVISION: Final = "torchvision"
 BYTES_PER_PARAMETER = 4
-LEAST_SIZE = 0.9  # of the expected size; a smaller file was not downloaded to its end
+LEAST_SIZE = 0.9  # share of the expected size; the download of a smaller file was interrupted
 FileCondition = Literal["missing", "cut short", "wrong digest", "there"]
 
 
@@ -34,12 +34,12 @@ class WeightFile:
     """A file of pretrained weights.
 
     Attributes:
-        name: under which it lies in the folder.
-        purpose: what it is for, in words.
-        origin: where it comes from: an address, `hub:` and a repository of the Hugging Face hub, or `torchvision:` and
-            the name of the weights there.
-        megabytes: about how big it is (10^6 bytes).
-        sha256: of the file, or its first digits; None where nobody has pinned it yet.
+        name: of the file in the folder.
+        purpose: of the weights, in words.
+        origin: an address, or `hub:` and a repository of the Hugging Face hub, or `torchvision:` and the name of the
+            weights in torchvision.
+        megabytes: approximate size (10^6 bytes).
+        sha256: of the file, or its first digits; None if it is not pinned.
     """
 
     name: str
@@ -50,7 +50,7 @@ class WeightFile:
 
     @property
     def address(self) -> str:
-        """The origin as a person can follow it; torchvision knows the address of its own weights."""
+        """The address of the origin, for people; torchvision provides the address of its weights."""
         scheme, _, name = self.origin.partition(":")
         if scheme != FROM_TORCHVISION:
             return self.origin
@@ -77,32 +77,32 @@ VGG: Final = WeightFile(
 
 
 def weights_folder(weights_dir: Path | None) -> Path:
-    """Return the folder of the pretrained weights: the one that the user gave, else `weights` in the cache."""
+    """Return the folder of the pretrained weights: the one that the user gave, or else `weights` in the cache."""
     return weights_dir or cache_folder() / "weights"
 
 
 def backbone_files(track: Track) -> tuple[WeightFile, ...]:
-    """Return the files that the runs of a track start from."""
+    """Return the weights files of a track's backbones that timm provides."""
     specs = (track.backbones.cnn, track.backbones.vit)
     return tuple(backbone_file(spec) for spec in specs if spec.weights == FROM_TIMM)
 
 
 def unpinned(track: Track) -> tuple[str, ...]:
-    """Return why the runs of a track are not official: the weights of which the spec pins no digest."""
+    """Return reasons why the runs of a track are not official: the weights whose digests the spec does not pin."""
     return tuple(
         f"the spec pins no sha256 of the weights {file.name}" for file in backbone_files(track) if file.sha256 is None
     )
 
 
 def backbone_file(spec: BackboneSpec) -> WeightFile:
-    """Return the file of a backbone whose weights are timm's; DataError if timm has none of that name."""
+    """Return the weights file of a backbone that timm provides; DataError if timm has no such weights."""
     import timm
 
     config = timm.get_pretrained_cfg(spec.architecture) if timm.is_model_pretrained(spec.architecture) else None
     if config is None or not config.hf_hub_id:
         raise DataError(
             f"timm has no pretrained weights called {spec.architecture!r}; "
-            "the spec may name one of timm.list_pretrained()"
+            "name one of timm.list_pretrained() in the spec"
         )
     with torch.device("meta"):
         model = create_model(
@@ -111,7 +111,7 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return WeightFile(
         name=f"{spec.architecture}.safetensors",
-        purpose=f"the weights that {spec.architecture.partition('.')[0]} starts from",
+        purpose=f"pretrained weights of {spec.architecture.partition('.')[0]}",
         origin=f"hub:{config.hf_hub_id}",
         megabytes=parameters * BYTES_PER_PARAMETER / 1e6,
         sha256=spec.weights_sha256,
@@ -131,7 +131,7 @@ def condition_of(file: WeightFile, folder: Path) -> FileCondition:
 
 
 def checked(file: WeightFile, folder: Path) -> Path:
-    """Return the path of a file in a folder; DataError if it is missing, cut short or not the pinned one."""
+    """Return the path of a file in a folder; DataError if it is missing, incomplete or not the pinned one."""
     path, condition, command = folder / file.name, condition_of(file, folder), _fetching_into(folder)
     if condition == "missing":
         raise DataError(
@@ -140,8 +140,8 @@ def checked(file: WeightFile, folder: Path) -> Path:
         )
     if condition == "cut short":
         raise DataError(
-            f"weights {path} have {path.stat().st_size / 1e6:.1f} MB of about {file.megabytes:.0f}: the download was "
-            f"cut short; delete the file and fetch it again with {command}"
+            f"weights {path} have {path.stat().st_size / 1e6:.1f} MB of about {file.megabytes:.0f} MB, since their "
+            f"download was interrupted; delete the file and fetch it again with {command}"
         )
     if condition == "wrong digest":
         raise DataError(
@@ -170,7 +170,7 @@ def fetch(file: WeightFile, folder: Path) -> Path:
     """Return the path of a file in a folder, after fetching it if it is missing.
 
     Raises:
-        DataError: the file cannot be fetched, or what lies there is not the file.
+        DataError: the file cannot be fetched, or the existing file is not the right one.
     """
     path = folder / file.name
     if not path.exists():
@@ -179,25 +179,25 @@ def fetch(file: WeightFile, folder: Path) -> Path:
 
 
 def fetch_or_check(file: WeightFile, weights_dir: Path | None) -> Path:
-    """Return the path of a file, checked, after fetching it into the cache if it is missing there.
+    """Return the path of a verified file, after fetching it into the cache if it is missing there.
 
     Args:
         file: the weights.
-        weights_dir: the folder that the user gave, into which nothing is fetched; None for the one in the cache.
+        weights_dir: the folder that the user gave, into which nothing is fetched; None for the folder in the cache.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or what lies there is not the file.
+        DataError: the file is missing and cannot be fetched, or the existing file is not the right one.
     """
     return (fetch if weights_dir is None else checked)(file, weights_folder(weights_dir))
 
 
 def _download(file: WeightFile, path: Path) -> None:
-    """Fetch a file into a folder beside its place, so that no half of it ever lies under its name."""
+    """Fetch a file into a temporary folder and move it to its place, so that it is never incomplete there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as folder:
             shutil.move(_fetched(file, Path(folder)), path)
-    except Exception as error:  # each client raises what its transport does
+    except Exception as error:  # the clients raise errors of many types
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"weights {file.name} cannot be fetched from {file.address}: {reason}; get the file elsewhere and give its "
@@ -214,8 +214,10 @@ def _fetched(file: WeightFile, folder: Path) -> Path:
     pooch.get_logger().setLevel("WARNING")
     fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=folder, progressbar=True))
     digest = file_sha256(fetched)
-    if not digest.startswith(file.sha256 or ""):  # torchvision states the first digits only, which pooch cannot compare
-        raise ValueError(f"what came has the sha256 {digest[:16]}..., expected {str(file.sha256)[:16]}...")
+    if not digest.startswith(
+        file.sha256 or ""
+    ):  # torchvision publishes only the first digits, which pooch cannot compare
+        raise ValueError(f"the downloaded file has the sha256 {digest[:16]}..., expected {str(file.sha256)[:16]}...")
     return fetched
 
 
@@ -223,12 +225,12 @@ def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool])
     """Load a `.pth` file into a network.
 
     Args:
-        network: whose weights they are.
+        network: of the weights.
         path: of the file.
         ignored: whether a tensor of this name may be in the file and not in the network.
 
     Raises:
-        DataError: the file is damaged, or of another network.
+        DataError: the file is damaged, or belongs to another network.
     """
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
@@ -237,8 +239,8 @@ def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool])
         raise DataError(
             f"weights {path} are damaged ({type(error).__name__}); delete the file and fetch it again"
         ) from error
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
+    except Exception as error:  # the type of the error depends on which part of the file is damaged
         raise DataError(
-            f"weights {path} are damaged or of another network than {type(network).__name__}; "
+            f"weights {path} are damaged or do not belong to {type(network).__name__}; "
             "delete the file and fetch it again"
         ) from error

@@ -1,4 +1,4 @@
-"""What the timing suite measured: seconds per training step, read from its file, compared and shown."""
+"""Reads the results of the timing suite, the seconds per training step, and prints them as a table."""
 
 import json
 import math
@@ -13,15 +13,15 @@ from kdbench.spec import INDEPENDENT
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds that one training step took.
+    """The measured time of one training step.
 
     Attributes:
-        track, direction, method: what was timed.
+        track, direction, method: of the training.
         device: the GPU's name, or "cpu".
         batch_size: images per step.
-        median, lower_quartile, upper_quartile: seconds, of all rounds.
-        rounds: number of steps that were timed, after warming up.
-        ratio: the median's ratio to that of `independent` in the same track and direction; None without it.
+        median, lower_quartile, upper_quartile: of all rounds, in seconds.
+        rounds: number of timed steps, after the warm-up.
+        ratio: of the median to that of `independent` on the same track and direction; None if that was not timed.
     """
 
     track: str
@@ -38,10 +38,10 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Timings:
-    """The timing suite's result.
+    """The results of the timing suite.
 
     Attributes:
-        machine: that it was made on, in words.
+        machine: on which the suite was run, in words.
         steps: in the order in which they were timed.
     """
 
@@ -50,10 +50,10 @@ class Timings:
 
 
 def read_timings(path: Path) -> Timings:
-    """Return what `run_timing` wrote.
+    """Return the contents of a file that `run_timing` wrote.
 
     Raises:
-        InputError: the file is missing or of another layout.
+        InputError: the file is missing, or is not a timing file.
     """
     try:
         measured = json.loads(path.read_bytes())
@@ -89,14 +89,14 @@ def _step_time(case: Mapping[str, str | int], stats: Mapping[str, float]) -> Ste
 
 
 def _seconds(value: float) -> float:
-    """Return a time; ValueError if it is none."""
+    """Return a time; ValueError if the number is not a time."""
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{value} is not a time in seconds")
     return float(value)
 
 
 def with_ratios(times: Sequence[StepTime]) -> tuple[StepTime, ...]:
-    """Return the same times with their ratios to independent's."""
+    """Return the times with their ratios to that of `independent`."""
     independent = {
         (time.track, time.direction, time.device): time.median for time in times if time.method == INDEPENDENT
     }

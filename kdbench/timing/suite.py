@@ -1,4 +1,4 @@
-"""Runs the timing suite in a process of its own: a training step of each method, compared with independent's."""
+"""Runs the timing suite in its own process and prints the time of a training step of each method."""
 
 import json
 import os
@@ -30,22 +30,22 @@ def run_timing(
     """Run the timing suite, store its JSON and print the ratios.
 
     Args:
-        out: JSON file to write, as pytest-benchmark lays it out.
-        methods: names or files; all submissions by default.
-        tracks: tracks of the spec; all that fit the machine by default.
+        out: JSON file to write, in the format of pytest-benchmark.
+        methods: names or files; empty for all submissions.
+        tracks: names of tracks; empty for all tracks that this machine can run.
         device: "auto", "cpu" or "cuda".
         print_line: receives the lines of the table.
 
     Raises:
         InputError: pytest-benchmark is not installed, or a method or track is unknown.
-        KdbenchError: a method's step failed. What could be timed is stored and printed before.
+        KdbenchError: a step of a method failed. The other times are stored and printed before.
     """
     from kdbench.networks.device import choose_device
 
     if find_spec("pytest_benchmark") is None:
         raise InputError("kdbench timing needs pytest-benchmark; install it with: pip install 'kdbench[dev]'")
     _check(methods, tracks)
-    print_line("Timing a training step of each method (a minute or two; best on an idle machine)")
+    print_line("Timing a training step of each method. This takes a minute or two; the machine should be idle.")
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder) / "timing.json"
         completed = _run_suite(_suite_command(measured, methods, tracks, choose_device(device)))
@@ -64,7 +64,7 @@ def run_timing(
 
 
 def _check(methods: Sequence[str], tracks: Sequence[str]) -> None:
-    """Raise an InputError for a method or a track that does not exist."""
+    """Raise InputError for a method or a track that does not exist."""
     from kdbench.methods.loading import load_submission
 
     for method in methods:
@@ -89,7 +89,7 @@ def _suite_command(measured: Path, methods: Sequence[str], tracks: Sequence[str]
 
 
 def _run_suite(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    # The options of a pytest that runs this one are not its own.
+    # If a pytest process runs this one, it must not inherit the options of that process.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment = inherited | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -101,7 +101,7 @@ def _run_suite(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
 
 
 def _last_error(output: str) -> str:
-    """Return the most telling line of pytest's output: its last error, else its last line."""
+    """Return the last error in pytest's output or, without an error, the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if "Error: " in line]
     return (telling or lines or ["pytest printed nothing"])[-1].removeprefix("E ").strip()

@@ -1,7 +1,7 @@
-"""A training whose steps are taken one by one, to be timed: what the timing suite and the GPU checks share.
+"""A training whose steps are run and timed one by one, for the timing suite and the GPU checks.
 
-Networks have random weights and images are noise, on which the cost of a step does not depend; they are stored as the
-track stores them, and resized and augmented as in a run.
+The networks have random weights and the images are noise, since the cost of a step does not depend on them. The images
+are stored, resized and augmented as in a run.
 """
 
 from collections.abc import Iterator
@@ -28,25 +28,24 @@ PLENTY_OF_STEPS = 10**6
 
 @dataclass(frozen=True)
 class TimedTraining:
-    """A training that takes its next step when it is told to.
+    """A training that runs its steps on request.
 
     Attributes:
-        run: the harness's metering; the method's own stage is done, and so is the first step, which logs the norms of
-            gradients.
-        batches: without end.
+        run: the metered run. Its `prepare` and its first step, which logs the norms of gradients, are finished.
+        batches: an endless sequence of batches.
     """
 
     run: MeteredRun
     batches: Iterator[Batch]
 
     def step(self) -> None:
-        """Draw a batch and do one whole step on it; a GPU may still be at work on it."""
+        """Draw a batch and run one step on it, without waiting for the device."""
         with self.run.stopwatch.part("data"):
             batch = next(self.batches)
         self.run.train_on(batch)
 
     def finished_step(self) -> None:
-        """Do a step and wait for the device."""
+        """Run a step and wait for the device."""
         self.step()
         self.run.stopwatch.now()
 
@@ -57,11 +56,11 @@ def timed_training(
     """Return a training of a method that is ready for its second step.
 
     Args:
-        track: whose networks, batches and recipe.
-        direction: whose families.
+        track: with the networks, batches and settings.
+        direction: with the families of the networks.
         method_name: name of a submission, or the path of its file.
         device: where to train.
-        images: of noise in the training set.
+        images: number of noise images in the training set.
     """
     teacher_family, student_family = families(direction)
     method_class = load_submission(method_name)
@@ -99,12 +98,12 @@ def timed_training(
 
 
 def untrained_network(track: Track, family: Family, device: torch.device) -> Backbone:
-    """Return a network of the track with random weights, laid out on the device as in a run."""
+    """Return a network of the track with random weights, on the device and with the memory layout of a run."""
     return placed(new_backbone(track, family, seed=0, pretrained=False), device)
 
 
 def _batches_of_noise(track: Track, family: Family, device: torch.device, images: int) -> Batches:
-    """Return batches of noise in place of the track's training images, at the size that it stores."""
+    """Return batches of noise images at the stored size of the track's images."""
     size = track.data.stored_size
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
     return Batches(

@@ -1,1 +1,1 @@
-"""Records mirrored into MLflow, and its server."""
+"""Mirrors records into MLflow, and runs its server."""

@@ -1,7 +1,7 @@
 """Mirrors records into MLflow: an experiment per track, a parent run per invocation, a child run per record.
 
-The records on disk stay the truth. Mirroring twice is the same as once, and no failure of MLflow reaches a record. One
-store may hold several results folders: each has runs of its own, known by its path.
+The records on disk stay authoritative: a failure of MLflow does not affect them, and mirroring twice has the same
+effect as mirroring once. A store may hold several results folders; each has its own runs, identified by its path.
 """
 
 import hashlib
@@ -19,18 +19,21 @@ from kdbench.tracking.store import ARTIFACTS, own_store_of, quiet_mlflow, tracki
 from kdbench.tracking.values import biases, curve_metrics, final_metrics, parameters, run_name, run_tags
 
 KIND, FOLDER, RECORD, DIGEST = "kdbench.kind", "kdbench.folder", "kdbench.record", "kdbench.record_sha256"
-VALUES, VALUES_VERSION = "kdbench.values", "2"  # of what MLflow gets of a record; mirrored anew when it is another
-METRICS_PER_CALL, TEXTS_PER_CALL = 1000, 100  # MLflow refuses more, of tags as of parameters
+VALUES, VALUES_VERSION = (
+    "kdbench.values",
+    "2",
+)  # version of the mirrored values; records of another version are mirrored again
+METRICS_PER_CALL, TEXTS_PER_CALL = 1000, 100  # the largest numbers that MLflow accepts
 
 
 @dataclass(frozen=True)
 class Mirrored:
-    """What a call of `mirror` did.
+    """The result of a call of `mirror`.
 
     Attributes:
         uri: the MLflow store.
-        added, replaced, unchanged: numbers of records. One is replaced when it was run again or half mirrored.
-        warning: one sentence on what could not be mirrored and what to do; empty when all went well.
+        added, replaced, unchanged: numbers of records. One is replaced if it was run again or mirrored only partly.
+        warning: one sentence on the records that were not mirrored and what to do; empty if there are none.
     """
 
     uri: str
@@ -42,10 +45,10 @@ class Mirrored:
 
 @dataclass(frozen=True)
 class _RecordToMirror:
-    """A record with where it lies.
+    """A record with its folder.
 
     Attributes:
-        name: `TRACK/FOLDER`, by which MLflow knows it.
+        name: `TRACK/FOLDER`, which identifies it in MLflow.
         folder: of the record.
         digest: SHA-256 of `result.json`.
     """
@@ -58,12 +61,12 @@ class _RecordToMirror:
 
 @dataclass
 class _Progress:
-    """What a call of `mirror` has done so far.
+    """The state of a call of `mirror`.
 
     Attributes:
         added, replaced, unchanged: numbers of records.
         damaged: a sentence for each record that cannot be read.
-        failures: of MLflow, a sentence each.
+        failures: a sentence for each failure of MLflow.
     """
 
     added: int = 0
@@ -73,7 +76,7 @@ class _Progress:
     failures: list[str] = field(default_factory=list)
 
     def warning(self, results: Path) -> str:
-        """Return one sentence on what could not be mirrored and what to do; empty when all went well."""
+        """Return one sentence on the records that were not mirrored and what to do; empty if there are none."""
         problems = self.damaged + self.failures
         if not problems:
             return ""
@@ -85,16 +88,17 @@ class _Progress:
 def mirror(
     results: Path, tracking_uri: str | None = None, *, invocation: str = "", spec: Spec | None = None
 ) -> Mirrored:
-    """Mirror every record below `results` that MLflow does not hold yet.
+    """Mirror every record below `results` that MLflow does not have yet.
 
     Args:
         results: folder of records.
         tracking_uri: an MLflow store; see `tracking_uri_of`.
-        invocation: name of the parent run, usually the command line; the time of day without one.
-        spec: the spec the records were made under, for biases; the shipped one by default.
+        invocation: name of the parent run, usually the command line; if empty, the present time.
+        spec: of the records, for biases; the shipped spec by default.
 
     Returns:
-        Counts. A failure is a sentence in `warning`, never an exception: the records can be mirrored later.
+        The numbers of records. A failure is reported in `warning` and not raised, since the records can be mirrored
+        later.
     """
     uri = tracking_uri_of(results, tracking_uri)
     progress = _Progress()
@@ -104,7 +108,7 @@ def mirror(
             _Writer(uri, results, invocation, spec or load_spec(), progress).write(_stored_records(results, progress))
     except KdbenchError:
         raise
-    except Exception as error:  # MLflow and what lies below it raise dozens of types
+    except Exception as error:  # MLflow and the libraries below it raise errors of many types
         progress.failures.append(f"MLflow at {uri} failed ({_first_line(error)})")
     return Mirrored(uri, progress.added, progress.replaced, progress.unchanged, progress.warning(results))
 
@@ -115,7 +119,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _stored_records(results: Path, progress: _Progress) -> list[_RecordToMirror]:
-    """Return the readable records; the others become problems."""
+    """Return the readable records, and report the others as damaged."""
     stored = []
     for folder in find_records(results):
         try:
@@ -140,7 +144,9 @@ class _Writer:
         self.spec = spec
         self.progress = progress
         self.is_own_store = uri == own_store_of(results)
-        self.folder = "." if self.is_own_store else str(results.resolve())  # a store of our own moves with its folder
+        self.folder = (
+            "." if self.is_own_store else str(results.resolve())
+        )  # the store in the results folder may be moved together with it
 
     def write(self, stored_records: Sequence[_RecordToMirror]) -> None:
         """Mirror records, one track after the other."""
@@ -162,7 +168,7 @@ class _Writer:
         self.client.set_terminated(parent)
 
     def _replace(self, experiment: str, parent: str, stored: _RecordToMirror, stale: Sequence[Any]) -> None:
-        """Write the child run of a record in place of stale ones; one whose answers cannot be read is left out."""
+        """Replace the outdated child runs of a record; a record whose answers cannot be read is left out."""
         try:
             bias = self._biases(stored)
         except RecordError as error:
@@ -175,7 +181,7 @@ class _Writer:
         self.progress.added += not stale
 
     def _biases(self, stored: _RecordToMirror) -> dict[str, float]:
-        """Return the biases of a run that answered test sets of a track of the spec, else none.
+        """Return the biases of a run; empty if it has no answers or if the spec does not have its track.
 
         Raises:
             RecordError: its answers cannot be read.
@@ -186,7 +192,7 @@ class _Writer:
         return biases(read_predictions(stored.folder, stored.record), track)
 
     def _parent(self, parents: Sequence[Any]) -> str | None:
-        """Return the run of an interrupted mirror, else of the same invocation, None if there is neither."""
+        """Return the parent run of an interrupted call, or else that of the same invocation; None without either."""
         unfinished = [str(run.info.run_id) for run in parents if run.info.status == "RUNNING"]
         of_invocation = [str(run.info.run_id) for run in parents if run.info.run_name == self.invocation]
         return next(iter(unfinished + of_invocation), None)
@@ -196,7 +202,10 @@ class _Writer:
         return str(self.client.create_run(experiment, tags=tags).info.run_id)
 
     def _experiment(self, track: str) -> str:
-        """Return the id of the track's experiment, made if need be; our own store keeps artifacts in its folder."""
+        """Return the id of the track's experiment, which is made if necessary.
+
+        The store in the results folder keeps its artifacts there.
+        """
         experiment = self.client.get_experiment_by_name(track)
         if experiment is None:
             artifacts = (self.results.resolve() / ARTIFACTS / track).as_uri() if self.is_own_store else None
@@ -222,7 +231,7 @@ class _Writer:
                 return parents, children
 
     def _write_child(self, experiment: str, parent: str, stored: _RecordToMirror, bias: Mapping[str, float]) -> None:
-        """Write one child run. It stays RUNNING until all is there, which marks an interrupted one."""
+        """Write one child run. Its status is RUNNING until it is complete, so that an interrupted one is recognised."""
         record = stored.record
         ended = round((stored.folder / RESULT).stat().st_mtime * 1000)
         started = ended - round(1000 * (record.timing.training + record.timing.evaluation))
@@ -260,7 +269,7 @@ class _Writer:
 
 
 def _is_mirrored(runs: Sequence[Any], stored: _RecordToMirror) -> bool:
-    """Return whether the only child run of a record is complete and of the record's present content."""
+    """Return whether a record has exactly one child run, which is complete and up to date."""
     if len(runs) != 1 or runs[0].info.status == "RUNNING":
         return False
     tags = runs[0].data.tags

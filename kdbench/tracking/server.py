@@ -1,4 +1,4 @@
-"""MLflow's own server on the store of a results folder."""
+"""Runs the MLflow server for the store of a results folder."""
 
 import os
 import socket
@@ -18,23 +18,23 @@ _Say = Callable[[str], None]
 
 
 def serve(results: Path, port: int, tracking_uri: str | None = None, *, say: _Say) -> int:
-    """Run MLflow's server on a results folder until it is stopped.
+    """Run the MLflow server for a results folder until it is stopped.
 
     Args:
         results: folder of records.
         port: TCP port on this machine.
         tracking_uri: an MLflow store; see `tracking_uri_of`.
-        say: receives the address once the server answers.
+        say: prints a line; it is called with the address when the server answers.
 
     Returns:
-        The server's exit status.
+        The exit code of the server.
 
     Raises:
         InputError: nothing has been mirrored yet, or the port is taken.
     """
     uri = tracking_uri_of(results, tracking_uri)
     if uri.startswith(("http://", "https://")):
-        say(f"the runs are mirrored to an MLflow server already: {uri}")
+        say(f"the records are mirrored to a running MLflow server: {uri}")
         return 0
     _check_mirrored(results, uri)
     _check_free(port)
@@ -48,8 +48,8 @@ def _check_mirrored(results: Path, uri: str) -> None:
     database = database_file(uri)
     if database is not None and not database.is_file():
         raise InputError(
-            f"there is no mirror of the records in {results} yet ({database} is missing); "
-            f"`kdbench run --out {results}` or `kdbench track --out {results}` makes one"
+            f"the records in {results} are not mirrored yet ({database} is missing); "
+            f"mirror them with `kdbench track --out {results}`"
         )
 
 
@@ -65,7 +65,7 @@ def _command(uri: str, port: int) -> list[str]:
 
 
 def _watch(server: subprocess.Popen[bytes], address: str, log: Path, say: _Say) -> int:
-    """Say the address when the server answers, then wait for its end; Ctrl-C ends it."""
+    """Print the address when the server answers, then wait until it ends; Ctrl-C ends it."""
     try:
         if _answers(server, address):
             say(f"MLflow UI: {address} (Ctrl-C ends it)")
@@ -79,7 +79,7 @@ def _watch(server: subprocess.Popen[bytes], address: str, log: Path, say: _Say) 
 
 
 def _answers(server: subprocess.Popen[bytes], address: str) -> bool:
-    """Wait until the server answers; return False when it has ended or `_START_SECONDS` have passed."""
+    """Wait until the server answers; return False if it has ended or if `_START_SECONDS` have passed."""
     direct = build_opener(ProxyHandler({}))  # a proxy does not know this machine's own addresses
     deadline = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:

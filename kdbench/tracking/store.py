@@ -1,4 +1,4 @@
-"""The MLflow store that a results folder is mirrored to."""
+"""The MLflow store of a results folder."""
 
 import logging
 import os
@@ -12,11 +12,11 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
 PRIVACY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # seconds
 _SQLITE = "sqlite:///"
-_SPECIAL = re.compile(r"\?|%(?=[0-9A-Fa-f]{2})")  # what SQLAlchemy (2.1) does not take as part of a path
+_SPECIAL = re.compile(r"\?|%(?=[0-9A-Fa-f]{2})")  # characters that SQLAlchemy (2.1) does not treat as part of a path
 
 
 def tracking_uri_of(results: Path, tracking_uri: str | None = None) -> str:
-    """Return where a results folder is mirrored to: as given, else `MLFLOW_TRACKING_URI`, else a file in the folder."""
+    """Return the MLflow store: `tracking_uri`, or else `MLFLOW_TRACKING_URI`, or else a file in the results folder."""
     return tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or own_store_of(results)
 
 
@@ -26,13 +26,13 @@ def own_store_of(results: Path) -> str:
 
 
 def database_file(uri: str) -> Path | None:
-    """Return the file of an sqlite store, None for any other store."""
+    """Return the file of an sqlite store; None for any other store."""
     return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
 
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Keep MLflow from log lines, telemetry and minutes of retries. What the user set in the environment stands."""
+    """Switch off MLflow's log lines, telemetry and long retries, unless the user has set them in the environment."""
     for key, value in (_PATIENCE | PRIVACY).items():
         os.environ.setdefault(key, value)
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]

@@ -1,4 +1,4 @@
-"""What MLflow gets of a record: parameters, tags, and metrics, whose names it groups by the part before the slash."""
+"""Turns a record into MLflow parameters, tags and metrics. MLflow groups metrics by the part before the slash."""
 
 import json
 import math
@@ -12,7 +12,9 @@ from kdbench.spec import BIAS_AXES, TestSet, Track
 
 _LONGEST_VALUE = 5000  # characters of a parameter or tag
 _GRADIENT_NORM, _WEIGHTED = "gradient_norm_", "_weighted"  # before and after a term's name in a record's curves
-_NOT_IN_A_NAME = re.compile(r"[^\w\-. :]")  # MLflow takes no other characters, and a slash only between group and name
+_NOT_IN_A_NAME = re.compile(
+    r"[^\w\-. :]"
+)  # MLflow accepts no other characters, and a slash only between group and name
 
 
 def run_name(record: Record) -> str:
@@ -79,11 +81,11 @@ def final_metrics(record: Record, bias: Mapping[str, float]) -> dict[str, float]
 
 
 def biases(predictions: Predictions, track: Track) -> dict[str, float]:
-    """Return the chance-corrected bias c of each bias set of the spec that was answered, measured as the boards do.
+    """Return the chance-corrected bias c on each bias set of the spec that has answers, measured as on the boards.
 
     Returns:
-        By test set. A set has none where the clean accuracy on its images is exactly chance; no set has one where the
-        clean accuracy on all images is at or below chance.
+        By test set. A set is left out if the clean accuracy on its images is exactly chance; all sets are left out if
+        the clean accuracy on all images is at or below chance.
 
     Raises:
         RecordError: the origins or classes of a set do not fit the clean set.
@@ -96,7 +98,7 @@ def biases(predictions: Predictions, track: Track) -> dict[str, float]:
 
 
 def _bias(predictions: Predictions, track: Track, test_set: TestSet) -> float:
-    """Return c of the axis of a set as if no other set were on it; NaN for a network that is not above chance."""
+    """Return c on a set as if it were the only set of its axis; NaN for a network that is not above chance."""
     clean, alone = track.primary_sets("clean")[0], test_set.model_copy(update={"diagnostic": False})
     answers = {test_set.name: predictions[test_set.name] for test_set in (clean, alone)}
     run = measure(answers, track.model_copy(update={"test_sets": (clean, alone)}), Resampler(0))

@@ -67,7 +67,7 @@ def test_a_method_is_tried_only_in_the_directions_that_it_has(tmp_path: Path) ->
         ("raise KeyboardInterrupt", ["mine.py cannot be used: KeyboardInterrupt"]),
         (REFUSING, ["mine.py cannot be used: TypeError: no such shape"]),
         (METHOD.replace('"mine"', '"untrained"'), ["'untrained', which is reserved"]),
-        (METHOD.replace('"mine"', f'"{"m" * 61}"'), ["name of 61 characters; allowed are 60"]),
+        (METHOD.replace('"mine"', f'"{"m" * 61}"'), ["name of 61 characters; at most 60 are allowed"]),
         (METHOD.replace('"sums"', f'"{"s" * 301}"'), ["summary", "at most 300 characters"]),
         (METHOD + "    uses_teacher = 1\n", ["uses_teacher = 1", "True or False"]),
     ],
