@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.case_ids import case_id
 from tests.command_line import Command, command_in_process
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30)
@@ -22,6 +23,11 @@ def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 def kdbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Return a function that runs the command line in this process."""
     return command_in_process(monkeypatch, capsys)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name the cases of parametrized tests by their values."""
+    return case_id(val)
 
 
 def pytest_collection_finish() -> None:

@@ -125,7 +125,7 @@ def test_a_neutral_distractor_is_always_of_another_class(plan: Callable[..., Pla
 
 @pytest.mark.parametrize(
     "draw",
-    [held_out(name) for name in CONDITIONS if name != "clean"],
+    [pytest.param(held_out(name), id=name) for name in CONDITIONS if name != "clean"],
 )
 def test_manipulated_conditions_have_no_distractors(draw: Callable[[], Drawn], plan: Callable[..., Plan]) -> None:
     _, scenes = plan(draw)

@@ -38,7 +38,7 @@ def test_cka_is_unbiased_in_the_number_of_images() -> None:
     assert np.mean(few) == pytest.approx(0.5, abs=0.05)
 
 
-@pytest.mark.parametrize("features", [np.ones((10, 3)), np.ones((3, 2))])
+@pytest.mark.parametrize("features", [np.ones((10, 3)), np.ones((3, 2))], ids=["constant", "three images"])
 def test_cka_of_features_that_do_not_vary_is_undefined(features: np.ndarray) -> None:
     assert np.isnan(debiased_cka(features, normal(len(features), 4)))
 

@@ -53,7 +53,7 @@ def test_a_rate_tells_before_anything_has_run() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("rate", [None, Rate(SECONDS_PER_COST / 5, "the speed of this CPU")])
+@pytest.mark.parametrize("rate", [None, Rate(SECONDS_PER_COST / 5, "the speed of this CPU")], ids=["no rate", "a rate"])
 def test_the_first_runs_tell_the_length_of_all_others(workers: int, rate: Rate | None) -> None:
     runs = expanded()
     play = Play(runs, workers, rate)

@@ -40,7 +40,7 @@ def test_the_papers_seconds_are_shown_on_its_own_track(tmp_path: Path) -> None:
     assert "8.7 – 8.4 to 9.2" in text  # of the independent student
 
 
-@pytest.mark.parametrize("board", [examples.natural(), examples.full_scores().boards[0]])
+@pytest.mark.parametrize("board", [examples.natural(), examples.full_scores().boards[0]], ids=["natural", "planted"])
 def test_the_papers_seconds_are_shown_on_no_other_track(board: Board, tmp_path: Path) -> None:
     assert "Seconds per epoch Fastest" in page_of(board, tmp_path)
 

@@ -25,7 +25,9 @@ def test_images_of_cnns_alone_have_their_channels_last() -> None:
     assert [memory_format(family) for family in ("cnn", "vit")] == [torch.channels_last, torch.contiguous_format]
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)], ids=["float32", "bfloat16"]
+)
 def test_products_are_computed_in_the_precision(precision: Precision, dtype: torch.dtype) -> None:
     with autocast(precision, CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype

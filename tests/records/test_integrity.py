@@ -1,4 +1,4 @@
-"""What does not fit in a record is told in words; a whole one is whole wherever it is copied to as it is."""
+"""What does not fit in a record is named in words; an unchanged copy of a complete record is complete, too."""
 
 import json
 import re
@@ -23,7 +23,7 @@ OFFICIAL = shipped("leaderboard", "results", "synthetic")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An lm student with weights and a log beside its record."""
+    """An lm student with weights and a log in the folder of its record."""
     folder = next(record_of(write_matrix(tmp_path, directions=("cnn-to-vit",), images=20), method="lm"))
     (folder / WEIGHTS).write_bytes(b"weights")
     (folder / LOG).write_text("log")
@@ -44,7 +44,7 @@ def with_other_answers(folder: Path) -> None:
     write_record(folder, read_record(folder), predictions | {"clean": wrong})
 
 
-def test_a_record_is_whole_as_it_was_written_and_where_it_is_copied_to(folder: Path, tmp_path: Path) -> None:
+def test_a_record_is_complete_where_it_was_written_and_where_it_is_copied_to(folder: Path, tmp_path: Path) -> None:
     assert check_record(folder) == []
     copy = shutil.copytree(folder, tmp_path / "elsewhere" / folder.parent.name / folder.name)
     assert check_record(copy) == []
@@ -74,8 +74,12 @@ def test_weights_and_log_may_be_deleted(folder: Path) -> None:
         (lambda f: (f / PREDICTIONS).unlink(), r"predictions\.npz cannot be read"),
         (with_other_answers, r"the macro accuracy on clean is 0\.\d+, but by predictions\.npz it is 0\.0000"),
     ],
+    ids=[
+        *("seed", "seed against run id", "run id", "memory", "no results", "limited training set", "no control terms"),
+        *("family", "unknown key", "weights", "log", "predictions", "no predictions", "answers"),
+    ],
 )
-def test_what_does_not_fit_is_told(folder: Path, change: Callable[[Path], object], reason: str) -> None:
+def test_what_does_not_fit_is_named(folder: Path, change: Callable[[Path], object], reason: str) -> None:
     change(folder)
     problems = "\n".join(check_record(folder))
     assert re.search(reason, problems), problems

@@ -201,7 +201,11 @@ def test_answers_are_on_the_sets_and_images_that_the_record_tells_of(tmp_path: P
         read_predictions(folder, record(clean=20, noise=20))
 
 
-@pytest.mark.parametrize("labels", [np.zeros((3, 19), np.int16), np.zeros((3, 20)), np.full((3, 20), -5, np.int16)])
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros((3, 19), np.int16), np.zeros((3, 20)), np.full((3, 20), -5, np.int16)],
+    ids=["19 images", "float", "class -5"],
+)
 def test_snapshots_that_do_not_fit_the_answers_at_the_end_are_refused(tmp_path: Path, labels: Any) -> None:
     folder = store(tmp_path, a_record(), some_predictions())
     write_snapshots(folder, {"clean": labels})

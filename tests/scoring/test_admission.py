@@ -46,7 +46,7 @@ def edit_result(folder: Path, **fields: object) -> None:
 
 
 def changed(folder: Path, predictions: Predictions | None = None, **fields: object) -> Path:
-    """Make a record up with all its digests, and put it in place of another."""
+    """Replace a record by an invented one, with all its digests."""
     record = Record.model_validate(read_record(folder).model_dump() | fields)
     predictions = read_predictions(folder) if predictions is None else predictions
     shutil.rmtree(folder)
@@ -67,6 +67,7 @@ def test_whole_records_are_all_scored(tmp_path: Path, folders: Folders) -> None:
         (lambda f: edit_result(f, run_id="f" * 16), "is not that of its fields"),
         (lambda f: edit_result(f, scalars={"cka": 1.0}), "result.json was changed after it was written"),
     ],
+    ids=["no JSON", "no predictions", "other predictions", "seed", "run id", "scalars"],
 )
 def test_a_record_that_was_changed_by_hand_is_refused(
     tmp_path: Path, folders: Folders, change: Callable[[Path], object], reason: str

@@ -39,7 +39,7 @@ def answers(network: nn.Module, images: np.ndarray) -> Tensor:
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-@pytest.mark.parametrize("make", [lambda: vit("none"), bag_of_patches])
+@pytest.mark.parametrize("make", [lambda: vit("none"), bag_of_patches], ids=["ViT without positions", "bag of patches"])
 def test_without_positions_every_answer_stays(make: Callable[[], nn.Module], grid: int) -> None:
     torch.manual_seed(0)
     network = make()

@@ -63,11 +63,15 @@ def test_a_file_may_not_give_a_track_another_name(tmp_path: Path) -> None:
         ("overlap = 3", "overlaps = 3", ("cifar10-32", "texture", "overlaps", "block, overlap, candidates")),
         ('fallback = "disc"', "erosion = 1", ("cifar10-224", "shape-white-all", "erosion", "fallback")),
         ("std = [0.5, 0.5, 0.5]", "std = [0.5, 0.0, 0.5]", ("tracks.synthetic.data.std.1", "0.0", "greater than 0")),
-        ("num_classes = 10", "num_classes = 12", ("synthetic", "num_classes", "has 10, not 12")),
+        (
+            "num_classes = 10",
+            "num_classes = 12",
+            ("synthetic", "num_classes", "is 12, but the source 'synthetic' has 10 classes"),
+        ),
         (
             '["shape", "texture"]',
             "[]",
-            ("tracks.synthetic", "teacher_biases", "one value or more, and none twice, not []"),
+            ("tracks.synthetic", "teacher_biases", "is []; give at least one value, and none twice"),
         ),
         ('["shape", "texture"]', '["shape", "shape"]', ("tracks.synthetic", "teacher_biases", "none twice")),
         ('["cnn-to-vit", "vit-to-cnn"]', '["cnn-to-vit", "cnn-to-vit"]', ("synthetic", "directions", "none twice")),

@@ -73,6 +73,7 @@ def test_a_diagnostic_set_does_not_count_for_its_axis() -> None:
         (lambda raw: raw["tracks"]["cifar10-32"]["scoring"].update(live_axes={"cnn-to-vit": ["noise"]}), ""),
         (lambda raw: raw["tracks"]["synthetic"].update(summary="Other words."), ""),
     ],
+    ids=["epochs", "learning rate", "flip", "segments", "ranked seeds", "teacher margin", "live axes", "summary"],
 )
 def test_a_change_moves_the_digest_of_its_part_alone(edit: Edit, moved: str) -> None:
     before, after = load_spec(), edited(edit)

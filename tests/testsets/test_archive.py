@@ -114,7 +114,7 @@ def test_a_file_that_would_lie_elsewhere_is_refused(archive: Path, tmp_path: Pat
 def test_an_archive_of_another_spec_is_refused(archive: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="of another spec"):
         imported(archive, tmp_path, small_track(30))
-    with pytest.raises(DataError, match="of a track 'small'; this spec has synthetic"):
+    with pytest.raises(DataError, match="of the track 'small'; this spec has: synthetic"):
         imported(archive, tmp_path, small_track().model_copy(update={"name": "synthetic"}))
 
 
@@ -127,7 +127,7 @@ def test_an_archive_of_another_recipe_is_refused(archive: Path, tmp_path: Path) 
         return json.dumps(contents).encode()
 
     repacked(archive, tmp_path / "other.zip", rename)
-    with pytest.raises(DataError, match="clean of another recipe"):
+    with pytest.raises(DataError, match="clean, made by the recipe of another version"):
         imported(tmp_path / "other.zip", tmp_path / "cache")
 
 

@@ -72,7 +72,7 @@ def test_a_spec_with_a_set_of_it_is_checked(track: Track, tmp_path: Path) -> Non
     assert track.test_sets[-1].name == "texture-negative"
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(shipped(*SPEC_PATH).read_text() + ADDED.replace("255", "20"))
-    with pytest.raises(SpecError, match=r"tracks.synthetic: .*texture-negative: key white has the value 20, allowed"):
+    with pytest.raises(SpecError, match=r"tracks.synthetic: .*texture-negative: key white has the value 20; allowed"):
         load_spec(wrong)
 
 

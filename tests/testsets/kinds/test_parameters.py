@@ -97,6 +97,7 @@ def changed(track: str, name: str, **parameters: int | float | str) -> TestSet:
         ("cifar10-32", changed("cifar10-32", "noise", size=8, rendering="x"), "unknown key rendering"),
         ("cifar10-224", changed("cifar10-224", "texture", rendering="vgg19-texture", place="corner"), "field, object"),
     ],
+    ids=["texture block", "scramble table", "shape rendering", "texture rendering", "noise rendering", "place"],
 )
 def test_wrong_parameters_of_a_set_are_refused(track: str, test_set: TestSet, reason: str) -> None:
     with pytest.raises(SpecError, match=f"test_sets: parameters of {test_set.name}: .*{reason}"):
