@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from kdbench.jobs.sandbox import Measure
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.rows import records_of_row
 from kdbench.records import Environment, Record
@@ -17,6 +19,18 @@ class Machine:
 
     environment: Environment
     runs: int
+
+    @property
+    def sandbox(self) -> str | None:
+        """What confined the trainings and what of it this machine lacks, in words; None where nobody noted."""
+        noted = self.environment.sandbox
+        if noted is None:
+            return None
+        if noted == "none":
+            return "none; the code of the methods could reach all that the user can"
+        held = noted.split("+")
+        missing = [measure for measure in get_args(Measure) if measure not in held]
+        return "; this machine lacks ".join(", ".join(measures) for measures in (held, missing) if measures)
 
 
 @dataclass(frozen=True)

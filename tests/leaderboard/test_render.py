@@ -313,6 +313,30 @@ def test_provenance_names_machine_versions_and_command(full: Page) -> None:
     assert load_spec().tracks["synthetic"].training_digest in full.text
 
 
+@pytest.mark.parametrize(
+    ("noted", "words"),
+    [
+        (
+            "namespaces+read-only+landlock+privileges+seccomp+limits",
+            "namespaces, read-only, landlock, privileges, seccomp, limits Commit",
+        ),
+        (
+            "landlock+privileges+seccomp+limits",
+            "landlock, privileges, seccomp, limits; this machine lacks namespaces, read-only Commit",
+        ),
+        ("none", "none; the code of the methods could reach all that the user can Commit"),
+        (None, "1 thread per run Commit"),
+    ],
+)
+def test_provenance_says_what_confined_the_trainings(noted: str | None, words: str, tmp_path: Path) -> None:
+    scores = examples.full_scores()
+    records = [
+        record.model_copy(update={"environment": record.environment.model_copy(update={"sandbox": noted})})
+        for record in examples.records_of(scores)
+    ]
+    assert words in render(scores, tmp_path, records=records).text
+
+
 def test_provenance_says_what_was_not_scored(tmp_path: Path) -> None:
     old = Superseded(
         track="synthetic", device_class="cpu-float32", reason="the harness has changed", records=("a", "b")
