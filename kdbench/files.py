@@ -1,12 +1,14 @@
 """Writes files whole or not at all, and lists the errors by which a damaged array file shows itself."""
 
 import errno
+import fcntl
+import glob
 import os
 import secrets
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from lzma import LZMAError
 from pathlib import Path
 from tokenize import TokenError
@@ -34,27 +36,69 @@ DAMAGES = (
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 PROBE_BYTES = 2**20
+_RANDOM_BYTES = 4  # in the name of a file that is being written
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that appears at `path` whole or not at all, flushed to the disk before it does.
 
+    What writes to the same path left when they were killed is removed.
+
     Raises:
         WriteError: the folder cannot be written or the disk is full; whatever lay at `path` is untouched.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x+b") as file:  # with the permissions that an ordinary new file gets
+        _remove_unfinished(path)
+        with _new_file_beside(path) as file:
+            temporary = Path(file.name)
             yield file
             file.flush()
             _flush_to_disk(file.fileno())
-        temporary.replace(path)
+            temporary.replace(path)
     except OSError as error:
         raise WriteError.at(path, error) from error
     finally:
-        _remove(temporary)
+        if temporary is not None:
+            _remove(temporary)
+
+
+def _new_file_beside(path: Path) -> IO[bytes]:
+    """Open a new file that is locked until it is closed, by which others see that it is still written."""
+    while True:
+        temporary = path.parent / f".{path.name}.{secrets.token_hex(_RANDOM_BYTES)}"
+        file = temporary.open("x+b")  # with the permissions that an ordinary new file gets
+        hold(file.fileno(), wait=True)
+        if temporary.exists():
+            return file
+        file.close()  # another process saw it before it was locked, and removed it
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove the files beside `path` that nobody will finish, since their writers have ended."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 2 * _RANDOM_BYTES}"):
+        with suppress(OSError), temporary.open("rb") as file:
+            if hold(file.fileno()):
+                temporary.unlink()
+
+
+def hold(descriptor: int, *, wait: bool = False) -> bool:
+    """Lock an open file or folder until it is closed, or until this process ends.
+
+    Args:
+        descriptor: of the open file or folder.
+        wait: until another process that holds it lets it go.
+
+    Returns:
+        Whether it is locked: no other process holds it, and its file system has locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _flush_to_disk(descriptor: int) -> None:

@@ -51,6 +51,28 @@ def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_rest(tmp_path: Pa
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_what_a_killed_write_left_is_removed_by_the_next_to_the_same_path(tmp_path: Path) -> None:
+    names = {".kept.01234abc", ".other.01234abc", ".kept.of_the_user", ".kept.json.01234abc"}
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+    write(tmp_path / "kept", b"new")
+    assert {path.name for path in tmp_path.iterdir()} == names - {".kept.01234abc"} | {"kept"}
+
+
+def test_a_name_with_signs_of_patterns_is_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / ".a.01234abc").touch()
+    write(tmp_path / "[ab]", b"new")
+    assert (tmp_path / ".a.01234abc").exists()
+
+
+def test_a_file_that_is_still_written_is_not_taken_for_one_that_a_killed_write_left(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "file") as file:
+        write(tmp_path / "file", b"of another")
+        file.write(b"of the one that ends last")
+    assert (tmp_path / "file").read_bytes() == b"of the one that ends last"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_full_disk_keeps_the_old_file_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "kept", b"old")
     fail_to_flush(monkeypatch, errno.ENOSPC)

@@ -1,6 +1,5 @@
 """Answers inquiries about method files without running their code in this process: each in a process of its own."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -10,9 +9,10 @@ from pydantic import ValidationError
 from kdbench.errors import SubmissionError, describe_invalid, plain_text
 from kdbench.jobs.devices import default_workers
 from kdbench.jobs.guard import SIGNALLED
-from kdbench.jobs.hostile_files import Refused, read_regular_file, remove
+from kdbench.jobs.hostile_files import Refused, read_regular_file
 from kdbench.jobs.job import ANSWER, DescribeJob
 from kdbench.jobs.launcher import DESCRIBE_LIMITS, ForkHandle, ForkLauncher
+from kdbench.jobs.temporary_folders import temporary_folder
 from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.methods.inquiries import LONGEST_TEXT, Answer, Description, Inquiry
 
@@ -34,15 +34,12 @@ class ConfinedDescriber:
         self._launcher, self._workers, self._sandbox = launcher, workers, sandbox
 
     def __call__(self, inquiries: Sequence[Inquiry]) -> list[Description]:
-        place = Path(tempfile.mkdtemp(prefix="kdbench-describe-")).resolve()
-        try:
+        with temporary_folder("kdbench-describe-") as place:
             jobs = [DescribeJob(entry, place / str(number), self._sandbox) for number, entry in enumerate(inquiries)]
             for job in jobs:
                 job.scratch.mkdir()
             endings = dict(self._endings(jobs))
             return [_description(job, endings[job.scratch]) for job in jobs]
-        finally:
-            remove(place)
 
     def _endings(self, jobs: Sequence[DescribeJob]) -> Iterator[tuple[Path, str | None]]:
         """Do the jobs, and yield the folder of each with what it did wrong; None if it ended as it should."""

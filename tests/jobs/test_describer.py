@@ -11,6 +11,7 @@ from kdbench.errors import SubmissionError
 from kdbench.jobs import launcher as launching
 from kdbench.jobs.describer import ConfinedDescriber
 from kdbench.jobs.launcher import DESCRIBE_LIMITS, ForkLauncher, Limits
+from kdbench.jobs.temporary_folders import temporary_folder
 from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.methods.inquiries import Inquiry
 from tests.planned_runs import described_here, trial_on
@@ -125,6 +126,18 @@ def test_the_first_refused_file_is_named_and_the_folders_are_removed(
     with pytest.raises(SubmissionError, match=r"second\.py"):
         describer([asked(SOUND), asked("x = 1", Path("second.py")), asked("x = 1", Path("third.py"))])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_killed_commands_left_are_removed_and_those_in_use_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "place-left" / "0").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "place-link").symlink_to(tmp_path / "elsewhere")
+    with temporary_folder("place-") as one, temporary_folder("place-") as other:
+        assert set(tmp_path.iterdir()) == {one, other, tmp_path / "elsewhere", tmp_path / "place-link"}
+    assert set(tmp_path.iterdir()) == {tmp_path / "elsewhere", tmp_path / "place-link"}
 
 
 def test_without_the_sandbox_the_file_still_has_a_process_of_its_own() -> None:
