@@ -1,9 +1,11 @@
-"""Says what is still to be done of a run, by the record that its folder holds."""
+"""Says what is still to be done of a run, by the record that its folder holds, and removes what a done one left."""
 
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import OCCLUSION_UNDEFINED, RESULT, WEIGHTS, Record, comparison_name, read_record
 from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.training.outcome import OUTCOME
+from kdbench.training.snapshots import snapshot_path
 
 
 def existing_record(context: RunContext, run: PlannedRun) -> Record | None:
@@ -42,3 +44,16 @@ def needs_evaluation_only(context: RunContext, run: PlannedRun) -> bool:
     if record is None or record.status != "ok" or record.snapshots:  # weights along the training are not kept
         return False
     return (context.folder(run) / WEIGHTS).exists()
+
+
+def forget_training(context: RunContext, run: PlannedRun, record: Record) -> None:
+    """Remove what a training left for the evaluation, once the record of its run is written.
+
+    A command that is killed between the two leaves it to the next one.
+    """
+    folder = context.folder(run)
+    if record.digests.weights is None or record.status == "ok":  # else --retry-failed needs no second training
+        (folder / OUTCOME).unlink(missing_ok=True)
+    for number in range(1, len(record.snapshots) + 1):
+        snapshot_path(folder, number).unlink(missing_ok=True)
+    context.environment_file(run).unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from kdbench.data.cifar10 import provenance_of, source_of
 from kdbench.errors import DataError, WriteError
 from kdbench.evaluation.evaluator import Evaluator
 from kdbench.files import check_writable
+from kdbench.jobs.completeness import forget_training
 from kdbench.jobs.intake import counted, forget_failure, take_in
 from kdbench.jobs.job import Job
 from kdbench.plan.matrix import NUMERICS_VERSION
@@ -20,7 +21,7 @@ from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.loop import Progress
-from kdbench.training.outcome import OUTCOME, Tally, TrainingOutcome, ended_training, read_outcome
+from kdbench.training.outcome import Tally, TrainingOutcome, ended_training, read_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.stopwatch import Stopwatch
 
@@ -43,11 +44,7 @@ def evaluate_run(job: Job, progress: Progress) -> None:
     else:
         record, predictions = _record(job, outcome, (*job.run.unofficial, *_unverified(job))), {}
     write_record(job.folder, record, predictions)
-    if outcome.weights is None or outcome.status == "ok":  # else --retry-failed needs no second training
-        (job.folder / OUTCOME).unlink(missing_ok=True)
-    for number in range(1, len(record.snapshots) + 1):
-        snapshot_path(job.folder, number).unlink()
-    job.context.environment_file(job.run).unlink(missing_ok=True)
+    forget_training(job.context, job.run, record)
 
 
 def _outcome(job: Job) -> TrainingOutcome:

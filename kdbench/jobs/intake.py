@@ -5,6 +5,7 @@ are refused; text is cut and cleaned; weights have the names, shapes and types o
 What is good is written anew into the record's folder; the rest becomes the reason of the run's failure.
 """
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -35,7 +36,7 @@ def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environme
     """Move what a training left into the folder of its record.
 
     Args:
-        scratch: the folder that the training could write to. It is removed.
+        scratch: the folder that the training could write to. It is removed once its content is safe.
         folder: of the record.
         run: what was trained.
         environment: under which it was trained, as the harness wrote it down.
@@ -57,6 +58,8 @@ def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environme
         outcome = TrainingOutcome(status="error", reason=str(error), environment=environment)
     if outcome is not None:
         write_outcome(folder, outcome)
+    with contextlib.suppress(OSError):
+        (scratch / OUTCOME).unlink()  # first, so that a removal which is cut short leaves nothing to take in
     remove(scratch)
     return outcome
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from kdbench.errors import InputError
-from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
+from kdbench.jobs.completeness import existing_record, forget_training, is_complete, needs_evaluation_only
 from kdbench.jobs.describer import ConfinedDescriber
 from kdbench.jobs.devices import default_workers, visible_gpus
 from kdbench.jobs.executor import LocalExecutor
@@ -71,6 +71,9 @@ def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
 def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, console: Console) -> list[Record]:
     """Return the record of every run of a plan, after doing those that have none."""
     done = {run.run_id: record for run in planned.runs if (record := _kept_record(planned, run, options.retry_failed))}
+    for run in planned.runs:
+        if run.run_id in done:
+            forget_training(planned.context, run, done[run.run_id])
     missing = [run for run in planned.runs if run.run_id not in done]
     workers = options.workers or default_workers(planned.device)
     forecast = Forecast(missing, workers, rate_of(missing, planned.context))

@@ -12,7 +12,7 @@ from kdbench.jobs.intake import MOST_LOG_BYTES, MOST_OUTCOME_BYTES, counted, tak
 from kdbench.networks.models import new_backbone, read_weights, write_tensors
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, WEIGHTS
-from kdbench.training.outcome import OUTCOME, TALLY, Tally, TrainingOutcome, write_outcome
+from kdbench.training.outcome import OUTCOME, TALLY, Tally, TrainingOutcome, ended_training, write_outcome
 from tests.planned_runs import expanded
 
 Change = Callable[[Path], object]
@@ -48,6 +48,26 @@ def test_what_an_honest_training_left_is_kept(tmp_path: Path) -> None:
 
 def test_nothing_is_left_by_a_training_that_was_killed_at_once(tmp_path: Path) -> None:
     assert take_in(tmp_path / "scratch", tmp_path / "record", RUN, None) is None
+
+
+def test_a_kill_while_the_scratch_folder_is_removed_loses_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, record = left(tmp_path), tmp_path / "record"
+
+    def cut_short(folder: Path) -> None:
+        (folder / WEIGHTS).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kdbench.jobs.intake.remove", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        take_in(scratch, record, RUN, None)
+    monkeypatch.undo()
+    assert take_in(scratch, record, RUN, None) is None
+    outcome = ended_training(record)
+    assert outcome is not None
+    assert outcome.status == "ok"
+    assert not scratch.exists()
 
 
 def test_a_digest_is_computed_and_not_believed(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ from kdbench.jobs import cpu_time
 from kdbench.jobs.invocation import run
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
-from kdbench.records import find_records, write_record
+from kdbench.records import RESULT, find_records, write_record
 from kdbench.records.current import CURRENT, read_current
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.gallery import GALLERY
+from kdbench.training.outcome import OUTCOME
 from tests.examples import a_record
 from tests.planned_runs import described_here
 
@@ -84,3 +85,15 @@ def test_a_cpu_that_was_asked_for_by_name_is_used(tmp_path: Path) -> None:
     """What is missing then are the weights, which are looked for in the folder that was given."""
     with pytest.raises(DataError, match=f"resnet50.a1_in1k.safetensors .*are not in {tmp_path}"):
         run(paper(tmp_path, device="cpu", yes=True, weights_dir=tmp_path), Console(quiet=True))
+
+
+def test_what_a_command_left_that_was_killed_after_a_record_was_written_is_removed(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path), described_here)
+    context, one = planned.context, planned.runs[0]
+    left = context.folder(one) / OUTCOME, context.environment_file(one)
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    said(options(tmp_path))
+    assert [path for path in left if path.exists()] == []
+    assert (context.folder(one) / RESULT).exists()
