@@ -133,9 +133,10 @@ def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
 def _mapped(path: Path, expected: Mapping[str, Any]) -> AnyArray:
     try:
         array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
+        sha256 = array_sha256(array)
     except DAMAGES as error:
         raise DataError(f"{path} cannot be read: {error}; delete {path.parent} to build it again") from error
-    actual = {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": array_sha256(array)}
+    actual = {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": sha256}
     for key, value in actual.items():
         if value != expected.get(key):
             raise DataError(

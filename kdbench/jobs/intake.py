@@ -8,6 +8,7 @@ What is good is written anew into the record's folder; the rest becomes the reas
 import contextlib
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -104,18 +105,21 @@ def _outcome(path: Path, run: PlannedRun, environment: Environment | None) -> Tr
 
 
 def _with_weights(outcome: TrainingOutcome, scratch: Path, folder: Path, run: PlannedRun) -> TrainingOutcome:
-    """Take in the weights, and the snapshots of a control; weights that are not finite end the run as diverged."""
+    """Take in the weights, and the snapshots of a control: all of them or none.
+
+    Weights that are not finite end the run as diverged.
+    """
     snapshots = run.submission.control.snapshots if run.submission.control else 0
-    digest = _take_weights(scratch / WEIGHTS, folder / WEIGHTS, run)
-    for number in range(1, snapshots + 1):
-        _take_weights(snapshot_path(scratch, number), snapshot_path(folder, number), run)
-    if digest is None:
+    left = [scratch / WEIGHTS, *(snapshot_path(scratch, number) for number in range(1, snapshots + 1))]
+    states = [_read_weights(path, run) for path in left]
+    if not all(_is_finite(state) for state in states):
         return outcome.model_copy(update={"status": "diverged", "reason": "weights are not finite", "weights": None})
-    return outcome.model_copy(update={"weights": digest})
+    digests = [write_tensors(folder / path.name, state) for path, state in zip(left, states, strict=True)]
+    return outcome.model_copy(update={"weights": digests[0]})
 
 
-def _take_weights(left: Path, kept: Path, run: PlannedRun) -> str | None:
-    """Write weights anew and return their digest; None, and nothing is written, if they are not finite."""
+def _read_weights(left: Path, run: PlannedRun) -> dict[str, torch.Tensor]:
+    """Return weights that have the names, shapes and types of the run's network."""
     expected = new_backbone(run.track, run.family, seed=0, pretrained=False).model.state_dict()
     size = sum(tensor.numel() * tensor.element_size() for tensor in expected.values())
     content = read_regular_file(left, size + WEIGHTS_MARGIN)
@@ -130,9 +134,11 @@ def _take_weights(left: Path, kept: Path, run: PlannedRun) -> str | None:
     for name, tensor in expected.items():
         if state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
             raise Refused(f"the training left {left.name}, whose tensor {name} has another shape or type")
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values() if tensor.is_floating_point()):
-        return None
-    return write_tensors(kept, state)
+    return state
+
+
+def _is_finite(state: Mapping[str, torch.Tensor]) -> bool:
+    return all(bool(torch.isfinite(tensor).all()) for tensor in state.values() if tensor.is_floating_point())
 
 
 def counted(scratch: Path, run: PlannedRun) -> Tally:

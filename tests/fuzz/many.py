@@ -1,7 +1,7 @@
-"""Give every reader many damaged files, and count what it said: `python -m tests.fuzz.many --examples 5000`.
+"""Try every property with many inputs, and count what it said: `python -m tests.fuzz.many --examples 5000`.
 
-The test suite does the same with few examples. The first input of a target that breaks the property is shown, and kept
-in the folder of failures.
+The test suite does the same with few examples. The smallest input that breaks a property is shown, and kept in the
+folder of failures. A property that accepts every input or refuses every one tries too little, which is a failure, too.
 """
 
 import argparse
@@ -12,32 +12,31 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.strategies import SearchStrategy
+from hypothesis import seed as seeded
 
-from tests.fuzz.property import check
-from tests.fuzz.targets import targets
+from tests.fuzz.property import Property
+from tests.fuzz.targets import properties
+
+ENOUGH = 200  # inputs of which at least one should be accepted and one refused
 
 
-def run_many(
-    contents: SearchStrategy[bytes], take: Callable[[bytes], bool], examples: int, *, seed: int
-) -> tuple[Counter[str], bytes | None, str]:
-    """Give contents to a property until one breaks it.
+def run_many(tried: Property, examples: int, *, seed: int) -> tuple[Counter[str], object, str]:
+    """Give inputs to a property until one breaks it.
 
     Returns:
-        How many inputs were read and refused, the smallest input that broke the property, and how.
+        How many inputs were accepted and refused; and, of the smallest input that broke the property, what it is and
+        how it did.
     """
     counts: Counter[str] = Counter()
-    last = b""
+    last: object = None
 
-    def one_example(content: bytes) -> None:
+    def one_example(given_input: object) -> None:
         nonlocal last
-        last = content
-        counts["read" if take(content) else "refused"] += 1
+        last = given_input
+        counts["accepted" if tried.holds(given_input) else "refused"] += 1
 
     checks = settings(
         max_examples=examples,
@@ -49,14 +48,18 @@ def run_many(
         print_blob=False,
         report_multiple_bugs=False,
     )
-    from hypothesis import seed as seeded
-
     try:
-        seeded(seed)(checks(given(contents)(one_example)))()
-    except Exception as error:
+        seeded(seed)(checks(given(tried.inputs)(one_example)))()
+    except Exception as raised:
+        error = raised.exceptions[0] if isinstance(raised, ExceptionGroup) else raised
         trace = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
         return counts, last, "\n".join(["", *trace[-6:], f"{type(error).__name__}: {str(error)[:400]!r}"])
     return counts, None, ""
+
+
+def _line(name: str, counts: Counter[str], seconds: float) -> str:
+    accepted, refused = counts["accepted"], counts["refused"]
+    return f"{name}: {accepted + refused} inputs, {accepted} accepted, {refused} refused, {seconds:.0f} s"
 
 
 def main() -> int:
@@ -72,23 +75,22 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as root:
         chosen = [name for name in given_options.targets.split(",") if name]
-        for name, target in targets(Path(root)).items():
+        for name, tried in properties(Path(root)).items():
             if chosen and name not in chosen:
                 continue
             started = time.monotonic()
-            counts, broken, how = run_many(
-                target.damaged,
-                partial(check, target),
-                given_options.examples,
-                seed=given_options.seed,
-            )
-            seconds = time.monotonic() - started
-            print(f"{name}: {sum(counts.values())} inputs, {dict(counts)}, {seconds:.0f} s", flush=True)
-            if broken is not None:
-                failed += 1
+            counts, broken, how = run_many(tried, given_options.examples, seed=given_options.seed)
+            print(_line(name, counts, time.monotonic() - started), flush=True)
+            if how:
                 given_options.failures.mkdir(parents=True, exist_ok=True)
-                (given_options.failures / name).write_bytes(broken)
-                print(f"  FAILED on {broken[:300]!r}\n{how}", flush=True)
+                content = broken if isinstance(broken, bytes) else repr(broken).encode()
+                (given_options.failures / name).write_bytes(content)
+                print(f"  FAILED on {broken!r:.300}\n{how}", flush=True)
+            elif sum(counts.values()) >= ENOUGH and not (counts["accepted"] and counts["refused"]):
+                print("  FAILED: it accepted every input, or refused every one", flush=True)
+            else:
+                continue
+            failed += 1
     return 1 if failed else 0
 
 

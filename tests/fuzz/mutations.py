@@ -4,6 +4,8 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,21 @@ from numpy.typing import NDArray
 Arrays = Mapping[str, NDArray[Any]]
 
 RAW_JSON = (
-    *("NaN", "Infinity", "-Infinity", "1e999", "-0", "9" * 25, "9" * 5000, "1e-400", "0.1", "-1", "true", "null"),
+    *(
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "-0",
+        "9" * 25,
+        "9" * 400,
+        "9" * 5000,
+        "1e-400",
+        "0.1",
+        "-1",
+        "true",
+        "null",
+    ),
     *('""', '"\\u0000"', '"\\ud800"', '"\\u001b[31m"', '"a\\nb"', f'"{"x" * 100_000}"', '"../../etc"', '"nan"'),
     *("[]", "{}", "[null]", '{"a": 1, "a": 2}', "[" * 200 + "]" * 200, "[" * 20_000 + "]" * 20_000, '{"a":' * 20_000),
 )
@@ -29,10 +45,10 @@ _POSITIONS = st.integers(0, 2**32 - 1)
 
 @st.composite
 def damaged_bytes(draw: st.DrawFn, content: bytes, *, most_edits: int = 4) -> bytes:
-    """Draw a content with some of its bytes changed, removed, inserted, repeated or cut off, or any bytes at all."""
+    """Draw a content as it is, or with bytes changed, removed, inserted, repeated or cut off, or any bytes at all."""
     if draw(st.integers(0, 30)) == 0:
         return draw(st.binary(max_size=300))
-    for _ in range(draw(st.integers(1, most_edits))):
+    for _ in range(draw(st.integers(0, most_edits))):
         start = draw(_POSITIONS) % (len(content) + 1)
         end = min(len(content), start + draw(st.sampled_from((1, 1, 2, 4, 16, 300))))
         match draw(st.integers(0, 5)):
@@ -105,13 +121,13 @@ JSON_VALUES: SearchStrategy[Any] = st.recursive(
 
 @st.composite
 def damaged_json(draw: st.DrawFn, content: bytes) -> bytes:
-    """Draw a JSON document with values, keys or bytes changed."""
+    """Draw a JSON document as it is, or with values, keys or bytes changed."""
     if draw(st.integers(0, 4)) == 0:
         return draw(damaged_bytes(content))
     if draw(st.integers(0, 20)) == 0:
         return draw(JSON_VALUES.map(json.dumps)).encode()
     root = [_parsed(content)]
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(0, 3))):
         _edit_json(draw, root)
     text = _rendered(root[0]).encode("utf-8", "surrogatepass")
     prefix = draw(st.sampled_from((b"", b"", b"", b"", b"\xef\xbb\xbf", b" \n")))
@@ -137,16 +153,16 @@ def _edit_json(draw: st.DrawFn, root: list[Any]) -> None:
         case 2:
             table.append([table[at][0], draw(st.sampled_from(RAW_JSON).map(_Raw))])
         case 3:
-            table[at] = [table[at][0], _parsed(_rendered(table[draw(_POSITIONS) % len(table)][1]))]
+            table[at] = [table[at][0], deepcopy(table[draw(_POSITIONS) % len(table)][1])]
 
 
 @st.composite
 def damaged_toml(draw: st.DrawFn, content: bytes) -> bytes:
-    """Draw a TOML document with lines or bytes changed."""
+    """Draw a TOML document as it is, or with lines or bytes changed."""
     if draw(st.integers(0, 4)) == 0:
         return draw(damaged_bytes(content))
     lines = content.decode().split("\n")
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(0, 3))):
         at = draw(_POSITIONS) % len(lines)
         key, equals, _ = lines[at].partition("=")
         match draw(st.integers(0, 5)):
@@ -278,6 +294,12 @@ def npy_members(arrays: Arrays) -> dict[str, bytes]:
         np.save(file, array)
         members[f"{name}.npy"] = file.getvalue()
     return members
+
+
+def arrays_of(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file."""
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
 def damaged_npz(arrays: Arrays) -> SearchStrategy[bytes]:

@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import struct
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +13,8 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from numpy.typing import NDArray
-from PIL import Image
-from safetensors.torch import save
 from torch import nn
 
-from kdbench.data import cifar10
-from kdbench.data.store import MANIFEST, read_entry, write_entry
-from kdbench.data.synthetic import read_tables
 from kdbench.evaluation.kept import read_logits, read_maps
 from kdbench.leaderboard.published import read_published
 from kdbench.methods.files import list_submissions, read_method_file, submission_path
@@ -47,56 +40,52 @@ from kdbench.records.frames import load_results
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.frames import load_scores
-from kdbench.spec import SPEC_PATH, Track
-from kdbench.testsets.archive import export_test_sets, import_test_sets
-from kdbench.testsets.build import build_test_sets
+from kdbench.spec import SPEC_PATH
 from kdbench.testsets.frozen import read_manifest as read_frozen
-from kdbench.testsets.gallery import GALLERY, read_gallery, write_gallery
 from kdbench.testsets.spec import load_spec
-from kdbench.testsets.store import TestSetStore
 from kdbench.timing.step_times import read_timings
 from kdbench.training.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
 from kdbench.training.outcome import OUTCOME, TrainingOutcome, read_outcome
+from tests.fuzz.images import CLASSES, image_targets
 from tests.fuzz.mutations import (
+    arrays_of,
     damaged_bytes,
     damaged_json,
-    damaged_npy,
     damaged_npz,
     damaged_python,
     damaged_toml,
-    damaged_zip,
 )
-from tests.fuzz.property import Target
+from tests.fuzz.property import Property, Target, seal_again
+from tests.fuzz.trainings import damaged_weights, training_properties
 from tests.record_factory import write_matrix
 
 Place = Callable[[str], Path]
 """Returns a new folder for a target of this name."""
 
-CLASSES = len(cifar10.CLASSES)
-
 
 def targets(root: Path) -> dict[str, Target]:
     """Return every target by name, with what each needs below a folder."""
-    made = [*_of_records(root), *_of_specs(root), *_of_test_sets(root), *_of_sources(root), *_of_weights(root)]
+    made = [*_of_records(root), *_of_specs(root), *image_targets(root), *_of_weights(root)]
     return {target.name: target for target in [*made, *_of_methods(root)]}
 
 
-def arrays_of(path: Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an npz file."""
-    with np.load(path) as arrays:
-        return dict(arrays)
+def properties(root: Path) -> dict[str, Property]:
+    """Return everything that must hold, by name, with what each needs below a folder."""
+    readers = [target.as_property() for target in targets(root).values()]
+    return {each.name: each for each in [*readers, *training_properties(root)]}
 
 
 def _of_records(root: Path) -> list[Target]:
-    folder = write_matrix(root / "matrix", images=20)[-1]
+    folder = write_matrix(root / "matrix", images=20, directions=("cnn-to-vit",))[-1]
     result, answers = (folder / RESULT).read_bytes(), arrays_of(folder / PREDICTIONS)
     record = read_record(folder)
-    lone = root / "predictions"
+    lone, whole = root / "predictions", (folder / PREDICTIONS).read_bytes()
+    of_record = st.one_of(*[damaged_npz(answers)] * 3, damaged_bytes(whole, most_edits=1))
     labels = {name: np.zeros((3, done.images), np.int16) for name, done in record.test.items()}
     return [
         Target("record", root / "record", RESULT, damaged_json(result), read_record),
         Target("results", root / "results", f"t/r/{RESULT}", damaged_json(result), load_results),
-        Target("predictions", lone, PREDICTIONS, damaged_npz(answers), lambda place: read_predictions(place, record)),
+        Target("predictions", lone, PREDICTIONS, of_record, lambda place: read_predictions(place, record)),
         Target("answers", root / "answers", PREDICTIONS, damaged_npz(answers), read_predictions),
         _snapshots(root / "snapshots", folder, labels),
         Target("logits", root / "logits", LOGITS, damaged_npz(_few_logits()), read_logits),
@@ -144,11 +133,17 @@ def _timings() -> bytes:
 
 
 def _scored(place: Path, result: bytes) -> Target:
-    """Return the scoring of a small results folder in which one record is damaged."""
-    folders = write_matrix(place, images=20)
-    file = str((folders[-1] / RESULT).relative_to(place))
+    """Return the scoring of a small results folder in which one record is forged, with digests that fit."""
+    folders = write_matrix(place, images=20, directions=("cnn-to-vit",))
+    forged = folders[-1]
+
+    def read(results: Path) -> object:
+        seal_again(forged)
+        scores = score(results, load_spec())
+        return None if (forged.parent.name, forged.name) in scores.left_out else scores
+
     named = tuple(folder.name for folder in folders)
-    return Target("scored", place, file, damaged_json(result), lambda results: score(results, load_spec()), named)
+    return Target("scored", place, str((forged / RESULT).relative_to(place)), damaged_json(result), read, named)
 
 
 def _of_specs(root: Path) -> list[Target]:
@@ -174,106 +169,6 @@ def _read_spec(folder: Path) -> object:
     ]
 
 
-def small_track() -> Track:
-    """Return the synthetic track with ten images per test set."""
-    track = load_spec().track("synthetic")
-    small = tuple(test_set.model_copy(update={"images": 10}) for test_set in track.test_sets)
-    return track.model_copy(update={"test_sets": small})
-
-
-def _of_test_sets(root: Path) -> list[Target]:
-    track, store = small_track(), root / "store"
-    built = build_test_sets(track, store, source=None)
-    write_gallery(root / "pictures", track, built)
-    pictures = arrays_of(root / "pictures" / track.name / GALLERY)
-    tables = arrays_of(shipped("datasets", "synthetic", "tables.npz"))
-    small_tables = {name: array[:1] for name, array in tables.items()}
-    return [
-        Target("gallery", root / "gallery", GALLERY, damaged_npz(pictures), _reading(read_gallery, GALLERY)),
-        Target("tables", root / "tables", "tables.npz", damaged_npz(small_tables), _reading(read_tables, "tables.npz")),
-        *_entries(root),
-        _archive(root / "archive", track, store),
-    ]
-
-
-def _entries(root: Path) -> list[Target]:
-    recipe = {"set": {"name": "clean"}}
-    arrays: dict[str, NDArray[Any]] = {"images": np.arange(24, dtype=np.uint8), "index": np.arange(4)}
-    for name in ("entry", "array"):
-        write_entry(root / name, recipe, arrays, {"coverage": 1.0})
-    manifest = (root / "entry" / MANIFEST).read_bytes()
-
-    def read(folder: Path) -> object:
-        return read_entry(folder, recipe, ("images",))
-
-    return [
-        Target("entry", root / "entry", MANIFEST, damaged_json(manifest), read, ("entry",)),
-        Target("array", root / "array", "index.npy", damaged_npy(arrays["index"]), read),
-    ]
-
-
-def _archive(place: Path, track: Track, store: Path) -> Target:
-    export_test_sets(TestSetStore.of(track, store, source=None), "generated", store / "sets.zip", diagnostics=False)
-    with zipfile.ZipFile(store / "sets.zip") as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    damages = {name: damaged_json(content) for name, content in members.items() if name.endswith(".json")}
-    whole = sum(1 for name in members if name.endswith(MANIFEST))
-
-    def read(folder: Path) -> object:
-        return import_test_sets(folder / "sets.zip", {track.name: track}, folder / "cache")
-
-    def after(folder: Path, read_well: bool) -> None:
-        arrived = list((folder / "cache").rglob("*"))
-        assert not any(path.name.startswith(".") for path in arrived), "a temporary file is left"
-        entries = [path for path in arrived if path.name == MANIFEST]
-        assert len(entries) <= whole if read_well else not entries, "a set of a refused archive arrived"
-        shutil.rmtree(folder / "cache", ignore_errors=True)
-
-    return Target("archive", place, "sets.zip", damaged_zip(members, damages), read, ("archive",), after)
-
-
-def _of_sources(root: Path) -> list[Target]:
-    """Return readers of small copies of CIFAR-10: one image per class and split."""
-    images = np.random.default_rng(0).integers(0, 256, (CLASSES, 32, 32, 3), np.uint8)
-    encoded = [_png(image) for image in images]
-    parquet_file, png_file = "train-00000-of-00001.parquet", f"test/{cifar10.CLASSES[3]}/0.png"
-    for split in cifar10.IMAGES_PER_CLASS:
-        _write_parquet(root / "parquet" / f"{split}-00000-of-00001.parquet", encoded)
-        for name, content in zip(cifar10.CLASSES, encoded, strict=True):
-            path = root / "folder" / split / name / "0.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-    content = (root / "parquet" / parquet_file).read_bytes()
-    return [
-        Target("parquet", root / "parquet", parquet_file, damaged_bytes(content), _read_small_copy, ("parquet",)),
-        Target("png", root / "folder", png_file, damaged_bytes(encoded[3]), _read_small_copy),
-    ]
-
-
-def _read_small_copy(folder: Path) -> object:
-    expected = dict(cifar10.IMAGES_PER_CLASS)
-    try:
-        cifar10.IMAGES_PER_CLASS.update(dict.fromkeys(expected, 1))
-        return cifar10.read_cifar10(folder, folder)
-    finally:
-        cifar10.IMAGES_PER_CLASS.update(expected)
-
-
-def _png(image: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, format="PNG")
-    return file.getvalue()
-
-
-def _write_parquet(path: Path, encoded: list[bytes]) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cells = [{"bytes": content, "path": None} for content in encoded]
-    parquet.write_table(pa.table({"img": cells, "label": list(range(CLASSES))}), path)
-
-
 def _of_weights(root: Path) -> list[Target]:
     network = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
     pickled = io.BytesIO()
@@ -281,13 +176,17 @@ def _of_weights(root: Path) -> list[Target]:
     save_checkpoint(root / "made", {"epoch": 1, "model": network.state_dict(), "optimiser": {"state": {}, "lr": 0.1}})
     checkpoint = (root / "made" / CHECKPOINT).read_bytes()
     outcome = TrainingOutcome(status="ok", weights="0" * 64, curves=({"loss": 1.0},)).model_dump_json().encode()
-    load = _reading(lambda path: load_into(network, path, ignored=lambda name: False), "w.pth")
+
+    def load(folder: Path) -> bool:
+        load_into(network, folder / "w.pth", ignored=lambda name: False)
+        return True
+
     return [
         Target(
             "weights",
             root / "weights",
             WEIGHTS,
-            damaged_safetensors(network.state_dict()),
+            damaged_weights(network.state_dict()),
             _reading(read_weights, WEIGHTS),
         ),
         Target("pth", root / "pth", "w.pth", damaged_bytes(pickled.getvalue()), load),
@@ -302,22 +201,6 @@ def _load_checkpoint(folder: Path) -> object:
         return load_checkpoint(folder)
     finally:
         torch.set_rng_state(before)
-
-
-@st.composite
-def damaged_safetensors(draw: st.DrawFn, state: Mapping[str, torch.Tensor]) -> bytes:
-    """Draw a safetensors file whose header or bytes are damaged."""
-    content = save(dict(state))
-    size = int.from_bytes(content[:8], "little")
-    header, tensors = content[8 : 8 + size], content[8 + size :]
-    match draw(st.integers(0, 3)):
-        case 0:
-            return draw(damaged_bytes(content))
-        case 1:
-            length = draw(st.sampled_from((0, 1, size - 1, size + 1, 2**31, 2**63, 2**64 - 1)))
-            return struct.pack("<Q", length) + header + tensors
-    changed = draw(damaged_json(header.rstrip()))
-    return struct.pack("<Q", len(changed)) + changed + tensors
 
 
 def _of_methods(root: Path) -> list[Target]:
@@ -341,8 +224,11 @@ def _of_methods(root: Path) -> list[Target]:
 
 _VALUES = st.sampled_from(("1", "0", "-1", "nan", "inf", "1e999", "true", "", "1.", "١", "0x1", "\x1b[31m", "9" * 5000))
 _KEYS = st.sampled_from(("temperature", "distill_weight", "", "__class__", "temperature.x", "\x00"))
+_NUMBERS = st.floats(0, 1) | st.integers(-1, 9)
 CONFIG_TEXTS: SearchStrategy[bytes] = st.one_of(
-    st.builds("lm.{}={}".format, _KEYS, _VALUES | st.text(max_size=10)), st.text(max_size=30)
+    st.builds("lm.{}={}".format, st.sampled_from(("temperature", "distill_weight")), _NUMBERS),
+    st.builds("lm.{}={}".format, _KEYS, _VALUES | st.text(max_size=10)),
+    st.text(max_size=30),
 ).map(lambda text: text.encode("utf-8", "surrogatepass"))
 SEED_TEXTS: SearchStrategy[bytes] = (
     st.text(alphabet="0123456789-, \u0661x", max_size=14) | st.sampled_from(("0-" + "9" * 30, "9" * 5000, "-" * 5000))
