@@ -38,17 +38,19 @@ def leftovers(
 
 
 def lay(folder: Path, left: Leftovers) -> None:
-    """Make a folder with leftovers; what links lead to lies beside it."""
+    """Put leftovers into a folder, by their paths in it; what links lead to lies beside the folder."""
     outside = folder.parent / "outside"
     shutil.rmtree(outside, ignore_errors=True)
     outside.mkdir(parents=True)
     (outside / "secret").write_bytes(SECRET)
-    folder.mkdir(parents=True)
+    folder.mkdir(exist_ok=True)
     for name, content in left.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
-            (folder / name).write_bytes(content)
+            path.write_bytes(content)
         else:
-            _lay_odd(folder / name, content, outside)
+            _lay_odd(path, content, outside)
 
 
 def _lay_odd(path: Path, what: str, outside: Path) -> None:

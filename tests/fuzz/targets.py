@@ -46,6 +46,7 @@ from kdbench.testsets.spec import load_spec
 from kdbench.timing.step_times import read_timings
 from kdbench.training.checkpoints import CHECKPOINT, load_checkpoint, save_checkpoint
 from kdbench.training.outcome import OUTCOME, TrainingOutcome, read_outcome
+from tests.fuzz.commands import command_properties
 from tests.fuzz.images import CLASSES, image_targets
 from tests.fuzz.mutations import (
     arrays_of,
@@ -56,6 +57,7 @@ from tests.fuzz.mutations import (
     damaged_toml,
 )
 from tests.fuzz.property import Property, Target, seal_again
+from tests.fuzz.reports import report_properties
 from tests.fuzz.trainings import damaged_weights, training_properties
 from tests.record_factory import write_matrix
 
@@ -72,7 +74,8 @@ def targets(root: Path) -> dict[str, Target]:
 def properties(root: Path) -> dict[str, Property]:
     """Return everything that must hold, by name, with what each needs below a folder."""
     readers = [target.as_property() for target in targets(root).values()]
-    return {each.name: each for each in [*readers, *training_properties(root)]}
+    made = [*training_properties(root), *report_properties(root), *command_properties(root)]
+    return {each.name: each for each in [*readers, *made]}
 
 
 def _of_records(root: Path) -> list[Target]:
