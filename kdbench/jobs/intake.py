@@ -48,7 +48,8 @@ def take_in(scratch: Path, folder: Path, run: PlannedRun, environment: Environme
     Raises:
         WriteError: the folder of the record cannot be written.
     """
-    if not scratch.is_dir():
+    if scratch.is_symlink() or not scratch.is_dir():
+        remove(scratch)
         return None
     try:
         _take_log(scratch, folder)

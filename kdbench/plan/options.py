@@ -7,6 +7,7 @@ from pathlib import Path
 from kdbench.errors import InputError
 
 MOST_SEEDS = 1000
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """Return the seeds in a text such as "0", "0,3" or "0-4".
 
     Raises:
-        InputError: the text is not a list of seeds, or lists more than 1,000.
+        InputError: the text is not a list of seeds, or lists more than 1,000 or one that is too large.
     """
     try:
         ranges = [_seed_range(part.strip()) for part in text.split(",")]
@@ -106,6 +107,8 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         raise InputError(f"--seeds {text!r} is not a list of seeds; write 0, or 0,1,2, or 0-4")
     if sum(seeds.stop - seeds.start for seeds in ranges) > MOST_SEEDS:
         raise InputError(f"--seeds {text!r} lists more than {MOST_SEEDS:,} seeds; give fewer at a time")
+    if max(seeds.stop for seeds in ranges) > LARGEST_SEED + 1:
+        raise InputError(f"--seeds {text!r} has a seed over {LARGEST_SEED}; give a smaller one")
     return tuple(dict.fromkeys(seed for seeds in ranges for seed in seeds))
 
 

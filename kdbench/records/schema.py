@@ -1,15 +1,26 @@
 """What a record holds: the fields of `result.json`, and the answers stored next to it."""
 
+import re
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
-from kdbench.spec import Direction, Family, FrozenModel, TeacherBias
+from kdbench.spec import Direction, Family, FrozenModel, Int64, TeacherBias
 
 SCHEMA_VERSION: Final = 2
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
+
+
+def _checked_time(text: str) -> str:
+    """Return a time as it is; ValueError if it is not one in UTC, as `Record.finished` has it."""
+    if not re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a time in UTC, such as 2026-01-01T00:00:00+00:00")
+    datetime.fromisoformat(text)
+    return text
 
 
 class _RecordModel(FrozenModel, allow_inf_nan=False):
@@ -26,12 +37,12 @@ class Budget(_RecordModel):
         student_forward_images, student_backward_images, teacher_forward_images: images through each network.
     """
 
-    steps: int = 0
-    examples: int = 0
-    prepare_examples: int = 0
-    student_forward_images: int = 0
-    student_backward_images: int = 0
-    teacher_forward_images: int = 0
+    steps: Int64 = 0
+    examples: Int64 = 0
+    prepare_examples: Int64 = 0
+    student_forward_images: Int64 = 0
+    student_backward_images: Int64 = 0
+    teacher_forward_images: Int64 = 0
 
 
 class Timing(_RecordModel):
@@ -69,7 +80,7 @@ class Environment(_RecordModel):
     processor: str
     device: str
     device_class: Literal["cpu-float32", "cuda-bfloat16", "cuda-float32", "cpu-bfloat16"]
-    threads: int
+    threads: Int64
     commit: str | None = None
     command: str = ""
     sandbox: str | None = None
@@ -99,14 +110,14 @@ class Digests(_RecordModel):
 class SetResult(_RecordModel):
     """How a network did on a test set; the answers themselves are in the predictions."""
 
-    images: int
+    images: Int64
     macro_accuracy: float
 
 
 class Snapshot(_RecordModel):
     """A student in the course of its training, after `step` updates; its answers are in `snapshots.npz`."""
 
-    step: int
+    step: Int64
     test: dict[str, SetResult]
 
 
@@ -119,7 +130,7 @@ class ControlTerms(_RecordModel):
     """
 
     epochs_factor: float
-    snapshots: int
+    snapshots: Int64
 
 
 OCCLUSION_UNDEFINED: Final = "occlusion_undefined"
@@ -175,7 +186,7 @@ class Record(_RecordModel):
     teacher_bias: TeacherBias | None
     method: str
     config: dict[str, Any]
-    seed: int
+    seed: Int64
     teacher_run_id: str | None
     status: Status
     reason: str = ""
@@ -184,18 +195,18 @@ class Record(_RecordModel):
     environment: Environment
     budget: Budget = Budget()
     timing: Timing = Timing()
-    peak_memory_bytes: int = 0
-    parameters: int = 0
+    peak_memory_bytes: Int64 = 0
+    parameters: Int64 = 0
     curves: tuple[dict[str, float], ...] = ()
     test: dict[str, SetResult] = {}
-    limit_train: int | None = None
+    limit_train: Int64 | None = None
     control: bool = False
     control_terms: ControlTerms | None = None
     scalars: dict[str, float] = {}
     snapshots: tuple[Snapshot, ...] = ()
     compiled: bool = False
-    numerics: int
-    finished: str
+    numerics: Int64
+    finished: Annotated[str, AfterValidator(_checked_time)]
 
     @property
     def official(self) -> bool:

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kdbench.scoring.estimates import Score
-from kdbench.spec import Axis, FrozenModel, TeacherBias
+from kdbench.spec import Axis, FrozenModel, Int64, TeacherBias
 
 
 class AxisScore(FrozenModel):
@@ -133,9 +133,9 @@ class Cost(FrozenModel):
     training_seconds: float
     epoch_seconds: float
     evaluation_seconds: float
-    peak_memory_bytes: int
-    student_images: int
-    teacher_images: int
+    peak_memory_bytes: Int64
+    student_images: Int64
+    teacher_images: Int64
     relative_time: float | None
 
 
@@ -151,7 +151,7 @@ class Arm(FrozenModel):
     """
 
     teacher_bias: TeacherBias | None
-    seeds: tuple[int, ...]
+    seeds: tuple[Int64, ...]
     failed: tuple[str, ...] = ()
     profile: Profile | None
     cost: Cost | None

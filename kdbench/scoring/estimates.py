@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kdbench.spec import FrozenModel
+from kdbench.spec import FrozenModel, Int64
 
 
 class Estimate(FrozenModel):
@@ -22,8 +22,8 @@ class Estimate(FrozenModel):
     value: float
     low: float
     high: float
-    images: int
-    seeds: int
+    images: Int64
+    seeds: Int64
     covers: Literal["images", "seeds", "seeds and images"]
 
 

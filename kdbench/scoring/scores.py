@@ -41,8 +41,8 @@ class Row(FrozenModel):
     transfer_by_axis: dict[Axis, Score] = {}
     gap_closed: Score | None = None
     cross_check: Range | None = None
-    rank: int | None = None
-    rank_high: int | None = None
+    rank: Int64 | None = None
+    rank_high: Int64 | None = None
     p_value: float | None = None
     p_by_axis: dict[Axis, float] = {}
     badges: tuple[Badge, ...] = ()
@@ -78,12 +78,12 @@ class Board(FrozenModel):
     training_digest: str
     testsets_digest: str
     device_class: str
-    num_classes: int
-    seeds: tuple[int, ...]
+    num_classes: Int64
+    seeds: tuple[Int64, ...]
     rows: tuple[Row, ...]
     primary: Primary = "transfer"
     axes: tuple[Axis, ...] = BIAS_AXES
-    tests: int = 0
+    tests: Int64 = 0
     null_band: Range | None = None
     warnings: tuple[str, ...] = ()
 

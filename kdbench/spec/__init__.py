@@ -2,7 +2,7 @@
 
 from kdbench.spec.digests import digest
 from kdbench.spec.loading import SPEC_PATH, read_spec
-from kdbench.spec.models import FrozenModel
+from kdbench.spec.models import FrozenModel, Int64
 from kdbench.spec.tracks import (
     Augmentation,
     Backbones,
@@ -51,6 +51,7 @@ __all__ = [
     "Family",
     "FamilyPair",
     "FrozenModel",
+    "Int64",
     "Look",
     "Precision",
     "Primary",

@@ -1,6 +1,8 @@
 """The base class of all validated, immutable values that are read from files."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class FrozenModel(BaseModel):
@@ -11,3 +13,7 @@ class FrozenModel(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A whole number as tables and arrays hold it; a larger one would break them where it is used."""

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kdbench.errors import plain_text
 from kdbench.files import atomic_file
 from kdbench.records import RESULT, Budget, Environment, Status, Timing, read_record
+from kdbench.spec import Int64
 
 OUTCOME = "training.json"
 TALLY = "tally.json"  # the counts until now, written with each checkpoint
@@ -23,8 +24,8 @@ class TrainingOutcome(BaseModel):
     reason: str = ""
     budget: Budget = Budget()
     timing: Timing = Timing()
-    peak_memory_bytes: int = 0
-    parameters: int = 0
+    peak_memory_bytes: Int64 = 0
+    parameters: Int64 = 0
     weights: str | None = None
     curves: tuple[dict[str, float], ...] = ()
     environment: Environment | None = None

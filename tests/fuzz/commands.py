@@ -12,8 +12,8 @@ from hypothesis.strategies import SearchStrategy
 from typer.testing import CliRunner
 
 from kdbench.cli.main import app
-from kdbench.plan.current import CURRENT, CurrentRecords
 from kdbench.records import PREDICTIONS, RESULT
+from kdbench.records.current import CURRENT, CurrentRecords
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH
 from kdbench.testsets.spec import load_spec

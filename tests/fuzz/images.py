@@ -81,9 +81,7 @@ def _entries(root: Path) -> list[Target]:
 
 
 def _archive(place: Path, track: Track, store: Path) -> Target:
-    export_test_sets(
-        TestSetStore.of(track, store, source=None), "generated", store / "sets.zip", diagnostics=False
-    )
+    export_test_sets(TestSetStore.of(track, store, source=None), "generated", store / "sets.zip", diagnostics=False)
     members = _with_two_sets(store / "sets.zip")
     damages = {name: damaged_json(content) for name, content in members.items() if name.endswith(".json")}
 

@@ -1,7 +1,9 @@
 """What a training leaves is taken in as if an adversary had left it."""
 
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,10 @@ import torch
 from kdbench.errors import MOST_REASON, plain_text
 from kdbench.jobs.intake import MOST_LOG_BYTES, MOST_OUTCOME_BYTES, counted, take_in
 from kdbench.networks.models import new_backbone, read_weights, write_tensors
-from kdbench.plan.matrix import PlannedRun
+from kdbench.plan.matrix import Control, PlannedRun
 from kdbench.records import LOG, WEIGHTS
 from kdbench.training.outcome import OUTCOME, TALLY, Tally, TrainingOutcome, ended_training, write_outcome
+from kdbench.training.snapshots import snapshot_path
 from tests.planned_runs import expanded
 
 Change = Callable[[Path], object]
@@ -150,6 +153,37 @@ def test_what_a_killed_training_says_that_it_counted_is_cleaned(tmp_path: Path) 
 def test_a_killed_training_that_lies_has_counted_nothing(lie: str, tmp_path: Path) -> None:
     (tmp_path / TALLY).write_text(f'{{"status": "error", {lie}}}')
     assert counted(tmp_path, RUN) == Tally()
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", "9" * 400])
+def test_curves_that_no_record_can_hold_are_an_error_of_the_run(tmp_path: Path, number: str) -> None:
+    scratch = left(tmp_path)
+    (scratch / OUTCOME).write_text(f'{{"status": "ok", "curves": [{{"loss": {number}}}]}}')
+    assert taken(scratch).reason == "the training left training.json, which is not an outcome"
+
+
+@pytest.mark.parametrize(("second", "status"), [(b"", "error"), (None, "error"), (math.nan, "diverged")])
+def test_weights_are_not_kept_without_the_snapshots(tmp_path: Path, second: bytes | float | None, status: str) -> None:
+    run = replace(RUN, submission=replace(RUN.submission, control=Control(snapshots=2)))
+    scratch, state = left(tmp_path), good_state()
+    write_tensors(snapshot_path(scratch, 1), state)
+    if isinstance(second, bytes):
+        snapshot_path(scratch, 2).write_bytes(second)
+    elif second is not None:
+        name = next(iter(state))
+        write_tensors(snapshot_path(scratch, 2), state | {name: torch.full_like(state[name], second)})
+    outcome = take_in(scratch, tmp_path / "record", run, None)
+    assert outcome is not None
+    assert outcome.status == status
+    assert [path.name for path in (tmp_path / "record").iterdir()] == [OUTCOME]
+
+
+def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    kept = left(tmp_path)
+    (tmp_path / "link").symlink_to(kept)
+    assert take_in(tmp_path / "link", tmp_path / "record", RUN, None) is None
+    assert not (tmp_path / "link").is_symlink()
+    assert (kept / OUTCOME).exists()
 
 
 def test_a_log_keeps_its_end_without_control_characters(tmp_path: Path) -> None:

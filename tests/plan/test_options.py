@@ -24,6 +24,12 @@ def test_more_than_a_thousand_seeds_are_refused(text: str) -> None:
         parse_seeds(text)
 
 
+def test_a_seed_that_no_record_can_hold_is_refused() -> None:
+    assert parse_seeds(str(2**63 - 1)) == (2**63 - 1,)
+    with pytest.raises(InputError, match=f"a seed over {2**63 - 1}"):
+        parse_seeds(str(2**63))
+
+
 def test_configs_are_read_by_method_and_key() -> None:
     texts = ["lm.temperature=2", "lm.distill_weight=0.5", "mine.note=a=b"]
     assert parse_configs(texts) == {"lm": {"temperature": "2", "distill_weight": "0.5"}, "mine": {"note": "a=b"}}

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -222,4 +223,22 @@ def test_a_record_with_a_number_that_is_not_finite_is_refused(tmp_path: Path, nu
     text = (folder / RESULT).read_text()
     (folder / RESULT).write_text(text.replace("0.125", number))
     with pytest.raises(RecordError, match=r"scalars\.cka_to_shape has the value .*: it should be a finite number"):
+        read_record(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("parameters", 2**63, "less than 9223372036854775808"),
+        ("seed", -(2**63) - 1, "greater than or equal to -9223372036854775808"),
+        ("finished", "yesterday", "'yesterday' is not a time in UTC"),
+        ("finished", "2026-01-01T00:00:00", "is not a time in UTC"),
+        ("finished", "2026-13-01T00:00:00+00:00", "month must be in 1..12"),
+    ],
+)
+def test_a_value_that_no_table_can_hold_is_refused(tmp_path: Path, field: str, value: object, reason: str) -> None:
+    folder = store(tmp_path, a_record())
+    fields = json.loads((folder / RESULT).read_text()) | {field: value}
+    (folder / RESULT).write_text(json.dumps(fields))
+    with pytest.raises(RecordError, match=re.escape(reason)):
         read_record(folder)
