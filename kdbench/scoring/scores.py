@@ -4,7 +4,7 @@ from typing import Literal
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Range, Score
-from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Primary
+from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Int64, Primary
 
 RowKind = Literal["teacher", "independent", "method", "control"]
 Badge = Literal["bias transfer shown", "G only", "one-axis"]

@@ -14,6 +14,7 @@ import warnings
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
@@ -41,11 +42,11 @@ def run_many(tried: Property, examples: int, *, seed: int) -> tuple[Counter[str]
         counts["accepted" if tried.holds(given_input) else "refused"] += 1
 
     options = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    take = options(given(tried.inputs)(one_example)).hypothesis.fuzz_one_input
+    test: Any = options(given(tried.inputs)(one_example))
     random = Random(seed)
     while sum(counts.values()) < examples:
         try:
-            take(random.randbytes(BYTES_PER_INPUT))
+            test.hypothesis.fuzz_one_input(random.randbytes(BYTES_PER_INPUT))
         except Exception as error:
             return counts, last, _how(error)
     return counts, None, ""

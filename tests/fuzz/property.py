@@ -27,11 +27,13 @@ class Property:
         name: of the property.
         inputs: damaged or hostile ones, and some that are as they should be.
         holds: raises what breaks the property; else returns whether the input was accepted.
+        heavy: whether an input takes much longer than those of other properties.
     """
 
     name: str
     inputs: SearchStrategy[Any]
     holds: Callable[[Any], bool]
+    heavy: bool = False
 
 
 @dataclass(frozen=True)

@@ -65,15 +65,14 @@ Place = Callable[[str], Path]
 """Returns a new folder for a target of this name."""
 
 
-def targets(root: Path) -> dict[str, Target]:
-    """Return every target by name, with what each needs below a folder."""
-    made = [*_of_records(root), *_of_specs(root), *image_targets(root), *_of_weights(root)]
-    return {target.name: target for target in [*made, *_of_methods(root)]}
+def targets(root: Path) -> list[Target]:
+    """Return every reader of a file, with what each needs below a folder."""
+    return [*_of_records(root), *_of_specs(root), *image_targets(root), *_of_weights(root), *_of_methods(root)]
 
 
 def properties(root: Path) -> dict[str, Property]:
     """Return everything that must hold, by name, with what each needs below a folder."""
-    readers = [target.as_property() for target in targets(root).values()]
+    readers = [target.as_property() for target in targets(root)]
     made = [*training_properties(root), *report_properties(root), *command_properties(root)]
     return {each.name: each for each in [*readers, *made]}
 

@@ -1,37 +1,41 @@
-"""Whatever lies in a file, its reader returns a value or says in one sentence what is wrong."""
+"""Whatever is read, the harness returns a value or says in one sentence what is wrong."""
 
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.property import Target, check
-from tests.fuzz.targets import targets
+from tests.fuzz.mutations import npy_members
+from tests.fuzz.property import Property
+from tests.fuzz.targets import properties, targets
 
-EXAMPLES = 10  # per target; `python -m tests.fuzz.many` draws more
+EXAMPLES, HEAVY_EXAMPLES = 10, 2  # per property; `python -m tests.fuzz.many` draws more
 
 
 @pytest.fixture(scope="module")
-def readers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
-    return targets(tmp_path_factory.mktemp("fuzz"))
+def tried(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Property]:
+    return properties(tmp_path_factory.mktemp("fuzz"))
 
 
-def test_no_file_makes_a_reader_raise_anything_but_a_sentence(readers: dict[str, Target]) -> None:
+def test_no_input_breaks_what_must_hold(tried: dict[str, Property]) -> None:
     logging.getLogger("kdbench").setLevel(logging.ERROR)
     try:
-        for target in readers.values():
-            _check_many(target)
+        for each in tried.values():
+            _try_many(each)
     finally:
         logging.getLogger("kdbench").setLevel(logging.NOTSET)
 
 
-def _check_many(target: Target) -> None:
-    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-    @given(target.damaged)
-    def take(content: bytes) -> None:
-        check(target, content)
+def _try_many(tried: Property) -> None:
+    examples = HEAVY_EXAMPLES if tried.heavy else EXAMPLES
+
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+    @given(tried.inputs)
+    def take(given_input: object) -> None:
+        tried.holds(given_input)
 
     take()
 
@@ -61,18 +65,19 @@ def test_a_message_is_one_printable_line_of_a_limited_length(text: str) -> None:
             "array",
             b"\x93NUMPY\x01\x00R\x00{'descr': '<i2', 'fortran_order': False, 'shape': (99999999999999999999999999,), }",
         ),
+        ("array", npy_members({"index": np.zeros(4, "<M8[s]")})["index.npy"]),
         ("seeds", b"9" * 5000),
+        ("seeds", b"9" * 30),
     ],
 )
-def test_what_once_broke_a_reader_is_refused(readers: dict[str, Target], name: str, content: bytes) -> None:
-    assert not check(readers[name], content)
+def test_what_once_broke_a_reader_is_refused(tried: dict[str, Property], name: str, content: bytes) -> None:
+    assert not tried[name].holds(content)
 
 
-def test_a_setting_of_five_thousand_digits_is_shown_in_part(readers: dict[str, Target]) -> None:
-    assert not check(readers["config"], b"lm.=" + b"9" * 5000)
+def test_a_setting_of_five_thousand_digits_is_shown_in_part(tried: dict[str, Property]) -> None:
+    assert not tried["config"].holds(b"lm.=" + b"9" * 5000)
 
 
-def test_the_folders_of_targets_differ(readers: dict[str, Target]) -> None:
-    folders = [target.folder for target in readers.values()]
+def test_the_folders_of_targets_differ(tmp_path: Path) -> None:
+    folders = [target.folder for target in targets(tmp_path)]
     assert len(set(folders)) == len(folders)
-    assert all(isinstance(folder, Path) for folder in folders)

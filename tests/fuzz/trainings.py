@@ -127,7 +127,7 @@ def _intake(name: str, place: Path, run: PlannedRun, snapshots: int) -> Property
         shutil.rmtree(folder, ignore_errors=True)
         return outcome is not None and outcome.status == "ok"
 
-    return Property(name, _scratch(state, snapshots), holds)
+    return Property(name, _scratch(state, snapshots), holds, heavy=True)
 
 
 def _check_taken(folder: Path, outcome: TrainingOutcome | None) -> None:
@@ -191,7 +191,7 @@ def _killed(place: Path, run: PlannedRun) -> Property:
         return record.budget != Budget()
 
     damages = {OUTCOME: outcomes(), TALLY: outcomes(), LOG: logs(), WEIGHTS: st.binary(max_size=20)}
-    return Property("killed", leftovers({TALLY: _json(WHOLE), LOG: b"epoch 1\n"}, damages), holds)
+    return Property("killed", leftovers({TALLY: _json(WHOLE), LOG: b"epoch 1\n"}, damages), holds, heavy=True)
 
 
 def _forgotten(place: Path) -> Property:
