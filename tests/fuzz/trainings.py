@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from safetensors.torch import save
 
+from kdbench.errors import MOST_REASON
 from kdbench.jobs.evaluate_job import evaluate_run
-from kdbench.jobs.hostile_files import MOST_REASON
 from kdbench.jobs.intake import MOST_LOG_BYTES, forget_failure, take_in
 from kdbench.jobs.job import Job
 from kdbench.networks.models import new_backbone, read_weights
