@@ -1,5 +1,6 @@
 """What is timed: every method in every direction of every track that fits the machine."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,13 +17,13 @@ Case = tuple[str, Direction, str]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kdbench")
-    group.addoption("--methods", default="", help="method names or files, with commas (default: all submissions)")
+    group.addoption("--methods", default="", help="method files, with colons (default: all submissions)")
     group.addoption("--tracks", default="", help="tracks of the spec, with commas (default: all that fit the machine)")
     group.addoption("--device", default="cpu", choices=("cpu", "cuda"))
 
 
-def _listed(config: pytest.Config, option: str) -> list[str]:
-    return [part for part in str(config.getoption(option)).split(",") if part]
+def _listed(config: pytest.Config, option: str, separator: str = ",") -> list[str]:
+    return [part for part in str(config.getoption(option)).split(separator) if part]
 
 
 def _fits(track: Track, device: str) -> bool:
@@ -35,7 +36,7 @@ def _cases(config: pytest.Config) -> Iterator[Case]:
     tracks = _listed(config, "--tracks") or [name for name, track in spec.tracks.items() if _fits(track, device)]
     for track in tracks:
         for direction in spec.track(track).directions:
-            for method in _listed(config, "--methods") or list_submissions():
+            for method in _listed(config, "--methods", os.pathsep) or list_submissions():
                 if direction in load_submission(method).directions:
                     yield track, direction, method
 

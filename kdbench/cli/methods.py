@@ -42,7 +42,7 @@ def timing(
 
     Each time is printed as a ratio to that of the method `independent`.
     """
-    from kdbench.timing.suite import run_timing
+    from kdbench.jobs.timing import run_timing
 
     check_device(device)
     check_can_write(out.parent, "--out")

@@ -19,9 +19,10 @@ from kdbench.jobs.confinement import Restrict, confinement, import_only_what_is_
 from kdbench.jobs.devices import see_only
 from kdbench.jobs.evaluate_job import evaluate_run
 from kdbench.jobs.guard import guard
-from kdbench.jobs.job import ANSWER, CANNOT_WRITE, DescribeJob, Job
+from kdbench.jobs.job import ANSWER, CANNOT_WRITE, AnyJob, DescribeJob, Job, TimingJob
 from kdbench.jobs.progress_pipe import ProgressWriter
 from kdbench.jobs.sandbox import Confinement, Measure
+from kdbench.jobs.timing_job import time_steps
 from kdbench.jobs.train_job import train_run
 from kdbench.methods.describing import answer
 from kdbench.records import LOG
@@ -36,7 +37,7 @@ KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "USER", "LOGNAME", "K
 KEPT_PREFIXES = ("LC_", "CUDA", "NVIDIA", "PYTORCH", "TORCH", "ATEN", "OMP", "MKL", "OPENBLAS", "NPY")
 
 
-def child(job: Job | DescribeJob, pipe: Connection) -> None:
+def child(job: AnyJob, pipe: Connection) -> None:
     """Do a job as a guard, whose worker does it; end when the launcher is gone."""
     if job.gpu is not None:
         see_only(job.gpu)
@@ -53,6 +54,9 @@ def child(job: Job | DescribeJob, pipe: Connection) -> None:
         restricted = unrestricted if job.confined_to is None else restrict
         if isinstance(job, DescribeJob):
             answer_inquiry(job, progress, restricted)
+        elif isinstance(job, TimingJob):
+            _log_into(job.scratch)
+            time_steps(job, restricted)
         else:
             work(job, progress, restricted)
 

@@ -5,12 +5,16 @@ import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import torch
+
 from kdbench.jobs import sandbox
 from kdbench.resources import PACKAGE
 
 MOST_PROCESSES = 4096  # of the user who runs the command, in all
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/opt", "/proc", "/sys", "/etc/ld.so.cache", "/etc/alternatives")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+OWN_PROCESS = Path("/proc/self")  # CUDA names its threads there
+GPU_DEVICES = ("nvidia*", "dri", "kfd", "shm")  # below /dev
 
 Restrict = Callable[[sandbox.Confinement], tuple[sandbox.Measure, ...]]
 """Narrows for good what this process may do, and returns the measures that hold."""
@@ -38,6 +42,22 @@ def confinement(
         file_bytes=file_bytes,
         processes=MOST_PROCESSES,
     )
+
+
+def devices_of(gpu: str | None) -> tuple[Path, ...]:
+    """Return the devices that a training uses beside those that every program needs.
+
+    Args:
+        gpu: that it sees; None for one on the CPU.
+    """
+    gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if gpu is not None else []
+    return OWN_PROCESS, *gpus
+
+
+def start_device(device: str) -> None:
+    """Start CUDA if it is to be used: it then opens files and sockets that are out of reach later."""
+    if device == "cuda":
+        torch.zeros(1, device="cuda")
 
 
 def import_only_what_is_installed() -> None:

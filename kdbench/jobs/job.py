@@ -10,6 +10,7 @@ from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
 
 ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
+MEASUREMENTS = "timing.json"  # of a TimingJob, in its scratch folder
 CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
 
 
@@ -77,3 +78,35 @@ class DescribeJob:
     def confined_to(self) -> Path | None:
         """The folder below which the kernel lets it write; None if the kernel is not to restrict it."""
         return self.scratch if self.sandbox else None
+
+
+@dataclass(frozen=True)
+class TimingJob:
+    """The timing of training steps.
+
+    Attributes:
+        methods: files of methods, as messages name them, and their bytes.
+        tracks: tracks of the spec; none means all that fit the machine.
+        device: "cpu" or "cuda".
+        scratch: the folder, made for this job, in which they are timed.
+        gpu: as of a `Job`.
+    """
+
+    methods: tuple[tuple[str, bytes], ...]
+    tracks: tuple[str, ...]
+    device: str
+    scratch: Path
+    gpu: str | None = None
+
+    @property
+    def runs_method(self) -> bool:
+        """Whether the code of a method runs in it."""
+        return True
+
+    @property
+    def confined_to(self) -> Path | None:
+        """The folder below which the kernel lets it write."""
+        return self.scratch
+
+
+AnyJob = Job | DescribeJob | TimingJob

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
-from kdbench.jobs.job import DescribeJob, Job
+from kdbench.jobs.job import AnyJob, DescribeJob, Job, TimingJob
 from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_of
 from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import LOG, Status
@@ -39,7 +39,7 @@ class Limits:
 
 
 DESCRIBE_LIMITS = Limits(seconds=60, memory_bytes=8 * 2**30, disk_bytes=64 * 2**20, processes=32)
-AnyJob = TypeVar("AnyJob", bound=Job | DescribeJob)
+JobType = TypeVar("JobType", bound=AnyJob)
 
 
 class Handle(Protocol):
@@ -83,11 +83,15 @@ class ForkLauncher:
     def start(self, job: Job) -> "ForkHandle[Job]":
         return self._fork(job, self._limits)
 
+    def time(self, job: TimingJob) -> "ForkHandle[TimingJob]":
+        """Start timing training steps and return at once."""
+        return self._fork(job, self._limits)
+
     def describe(self, job: DescribeJob) -> "ForkHandle[DescribeJob]":
         """Start answering an inquiry and return at once."""
         return self._fork(job, DESCRIBE_LIMITS)
 
-    def _fork(self, job: AnyJob, limits: Limits) -> "ForkHandle[AnyJob]":
+    def _fork(self, job: JobType, limits: Limits) -> "ForkHandle[JobType]":
         with fixed_environment():
             forkserver.ensure_running()
         receiver, sender = self._context.Pipe(duplex=False)
@@ -114,17 +118,17 @@ def fixed_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
-def enter(job: Job | DescribeJob, pipe: Connection) -> None:
+def enter(job: AnyJob, pipe: Connection) -> None:
     """Do a job in the child process that was started for it."""
     from kdbench.jobs.child import child  # the launching process stays light
 
     child(job, pipe)
 
 
-class ForkHandle(Generic[AnyJob]):
+class ForkHandle(Generic[JobType]):
     """A job in a forked process."""
 
-    def __init__(self, job: AnyJob, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
+    def __init__(self, job: JobType, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
         self.job = job
         self._process, self._receiver, self._limits = process, receiver, limits
         self._progress = ProgressReader(receiver.fileno())

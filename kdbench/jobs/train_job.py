@@ -14,7 +14,7 @@ from kdbench.data.cifar10 import source_of
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.files import atomic_file
 from kdbench.jobs import sandbox
-from kdbench.jobs.confinement import Restrict, confinement
+from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
 from kdbench.jobs.job import Job
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
@@ -31,8 +31,6 @@ from kdbench.training.teacher import Supervised
 from kdbench.training.untrained import keep_untrained
 
 MOST_FILE_BYTES = 8 * 2**30
-OWN_PROCESS = Path("/proc/self")  # CUDA names its threads there
-GPU_DEVICES = ("nvidia*", "dri", "kfd", "shm")  # below /dev
 
 
 def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
@@ -51,8 +49,7 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
             file.write(source)
     tally = Tally()
     try:
-        if job.run.device == "cuda":
-            torch.zeros(1, device="cuda")  # CUDA opens files and sockets when it starts that are out of reach later
+        start_device(job.run.device)
         _restrict(job, restrict)
         if job.run.untrained:
             _keep_untrained(job)
@@ -94,10 +91,8 @@ def _restrict(job: Job, restrict: Restrict) -> None:
 
 def _confinement(job: Job) -> sandbox.Confinement:
     """Return what a training may use: libraries, networks to start from, the GPU, and its scratch folder."""
-    gpus = [path for pattern in GPU_DEVICES for path in Path("/dev").glob(pattern)] if job.gpu is not None else []
     readable = shipped("benchmark", "v1"), weights_folder(job.context.weights_dir)
-    devices = OWN_PROCESS, *gpus
-    return confinement(job.scratch, file_bytes=MOST_FILE_BYTES, readable=readable, devices=devices)
+    return confinement(job.scratch, file_bytes=MOST_FILE_BYTES, readable=readable, devices=devices_of(job.gpu))
 
 
 def _keep_untrained(job: Job) -> None:
