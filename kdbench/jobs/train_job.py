@@ -25,9 +25,11 @@ from kdbench.records.environment import describe_environment
 from kdbench.resources import shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
+from kdbench.training.failures import RuleBroken
 from kdbench.training.loop import Progress, train
 from kdbench.training.outcome import Tally, write_outcome
 from kdbench.training.teacher import Supervised
+from kdbench.training.torch_settings import settings_kept
 from kdbench.training.untrained import keep_untrained
 
 MOST_FILE_BYTES = 8 * 2**30
@@ -54,8 +56,11 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
         if job.run.untrained:
             _keep_untrained(job)
         else:
-            method = Supervised if source is None else load_submission(method_file)
+            with settings_kept(f"the import of {method_file.name}"):
+                method = Supervised if source is None else load_submission(method_file)
             train(_assignment(job, method, teacher), data, progress, tally)
+    except RuleBroken as error:
+        write_outcome(job.scratch, tally.failed("error", str(error)))
     except BaseException as error:  # whatever a method raises is the outcome of its run
         logging.getLogger(__name__).error("%s", "".join(traceback.format_tb(error.__traceback__)))
         write_outcome(job.scratch, tally.failed("error", reason_of(error, method_file)))

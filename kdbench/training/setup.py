@@ -16,10 +16,9 @@ from kdbench.randomness import seed_of
 from kdbench.spec import Family
 from kdbench.training.assignment import Assignment
 from kdbench.training.batches import Batches
-from kdbench.training.failures import RuleBroken
 from kdbench.training.metered import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
-from kdbench.training.torch_settings import changed_setting, read_settings
+from kdbench.training.torch_settings import settings_kept
 
 WARM_UP_STEPS = 3
 
@@ -82,11 +81,8 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
 
 def _method(assignment: Assignment, task: Task) -> Method:
     """Make the method on the device; RuleBroken if that changes a setting of PyTorch."""
-    settings = read_settings()
-    method = assignment.method_class(task, assignment.config).to(task.device)
-    if changed := changed_setting(settings):
-        raise RuleBroken(f"`__init__` changed the {changed}")
-    return method
+    with settings_kept("`__init__`"):
+        return assignment.method_class(task, assignment.config).to(task.device)
 
 
 def warm_up(assignment: Assignment, images: int) -> None:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.backends import cuda, cudnn, mkldnn
 
+from kdbench.training.failures import RuleBroken
+
 
 class _Setting(NamedTuple):
     """A setting of the process; `write` is None for a setting that cannot be restored."""
@@ -85,6 +87,15 @@ def changed_setting(before: tuple[Any, ...]) -> str | None:
         (setting, old, new) for setting, old, new in zip(SETTINGS, before, now, strict=True) if old != new
     )
     return f"{setting.name} of PyTorch from {old} to {new}"
+
+
+@contextmanager
+def settings_kept(by: str) -> Iterator[None]:
+    """Raise `RuleBroken` if the block changes a setting; `by` says what runs in it."""
+    before = read_settings()
+    yield
+    if changed := changed_setting(before):
+        raise RuleBroken(f"{by} changed the {changed}")
 
 
 @contextmanager

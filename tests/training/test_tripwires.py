@@ -12,9 +12,10 @@ from kdbench.api import Batch, Losses, Method, Output, Run
 from kdbench.data.training_sets import TrainingSet
 from kdbench.networks.backbone import Backbone
 from kdbench.records import WEIGHTS
+from kdbench.training.failures import RuleBroken
 from kdbench.training.loop import train
 from kdbench.training.teacher import Supervised
-from kdbench.training.torch_settings import read_settings
+from kdbench.training.torch_settings import read_settings, settings_kept, settings_put_back
 from tests.training.small_runs import Make, Trained
 
 
@@ -337,3 +338,11 @@ def test_a_teacher_may_not_be_touched(
     outcome = train(make(method, teacher=folder / WEIGHTS), data, lambda done, total: None)
     assert outcome.status == status, outcome.reason
     assert sentence in outcome.reason
+
+
+def test_a_file_that_changes_settings_on_import_is_found_out() -> None:
+    before = read_settings()
+    sentence = r"the import of a\.py changed the default dtype of PyTorch"
+    with settings_put_back(), pytest.raises(RuleBroken, match=sentence), settings_kept("the import of a.py"):
+        torch.set_default_dtype(torch.float64)
+    assert read_settings() == before
