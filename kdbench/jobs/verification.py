@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,6 +14,7 @@ from kdbench.jobs.devices import default_workers
 from kdbench.jobs.forecast import Forecast, rate_of
 from kdbench.jobs.invocation import confined_jobs, execute_runs
 from kdbench.jobs.opening import open_test_sets
+from kdbench.jobs.temporary_folders import temporary_folder
 from kdbench.plan.again import as_recorded, device_of, plan_again, track_of
 from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.options import RunOptions
@@ -150,8 +150,8 @@ def _evaluate(folder: Path, record: Record, options: RunOptions, console: Consol
     torch.set_num_threads(track.training.cpu_threads)
     _, test_sets = open_test_sets(track, options, console)
     _compare_arrays(record, array_digests(test_sets))
-    with TemporaryDirectory(prefix="kdbench-verify-") as place, console.status(f"evaluating {record.run_id}"):
-        evaluator = Evaluator(track, test_sets, device, Path(place))
+    with temporary_folder("kdbench-verify-") as place, console.status(f"evaluating {record.run_id}"):
+        evaluator = Evaluator(track, test_sets, device, place)
         logits = _teacher_logits(evaluator, record, folder)
         answers = evaluator.predictions(evaluator.network(record.family, folder / WEIGHTS), logits, _no_progress)
     environment = describe_environment(device, track.training.precision_on(device.type), options.command)
@@ -195,8 +195,8 @@ def _retrain(folder: Path, record: Record, options: RunOptions, console: Console
     """Train and evaluate the run of a record again, and its teacher where that keeps no weights."""
     from kdbench.networks.models import check_weights
 
-    with TemporaryDirectory(prefix="kdbench-verify-") as place:
-        options = replace(options, out=Path(place))
+    with temporary_folder("kdbench-verify-") as place:
+        options = replace(options, out=place)
         launcher, describe = confined_jobs(options)
         plan, run = plan_again(record, options, describe)
         check_weights(plan.track, options.weights_dir)
