@@ -198,6 +198,7 @@ def main() -> int:
     )
     parser.add_argument("--work", type=Path, required=True, help="folder for all that is written")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
     work = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     (work / "stops.py").write_text(METHOD_THAT_FAILS)

@@ -140,7 +140,8 @@ class SmallMatrix:
             return "page" if (self.results / "scores.json").exists() else "scores"
         scratch = [path for path in self.results.glob(".scratch/*") if path.is_dir()]
         trains = any(not (path / "training.json").exists() for path in scratch)
-        evaluates = len([path for path in self.results.glob("*/*/") if path.parent.name != ".scratch"]) > done
+        has_trained = any((path / "training.json").exists() for path in scratch)
+        evaluates = has_trained or len(list(self.results.glob("[!.]*/*/"))) > done
         return {
             (True, True): "training and evaluation",
             (True, False): "training",
