@@ -16,6 +16,8 @@ from kdbench.records import (
     record_folder,
     write_record,
 )
+from kdbench.records.storage import record_digest
+from kdbench.records.verification import TOLERANCES, Verification, differences_of
 
 ENVIRONMENT = Environment(
     kdbench="0.1.0",
@@ -94,6 +96,20 @@ def store(results: Path, record: Record, predictions: Predictions | None = None)
         )
     write_record(folder, record, predictions)
     return folder
+
+
+def a_verification(record: Record, answers: Predictions) -> Verification:
+    """Return what somebody found who evaluated the weights of a record to the same answers."""
+    return Verification(
+        of=record_digest(record),
+        by="somebody",
+        when="2026-01-02T00:00:00+00:00",
+        how="evaluated",
+        machine=ENVIRONMENT,
+        verdict="equal",
+        tolerance=TOLERANCES["evaluated"],
+        differences=differences_of(record, answers, answers),
+    )
 
 
 def unsealed(record: Record) -> Record:

@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdbench.records import Predictions, Record, read_record, write_record
+from kdbench.records import Predictions, read_record, write_record
 from kdbench.records.frames import load_results
 from kdbench.records.integrity import check_record
-from kdbench.records.storage import record_digest, seal_record
+from kdbench.records.storage import seal_record
 from kdbench.records.summary import summarise
 from kdbench.records.verification import (
     VERIFICATION,
     Tolerance,
-    Verification,
     differences_of,
     read_verification,
     verdict_on,
     write_verification,
 )
-from tests.examples import ENVIRONMENT, a_record, some_predictions, store
+from tests.examples import a_record, a_verification, some_predictions, store
 
 KEPT = some_predictions(200)
 RECORD = a_record(test=summarise(KEPT))
@@ -36,19 +35,6 @@ def with_wrong(count: int) -> Predictions:
     label = clean.label.copy()
     label[np.flatnonzero(clean.target == 0)[:count]] = 1
     return {"clean": replace(clean, label=label)}
-
-
-def a_verification(record: Record) -> Verification:
-    return Verification(
-        of=record_digest(record),
-        by="somebody",
-        when="2026-01-02T00:00:00+00:00",
-        how="evaluated",
-        machine=ENVIRONMENT,
-        verdict="equal",
-        tolerance=Tolerance(accuracy=0.005, answers=0.01),
-        differences=differences_of(record, KEPT, KEPT),
-    )
 
 
 def test_equal_answers_are_equal_where_both_keep_a_number() -> None:
@@ -109,8 +95,8 @@ def test_equal_answers_need_equal_weights_and_counts(same: dict[str, Any], verdi
 def test_a_verification_stays_with_its_record_and_does_not_harm_it(tmp_path: Path) -> None:
     folder = store(tmp_path, RECORD, KEPT)
     before, record = check_record(folder), read_record(folder)
-    write_verification(folder, a_verification(record))
-    assert read_verification(folder, record) == a_verification(record)
+    write_verification(folder, a_verification(record, KEPT))
+    assert read_verification(folder, record) == a_verification(record, KEPT)
     assert check_record(folder) == before
     assert set(load_results(tmp_path).verified) == {"equal"}
 
@@ -120,7 +106,7 @@ def test_a_verification_stays_with_its_record_and_does_not_harm_it(tmp_path: Pat
 )
 def test_a_record_that_is_edited_loses_its_verification(edit: dict[str, Any], tmp_path: Path) -> None:
     folder = store(tmp_path, RECORD, KEPT)
-    write_verification(folder, a_verification(read_record(folder)))
+    write_verification(folder, a_verification(read_record(folder), KEPT))
     seal_record(folder, read_record(folder).model_copy(update=edit))
     assert read_verification(folder, read_record(folder)) is None
     assert load_results(tmp_path).verified.isna().all()
@@ -129,7 +115,7 @@ def test_a_record_that_is_edited_loses_its_verification(edit: dict[str, Any], tm
 def test_a_record_of_other_answers_with_equal_sums_loses_its_verification(tmp_path: Path) -> None:
     folder = store(tmp_path, RECORD, KEPT)
     record = read_record(folder)
-    write_verification(folder, a_verification(record))
+    write_verification(folder, a_verification(record, KEPT))
     label = KEPT["clean"].label.copy()
     label[1] = (label[1] + 1) % 10  # as wrong as before
     others = {"clean": replace(KEPT["clean"], label=label)}
@@ -140,7 +126,7 @@ def test_a_record_of_other_answers_with_equal_sums_loses_its_verification(tmp_pa
 
 def test_a_record_that_claims_a_digest_gains_no_verification(tmp_path: Path) -> None:
     verified, other = store(tmp_path / "a", RECORD, KEPT), store(tmp_path / "b", RECORD, with_wrong(3))
-    write_verification(verified, a_verification(read_record(verified)))
+    write_verification(verified, a_verification(read_record(verified), KEPT))
     shutil.copy2(verified / VERIFICATION, other / VERIFICATION)
     assert read_verification(other, read_record(other)) is None
     fields = json.loads((other / "result.json").read_text())
