@@ -16,29 +16,30 @@ from kdbench.errors import SubmissionError
 from kdbench.jobs.describer import ConfinedDescriber
 from kdbench.jobs.forecast import Forecast
 from kdbench.jobs.job import ANSWER, DescribeJob, Job
-from kdbench.jobs.launcher import ForkLauncher
+from kdbench.jobs.launcher import DESCRIBE_LIMITS, ForkLauncher
 from kdbench.jobs.progress import RunProgress
 from kdbench.jobs.progress_pipe import ProgressReader, ProgressWriter
 from kdbench.methods.describing import answer
-from kdbench.methods.files import read_method_file, submission_path
+from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.methods.inquiries import Answer, Description, Inquiry
 from kdbench.plan.context import RunContext
 from kdbench.plan.submissions import described_submission
 from kdbench.records import Record
 from tests.examples import a_record
 from tests.fuzz.leftovers import SECRET, Leftovers, lay, leftovers
-from tests.fuzz.mutations import damaged_json
+from tests.fuzz.mutations import damaged_json, damaged_python
 from tests.fuzz.property import MOST_SECONDS, Property, check_message
 from tests.planned_runs import expanded
 from tests.time_limits import within_seconds
 
 CODES = (*[0] * 15, 1, 42, 137, -9, 255)
 PIPE_BYTES = 2**16
+MOST_SECONDS_CONFINED = 120
 
 
 def report_properties(root: Path) -> list[Property]:
     """Return what holds whatever is reported."""
-    return [_progress(root), _described(root / "described")]
+    return [_progress(root), _described(root / "described"), _confined(root / "confined")]
 
 
 def _message(done: int, total: int) -> bytes:
@@ -157,3 +158,25 @@ def _check_description(description: Description) -> None:
         check_message(text or "x", ("",))
     record = a_record(method=description.name, config=description.config)
     assert Record.model_validate_json(record.model_dump_json()).config == description.config
+
+
+def _confined(place: Path) -> Property:
+    """Return that a file which may be run is described by a confined process, or refused in one sentence."""
+    place.mkdir()
+    describe = ConfinedDescriber(ForkLauncher(DESCRIBE_LIMITS), 1)
+
+    def holds(source: bytes) -> bool:
+        path = place / "m.py"
+        path.write_bytes(source)
+        with within_seconds(MOST_SECONDS_CONFINED):
+            try:
+                (description,) = describe([Inquiry(path, read_method_file(path).source)])
+            except SubmissionError as error:
+                check_message(str(error), (path.name,))
+                return False
+        _check_description(description)
+        assert list(place.iterdir()) == [path]
+        return True
+
+    sources = [submission_path(name).read_bytes() for name in list_submissions()]
+    return Property("confined", damaged_python(sources), holds, heavy=True)
