@@ -74,7 +74,7 @@ def _take_log(scratch: Path, folder: Path) -> None:
         return
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             return
         end = read_part(descriptor, max(0, status.st_size - MOST_LOG_BYTES), MOST_LOG_BYTES)
     finally:

@@ -186,6 +186,14 @@ def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
     assert (kept / OUTCOME).exists()
 
 
+def test_a_log_that_is_another_file_too_is_not_kept(tmp_path: Path) -> None:
+    scratch = left(tmp_path)
+    (tmp_path / "other").write_text("a secret")
+    os.link(tmp_path / "other", scratch / LOG)
+    taken(scratch)
+    assert not (tmp_path / "record" / LOG).exists()
+
+
 def test_a_log_keeps_its_end_without_control_characters(tmp_path: Path) -> None:
     scratch = left(tmp_path)
     (scratch / LOG).write_bytes(b"\x1b[2Jfirst\n" + b"x" * 80 + b"\n" * MOST_LOG_BYTES + b"\x1b]0;title\x07last\n\xff")

@@ -1,5 +1,6 @@
 """Scores as a data frame: every number of `scores.json` with its interval, and where it belongs."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -76,6 +77,14 @@ def test_a_folder_without_scores_is_refused_with_what_to_do(tmp_path: Path) -> N
 def test_a_damaged_file_of_scores_is_refused(tmp_path: Path) -> None:
     (tmp_path / SCORES_FILE).write_text("{}")
     with pytest.raises(RecordError, match="is not a file of scores: key spec_version is missing"):
+        load_scores(tmp_path)
+
+
+def test_scores_with_a_count_that_no_table_can_hold_are_refused(tmp_path: Path) -> None:
+    scored(tmp_path)
+    text = (tmp_path / SCORES_FILE).read_text()
+    (tmp_path / SCORES_FILE).write_text(re.sub(r'"images": ?\d+', f'"images": {2**63}', text, count=1))
+    with pytest.raises(RecordError, match="less than 9223372036854775808"):
         load_scores(tmp_path)
 
 
