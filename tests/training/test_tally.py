@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,10 +10,11 @@ from torch.nn import functional as F
 
 from kdbench.api import Batch, Losses, Output, Run
 from kdbench.data.training_sets import TrainingSet
+from kdbench.errors import MOST_REASON
 from kdbench.jobs.intake import counted
 from kdbench.training import loop
 from kdbench.training.loop import train
-from kdbench.training.outcome import Tally, TrainingOutcome, read_outcome, timing_of
+from kdbench.training.outcome import Tally, TrainingOutcome, read_outcome, timing_of, write_outcome
 from kdbench.training.teacher import Supervised
 from tests.planned_runs import expanded
 from tests.training.small_runs import BATCH, EPOCHS, IMAGES, Make
@@ -179,3 +181,11 @@ def test_a_training_without_a_checkpoint_has_no_tally(make: Make, data: Training
 def test_the_time_of_a_training_is_that_of_its_parts_and_of_the_method() -> None:
     timing = timing_of({"data": 1.0, "teacher": 2.0, "student": 3.0, "prepare": 0.5}, [4.0, 5.0], under_way=0.25)
     assert (timing.training, timing.method, timing.epochs) == (9.75, 3.75, (4.0, 5.0))
+
+
+def test_a_reason_is_cut_and_can_be_written_whatever_it_says(tmp_path: Path) -> None:
+    outcome = Tally().failed("oom", "memory ran out: a\ud800b" + "x" * 10**7)
+    write_outcome(tmp_path, outcome)
+    assert read_outcome(tmp_path) == outcome
+    assert outcome.reason.startswith("memory ran out: ab")
+    assert len(outcome.reason) <= MOST_REASON + 3
