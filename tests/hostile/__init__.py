@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.hostile.arena")
+pytest.register_assert_rewrite("tests.hostile.arena", "tests.hostile.refusals")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hostile.arena import Arena
+from tests.hostile.refusals import Planner
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +22,9 @@ def trusted_arena(arena: Arena) -> Arena:
     if arena.imports_methods:
         pytest.fail("the process of the command imports method files; hostile ones would end this process")
     return arena
+
+
+@pytest.fixture(scope="session")
+def planner() -> Planner:
+    """What describes method files while a command plans."""
+    return Planner()
