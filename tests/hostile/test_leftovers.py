@@ -63,6 +63,16 @@ OUTCOMES = {
     "curves-of-many": "write_all(folder, curves=[{f'a{i}': 1.0 for i in range(10**5)}])",
     "curves-for-terminals": "write_all(folder, curves=[{'\\x1b[31m': 1.0}])",
     "curves-are-texts": "write_all(folder, curves=[{'a': 'x'}])",
+    "curves-are-not-numbers": "write_all(folder, status='error', reason='odd', curves=[{'a': float('nan')}])",
+    "curves-of-a-tally": """
+(folder / 'tally.json').write_text(json.dumps(OUTCOME | {'curves': [{'\\x1b[31m' + 'x' * 10**6: 1.0}]}))
+""",
+    "not-numbers-of-a-tally": """
+(folder / 'tally.json').write_text(json.dumps(OUTCOME | {'curves': [{'a': float('nan')}]}))
+""",
+    "counts-of-a-tally": """
+(folder / 'tally.json').write_text(json.dumps(OUTCOME | {'budget': {'steps': -1, 'examples': 10**30}}))
+""",
     "environment-is-forged": "write_all(folder, environment={'kdbench': '\\x1b[31m', 'device_class': 'cuda-bfloat16'})",
     "sparse": "write_all(folder); os.truncate(folder / 'training.json', 2**33)",
     "not-utf-8": "write_all(folder); (folder / 'training.json').write_bytes(b'{\"status\": \"\\xff\"}')",
@@ -108,6 +118,7 @@ KINDS = {
     "link-to-nothing": "os.symlink(Path(OUTSIDE, 'written-through'), path)",
     "fifo": "os.mkfifo(path)",
     "folder": "(path / 'inner').mkdir(parents=True)",
+    "two-names": "path.write_text('{}'); os.link(path, folder / 'twin')",
     "socket": "os.chdir(folder); socket.socket(socket.AF_UNIX).bind(path.name)",
     "secret": "path.write_bytes(b'x' * 1000); path.chmod(0)",
 }
@@ -140,6 +151,26 @@ torch.save({"counts": Odd()}, folder / 'checkpoint.pt')
 (folder / 'inner').chmod(0)
 folder.chmod(0)
 """,
+    "deep-folders": """
+os.chdir(folder)
+for _ in range(3000):
+    os.mkdir('d' * 100)
+    os.chdir('d' * 100)
+""",
+    "deep-folders-of-short-names": """
+os.chdir(folder)
+for _ in range(1900):
+    os.mkdir('d')
+    os.chdir('d')
+time.sleep(1)
+""",
+    "closed-folder-with-more-in-it": """
+inner = folder / 'inner' / 'inner'
+inner.mkdir(parents=True)
+(inner / 'file').touch()
+inner.chmod(0)
+inner.parent.chmod(0)
+""",
     "no-folder": "os.chdir('/'); shutil.rmtree(folder)",
     "folder-is-a-file": "os.chdir('/'); shutil.rmtree(folder); folder.touch()",
     "folder-is-a-link": "os.chdir('/'); folder.rename(str(folder) + '-away'); os.symlink(NEIGHBOURS[0], folder)",
@@ -154,7 +185,6 @@ KIND_CASES = tuple(
     left(f"{what}-{kind}", f"path = folder / '{file}'\nif path.exists(): path.unlink()\n{statements}")
     for what, file in FILES.items()
     for kind, statements in KINDS.items()
-    if (what, kind) != ("outcome", "folder")
 )
 CASES = (
     *(left(f"outcome-{name}", statements, ("error", "diverged")) for name, statements in OUTCOMES.items()),

@@ -26,6 +26,7 @@ def rewrite():
 """
 CASES = (
     Case("daemon", Parts(after="if run.step == 2: leave(sleep_long)"), "ok"),
+    Case("daemons", Parts(after="for _ in range(20): leave(sleep_long)"), "ok"),
     Case("daemon-that-rewrites", Parts(at_import=REWRITE, after="if run.step == 2: leave(rewrite)"), ("ok", "error")),
     Case("daemon-before-training", Parts(prepare="leave(sleep_long)"), "ok"),
     Case(
