@@ -100,8 +100,8 @@ def _check_harness(record: Record, options: RunOptions) -> None:
     if record.numerics != NUMERICS_VERSION:
         raise InputError(
             f"numerics version {record.numerics} of the harness trained the run, and this kdbench has version "
-            f"{NUMERICS_VERSION}, which computes other weights; retrain it with kdbench {made.kdbench}, commit "
-            f"{made.commit or 'unknown'}"
+            f"{NUMERICS_VERSION}, which computes other weights; train it again with the kdbench that made it, version "
+            f"{made.kdbench}, commit {made.commit or 'unknown'}"
         )
     if choose_device(options.device) != device_of(record):
         raise InputError(

@@ -215,7 +215,7 @@ def test_a_run_of_another_harness_device_or_code_is_not_retrained(kdbench: Comma
     other = renumbered(independent, numerics=NUMERICS_VERSION + 1)
     refused = kdbench("verify", str(other), "--retrain")
     assert_refused(
-        refused, f"numerics version {NUMERICS_VERSION + 1} of the harness trained the run", "retrain it with"
+        refused, f"numerics version {NUMERICS_VERSION + 1} of the harness trained the run", "the kdbench that made it"
     )
     digests = read_record(other).digests.model_copy(update={"code": "f" * 64})
     other = renumbered(other, numerics=NUMERICS_VERSION, digests=digests)
