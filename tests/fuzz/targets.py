@@ -30,6 +30,7 @@ from kdbench.records import (
     RESULT,
     SNAPSHOTS,
     WEIGHTS,
+    Record,
     read_predictions,
     read_record,
     read_snapshots,
@@ -37,6 +38,8 @@ from kdbench.records import (
 )
 from kdbench.records.current import CURRENT, CurrentRecords, read_current
 from kdbench.records.frames import load_results
+from kdbench.records.storage import record_digest
+from kdbench.records.verification import TOLERANCES, VERIFICATION, Differences, Verification, read_verification
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.frames import load_scores
@@ -98,6 +101,7 @@ def _of_records(root: Path) -> list[Target]:
             "timings", root / "timings", "timing.json", damaged_json(_timings()), _reading(read_timings, "timing.json")
         ),
         _scored(root / "scored", result),
+        _verification(root / "verification", record),
     ]
 
 
@@ -146,6 +150,25 @@ def _scored(place: Path, result: bytes) -> Target:
 
     named = tuple(folder.name for folder in folders)
     return Target("scored", place, str((forged / RESULT).relative_to(place)), damaged_json(result), read, named)
+
+
+def _verification(place: Path, record: Record) -> Target:
+    verification = Verification(
+        of=record_digest(record),
+        by="somebody",
+        when="2026-01-01T00:00:00+00:00",
+        how="evaluated",
+        machine=record.environment,
+        verdict="equal",
+        tolerance=TOLERANCES["evaluated"],
+        differences=Differences(
+            accuracy=0.0, accuracy_on="clean", answers=0.0, answers_on="clean", probability=0.0, identical=True
+        ),
+    )
+    whole = verification.model_dump_json().encode()
+    return Target(
+        "verification", place, VERIFICATION, damaged_json(whole), lambda folder: read_verification(folder, record)
+    )
 
 
 def _of_specs(root: Path) -> list[Target]:
