@@ -77,7 +77,11 @@ def check_record(folder: Path) -> list[str]:
 def _check_file(path: Path, record: Record) -> Iterator[str]:
     """Yield whether a file that may be deleted has been changed."""
     expected = record.digests.files.get(path.name)
-    if expected is not None and path.exists() and (actual := file_sha256(path)) != expected:
+    if expected is None or not path.exists():
+        return
+    if not path.is_file():
+        yield f"{path.name} is not a regular file"
+    elif (actual := file_sha256(path)) != expected:
         yield changed_since(path, actual, expected)
 
 

@@ -5,6 +5,7 @@ A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (`kdbench.
 Weights, logits, occlusion maps and the log lie in the same folder while they are kept; no score depends on those.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -71,6 +72,13 @@ def record_digest(record: Record) -> str:
     return digest(fields)
 
 
+def _bytes_of(path: Path) -> bytes:
+    """Return the bytes of a file; OSError for a device or a pipe, which may never end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return path.read_bytes()
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, which is read piece by piece."""
     with path.open("rb") as file:
@@ -85,7 +93,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / RESULT
     try:
-        return Record.model_validate_json(path.read_bytes())
+        return Record.model_validate_json(_bytes_of(path))
     except FileNotFoundError as error:
         raise RecordError(f"there is no record in {folder}: {RESULT} is missing; name another folder") from error
     except OSError as error:
@@ -130,7 +138,7 @@ def _content(path: Path, record: Record | None) -> BytesIO:
         OSError: the file cannot be read.
         RecordError: these are other bytes.
     """
-    content = path.read_bytes()
+    content = _bytes_of(path)
     expected = record.digests.files.get(path.name) if record else None
     if expected is not None and (actual := hashlib.sha256(content).hexdigest()) != expected:
         raise RecordError(changed_since(path, actual, expected))

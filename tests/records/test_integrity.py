@@ -37,6 +37,12 @@ def edited(folder: Path, **fields: Any) -> None:
     (folder / RESULT).write_text(json.dumps(raw | fields))
 
 
+def endless(path: Path) -> None:
+    """Put a link to a device that never ends in the place of a file."""
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
 def with_other_answers(folder: Path) -> None:
     """Write other answers, whose digest fits, below the old summary."""
     predictions = read_predictions(folder)
@@ -72,11 +78,15 @@ def test_weights_and_log_may_be_deleted(folder: Path) -> None:
         (lambda f: (f / LOG).write_text("other"), r"log\.txt was changed after its record"),
         (lambda f: (f / PREDICTIONS).write_bytes(b"PK"), r"predictions\.npz was changed after its record"),
         (lambda f: (f / PREDICTIONS).unlink(), r"predictions\.npz cannot be read"),
+        (lambda f: endless(f / PREDICTIONS), r"predictions\.npz cannot be read as predictions: .*not a regular file"),
+        (lambda f: endless(f / RESULT), r"result\.json cannot be read: it is not a regular file"),
+        (lambda f: endless(f / WEIGHTS), r"weights\.safetensors is not a regular file"),
         (with_other_answers, r"the macro accuracy on clean is 0\.\d+, but by predictions\.npz it is 0\.0000"),
     ],
     ids=[
         *("seed", "seed against run id", "run id", "memory", "no results", "limited training set", "no control terms"),
-        *("family", "unknown key", "weights", "log", "predictions", "no predictions", "answers"),
+        *("family", "unknown key", "weights", "log", "predictions", "no predictions"),
+        *("endless predictions", "endless record", "endless weights", "answers"),
     ],
 )
 def test_what_does_not_fit_is_named(folder: Path, change: Callable[[Path], object], reason: str) -> None:
