@@ -1,12 +1,13 @@
 """Starts a job in a process of its own, and ends it when it goes over a limit."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
@@ -93,7 +94,9 @@ class ForkLauncher:
 
     def _fork(self, job: JobType, limits: Limits) -> "ForkHandle[JobType]":
         with fixed_environment():
-            forkserver.ensure_running()
+            resource_tracker.ensure_running()  # when it starts, it lets interruptions through again
+            with interruption_held_back():
+                forkserver.ensure_running()
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(target=enter, args=(job, sender))
         process.start()
@@ -118,10 +121,24 @@ def fixed_environment() -> Iterator[None]:
         os.environ.update(before)
 
 
+@contextmanager
+def interruption_held_back() -> Iterator[None]:
+    """Let an interruption reach this process only afterwards, and never a process that is started meanwhile.
+
+    A server that is interrupted while it imports would print where it was.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def enter(job: AnyJob, pipe: Connection) -> None:
     """Do a job in the child process that was started for it."""
     from kdbench.jobs.child import child  # the launching process stays light
 
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server holds it back
     child(job, pipe)
 
 

@@ -1,6 +1,7 @@
 """The whole command killed at once loses nothing: the same command goes on and ends with the same weights."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,3 +103,20 @@ def test_a_job_in_the_midst_of_a_long_step_dies_with_its_command(tmp_path: Path)
     place = Place(tmp_path, workers=1)
     place.command += ["--methods", str(tmp_path / "sleeper.py")]
     assert not place.survivors_when_killed(lambda: any(place.results.rglob("asleep")))
+
+
+@pytest.mark.slow
+def test_an_interruption_while_libraries_are_imported_is_said_without_a_traceback(tmp_path: Path) -> None:
+    place = Place(tmp_path, workers=1)
+    process = subprocess.Popen(
+        place.command, env=place.environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not any("forkserver" in " ".join(child.cmdline()) for child in psutil.Process(process.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(POLL_SECONDS)
+    time.sleep(0.5)  # by now it imports PyTorch, which takes seconds
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode not in (0, 1)
+    assert "Traceback" not in said
