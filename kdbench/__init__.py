@@ -1,6 +1,6 @@
 """kdbench: does a distilled student inherit its teacher's inductive biases, or only its accuracy?
 
-The library for people. Everything here is imported when it is first used, so that `import kdbench` is fast:
+The public library. Its names are imported when they are first used, so that `import kdbench` is fast:
 
 - `Method`: the base class of a submission (`kdbench.api`).
 - `load_results(folder)`: the records of a results folder as a pandas data frame.

@@ -49,7 +49,7 @@ class Term(NamedTuple):
 
     Attributes:
         value: () float, as its paper defines it.
-        weight: factor with which it enters the sum.
+        weight: its factor in the sum.
     """
 
     value: Tensor
@@ -57,7 +57,7 @@ class Term(NamedTuple):
 
 
 Losses = Tensor | Mapping[str, Tensor | Term]
-"""What a method minimises: one scalar, or named scalars and terms, which are summed by their weights."""
+"""The loss of a method: one scalar, or named scalars and terms, which are summed with their weights."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Output:
-    """What a backbone computes from B images; the same names for CNN and ViT.
+    """The output of a backbone for B images, with the same names for CNN and ViT.
 
     Fields that the method does not list in `needs` are None, except for `logits`.
 
     Attributes:
         logits: (B, C) float.
-        pooled: (B, F) what the classifier reads: the global average (CNN), the class token after the final norm (ViT).
-        feature_map: (B, F, h, w) the last map: stage 4 (CNN), patch tokens after the final norm on their grid (ViT).
-        dense_logits: (B, C, h, w) the network's own classifier applied at every position of `feature_map`; for a CNN
+        pooled: (B, F), the input of the classifier: the global average (CNN), or the class token after the final norm
+            (ViT).
+        feature_map: (B, F, h, w), the last map: stage 4 (CNN), or the grid of patch tokens after the final norm (ViT).
+        dense_logits: (B, C, h, w), the network's own classifier applied at every position of `feature_map`. For a CNN,
             their mean over positions is `logits`.
-        stages: four maps (B, F_i, h_i, w_i), shallow to deep. CNN: the four stages. ViT: the patch tokens after the
-            blocks that end each quarter of the depth.
-        attention: the last block's (q, k, v), each (B, heads, prefix + patches, head width), ViT only; None for a CNN.
+        stages: four maps (B, F_i, h_i, w_i), shallow to deep: the four stages (CNN), or the patch tokens after each
+            quarter of the blocks (ViT).
+        attention: (q, k, v) of the last block of a ViT, each (B, heads, prefix + patches, head width); None for a CNN.
     """
 
     logits: Tensor
@@ -127,14 +128,14 @@ class Task:
 
     Attributes:
         num_classes: C.
-        num_train: images in the training set; `Batch.index` is below it.
+        num_train: number of training images; every `Batch.index` is smaller.
         train_labels: (num_train,) int64.
-        teacher: shapes of the teacher's output; None when the method uses no teacher.
+        teacher: shapes of the teacher's output; None if the method uses no teacher.
         student: shapes of the student's output.
-        total_steps: updates of the student that the budget allows.
+        total_steps: number of updates of the student that the budget allows.
         epochs: passes over the training set.
-        seed: the run's seed.
-        device: where images and modules live.
+        seed: of the run.
+        device: of images and modules.
     """
 
     num_classes: int
@@ -149,14 +150,14 @@ class Task:
 
 
 class Run(Protocol):
-    """The harness as a method sees it, in `prepare` and `step`.
+    """The interface of the harness for `prepare` and `step`.
 
-    Everything is counted against the run's budget; overdrawing it ends the run with the status `over_budget`.
+    Every call counts towards the run's budget. Exceeding it ends the run with the status `over_budget`.
     """
 
     @property
     def progress(self) -> float:
-        """Share of the student's steps done, in [0, 1)."""
+        """Share of the student's updates that are finished, in [0, 1)."""
 
     @property
     def epoch(self) -> int:
@@ -164,12 +165,12 @@ class Run(Protocol):
 
     @property
     def step(self) -> int:
-        """Updates of the student done so far."""
+        """Number of finished updates of the student."""
 
     def student_forward(self, images: Tensor) -> Output:
         """Return the student's output with gradient; in `prepare` without gradient and in evaluation mode.
 
-        The fields in the method's `needs` are computed. The images are counted, and the seconds are the student's.
+        The fields in the method's `needs` are computed. The images and seconds count as the student's.
 
         Args:
             images: (B, 3, H, W) float, as in `Batch`.
@@ -178,7 +179,7 @@ class Run(Protocol):
     def teacher_forward(self, images: Tensor) -> Output:
         """Return the teacher's output without gradient, in evaluation mode.
 
-        The fields in the method's `needs` are computed. The images are counted, and the seconds are the teacher's.
+        The fields in the method's `needs` are computed. The images and seconds count as the teacher's.
 
         Args:
             images: (B, 3, H, W) float, as in `Batch`.
@@ -188,9 +189,9 @@ class Run(Protocol):
         """
 
     def batches(self, n: int) -> Iterator[Batch]:
-        """Yield `n` training batches, in an order of their own.
+        """Yield `n` training batches, in another order than that of the training.
 
-        They are counted against `prepare_examples`, which allows one pass over the training set.
+        Their images count towards `prepare_examples`, which allows one pass over the training set.
 
         Raises:
             RuntimeError: called outside `prepare`.
@@ -199,34 +200,34 @@ class Run(Protocol):
     def backward_and_step(self, losses: Losses) -> None:
         """Back-propagate the weighted sum of `losses` and update the student once.
 
-        The record gets each term's mean over the epoch, raw and weighted, and once per epoch the norm of its weighted
-        gradient on the student's trunk (all but the classifier).
+        The record gets the mean of each term over the epoch, raw and weighted, and once per epoch the norm of its
+        weighted gradient on the student's trunk (all layers except the classifier).
         """
 
     def log(self, **scalars: float | Tensor) -> None:
-        """Log numbers of this step by name; their means over the epoch go to the record.
+        """Log numbers of this step by name; the record gets their means over the epoch.
 
-        What `prepare` logs counts for the first epoch, so it needs names that `step` does not use.
+        Numbers that `prepare` logs belong to the first epoch, so they need other names than those of `step`.
         """
 
 
 class Method(nn.Module):
     """A distillation method. Subclass it once per file; `benchmark/submissions/lm.py` shows the shape to aim for.
 
-    Modules and buffers created in `__init__` are trained by the student's optimiser unless `optimizers` gives them
-    one of their own; they are checkpointed, and thrown away when training ends. Draw random numbers from torch alone:
-    its state is checkpointed, too.
+    The student's optimiser trains the modules that `__init__` creates, unless `optimizers` returns another one for
+    them. Modules and buffers are checkpointed, and discarded when the training ends. Draw random numbers only from
+    torch, whose state is checkpointed, too.
 
     Attributes:
         name: lower-case letters, digits, "-" and "_"; unique among the methods of a plan.
-        paper: where the method comes from, such as "arXiv:1503.02531"; may be empty.
-        summary: what the method does, in half a sentence.
+        paper: source of the method, such as "arXiv:1503.02531"; may be empty.
+        summary: what the method does, in a few words.
         directions: in which it can train.
-        needs: fields of `Output` that it reads, of teacher and student; `logits` is always there.
-        uses_teacher: False for a method that never calls its teacher; `loss` is then handed None.
+        needs: fields of `Output` that it reads from teacher and student; `logits` is always available.
+        uses_teacher: False for a method that never calls its teacher; `loss` then gets None.
         per_sample: True if the loss of an image does not depend on the other images of its batch. A batch that does not
             fit the device may then be split.
-        Config: frozen dataclass of the method's settings, whose defaults can be written as JSON.
+        Config: frozen dataclass of the method's settings; JSON can represent its defaults.
         task: static facts of the run.
         config: an instance of `Config`.
 
@@ -235,8 +236,8 @@ class Method(nn.Module):
         config: an instance of `Config`.
 
     Raises:
-        ValueError: the method cannot work on the task, such as two networks whose grids do not match. It is raised
-            before anything is trained.
+        ValueError: the method cannot work on the task, for example because the grids of the networks do not match. It
+            is raised before anything is trained.
     """
 
     name: ClassVar[str]
@@ -262,24 +263,24 @@ class Method(nn.Module):
             teacher: the teacher's output, without gradient; None if `uses_teacher` is False.
 
         Returns:
-            One scalar, or named ones that are summed by their weights.
+            One scalar, or named scalars and terms, which are summed with their weights.
         """
         raise NotImplementedError(f"{type(self).__name__} defines neither `loss` nor `step`")
 
     def optimizers(self) -> Mapping[str, torch.optim.Optimizer]:
         """Return the method's own optimisers by name, for modules that the student's optimiser must not train.
 
-        The harness checkpoints them; `step` calls them. One that holds a parameter of the student is refused.
+        The harness checkpoints them, and `step` calls them. They may not hold a parameter of the student.
         """
         return {}
 
     def prepare(self, run: Run) -> None:
-        """Run a stage before training, on at most one pass over the training set; the student may not change in it."""
+        """Run a stage before training, with at most one pass over the training set. The student may not change."""
 
     def step(self, run: Run, batch: Batch) -> None:
-        """Update the student once, by `run.backward_and_step`.
+        """Update the student once, with `run.backward_and_step`.
 
-        Override it when one optimiser is not enough; otherwise define `loss`.
+        Override this if one optimiser is not enough; otherwise define `loss`.
         """
         teacher = run.teacher_forward(batch.images) if self.uses_teacher else None
         student = run.student_forward(batch.images)

@@ -1,4 +1,4 @@
-"""The errors that a user can fix, and how errors of other libraries read in a sentence.
+"""The errors that a user can fix, and descriptions of errors of other libraries for use in a sentence.
 
 The command line prints a `KdbenchError` as one sentence, without a traceback.
 """
@@ -16,14 +16,20 @@ _LONGEST_VALUE = 60  # characters of a value that a message repeats
 _LONGEST_MESSAGE = 1500  # characters; of a longer message, the beginning and the end are shown
 _END_OF_MESSAGE = 400
 MOST_REASON = 500  # characters, of why a run failed
-_UNSAFE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode categories: what moves the cursor, reorders or cannot be encoded
+_UNSAFE = (
+    "Cc",
+    "Cf",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # Unicode categories of characters that move the cursor, reorder text or cannot be encoded
 
 
 class KdbenchError(Exception):
     """Base of every error whose message is written for the user.
 
-    A message may repeat what a damaged or hostile file says. It is made safe to show: one line without control
-    characters, of a limited length.
+    A message may repeat text from a damaged or hostile file. It is therefore reduced to one line of limited length,
+    without control characters.
     """
 
     exit_code = 1
@@ -33,38 +39,38 @@ class KdbenchError(Exception):
 
 
 class InputError(KdbenchError):
-    """Something the user gave is wrong: a flag, a file, a folder. The message says what, where and what is allowed."""
+    """An option, file or folder of the user is wrong. The message says what is wrong, where, and what is allowed."""
 
     exit_code = 2
 
 
 class SpecError(InputError):
-    """A spec file that cannot be read as the benchmark's spec."""
+    """A file cannot be read as a spec of the benchmark."""
 
 
 class DataError(InputError):
-    """A data source or a built array that is missing, of another layout, or not the bytes it should be."""
+    """A data source or a built array is missing, has another layout, or does not have the right bytes."""
 
 
 class SubmissionError(InputError):
-    """A method file, method config or direction that the harness cannot run."""
+    """The harness cannot run a method file, a method's config or a direction."""
 
 
 class WriteError(InputError):
-    """A place that cannot be written: the disk is full, or the folder cannot be made. No run is to blame for it."""
+    """A file or folder cannot be written, for example because the disk is full. This is no failure of a run."""
 
     @classmethod
     def at(cls, path: Path, error: OSError) -> Self:
-        """Return the error that says why the system did not write `path`, and what to do."""
+        """Return the error that says why the system could not write `path`, and what to do."""
         return cls(f"cannot write {path}: {error.strerror or error}; free space or choose another folder")
 
 
 class RecordError(InputError):
-    """A result folder that holds no valid record, or one that does not fit the spec or the others."""
+    """A folder has no valid record, or a record that does not fit the spec or other records."""
 
 
 def _safe_to_show(message: str) -> str:
-    """Return a message with unsafe characters as Python would escape them, shortened in its middle."""
+    """Return a message with its unsafe characters escaped; a long message is shortened in the middle."""
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[: _LONGEST_MESSAGE - _END_OF_MESSAGE]} ... {message[-_END_OF_MESSAGE:]}"
     if message.isprintable():
@@ -86,14 +92,14 @@ def describe_error(error: BaseException) -> str:
 
 
 def describe_invalid(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return as part of a sentence what pydantic found wrong in a file.
+    """Return as part of a sentence the problems that pydantic found in a file.
 
-    The sentence tells of one problem and of how many more there are; an unknown key comes first, since other problems
-    often follow from it. It names the key, the value seen and what is allowed there.
+    The sentence describes one problem, with the key, the value and what is allowed there, and gives the number of the
+    others. Unknown keys come first, since they often cause other problems.
 
     Args:
         error: of the validation.
-        model: that the file, or each of its entries, was validated against.
+        model: of the file or of each of its entries.
     """
     problems: list[Any] = list(error.errors())
     first = next((problem for problem in problems if problem["type"] == "extra_forbidden"), problems[0])
@@ -102,7 +108,7 @@ def describe_invalid(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _describe_problem(problem: Any, model: type[BaseModel]) -> str:
-    """Return what one of pydantic's `ErrorDetails` says."""
+    """Return one of pydantic's `ErrorDetails` in words."""
     location: tuple[str | int, ...] = problem["loc"]
     key, value = ".".join(map(str, location)), _shortened(problem["input"])
     match problem["type"]:
@@ -119,15 +125,15 @@ def _describe_problem(problem: Any, model: type[BaseModel]) -> str:
 
 
 def _shortened(value: object) -> str:
-    """Return a value as Python would write it, cut off where it is long."""
+    """Return the `repr` of a value, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
 
 
 def _keys_at(location: tuple[str | int, ...], model: type[BaseModel]) -> tuple[str, ...]:
-    """Return the keys allowed at a location, none if several models may stand there.
+    """Return the keys that are allowed at a location; none if several models are possible there.
 
-    Parts of the location that are no fields are list positions or keys of a mapping, and are passed over.
+    Parts of the location that are not fields are list positions or keys of a mapping, and are skipped.
     """
     models = [model]
     for part in location:

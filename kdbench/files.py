@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, and lists the errors by which a damaged array file shows itself."""
+"""Writes files completely or not at all, and lists the errors that reading a damaged array file may raise."""
 
 import errno
 import fcntl
@@ -31,7 +31,7 @@ DAMAGES = (
     ),
     *(BadZipFile, zlib.error, LZMAError, struct.error, SyntaxError, TokenError),
 )
-"""What reading an npz or zip file may raise when it is cut short, altered, of another format or lacks a part."""
+"""The errors that reading an npz or zip file may raise if it is truncated, altered, incomplete or another format."""
 
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
@@ -41,12 +41,12 @@ _RANDOM_BYTES = 4  # in the name of a file that is being written
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that appears at `path` whole or not at all, flushed to the disk before it does.
+    """Open a file that appears at `path` only when it is complete and flushed to the disk.
 
-    What writes to the same path left when they were killed is removed.
+    Files that killed writes to the same path left are removed.
 
     Raises:
-        WriteError: the folder cannot be written or the disk is full; whatever lay at `path` is untouched.
+        WriteError: the folder cannot be written or the disk is full; an existing file at `path` does not change.
     """
     temporary: Path | None = None
     try:
@@ -102,7 +102,7 @@ def hold(descriptor: int, *, wait: bool = False) -> bool:
 
 
 def _flush_to_disk(descriptor: int) -> None:
-    """Wait until a file's bytes are on the disk, where its file system can tell."""
+    """Wait until a file's bytes are on the disk, if the file system supports this."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -111,7 +111,7 @@ def _flush_to_disk(descriptor: int) -> None:
 
 
 def _remove(temporary: Path) -> None:
-    """Remove what an interrupted write left; its own error is the one to tell of."""
+    """Remove the temporary file of an interrupted write; an error here must not hide that of the write."""
     try:
         temporary.unlink(missing_ok=True)
     except OSError:
@@ -119,7 +119,7 @@ def _remove(temporary: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise WriteError if a small file cannot be written into a folder, whatever others say of the disk."""
+    """Raise WriteError if a file of one mebibyte cannot be written into a folder."""
     probe = folder / ".writable"
     with atomic_file(probe) as file:
         file.write(bytes(PROBE_BYTES))

@@ -1,7 +1,7 @@
-"""The one place that draws random numbers for data, and derives seeds for training.
+"""Draws the random numbers for data, and derives seeds for training. No other module does.
 
-A *stream* is a Philox counter-based generator keyed by the SHA-256 of its name. Item `i` of a stream owns a fixed block
-of 64-bit words, so what an item gets depends on neither order, batch size nor process, and only on integers.
+A *stream* is a Philox counter-based generator whose key is the SHA-256 of its name. Item `i` of a stream has a fixed
+block of 64-bit words. Its words therefore do not depend on the order of the items, the batch size or the process.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ Words = NDArray[np.uint64]
 
 
 def digest_of_name(*name: str | int) -> bytes:
-    """SHA-256 of a name made of words and numbers; distinct names give distinct digests."""
+    """Return the SHA-256 of a name that consists of words and numbers; distinct names have distinct digests."""
     return hashlib.sha256("\x1f".join(f"{type(part).__name__}:{part}" for part in name).encode()).digest()
 
 
 def words(*name: str | int, first: int, count: int, per_item: int) -> Words:
-    """The random words of items `first` to `first + count - 1` of the stream called `name`.
+    """Return the random words of items `first` to `first + count - 1` of the stream called `name`.
 
     Args:
         *name: words and numbers that name the stream.
         first: index of the first item.
         count: number of items.
-        per_item: words an item owns, a multiple of 4. Part of the stream's identity: another value, other numbers.
+        per_item: number of words per item, a multiple of 4. It is part of the name: another value gives other words.
 
     Returns:
         (count, per_item) uint64.
@@ -40,18 +40,21 @@ def words(*name: str | int, first: int, count: int, per_item: int) -> Words:
 
 
 def below(word: Words, bound: int | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Integers in [0, bound) from random words, by multiply and shift of the upper 32 bits (bias below 2**-22 here)."""
+    """Return integers in [0, bound) from random words, by a multiplication and a shift of their upper 32 bits.
+
+    For the bounds in kdbench, the probabilities of the integers differ by less than 2**-22.
+    """
     upper = word >> np.uint64(32)
     return ((upper * np.asarray(bound, dtype=np.uint64)) >> np.uint64(32)).astype(np.int64)
 
 
 def permutations(word: Words) -> NDArray[np.int64]:
-    """One permutation a row: the order of the row's words. (n, k) words give (n, k) permutations of range(k)."""
+    """Return one permutation of range(k) per row of (n, k) words, by sorting them."""
     return np.argsort(word, axis=1, kind="stable").astype(np.int64)
 
 
 def derangements(word: Words) -> NDArray[np.int64]:
-    """One permutation a row that moves every element (uniform among cyclic ones: Sattolo's algorithm).
+    """Return one permutation per row that moves every element, uniform among the cyclic ones (Sattolo's algorithm).
 
     Args:
         word: (n, k) uint64, k at least 2.
@@ -69,5 +72,5 @@ def derangements(word: Words) -> NDArray[np.int64]:
 
 
 def seed_of(*name: str | int) -> int:
-    """A 63-bit seed for a torch generator, a pure function of the name."""
+    """Return a 63-bit seed for a torch generator, which depends only on the name."""
     return int.from_bytes(digest_of_name(*name)[:8], "little") >> 1

@@ -1,4 +1,4 @@
-"""Finds the files that ship with kdbench, in a checkout and in an installed wheel alike, and the user's cache."""
+"""Finds the files that are shipped with kdbench, in a checkout or an installed wheel, and the user's cache."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ def shipped(*parts: str) -> Path:
         *parts: path below the project root (`benchmark`, `datasets` or `leaderboard` first).
 
     Returns:
-        The path in the checkout that this package lies in, else inside the installed package. It may not exist.
+        The path in the checkout of this package or, without a checkout, in the installed package. It may not exist.
     """
     root = _SHIPPED if _SHIPPED.is_dir() else PACKAGE.parent
     return root.joinpath(*parts)
@@ -41,7 +41,9 @@ def cache_folder() -> Path:
 
 
 def _user_cache() -> Path:
-    from platformdirs import user_cache_path  # here, since drawing synthetic images needs numpy alone
+    from platformdirs import (
+        user_cache_path,
+    )  # imported here, because drawing synthetic images must work with numpy alone
 
     folder = user_cache_path("kdbench", appauthor=False)
     if not folder.is_absolute():  # older versions of platformdirs leave `~` in place

@@ -1,8 +1,7 @@
-"""CIFAR-10 from whatever copy is at hand, checked before anything is made from it.
+"""Reads CIFAR-10 from a copy in one of three layouts, and checks it before anything is made from it.
 
-Three layouts are read, recognised by what the folder holds: torchvision's `cifar-10-batches-py`, the Hub's parquet
-files, and a folder of images per class. Only torchvision's batches carry checksums, so only they are called the
-original.
+The contents of the folder determine the layout: torchvision's `cifar-10-batches-py`, the Hub's parquet files, or a
+folder of images per class. Only torchvision's batches have checksums, so only they count as the original.
 """
 
 import hashlib
@@ -47,8 +46,8 @@ class Cifar10:
         train_labels: (50000,) int64 in [0, 10), the order of `CLASSES`.
         test_images: (10000, 32, 32, 3) uint8.
         test_labels: (10000,) int64.
-        source: "original" if the bytes are those that torchvision pins, else "other".
-        layout: how they were stored.
+        source: "original" if the bytes have the checksums that torchvision pins, else "other".
+        layout: of the copy on disk.
     """
 
     train_images: Images
@@ -60,7 +59,7 @@ class Cifar10:
 
     @cached_property
     def test_sha256(self) -> str:
-        """The SHA-256 of the test images and their labels: names the source of every array made from them."""
+        """The SHA-256 of the test images and their labels, which identifies the source of the arrays made from them."""
         digest = hashlib.sha256(np.ascontiguousarray(self.test_images).data)
         digest.update(self.test_labels.astype("<i8").tobytes())
         return digest.hexdigest()
@@ -70,11 +69,11 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
     """Read and check CIFAR-10.
 
     Args:
-        root: the folder that holds it, in one of the three layouts; None to download it.
-        download_to: where a download is kept, and looked for first.
+        root: folder of the copy, in one of the three layouts; None to download it.
+        download_to: folder for the download; an existing download there is used again.
 
     Raises:
-        DataError: the folder is missing, empty, of an unknown layout or of several, or its images or labels are wrong.
+        DataError: the folder is missing or empty, has no known layout or several, or has wrong images or labels.
     """
     if root is None:
         return _read_torchvision(download_to, download=True)
@@ -88,38 +87,38 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
 
 
 def source_of(track: Track, data_root: Path | None, cache: Path) -> Cifar10 | None:
-    """Return the images that a track is made from, downloaded into the cache unless they are in `data_root`.
+    """Return the images that a track is made from, from `data_root` or else downloaded into the cache.
 
-    None for a track whose images are generated.
+    Return None for a track whose images are generated.
     """
     return read_cifar10(data_root, cache) if track.data.source == "cifar10" else None
 
 
 def provenance_of(root: Path | None) -> CopyOrigin:
-    """Return the `source` that `read_cifar10` would give a copy, from its layout alone: no image is read.
+    """Return the `source` that `read_cifar10` would give to a copy, from its layout alone, without reading images.
 
     Raises:
-        DataError: the folder is missing, empty, of an unknown layout or of several.
+        DataError: the folder is missing or empty, or has no known layout or several.
     """
     return "original" if root is None or _layout(_around_batches(root)) == "torchvision" else "other"
 
 
 def _around_batches(root: Path) -> Path:
-    """Return the folder around torchvision's batches, where the folder of the batches was given."""
+    """Return the parent folder if `root` is torchvision's folder of batches, else `root` itself."""
     return root.parent if root.name == _BATCHES else root
 
 
 def _layout(root: Path) -> SourceLayout:
     if not root.is_dir():
         raise DataError(
-            f"CIFAR-10 folder {root} does not exist or is not a folder; give one that holds {_ALLOWED}, "
-            "or none to download it"
+            f"CIFAR-10 folder {root} does not exist or is not a folder; give a folder that holds {_ALLOWED}, "
+            "or omit --data-root to download it"
         )
     try:
         names = sorted(path.name for path in root.iterdir())
     except OSError as error:
         raise DataError(
-            f"CIFAR-10 folder {root} cannot be read: {error.strerror}; fix its permissions or give another"
+            f"CIFAR-10 folder {root} cannot be read: {error.strerror}; fix its permissions or give another folder"
         ) from error
     layouts: dict[SourceLayout, bool] = {
         "torchvision": (root / _BATCHES).is_dir(),
@@ -131,14 +130,14 @@ def _layout(root: Path) -> SourceLayout:
         return present[0]
     if present:
         raise DataError(
-            f"CIFAR-10 folder {root} is ambiguous: it holds the layouts {' and '.join(present)}; keep one of them"
+            f"CIFAR-10 folder {root} is ambiguous: it has the layouts {' and '.join(present)}; keep only one of them"
         )
     holds = f"holds {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}" if names else "is empty"
     raise DataError(f"CIFAR-10 folder {root} {holds}; expected {_ALLOWED}")
 
 
 def _checked(root: Path, split: Split, part: LabelledImages) -> LabelledImages:
-    """Return the images and labels as they are, if every class has as many images as it should."""
+    """Return the images and labels; DataError if a class does not have the right number of images."""
     images, labels = part
     expected = IMAGES_PER_CLASS[split]
     if len(labels) != expected * len(CLASSES):
@@ -162,7 +161,7 @@ def _checked(root: Path, split: Split, part: LabelledImages) -> LabelledImages:
 
 
 def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
-    """Return torchvision's batches, after its own checksums: nothing is unpickled before they match."""
+    """Return torchvision's batches. They are unpickled only if they have the checksums that torchvision pins."""
     from torchvision.datasets import CIFAR10
 
     try:
@@ -184,7 +183,9 @@ def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
 def _read_parquet(root: Path, split: Split) -> LabelledImages:
     files = sorted(root.glob(f"{split}-*.parquet"))
     if not files:
-        raise DataError(f"CIFAR-10 folder {root} has no {split}-*.parquet beside the other split's; fetch it again")
+        raise DataError(
+            f"CIFAR-10 folder {root} has no {split}-*.parquet, only files of the other split; fetch it again"
+        )
     images, labels = [], []
     for path in files:
         encoded, classes = _read_rows(path)
@@ -214,7 +215,7 @@ def _read_rows(path: Path) -> tuple[list[bytes], Integers]:
         raise DataError(f"{path} names its classes {', '.join(names)}; expected {', '.join(CLASSES)} in this order")
     for row, cell in enumerate(encoded):
         if not cell:
-            raise DataError(f"{path}, row {row}: no image bytes; fetch it again")
+            raise DataError(f"{path}, row {row} has no image bytes; fetch the file again")
     return encoded, labels
 
 
@@ -243,7 +244,7 @@ def _read_folder(root: Path, split: Split) -> LabelledImages:
 
 
 def _decoded(sources: Sequence[Any], opened: Callable[[Any], Any], where: Callable[[int], str]) -> Images:
-    """Decode images in threads (PIL lets go of the interpreter lock while it decodes)."""
+    """Decode images in threads; PIL releases the interpreter lock while it decodes."""
     images = np.empty((len(sources), SIZE, SIZE, 3), np.uint8)
 
     def decode(rows: range) -> None:
@@ -264,10 +265,10 @@ def _decoded_one(file: Any, where: str) -> Images:
             if image.size != (SIZE, SIZE) or image.mode != "RGB":
                 width, height = image.size
                 raise DataError(
-                    f"{where}: a {width}x{height} {image.mode} image; CIFAR-10's are {SIZE}x{SIZE} RGB: fetch it again"
+                    f"{where} is a {width}x{height} {image.mode} image, not {SIZE}x{SIZE} RGB; fetch the copy again"
                 )
             return np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, TypeError) as error:
         raise DataError(
-            f"{where}: cannot be decoded as an image ({error}); the copy is damaged: fetch it again"
+            f"{where} cannot be decoded as an image ({error}); the copy is damaged, fetch it again"
         ) from error

@@ -1,4 +1,4 @@
-"""From stored pixels to what a network sees: resized and normalised on the device, in training as in evaluation."""
+"""Resizes and normalises stored pixels on the device, in the same way for training and evaluation."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ def pixels_at_size(images: Images, data: Data, device: torch.device) -> Tensor:
     Args:
         images: (B, h, h, 3) uint8, h the stored or the track's own size; may be read-only.
         data: of the track.
-        device: where the result lies.
+        device: of the result.
 
     Returns:
         (B, 3, H, H) float in [0, 255].
@@ -24,14 +24,14 @@ def pixels_at_size(images: Images, data: Data, device: torch.device) -> Tensor:
 
 
 def resized(pixels: Tensor, data: Data) -> Tensor:
-    """Return images at the track's size; those that are stored at this size are returned as they are.
+    """Return images at the track's size; images that are stored at this size are returned unchanged.
 
     Args:
         pixels: (B, 3, h, h) float in [0, 255], h the stored or the track's own size.
         data: of the track.
 
     Returns:
-        (B, 3, H, H) float in [0, 255]. What bicubic interpolation makes brighter than white is white.
+        (B, 3, H, H) float in [0, 255]. Values that bicubic interpolation puts outside this range are clipped.
 
     Raises:
         ValueError: h is neither of the two sizes.
@@ -52,7 +52,7 @@ class Normalisation:
 
     Args:
         data: the track's mean and standard deviation of each channel, in [0, 1].
-        device: where the images lie.
+        device: of the images.
     """
 
     def __init__(self, data: Data, device: torch.device) -> None:

@@ -1,7 +1,7 @@
-"""Built arrays on disk: memory-mapped, verified when opened, whole or not there.
+"""Built arrays on disk, which are memory-mapped and verified when they are opened.
 
-An entry is a folder of `.npy` files and a `manifest.json` that is written last. A folder without a manifest does not
-count, so a build that was killed leaves nothing that loads.
+An entry is a folder of `.npy` files and a `manifest.json`, which is written last. A folder without a manifest is not an
+entry, so a killed build leaves nothing that can be opened.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 
 def array_sha256(*arrays: AnyArray) -> str:
-    """Return the SHA-256 of the bytes of arrays, one after the other, little-endian and in C order."""
+    """Return the SHA-256 of the concatenated bytes of arrays, little-endian and in C order."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data)
@@ -30,16 +30,16 @@ def array_sha256(*arrays: AnyArray) -> str:
 def write_entry(
     folder: Path, recipe: Mapping[str, Any], arrays: Mapping[str, AnyArray], facts: Mapping[str, Any]
 ) -> None:
-    """Write an entry; it exists once its manifest does.
+    """Write an entry. It exists as soon as its manifest does.
 
     Args:
-        folder: of this entry alone.
-        recipe: all that decides the arrays, as JSON values.
+        folder: of the entry.
+        recipe: everything that determines the arrays, as JSON values.
         arrays: by name.
-        facts: what is worth knowing about them (counts, coverage), as JSON values.
+        facts: about the arrays (counts, coverage), as JSON values.
 
     Raises:
-        DataError: the folder cannot be written or the disk is full; nothing that loads is left.
+        DataError: the folder cannot be written or the disk is full; no entry is left in it.
     """
     manifest = {
         "recipe": dict(recipe),
@@ -69,16 +69,16 @@ def has_entry(folder: Path) -> bool:
 
 
 def read_entry(folder: Path, recipe: Mapping[str, Any], names: Sequence[str]) -> dict[str, AnyArray]:
-    """Return the arrays of an entry, memory-mapped and read-only, after their digests were compared.
+    """Return the arrays of an entry, memory-mapped and read-only, after comparing their digests.
 
     Args:
         folder: of the entry.
-        recipe: that it was written with.
-        names: of arrays that it must have; it may have others.
+        recipe: with which it was written.
+        names: of arrays that it must have; it may have more.
 
     Raises:
-        DataError: the entry is missing, of another recipe, without one of these arrays, or not the bytes that were
-            written.
+        DataError: the entry is missing, has another recipe, lacks one of these arrays, or its bytes are not those that
+            were written.
     """
     manifest = read_manifest(folder)
     written, expected = manifest["recipe"], _as_json(recipe)
@@ -90,7 +90,7 @@ def read_entry(folder: Path, recipe: Mapping[str, Any], names: Sequence[str]) ->
         )
     for name in names:
         if name not in manifest["arrays"]:
-            raise _damaged(folder, f"it names no array {name}")
+            raise _damaged(folder, f"it does not list the array {name}")
     return {name: _mapped(folder / f"{name}.npy", facts) for name, facts in manifest["arrays"].items()}
 
 
@@ -112,7 +112,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _complaint(manifest: object) -> str:
-    """Say what is wrong with the types of a manifest; empty if nothing is."""
+    """Return in words what is wrong with the structure of a manifest; empty if nothing is wrong."""
     if not isinstance(manifest, dict):
         return "it is not a table"
     wrong = [key for key in ("recipe", "facts", "arrays") if not isinstance(manifest.get(key), dict)]
@@ -120,12 +120,12 @@ def _complaint(manifest: object) -> str:
         return f"it has no table {wrong[0]}"
     for name, facts in manifest["arrays"].items():
         if not isinstance(facts, dict) or Path(name).name != name:
-            return f"it describes an array {name!r} that cannot be"
+            return f"it describes the array {name!r}, which cannot exist"
     return ""
 
 
 def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value as it reads after a trip through JSON (tuples become lists)."""
+    """Return the value as JSON would give it back (tuples become lists)."""
     result: dict[str, Any] = json.loads(json.dumps(dict(value)))
     return result
 

@@ -31,10 +31,10 @@ Law = Literal["neutral", "shape", "texture"]
 
 @dataclass(frozen=True)
 class Saliences:
-    """How strongly the cues show.
+    """How visible the cues are.
 
     Attributes:
-        contrast: grey levels between the luminance of object and background (the salience of shape).
+        contrast: difference of luminance between object and background, in grey levels (the salience of shape).
         texture_gain: grey levels of one standard deviation of texture (the salience of texture).
         noise_gain: grey levels of one standard deviation of the white noise on every pixel.
     """
@@ -51,10 +51,10 @@ class Tables:
     Attributes:
         masks: (shapes, angles, 32, 32) uint8 coverage.
         blobs: (blobs, 32, 32) uint8 coverage.
-        train_textures, test_textures: (textures, crops, 64, 64) int8, 48 units a standard deviation.
+        train_textures, test_textures: (textures, crops, 64, 64) int8, 48 units per standard deviation.
         neutral: (crops, 64, 64) int8.
         colours: (pairs, 2, 3) uint8, background and object.
-        noise: (tiles, 64, 64, 3) int8, 48 units a standard deviation.
+        noise: (tiles, 64, 64, 3) int8, 48 units per standard deviation.
         patch: (12, 12, 3) int16 grey levels, the tile of the noise test set.
     """
 
@@ -102,7 +102,7 @@ def shipped_tables() -> Tables:
 
 @dataclass(frozen=True)
 class Scenes:
-    """What to draw, one entry per image; every array has n rows.
+    """The parameters of images to draw; every array has one row per image.
 
     Attributes:
         mask, fill: rows of `Tables.all_masks` and `Tables.all_fills`.
@@ -192,7 +192,7 @@ def render(tables: Tables, scenes: Scenes, saliences: Saliences) -> Images:
 
 
 class SceneDraws:
-    """Turns the random words of images into scenes, given their shape and texture classes."""
+    """Turns random words into scenes, given the shape and texture classes of the images."""
 
     def __init__(self, tables: Tables, *stream: str | int, first: int, count: int) -> None:
         self.tables = tables
@@ -279,16 +279,16 @@ def training_images(
 ) -> Drawn:
     """Return the training set of a law.
 
-    `neutral`: shape and texture agree (for students). `shape`, `texture`: half of the images congruent, half
-    cue-conflict; the label follows the named cue (for teachers). All three have graded distractors; dominant cues
-    decide the label.
+    `neutral` (for students): shape and texture agree. `shape` and `texture` (for teachers): half of the images are
+    congruent and half are in conflict, and the label follows the named cue. All three have graded distractors; the
+    dominant cues determine the label.
 
     Args:
         law: which of the three.
         *stream: words and numbers that name the data set (track, role, seed).
         count: number of images; classes are balanced when 10 divides it.
         saliences: of the cues.
-        tables: other tables than the shipped ones.
+        tables: to draw from; None for the shipped ones.
     """
     tables = tables or shipped_tables()
     draws = SceneDraws(tables, "synthetic", law, *stream, first=0, count=count)
@@ -309,8 +309,8 @@ def condition_images(
 ) -> Drawn:
     """Return a test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
-    `clean`: the neutral law, distractors included. The others are pure. `shape`: the shape filled with neutral noise.
-    `texture`: the texture in a blob of no shape class. `texture-field`: the texture over the whole frame.
+    `clean`: the neutral law, with distractors; the others have none. `shape`: the shape filled with neutral noise.
+    `texture`: the texture in a blob whose shape belongs to no class. `texture-field`: the texture over the whole image.
     `cue-conflict`: shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i
     of the first four shares its class, position, colours and noise.
     """
@@ -320,7 +320,7 @@ def condition_images(
 
 
 def condition_objects(condition: TestCondition, *, count: int, tables: Tables | None = None) -> Images:
-    """Return (n, 32, 32) uint8: how much of each pixel of `condition_images` its object covers, 0 to 255.
+    """Return (n, 32, 32) uint8: the coverage of each pixel of `condition_images` by its object, 0 to 255.
 
     Ghosts are not objects.
     """

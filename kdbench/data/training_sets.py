@@ -1,4 +1,4 @@
-"""The images that a teacher or a student is trained on."""
+"""Returns the images on which a teacher or a student is trained."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ from kdbench.spec import TeacherBias, Track
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Attributes: images (N, H, W, 3) uint8 and labels (N,) int64 in [0, num_classes)."""
+    """Training images, (N, H, W, 3) uint8, and their labels, (N,) int64 in [0, num_classes)."""
 
     images: Images
     labels: Integers
@@ -54,7 +54,9 @@ def training_set(
         drawn = synthetic.training_images(law, track.name, role, seed, count=count, saliences=saliences_of(track))
         return TrainingSet(drawn.images, drawn.labels)
     if source is None:
-        raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
+        raise DataError(
+            f"track {track.name} needs CIFAR-10; give its folder with --data-root, or omit --data-root to download it"
+        )
     if len(source.train_labels) < count:
         raise DataError(
             f"track {track.name} trains on {count} images, but the source has {len(source.train_labels)}; "

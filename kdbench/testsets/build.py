@@ -127,6 +127,8 @@ def clean_images(track: Track, source: Cifar10 | None) -> CleanImages:
         drawn = synthetic.condition_images("clean", count=count, saliences=saliences_of(track))
         return CleanImages(drawn.images, drawn.labels, np.arange(count))
     if source is None:
-        raise DataError(f"track {track.name} needs CIFAR-10; give its folder with --data-root, or let it be downloaded")
+        raise DataError(
+            f"track {track.name} needs CIFAR-10; give its folder with --data-root, or omit --data-root to download it"
+        )
     ids = balanced_subset(source.test_labels, count)
     return CleanImages(source.test_images[ids], source.test_labels[ids], ids)

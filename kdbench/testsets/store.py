@@ -1,4 +1,4 @@
-"""Where the arrays of a track's test sets lie, what decides them, and opening them.
+"""The store of a track's test sets: the folders of their arrays, the recipes of the arrays, and opening them.
 
 Every set is an entry of the array store, in a folder named after the set and the digest of its recipe. Sets that differ
 in source, number of images or parameters therefore lie in different folders.
@@ -31,7 +31,7 @@ TABLES = ("datasets", "synthetic", "tables.npz")
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """Where arrays lie, and the recipe that decides them."""
+    """The folder of some arrays, and the recipe that determines them."""
 
     folder: Path
     recipe: dict[str, Any]
@@ -61,7 +61,7 @@ class TestSetStore:
     def sets(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
         """Return the track's sets in the order of `evaluated_sets`; DataError if their source is missing."""
         if self.track.data.source == "cifar10" and self.source_sha256 is None:
-            raise DataError(f"track {self.track.name} needs CIFAR-10; give its folder with --data-root, or let it load")
+            raise DataError(f"track {self.track.name} needs CIFAR-10; give its folder with --data-root")
         return evaluated_sets(self.track, diagnostics=diagnostics)
 
     def missing(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
@@ -71,7 +71,7 @@ class TestSetStore:
         )
 
     def missing_from_networks(self, *, diagnostics: bool) -> tuple[TestSet, ...]:
-        """Return the sets that are not built and that networks make."""
+        """Return the sets that are not built and need networks."""
         missing = self.missing(diagnostics=diagnostics)
         return tuple(test_set for test_set in missing if kind_of(test_set, self.track.data).weights())
 
@@ -87,10 +87,10 @@ class TestSetStore:
         return self._entry({"name": "masks", "images": self.track.primary_sets("clean")[0].images}, weights)
 
     def open(self, test_set: TestSet) -> TestArrays:
-        """Return the arrays of a set, verified; a table comes with the clean images that it is for.
+        """Return the verified arrays of a set. A set of tables gets the clean images that the tables apply to.
 
         Raises:
-            DataError: the set is not built, or not the bytes that were written.
+            DataError: the set is not built, or its bytes are not those that were written.
         """
         entry, kind = self.entry(test_set), kind_of(test_set, self.track.data)
         tables = kind.tables(self.track.data)
@@ -104,7 +104,7 @@ class TestSetStore:
         )
 
     def images(self, test_set: TestSet) -> Images:
-        """Return the stored images of a set that has its own, verified."""
+        """Return the verified images of a set that has its own images."""
         entry = self.entry(test_set)
         return read_entry(entry.folder, entry.recipe, ("images",))["images"]
 

@@ -157,7 +157,7 @@ def test_an_image_without_bytes_is_named(nothing: bytes | None, tmp_path: Path) 
     copies.parquet_copy(tmp_path)
     images = [copies.png(one) for one in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", [*images[:9], nothing], range(10))
-    assert refused(tmp_path).endswith("test-00000-of-00001.parquet, row 9: no image bytes; fetch it again")
+    assert refused(tmp_path).endswith("test-00000-of-00001.parquet, row 9 has no image bytes; fetch the file again")
 
 
 def test_labels_of_the_wrong_frequency_are_refused(tmp_path: Path) -> None:
@@ -171,14 +171,14 @@ def test_another_data_set_in_the_same_columns_is_refused(tmp_path: Path) -> None
     copies.parquet_copy(tmp_path)
     big = copies.png(np.zeros((28, 28, 3), np.uint8))
     copies.write_parquet(tmp_path, "train", [big] * 20, copies.labels("train").tolist())
-    assert "row 0: a 28x28 RGB image" in refused(tmp_path)
+    assert "row 0 is a 28x28 RGB image" in refused(tmp_path)
 
 
 def test_bytes_that_are_no_image_are_refused(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
     images = [copies.png(one) for one in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", [*images[:9], images[9][:60]], list(range(10)))
-    assert "row 9: cannot be decoded" in refused(tmp_path)
+    assert "row 9 cannot be decoded" in refused(tmp_path)
 
 
 def test_unknown_class_folders_are_named(tmp_path: Path) -> None:

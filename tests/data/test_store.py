@@ -86,7 +86,7 @@ def test_a_manifest_that_is_something_else_is_refused(entry: Path, text: str) ->
 
 
 def test_an_array_that_the_manifest_does_not_name_is_refused(entry: Path) -> None:
-    with pytest.raises(DataError, match=rf"manifest.json is damaged: it names no array order; delete {entry}"):
+    with pytest.raises(DataError, match=rf"manifest.json is damaged: it does not list the array order; delete {entry}"):
         read_entry(entry, RECIPE, ("images", "order"))
 
 
