@@ -1,4 +1,4 @@
-"""What is timed: every method in every direction of every track that fits the machine."""
+"""Selects the cases to time: every method in every direction of every track that this machine can run."""
 
 import os
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ Case = tuple[str, Direction, str]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("kdbench")
-    group.addoption("--methods", default="", help="method files, with colons (default: all submissions)")
-    group.addoption("--tracks", default="", help="tracks of the spec, with commas (default: all that fit the machine)")
+    group.addoption("--methods", default="", help="method files, separated by colons (default: all submissions)")
+    group.addoption("--tracks", default="", help="names of tracks, separated by commas (default: all that fit)")
     group.addoption("--device", default="cpu", choices=("cpu", "cuda"))
 
 

@@ -42,7 +42,7 @@ SAME_PIXELS = 0.01  # grey levels that resizing on another device may differ by
 
 
 def gpu_test_rows(tests: Path) -> Iterator[CheckRow]:
-    """Check that the tests marked `gpu` pass; among them are those of a device that is short of memory."""
+    """Check that the tests marked `gpu` pass, including those for a device with too little memory."""
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "-m", "gpu", "-p", "no:cacheprovider", str(tests)]
     completed = subprocess.run(command, cwd=tests.parents[1], capture_output=True, text=True, check=False)
     lines = [line for line in completed.stdout.splitlines() if line.startswith("FAILED") or " in " in line]
@@ -71,7 +71,7 @@ def pixel_rows(track: Track, device: torch.device) -> Iterator[CheckRow]:
 
 
 def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUATION_BATCH) -> Iterator[CheckRow]:
-    """Measure how many images per second a network evaluates."""
+    """Measure the number of images per second that a network evaluates."""
     size, precision = track.data.stored_size, track.training.precision_on(device.type)
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
     for family in FAMILIES:
@@ -81,7 +81,7 @@ def evaluation_rows(track: Track, device: torch.device, images: int = 8 * EVALUA
 
 
 def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: str = "inductor") -> Iterator[CheckRow]:
-    """Measure what torch.compile gains, and check that it changes nothing but rounding."""
+    """Measure the speed-up by torch.compile, and check that it changes only the rounding."""
     size, precision = track.data.image_size, track.training.precision_on(device.type)
     for family in FAMILIES:
         images = torch.randn(track.training.batch_size, 3, size, size, device=device)
@@ -109,7 +109,7 @@ def _step(network: Backbone, images: Tensor, precision: Precision) -> Tensor:
 
 
 def all_rows(bench: Bench, methods: list[str]) -> Iterator[CheckRow]:
-    """Run all checks, the quick and telling ones first."""
+    """Run all checks, starting with the quick and informative ones."""
     track, device = bench.track, bench.device
     networks = PictureNetworks(
         device, lambda place: Segmenter(new_fcn()).to(place).eval(), lambda place: new_vgg().to(place).eval()
@@ -138,7 +138,7 @@ def main() -> int:
     parser.add_argument(
         "--images",
         type=int,
-        help="number of training images, all of which a method's own stage uses (default: as in the track)",
+        help="number of training images, all of which `prepare` may use (default: as in the track)",
     )
     arguments = parser.parse_args()
     if not torch.cuda.is_available():

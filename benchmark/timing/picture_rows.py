@@ -1,4 +1,4 @@
-"""How long a device takes to build the test sets that networks make, and whether it makes the same bytes twice."""
+"""Measures the time for building the test sets that need networks, and whether a device makes the same bytes twice."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ ROUNDS = 2
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is made for a measurement.
+    """The size of a measurement.
 
     Attributes:
         masks: number of images whose objects are masked.
@@ -32,7 +32,7 @@ class Effort:
 
 
 def mask_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[CheckRow]:
-    """Measure and repeat the masks of objects, in images of noise."""
+    """Measure and repeat the making of object masks, on images of noise."""
     size, images = track.data.stored_size, _rendered(track, "fcn-silhouette").images
     stored = np.random.default_rng(0).integers(0, 256, (effort.masks, size, size, 3), np.uint8)
     taken = seconds(lambda: networks.segment(stored, track.data), ROUNDS, networks.device) / len(stored)
@@ -43,7 +43,7 @@ def mask_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterat
 
 
 def texture_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[CheckRow]:
-    """Measure and repeat the textures that fill an image."""
+    """Measure and repeat the making of textures that fill an image."""
     test_set = _rendered(track, "vgg19-texture")
     recipe = texture_of(test_set.parameters)
     short = replace(recipe, adam=replace(recipe.adam, steps=effort.steps))
@@ -57,7 +57,7 @@ def texture_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Ite
 
 
 def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Iterator[CheckRow]:
-    """Measure and repeat the images in the style of a picture."""
+    """Measure and repeat the making of images in the style of a picture."""
     test_set = _rendered(track, "vgg19-style")
     recipe = style_of(test_set.parameters)
     short = replace(recipe, adam=replace(recipe.adam, steps=effort.steps))
@@ -70,7 +70,7 @@ def style_rows(track: Track, networks: PictureNetworks, effort: Effort) -> Itera
 
 
 def _rendered(track: Track, rendering: str) -> TestSet:
-    """Return the first test set of a track that is rendered in this way."""
+    """Return the first test set of a track with this rendering."""
     return next(test_set for test_set in track.test_sets if test_set.parameters.get("rendering") == rendering)
 
 
@@ -87,7 +87,7 @@ def _noise(track: Track, networks: PictureNetworks, effort: Effort) -> Tensor:
 def _optimised(
     check: str, make: Callable[[], Tensor], test_set: TestSet, whole: Adam, effort: Effort, device: torch.device
 ) -> Iterator[CheckRow]:
-    """Measure and repeat what `make` does for some images in some of the steps of the whole recipe."""
+    """Measure and repeat `make`, for some images and some of the steps of the complete recipe."""
     with repeatable():
         taken = seconds(make, ROUNDS, device) / effort.pictures / effort.steps
         equal = torch.equal(make(), make())

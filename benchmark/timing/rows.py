@@ -1,4 +1,4 @@
-"""What all GPU checks use: the rows of their table, and seconds of work on a device."""
+"""The rows of the table of the GPU checks, and the measurement of times on a device."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class CheckRow:
 
 
 def guarded(check: str, rows: Callable[[], Iterable[CheckRow]]) -> Iterator[CheckRow]:
-    """Yield the rows of a check; where it raises, a row that says why, so that the script goes on."""
+    """Yield the rows of a check or, if it raises an error, a row with the error, so that the script continues."""
     try:
         yield from rows()
     except Exception as error:
@@ -39,7 +39,7 @@ def guarded(check: str, rows: Callable[[], Iterable[CheckRow]]) -> Iterator[Chec
 
 
 def seconds(work: Callable[[], object], rounds: int, device: torch.device) -> float:
-    """Return the seconds of one round of some work on the device, after two rounds to warm up."""
+    """Return the seconds per round of some work on the device, after two rounds of warm-up."""
     for _ in range(WARM_UP_ROUNDS):
         work()
     started = now(device)

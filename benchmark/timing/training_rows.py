@@ -1,8 +1,8 @@
-"""What a training step costs on a GPU, what bounds it, and whether that is within the targets.
+"""Measures the cost of a training step on a GPU, what limits its speed, and whether it is within the targets.
 
-A step is the harness's own: drawing, resizing and augmenting the batch, teacher forward, loss, update and metering. Its
-rate is that of many steps, with the device waited for at their end. Seconds per epoch are of the track's training
-images, without evaluation and without the method's own stage, which is named beside them.
+A step consists of drawing, resizing and augmenting the batch, the forward passes, the loss, the update and the metering,
+as in a run. The rate is measured over many steps, with a wait for the device at the end. Seconds per epoch refer to the
+track's training images; they exclude evaluation and `prepare`, whose time is reported separately.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ PARTS = ("data", "teacher", "student")  # what the harness times; the rest of a 
 
 @dataclass(frozen=True)
 class Bench:
-    """What trainings are measured on.
+    """The setting of the measured trainings.
 
     Attributes:
         track: of the spec.
@@ -50,13 +50,13 @@ class Bench:
 
     @property
     def has_targets(self) -> bool:
-        """Whether there are targets: they are for the paper's track on a GPU."""
+        """Whether there are targets; only the paper's track on a GPU has them."""
         return self.track.name == PAPER_TRACK and self.device.type == "cuda"
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """What one step costs.
+    """The cost of one step.
 
     Attributes:
         seconds: of the step.
@@ -74,7 +74,7 @@ class StepCost:
 
 
 def training_rows(bench: Bench, methods: Sequence[str]) -> Iterator[CheckRow]:
-    """Yield a line for each method and direction, starting with the method that others are compared with."""
+    """Yield a line for each method and direction, starting with the method that the others are compared with."""
     for direction in bench.track.directions:
         epochs: dict[str, float] = {}
         for name in sorted(methods, key=lambda method: method != REFERENCE):
@@ -83,7 +83,7 @@ def training_rows(bench: Bench, methods: Sequence[str]) -> Iterator[CheckRow]:
 
 
 def _rows_of(bench: Bench, direction: Direction, name: str, epochs: dict[str, float]) -> Iterator[CheckRow]:
-    """Yield the line of a method, and add its seconds per epoch to those of the methods before it."""
+    """Yield the line of a method, and add its seconds per epoch to those of the earlier methods."""
     cost = step_cost(bench, direction, name)
     epochs[name] = cost.seconds * bench.track.data.num_train / bench.track.training.batch_size
     good = within_target(name, epochs) if bench.has_targets else None
@@ -131,7 +131,7 @@ class _NoModules(AbstractContextManager["_NoModules"]):
 
 
 def flop_counter() -> FlopCounterMode:
-    """Return a context that counts the FLOPs of everything in it, whatever the module."""
+    """Return a context that counts the FLOPs of all modules."""
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     return counter

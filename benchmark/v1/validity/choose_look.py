@@ -1,8 +1,9 @@
 """Chooses the saliences of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
 
-Only teachers and independents are trained, on tuning seeds (1000 and up); no method is scored. Writes one row per
-configuration to `look.csv`: accuracies of the independents and the planted teachers of both families under the gates
-V1, V2 and V4. The rows that ship were measured with earlier backbones; LOOK.md has V1 with those that ship.
+The script trains only teachers and independents, on tuning seeds (1000 and up), and scores no method. It writes one row
+per configuration to `look.csv`: the accuracies that the gates V1, V2 and V4 check, of the independents and the planted
+teachers of both families. The shipped rows were measured with earlier backbones; LOOK.md reports V1 with the shipped
+ones.
 """
 
 import argparse
@@ -11,10 +12,10 @@ import math
 from pathlib import Path
 
 import torch
-from conditions import fit, law_set, saliences_of, shares
+from conditions import fit, law_set, shares
 
 from kdbench.data import synthetic
-from kdbench.data.training_sets import TrainingSet
+from kdbench.data.training_sets import TrainingSet, saliences_of
 from kdbench.spec import FAMILIES, Look, Track
 from kdbench.testsets.spec import load_spec
 
@@ -23,7 +24,7 @@ CONDITIONS: tuple[synthetic.TestCondition, ...] = ("clean", "shape", "texture", 
 
 
 def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
-    """Draw images that hold one cue alone: shapes with neutral fill, or textures in blobs."""
+    """Draw images with a single cue: shapes with neutral fill, or textures in blobs."""
     tables, count = synthetic.shipped_tables(), track.data.num_train
     draws = synthetic.SceneDraws(tables, "synthetic", "single-cue", cue, seed, first=0, count=count)
     labels = torch.arange(count).numpy() % track.data.num_classes
@@ -65,7 +66,7 @@ def measure(track: Track, seed: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--looks", nargs="+", required=True, help="CONTRAST,TEXTURE_GAIN,NOISE_GAIN each")
+    parser.add_argument("--looks", nargs="+", required=True, help="each look as CONTRAST,TEXTURE_GAIN,NOISE_GAIN")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("look.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Trains networks of the synthetic track outside of the matrix, for the validity study and the choice of saliences."""
+"""Trains networks of the synthetic track for the validity study and the choice of saliences, apart from any plan."""
 
 import tempfile
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kdbench.api import Method
 from kdbench.data import synthetic
-from kdbench.data.training_sets import TrainingSet
+from kdbench.data.training_sets import TrainingSet, saliences_of
 from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.networks.models import read_weights
 from kdbench.records import WEIGHTS
@@ -25,15 +25,10 @@ TRACK = "synthetic"
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network: its family and where its weights lie."""
+    """A trained network: its family and the folder of its weights."""
 
     family: Family
     folder: Path
-
-
-def saliences_of(track: Track) -> synthetic.Saliences:
-    assert track.data.look is not None
-    return synthetic.Saliences(**track.data.look.model_dump())
 
 
 def fit(
@@ -49,7 +44,7 @@ def fit(
     teacher: Network | None = None,
     folder: Path | None = None,
 ) -> Network:
-    """Train one network under the track's budget, unless `folder` already holds its weights.
+    """Train one network with the track's budget, unless `folder` already has its weights.
 
     Raises:
         RuntimeError: the training failed.
@@ -78,7 +73,7 @@ def fit(
 
 
 def law_set(track: Track, law: synthetic.Law | TeacherBias, role: str, seed: int) -> TrainingSet:
-    """Return the training set of a law, as the matrix draws it."""
+    """Return the training set of a law, as runs draw it."""
     assert law != "natural"
     drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, saliences=saliences_of(track))
     return TrainingSet(images=drawn.images, labels=drawn.labels)
@@ -89,7 +84,7 @@ def _silent(done: int, total: int) -> None:
 
 
 def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return (n,) classes that a network predicts."""
+    """Return the (n,) classes that a network predicts."""
     cpu = torch.device("cpu")
     loaded = load_network(track, network.family, network.folder / WEIGHTS, cpu)
     classes: NDArray[np.int64] = logits_of(loaded, images, track.data, cpu).argmax(axis=1)
@@ -97,7 +92,7 @@ def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDAr
 
 
 def shares(track: Track, network: Network, sets: Mapping[str, synthetic.Drawn]) -> dict[str, float]:
-    """Return the accuracy on every condition; cue-conflict gives the shares by shape and by texture."""
+    """Return the accuracy on every condition and, for cue-conflict, the shares by shape and by texture."""
     result = {}
     for name, drawn in sets.items():
         label = predicted(track, network, drawn.images)

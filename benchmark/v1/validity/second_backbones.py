@@ -1,10 +1,10 @@
-"""Is the board of logit matching the same from other backbones? `python benchmark/v1/validity/second_backbones.py`.
+"""Repeats the board of logit matching from other backbones: `python benchmark/v1/validity/second_backbones.py`.
 
 All seeds of the synthetic track start from one pretrained backbone per family, so every result is conditional on it.
 This study repeats the board of `lm` with backbones that were pretrained from another seed,
-`weights/second-*.safetensors`: teachers, independents and students of the official seeds, with nothing else changed. It
-writes `BACKBONES.md` with both boards; the first is read from the official records. Runs that `--work` already holds
-are not made again.
+`weights/second-*.safetensors`. It uses the official seeds for teachers, independents and students, and changes nothing
+else. It writes `BACKBONES.md` with both boards; the first is read from the official records. Runs that are in the folder
+`--work` are not repeated.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def second_spec(path: Path) -> Path:
         first, second = (WEIGHTS / f"{name}-{family}.safetensors" for name in (TRACK, "second"))
         for old, new in ((first.name, second.name), (file_sha256(first), file_sha256(second))):
             if text.count(f'"{old}"') != 1:
-                raise RuntimeError(f"{old} stands {text.count(old)} times in the spec, not once")
+                raise RuntimeError(f"{old} occurs {text.count(old)} times in the spec, expected once")
             text = text.replace(f'"{old}"', f'"{new}"')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -52,7 +52,7 @@ def second_spec(path: Path) -> Path:
 
 
 def boards(scores: Scores, seeds: int) -> Iterator[Board]:
-    """Yield the boards of the track on so many seeds."""
+    """Yield the boards of the track with this number of seeds."""
     yield from (board for board in scores.boards if board.track == TRACK and len(board.seeds) == seeds)
 
 

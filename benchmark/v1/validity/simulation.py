@@ -1,12 +1,12 @@
-"""Do the intervals, ranks and tests keep what they promise? `python benchmark/v1/validity/simulation.py`.
+"""Checks how often intervals, ranks and tests are right: `python benchmark/v1/validity/simulation.py`.
 
-Simulates boards with known answers and scores them with the functions that score real ones. Their seeds are correlated
-as those of runs are: a seed fixes training images and initial weights of all students and the independent one, and
-teachers have streams of their own. All networks answer the same test images, so that what is hard for one is hard for
-the others.
+The script simulates boards with known answers and scores them with the functions that score real ones. Seeds are
+correlated as in real runs: a seed determines the training images and initial weights of all students, including
+independent, and teachers have their own random streams. All networks answer the same test images, so their errors on
+these images are correlated.
 
-Writes `simulation.csv` and the tables in `SIMULATION.md`. It takes minutes on one core and gives the same numbers on
-every run.
+The script writes `simulation.csv` and the tables in `SIMULATION.md`. It takes minutes on one core and gives the same
+numbers on every run.
 """
 
 import argparse
@@ -38,10 +38,10 @@ TRUTHS = (0.0, 0.3, 0.8)
 EQUAL, SPREAD = (0.4,) * 7, (0.0, 0.0, 0.2, 0.3, 0.4, 0.5, 0.6)
 RESAMPLES = 100
 
-PLANTED = np.array([-0.70, 0.75, 0.15, -0.50, 0.55])  # from one planted teacher to the other: 1.28
-NATURAL = np.array([0.14, -0.20, 0.08, -0.18, 0.12])  # from independent to a natural teacher: 0.34
-SEED_SHARED, SEED_OWN = 0.02, 0.02  # standard deviations of c over seeds: what students share, what they do not
-IMAGES_SHARED, IMAGES_OWN = 0.006, 0.006  # errors of c from the finite test sets, likewise
+PLANTED = np.array([-0.70, 0.75, 0.15, -0.50, 0.55])  # between the two planted teachers; its length is 1.28
+NATURAL = np.array([0.14, -0.20, 0.08, -0.18, 0.12])  # between independent and a natural teacher; its length is 0.34
+SEED_SHARED, SEED_OWN = 0.02, 0.02  # standard deviations of c over seeds: shared by all students, and of each network
+IMAGES_SHARED, IMAGES_OWN = 0.006, 0.006  # errors of c from the finite test sets: shared, and of each network
 
 Cell = str | int | float
 Table = list[dict[str, Cell]]
@@ -49,7 +49,7 @@ Table = list[dict[str, Cell]]
 
 @dataclass(frozen=True)
 class Sample:
-    """One simulated number: its score, and what it is computed from."""
+    """One simulated number: its score, and the data that it is computed from."""
 
     score: Score
     number: Callable[..., FloatArray]
@@ -57,7 +57,7 @@ class Sample:
 
 
 def networks(means: Sequence[FloatArray], teachers: int, seeds: int, random: np.random.Generator) -> list[FloatArray]:
-    """Draw (K, axes, 1 + S) profiles of the networks of one board, the last ones teachers: data, then resamples."""
+    """Draw (K, axes, 1 + S) profiles of the networks of one board, teachers last: the data, then the resamples."""
     axes = len(means[0])
     shared = random.normal(0, SEED_SHARED, (seeds, axes, 1))
     images = random.normal(0, IMAGES_SHARED, (axes, 1 + RESAMPLES))
@@ -66,13 +66,13 @@ def networks(means: Sequence[FloatArray], teachers: int, seeds: int, random: np.
         own = random.normal(0, SEED_OWN, (seeds, axes, 1))
         common = random.normal(0, SEED_SHARED, (seeds, axes, 1)) if place >= len(means) - teachers else shared
         errors = images + random.normal(0, IMAGES_OWN, (axes, 1 + RESAMPLES))
-        errors[:, 1:] += errors[:, :1]  # resamples vary about the data, the data about the truth
+        errors[:, 1:] += errors[:, :1]  # the resamples vary around the data, and the data vary around the truth
         profiles.append(mean[:, None] + common + own + errors)
     return profiles
 
 
 def board(taus: Sequence[float], seeds: int, random: np.random.Generator) -> list[Contrast]:
-    """Draw methods that inherit these shares of their teachers' difference, on the same seeds, images and teachers."""
+    """Draw methods that transfer these shares of the teachers' difference, with common seeds, images and teachers."""
     means = [half * tau * PLANTED for tau in (*taus, 1.0) for half in (0.5, -0.5)]
     profiles = networks(means, 2, seeds, random)
     *students, teachers = (a - b for a, b in zip(profiles[::2], profiles[1::2], strict=True))
@@ -80,7 +80,7 @@ def board(taus: Sequence[float], seeds: int, random: np.random.Generator) -> lis
 
 
 def triangle(share: float, seeds: int, random: np.random.Generator) -> Triangle:
-    """Draw a student that went `share` of the way from independent to a natural teacher."""
+    """Draw a student that moved by `share` of the way from independent to a natural teacher."""
     student, independent, teacher = networks((share * NATURAL, 0 * NATURAL, NATURAL), 1, seeds, random)
     return Triangle(student, independent, teacher, images=10_000)
 
@@ -109,7 +109,7 @@ SAMPLERS: Mapping[str, Callable[[float, int, np.random.Generator, Scoring], Samp
 
 
 def true_value(name: str, share: float) -> float:
-    """Return the value of a number for a student that went `share` of the way."""
+    """Return the true value of a number for a student that moved by `share` of the way."""
     return 1 - (1 - share) ** 2 if name == "G" else share
 
 
@@ -119,7 +119,7 @@ def random_of(*name: object) -> np.random.Generator:
 
 
 def coverage(name: str, share: float, seeds: int, repetitions: int, scoring: Scoring) -> dict[str, Cell]:
-    """Measure how often the interval contains the truth; for the multi-bootstrap, on a tenth of the boards."""
+    """Measure how often the interval contains the truth, and that of the multi-bootstrap on a tenth of the boards."""
     random, truth = random_of("coverage", name, share, seeds), true_value(name, share)
     samples = [SAMPLERS[name](share, seeds, random, scoring) for _ in range(repetitions)]
     estimates = [sample.score for sample in samples if isinstance(sample.score, Estimate)]
@@ -160,7 +160,7 @@ def null_bias(name: str, seeds: int, repetitions: int) -> dict[str, Cell]:
 
 
 def ranks(taus: Sequence[float], seeds: int, repetitions: int, scoring: Scoring) -> dict[str, Cell]:
-    """Measure how often equal and unequal methods are told apart, and a method without transfer gets the badge."""
+    """Measure how often equal and unequal methods are separated, and how often one without transfer gets the badge."""
     random = random_of("ranks", *taus, seeds)
     shares = np.array(taus)
     equal = (shares[:, None] == shares) & ~np.eye(len(taus), dtype=bool)
@@ -229,7 +229,7 @@ def _cell(value: Cell) -> str:
 
 
 def write(tables: Mapping[str, Table]) -> None:
-    """Write `simulation.csv`, with one line per number, and what follows the mark in `SIMULATION.md`."""
+    """Write `simulation.csv`, with one line per number, and the part of `SIMULATION.md` that follows the mark."""
     with (HERE / "simulation.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("table", "case", "quantity", "value"))
@@ -249,7 +249,7 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.process_time()
     write(simulate(arguments.repetitions, load_spec().scoring))
-    print(f"done in {time.process_time() - started:.0f} s of one core")
+    print(f"finished in {time.process_time() - started:.0f} s of CPU time")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""Can the synthetic track measure transfer at all? `python benchmark/v1/validity/study.py`.
+"""Checks whether the synthetic track can measure transfer: `python benchmark/v1/validity/study.py`.
 
-Trains the networks that the validity gates need, on tuning seeds (1000 and up), and writes `study.json` and `STUDY.md`:
+The script trains the networks that the validity gates need, on tuning seeds (1000 and up), and writes `study.json` and
+`STUDY.md`:
 
-- V2, V4: the profiles of teachers and independents, and how far the planted teachers are apart;
+- V2, V4: the profiles of teachers and independents, and the distance between the planted teachers;
 - V8: the split-half reliability of c over all networks;
 - V9: students that also see their teachers' answers on manipulated images must show transfer (tau above .8);
-- V10: students of random teachers must show none (an interval that covers 0).
+- V10: students of random teachers must show none (the interval of tau contains 0).
 
-V1, the single-cue oracles, is in LOOK.md, with the choice of the saliences. No method is scored here: the positive
-control is not a submission. The students of V10 have half of their loss on labels, as the control `random-teacher` has.
-On a random teacher's answers alone, and with a tenth of the loss on labels if the teacher is a CNN, they stay at
-chance, where c is not defined. The answers of such a CNN hardly depend on the image: its features are all positive, and
-a random classifier turns their mean into a preference for some classes that is larger than all differences between
-images. Networks that `--work` already holds are not trained again.
+LOOK.md reports V1, the single-cue oracles, with the choice of the saliences. This script scores no method, since the
+positive control is not a submission. The students of V10 have half of their loss on labels, like the control
+`random-teacher`. With the answers of a random teacher alone they stay at chance, where c is not defined; with a CNN as
+teacher, this also happens with a tenth of the loss on labels. The answers of such a CNN hardly depend on the image: its
+features are all positive, and a random classifier turns their mean into a preference for some classes that is larger
+than all differences between images. Networks in the folder `--work` are not trained again.
 """
 
 import argparse
@@ -57,7 +58,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Study:
-    """What every part of the study needs."""
+    """The inputs that all parts of the study share."""
 
     spec: Spec
     track: Track
@@ -67,7 +68,7 @@ class Study:
     _answers: dict[Path, Predictions] = field(default_factory=dict)
 
     def answers(self, network: Network) -> Predictions:
-        """Return the answers of a network on every test set; each network is evaluated once."""
+        """Return the answers of a network on every test set; each network is evaluated only once."""
         if network.folder not in self._answers:
             self._answers[network.folder] = self._evaluated(network)
         return self._answers[network.folder]
@@ -90,14 +91,14 @@ class Study:
 
 
 def manipulated_set(track: Track, seed: int) -> TrainingSet:
-    """Draw training images under every manipulation of the test sets, a sixth each, from the training crops."""
+    """Draw training images from the training crops, with every manipulation of the test sets on a sixth of them."""
     count = track.data.num_train
     part, saliences, tables = count // 6, saliences_of(track), shipped_tables()
     base = training_images("neutral", "validity", seed, count=part, saliences=saliences)
     draws = SceneDraws(tables, "validity", "single-cue", seed, first=0, count=part)
     shape_only = render(tables, draws.scenes(draws.shape_mask(base.labels), draws.neutral_fill()), saliences)
     texture_only = render(tables, draws.scenes(draws.blob_mask(), draws.texture_fill(base.labels, "train")), saliences)
-    ids = np.arange(part) + 1_000_000 * (1 + seed)  # image numbers that no test image has
+    ids = np.arange(part) + 1_000_000 * (1 + seed)  # numbers that are not those of test images
     grids = [scrambled(base.images, ids, grid=grid) for grid in (2, 4, 8)]
     shuffled = np.stack([grids[row % 3][row] for row in range(part)])
     slic = Slic(**track.primary_sets("locality")[0].parameters)  # type: ignore[arg-type]
@@ -108,7 +109,7 @@ def manipulated_set(track: Track, seed: int) -> TrainingSet:
 
 
 def random_teacher(study: Study, family: Family, seed: int, name: str) -> Network:
-    """Write the pretrained trunk with a random classifier, never trained on the track: it answers at chance."""
+    """Write the pretrained trunk with a random classifier: a network that answers at chance."""
     folder = study.work / f"random-{family}-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     backbone = new_backbone(study.track, family, seed=seed * 10 + len(name))
@@ -119,7 +120,7 @@ def random_teacher(study: Study, family: Family, seed: int, name: str) -> Networ
 def distilled(
     study: Study, teacher: Network, family: Family, data: TrainingSet, seed: int, name: str, *, distill_weight: float
 ) -> Network:
-    """Train a student by logit matching, with this share of its loss on the teacher's answers, the rest on labels."""
+    """Train a student by logit matching, with a share of its loss on the teacher's answers and the rest on labels."""
     method = load_submission("lm")
     config = method.Config(distill_weight=distill_weight)
     folder = study.work / f"{name}-{family}-{seed}"
@@ -129,7 +130,7 @@ def distilled(
 def contrast(
     study: Study, students: Sequence[dict[TeacherBias, Network]], teachers: Sequence[dict[TeacherBias, Network]]
 ) -> Score:
-    """Return tau over seeds, of students of the shape arm against those of the texture arm."""
+    """Return tau over seeds, from the students of the shape teachers and those of the texture teachers."""
 
     def side(networks: Sequence[dict[TeacherBias, Network]]) -> tuple[Any, int]:
         rows, images = [], 0
@@ -145,7 +146,7 @@ def contrast(
 
 
 def reliability(study: Study, networks: Sequence[Network]) -> float:
-    """Return the correlation of c between odd and even images, over all networks and axes (V8)."""
+    """Return the correlation of c on odd images with c on even images, over all networks and axes (V8)."""
     halves: tuple[list[float], list[float]] = ([], [])
     for network in networks:
         answers = study.answers(network)
@@ -226,7 +227,7 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def gates(profiles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield what the independents' profiles show for V2 and V4, and what is required."""
+    """Yield the results of the independents' profiles for V2 and V4, with the requirements."""
     gaps = {}
     for family in FAMILIES:
         independents = [row for row in profiles if row["network"] == f"{family} independent"]

@@ -1,4 +1,4 @@
-"""Data frames as the Markdown tables of the studies' pages."""
+"""Turns data frames into the Markdown tables of the studies' pages."""
 
 import pandas as pd
 
@@ -8,8 +8,8 @@ def markdown_table(frame: pd.DataFrame, *, decimals: int = 3, missing: str = "")
 
     Args:
         frame: text, whole numbers and floats.
-        decimals: digits after the point of every float.
-        missing: what a missing number becomes.
+        decimals: number of digits after the decimal point of floats.
+        missing: the text for a missing number.
     """
 
     def cell(value: object) -> str:

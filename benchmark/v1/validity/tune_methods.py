@@ -1,10 +1,10 @@
-"""Are the methods' published settings fit for this track? `python benchmark/v1/validity/tune_methods.py`.
+"""Checks whether the published settings of the methods suit this track: `python benchmark/v1/validity/tune_methods.py`.
 
-Every method, and independent, gets the same number of configurations: its defaults and one alternative that is named
-below, before anything is trained. Each trains on a tuning seed (1000 and up) with a split of the neutral training set,
-five sixths to train on and one sixth to judge by; test sets are never read. A method's defaults stay, unless their
-accuracy on the held-out sixth, the mean over directions and teacher biases, is more than .02 below the alternative's.
-Writes one row a network to `methods.csv` and the comparison to `METHODS.md`.
+Every method, and independent, gets two configurations: its defaults, and one alternative that was written down below
+before anything was trained. Each configuration is trained on a tuning seed (1000 and up), on five sixths of the neutral
+training set; its accuracy is measured on the held-out sixth, and test sets are never read. The accuracy is averaged
+over directions and teacher biases. The defaults of a method stay unless their accuracy is lower than that of the
+alternative by more than .02. The script writes one row per network to `methods.csv` and the comparison to `METHODS.md`.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from kdbench.testsets.spec import load_spec
 HERE = Path(__file__).parent
 BIASES: tuple[TeacherBias, ...] = ("shape", "texture")
 DIRECTIONS: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
-HELD_OUT = 6  # one image of so many is judged by
+HELD_OUT = 6  # one image in six is held out
 MARGIN = 0.02
-RATE = "learning rate"  # of the student, relative to the track's; what independent has instead of settings
+RATE = "learning rate"  # factor for the track's learning rate; the alternative of independent, which has no settings
 
 ALTERNATIVES: dict[str, dict[str, float | bool]] = {
     "independent": {RATE: 0.5},
@@ -42,7 +42,7 @@ ALTERNATIVES: dict[str, dict[str, float | bool]] = {
 
 
 def with_rate(track: Track, factor: float) -> Track:
-    """Return the track with another learning rate for both families."""
+    """Return the track with its learning rates multiplied by a factor."""
     slower = {
         family: track.backbones[family].model_copy(
             update={"learning_rate": factor * track.backbones[family].learning_rate}
@@ -62,7 +62,7 @@ def split(data: TrainingSet) -> tuple[TrainingSet, TrainingSet]:
 
 
 class Tuning:
-    """One tuning seed: its data, its teachers, and the students that are trained under a configuration."""
+    """A tuning seed: its data, its teachers, and the training of students with a configuration."""
 
     def __init__(self, track: Track, seed: int) -> None:
         self.track, self.seed = track, seed
@@ -76,7 +76,7 @@ class Tuning:
         return self._teachers[family, bias]
 
     def rows(self, name: str, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the held-out accuracy of every student of a method under one configuration."""
+        """Yield the held-out accuracy of every student of a method with one configuration."""
         method = load_submission(name)
         track = with_rate(self.track, values[RATE]) if RATE in values else self.track
         config = parse_config(method, {key: value for key, value in values.items() if key != RATE})
@@ -94,7 +94,7 @@ class Tuning:
 def as_text(rows: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> str:
     """Return the comparison as Markdown."""
     accuracies = pd.DataFrame(rows).groupby(["method", "settings"], sort=False).accuracy
-    means = accuracies.agg(lambda values: sum(values) / len(values))  # the mean of pandas rounds a tie differently
+    means = accuracies.agg(lambda values: sum(values) / len(values))  # the mean of pandas rounds ties differently
     table = pd.DataFrame({"held-out accuracy": means, "networks": accuracies.size()}).reset_index()
     lines = ["# Settings of the methods on the synthetic track", ""]
     lines += [f"`tune_methods.py` states the rule and made this page. Tuning seeds: {', '.join(map(str, seeds))}.", ""]

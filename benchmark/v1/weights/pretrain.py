@@ -4,17 +4,19 @@
     python benchmark/v1/weights/pretrain.py --family vit --out first.safetensors
     python benchmark/v1/weights/pretrain.py --family vit --start first.safetensors
 
-The pretext task: name the shape and the texture of an image, drawn independently of each other from a vocabulary that
-shares neither a shape nor a texture with the benchmark's (`pretext_tables.npz`, made by
-`python datasets/synthetic/tables.py --pretext`); both losses weigh the same. Saliences vary from one chunk of images to
-the next, so that later choices of them do not matter here. The classifier is thrown away.
+The pretext task is to name the shape and the texture of an image. Both are drawn independently from a vocabulary that
+shares no shape and no texture with the benchmark (`pretext_tables.npz`, made by
+`python datasets/synthetic/tables.py --pretext`); their losses have the same weight. Saliences vary between chunks of
+images, so the weights do not depend on later choices of the saliences. The classifier is discarded.
 
-With `--start` a second round goes on from the first one's trunk, with a fresh classifier, other images, the schedule
-again and more noise: little noise lets the ViT find shapes at all, more makes what it found hold on the track.
+With `--start`, a second round continues from the trunk of a first one, with a random classifier, other images, the same
+schedule and more noise: the ViT learns shapes only with little noise, and needs more noise to recognise them on the
+track.
 
-`--seed` draws other first weights and other images; `--device cuda` and `--workers` make it minutes instead of an hour.
+`--seed` draws other initial weights and images; `--device cuda` and `--workers` shorten the training from an hour to
+minutes.
 
-A stopped run goes on from its last checkpoint (`OUT.state`); the weights are those of an unbroken run.
+An interrupted training resumes from its last checkpoint (`OUT.state`) and gives the weights of an uninterrupted one.
 """
 
 import argparse
@@ -56,7 +58,7 @@ IMAGES = {("cnn", FIRST): 200_000, ("vit", FIRST): 500_000, ("cnn", SECOND): 200
 
 @dataclass(frozen=True)
 class Chunks(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """The images of a round, chunk by chunk: (CHUNK, 3, 32, 32) in [-1, 1] with their shape and texture classes."""
+    """The images of a round in chunks, (CHUNK, 3, 32, 32) in [-1, 1], with their shape and texture classes."""
 
     tables: Tables
     round: int
@@ -94,7 +96,7 @@ def accuracies(model: nn.Module, held_out: Chunks, device: torch.device) -> tupl
 
 @dataclass
 class Pretraining:
-    """What an update changes: the network, its optimiser and its schedule."""
+    """The state that updates change: the network, its optimiser and its schedule."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -123,7 +125,7 @@ class Pretraining:
         torch.save({**{name: part.state_dict() for name, part in vars(self).items()}, "chunk": chunks}, path)
 
     def restore(self, path: Path, device: torch.device) -> int:
-        """Go on from a checkpoint, if there is one; return how many chunks it had seen."""
+        """Resume from a checkpoint, if there is one, and return the number of chunks that were used before."""
         if not path.exists():
             return 0
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
@@ -135,7 +137,7 @@ class Pretraining:
 def begin(
     family: Family, start: Path | None, tables: Tables, stream: int, updates: int, device: torch.device
 ) -> Pretraining:
-    """Return a network with a fresh classifier before its first update, on the trunk in `start` if there is one."""
+    """Return a network with a random classifier before its first update, with the trunk in `start` if it is given."""
     torch.manual_seed(seed_of("pretext-init", family, stream))
     spec = load_spec().tracks["synthetic"].backbones[family]
     classes = len(tables.masks) + len(tables.train_textures)
