@@ -1,8 +1,8 @@
 """Measures the cost of a training step on a GPU, what limits its speed, and whether it is within the targets.
 
-A step consists of drawing, resizing and augmenting the batch, the forward passes, the loss, the update and the metering,
-as in a run. The rate is measured over many steps, with a wait for the device at the end. Seconds per epoch refer to the
-track's training images; they exclude evaluation and `prepare`, whose time is reported separately.
+A step consists of drawing, resizing and augmenting the batch, the forward passes, the loss, the update and the
+metering, as in a run. The rate is measured over many steps, with a wait for the device at the end. Seconds per epoch
+refer to the track's training images; they exclude evaluation and `prepare`, whose time is reported separately.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -45,7 +45,7 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 def write_parquet(root: Path, split: Split, images: Sequence[bytes | None], classes: Sequence[float]) -> Path:
     path = root / f"{split}-00000-of-00001.parquet"
-    cells = [{"bytes": one, "path": None} for one in images]
+    cells = [{"bytes": image, "path": None} for image in images]
     parquet.write_table(pa.table({"img": cells, "label": list(classes)}), path)
     return path
 
@@ -53,7 +53,7 @@ def write_parquet(root: Path, split: Split, images: Sequence[bytes | None], clas
 def parquet_copy(root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     for split in PER_CLASS:
-        write_parquet(root, split, [png(one) for one in pixels(split)], labels(split).tolist())
+        write_parquet(root, split, [png(image) for image in pixels(split)], labels(split).tolist())
     return root
 
 

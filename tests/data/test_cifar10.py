@@ -109,7 +109,7 @@ def test_two_layouts_in_one_folder_are_ambiguous(tmp_path: Path) -> None:
 
 def test_too_few_rows_are_called_truncated(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", images[:7], list(range(7)))
     assert "7 test images, expected 10" in refused(tmp_path)
 
@@ -138,14 +138,14 @@ def test_a_missing_split_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", [-1, 10])
 def test_a_label_outside_the_ten_classes_is_named(label: int, tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", images, [label, *range(1, 10)])
     assert f"label {label}, allowed are 0 to 9" in refused(tmp_path)
 
 
 def test_labels_that_are_no_integers_are_refused(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", images, [0.5, *range(1, 10)])
     message = refused(tmp_path)
     assert "test-00000-of-00001.parquet" in message
@@ -155,14 +155,14 @@ def test_labels_that_are_no_integers_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("nothing", [None, b""])
 def test_an_image_without_bytes_is_named(nothing: bytes | None, tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", [*images[:9], nothing], range(10))
     assert refused(tmp_path).endswith("test-00000-of-00001.parquet, row 9 has no image bytes; fetch the file again")
 
 
 def test_labels_of_the_wrong_frequency_are_refused(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", images, [0, 0, *range(2, 10)])
     assert "2 test images of class airplane, expected 1" in refused(tmp_path)
 
@@ -176,7 +176,7 @@ def test_another_data_set_in_the_same_columns_is_refused(tmp_path: Path) -> None
 
 def test_bytes_that_are_no_image_are_refused(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     copies.write_parquet(tmp_path, "test", [*images[:9], images[9][:60]], list(range(10)))
     assert "row 9 cannot be decoded" in refused(tmp_path)
 
@@ -200,7 +200,7 @@ def test_a_download_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pyte
 
 def test_sources_with_other_labels_have_another_digest(tmp_path: Path) -> None:
     first = read_cifar10(copies.parquet_copy(tmp_path / "a"), tmp_path)
-    images = [copies.png(one) for one in copies.pixels("test")]
+    images = [copies.png(image) for image in copies.pixels("test")]
     root = copies.parquet_copy(tmp_path / "b")
     copies.write_parquet(root, "test", images, [1, 0, *range(2, 10)])
     assert first.test_sha256 != read_cifar10(root, tmp_path).test_sha256

@@ -29,7 +29,7 @@ def small(track: Track = TRACKS["synthetic"]) -> Track:
     """A track with two epochs on 64 images and two test sets of 20."""
     few, _ = with_overrides(track, epochs=EPOCHS, limit_test=20, limit_train=IMAGES)
     training = few.training.model_copy(update={"batch_size": IMAGES // 2})
-    sets = tuple(one for one in few.test_sets if one.name in ("clean", "noise"))
+    sets = tuple(test_set for test_set in few.test_sets if test_set.name in ("clean", "noise"))
     return few.model_copy(update={"training": training, "test_sets": sets})
 
 
@@ -58,7 +58,7 @@ def test_a_failed_run_on_another_copy_of_cifar10_is_unofficial(tmp_path: Path) -
 def test_a_failed_run_on_sets_of_which_no_digest_is_frozen_says_so_of_each(tmp_path: Path) -> None:
     track = TRACKS["cifar10-224"]
     record = failed(a_teacher(track), context_in(tmp_path))  # without a folder, the original
-    needed = [one.name for one in track.test_sets if not one.diagnostic]
+    needed = [test_set.name for test_set in track.test_sets if not test_set.diagnostic]
     assert len(record.unofficial) == len(needed) > 1
     for name, reason in zip(needed, record.unofficial, strict=True):
         assert f"no digest of test set {name} is frozen" in reason
@@ -129,7 +129,8 @@ class Crashing(Method):
 
 def test_a_run_whose_method_raises_says_what_it_had_counted(tmp_path: Path) -> None:
     method = replace(submission("crashing", uses_teacher=False), source=CRASHING.encode())
-    (run,) = (one for one in expanded(method, track=small(), directions=("vit-to-cnn",)) if one.role == "student")
+    planned = expanded(method, track=small(), directions=("vit-to-cnn",))
+    (run,) = (student for student in planned if student.role == "student")
     context = context_in(tmp_path)
     work(Job("train", run, context), silent)
     work(Job("evaluate", run, context), silent)

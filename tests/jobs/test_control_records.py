@@ -69,7 +69,7 @@ def test_controls_are_marked_and_nothing_else_is(records: list[Record]) -> None:
 
 
 def test_every_run_answers_the_diagnostic_sets(records: list[Record], out: Path) -> None:
-    names = {one.name for one in evaluated_sets(load_spec().track("synthetic"), diagnostics=True)}
+    names = {test_set.name for test_set in evaluated_sets(load_spec().track("synthetic"), diagnostics=True)}
     for record in records:
         assert set(record.test) == set(read_predictions(folder_of(out, record))) == names == set(record.digests.arrays)
 
@@ -150,7 +150,7 @@ def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_w
     (record,) = LocalExecutor(ForkLauncher(Limits(600, 2**34)), 1).execute([watched], ordinary.context, Silent())
     assert record.control
     assert record.digests.weights == of(records, "independent")[0].digests.weights
-    assert tuple(one.step for one in record.snapshots) == snapshot_steps(record.budget.steps, 8)
+    assert tuple(snapshot.step for snapshot in record.snapshots) == snapshot_steps(record.budget.steps, 8)
     assert not list(folder_of(out, record).glob("snapshot-*"))
     answers = read_snapshots(folder_of(out, record))
     assert len(answers) == 8

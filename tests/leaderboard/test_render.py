@@ -54,7 +54,7 @@ def test_page_is_one_well_formed_file_in_its_folder(tmp_path: Path) -> None:
     scores = examples.full_scores()
     path = render_site(scores, examples.records_of(scores), tmp_path / "site", spec=load_spec(), gallery=None)
     assert path == tmp_path / "site" / "index.html"
-    assert [one.name for one in path.parent.iterdir()] == ["index.html"]
+    assert [file.name for file in path.parent.iterdir()] == ["index.html"]
     assert Page(path.read_text(encoding="utf-8")).source.lstrip().startswith("<!DOCTYPE html>")
 
 

@@ -122,12 +122,12 @@ def test_the_compute_matched_control_costs_as_much_as_the_most_expensive_method(
 
 
 def test_the_accuracy_matched_control_is_run_on_cifar_alone() -> None:
-    assert {one.name for one in control_submissions(trial_on(), described_here)} == CONTROLS
+    assert {submission.name for submission in control_submissions(trial_on(), described_here)} == CONTROLS
     for track_name in ("cifar10-32", "cifar10-224"):
         (matched,) = (
-            one
-            for one in control_submissions(trial_on(load_spec().track(track_name)), described_here)
-            if one.name not in CONTROLS
+            submission
+            for submission in control_submissions(trial_on(load_spec().track(track_name)), described_here)
+            if submission.name not in CONTROLS
         )
         assert matched.name == "accuracy-matched"
         assert matched.control is not None
@@ -136,7 +136,9 @@ def test_the_accuracy_matched_control_is_run_on_cifar_alone() -> None:
 
 def test_a_track_that_the_table_does_not_know_has_no_matched_controls() -> None:
     mine = SYNTHETIC.model_copy(update={"name": "mine"})
-    assert {one.name for one in control_submissions(trial_on(mine), described_here)} == CONTROLS - {"compute-matched"}
+    assert {submission.name for submission in control_submissions(trial_on(mine), described_here)} == CONTROLS - {
+        "compute-matched"
+    }
 
 
 def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def answers(
     index = np.arange(len(target)) if index is None else index
     ones = np.ones(len(target), np.float32)
     label = np.where(right, target, other)
-    small = [one.astype(np.int16) for one in (target, target if texture is None else texture, label)]
+    small = [classes.astype(np.int16) for classes in (target, target if texture is None else texture, label)]
     return SetPredictions(index.astype(np.int32), small[0], small[1], small[2], ones, ones, ones, ones)
 
 
@@ -36,7 +36,7 @@ def first(share: float, count: int = IMAGES) -> NDArray[np.bool_]:
 def a_run(**shares: float) -> Predictions:
     """All sets of the synthetic track: clean .9 right, the others .5, or as given ('_' for '-')."""
     named = {name.replace("_", "-"): share for name, share in shares.items()}
-    sets = {one.name: one.axis for one in TRACK.test_sets}
+    sets = {test_set.name: test_set.axis for test_set in TRACK.test_sets}
     found = {name: answers(first(named.get(name, 0.9 if name == "clean" else 0.5))) for name in sets}
     texture = (TARGET + 1) % 10
     return found | {

@@ -128,7 +128,7 @@ def test_every_method_trains_on_resized_images(
     before = load_file(weights / backbone_file(spec).name)
     changed = [key for key in before if key in trained and not torch.equal(before[key], trained[key])]
     assert len(changed) > len(before) // 2
-    assert all(torch.isfinite(one.float()).all() for one in trained.values())
+    assert all(torch.isfinite(tensor.float()).all() for tensor in trained.values())
 
 
 def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
@@ -142,8 +142,8 @@ def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
     predictions, logits = evaluate(
         network, arrays, track.data, device=CPU, precision="float32", teacher_logits={}, progress=lambda *_: None
     )
-    assert set(predictions) == {one.name for one in track.test_sets if not one.diagnostic}
-    assert all(np.isfinite(one).all() for one in logits.values())
+    assert set(predictions) == {test_set.name for test_set in track.test_sets if not test_set.diagnostic}
+    assert all(np.isfinite(set_logits).all() for set_logits in logits.values())
     assert not np.array_equal(logits["scramble-14"], logits["clean"])
     record = a_record(track=NAME, test=summarise(predictions))
     record = record.model_copy(update={"digests": record.digests.model_copy(update={"arrays": array_digests(arrays)})})
@@ -157,7 +157,7 @@ def test_a_student_is_asked_about_every_set_and_its_record_keeps_the_answers(
 @pytest.mark.parametrize("family", ["cnn", "vit"])
 def test_the_real_networks_are_asked_and_their_record_keeps_the_answers(family: Family, tmp_path: Path) -> None:
     """Random weights from their file, an image a class, plain and manipulated; the answers are plain timm's."""
-    sets = tuple(one for one in paper_track(10).test_sets if one.name in ("clean", "scramble-7"))
+    sets = tuple(test_set for test_set in paper_track(10).test_sets if test_set.name in ("clean", "scramble-7"))
     track = track_with(PAPER.backbones).model_copy(update={"test_sets": sets})
     torch.manual_seed(2)
     plain = create_model(PAPER.backbones[family].architecture, {}, num_classes=10).eval()

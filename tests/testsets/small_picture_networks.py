@@ -49,7 +49,7 @@ def networks() -> PictureNetworks:
 def paper_track(images: int = 20, steps: int = 2) -> Track:
     """The paper's track with fewer images and steps."""
     sets = []
-    for one in PAPER.test_sets:
-        parameters = one.parameters | ({"steps": steps} if "steps" in one.parameters else {})
-        sets.append(one.model_copy(update={"images": images, "parameters": parameters}))
+    for test_set in PAPER.test_sets:
+        parameters = test_set.parameters | ({"steps": steps} if "steps" in test_set.parameters else {})
+        sets.append(test_set.model_copy(update={"images": images, "parameters": parameters}))
     return PAPER.model_copy(update={"test_sets": tuple(sets)})

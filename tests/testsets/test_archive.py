@@ -23,7 +23,7 @@ NAME = "small"
 
 
 def small_track(images: int = 20, track: Track = SYNTHETIC) -> Track:
-    sets = tuple(one.model_copy(update={"images": images}) for one in track.test_sets)
+    sets = tuple(test_set.model_copy(update={"images": images}) for test_set in track.test_sets)
     return track.model_copy(update={"name": NAME, "test_sets": sets})
 
 

@@ -24,8 +24,8 @@ def cifar_track(images: int, conflicts: int = 90) -> Track:
     """The CIFAR track with fewer images."""
     track = load_spec().track("cifar10-32")
     sets = tuple(
-        one.model_copy(update={"images": conflicts if one.axis == "cue-conflict" else images})
-        for one in track.test_sets
+        test_set.model_copy(update={"images": conflicts if test_set.axis == "cue-conflict" else images})
+        for test_set in track.test_sets
     )
     return track.model_copy(update={"test_sets": sets})
 
@@ -46,14 +46,19 @@ def cifar(store: Path, source: Cifar10) -> dict[str, TestArrays]:
 
 
 def test_every_set_of_the_spec_is_built(cifar: dict[str, TestArrays]) -> None:
-    assert list(cifar) == [one.name for one in cifar_track(30).test_sets]
-    assert all(one.images.shape[1:] == (32, 32, 3) and one.images.dtype == np.uint8 for one in cifar.values())
-    assert all(one.targets.dtype == np.int16 and one.index.dtype == np.int32 for one in cifar.values())
+    assert list(cifar) == [test_set.name for test_set in cifar_track(30).test_sets]
+    assert all(
+        test_arrays.images.shape[1:] == (32, 32, 3) and test_arrays.images.dtype == np.uint8
+        for test_arrays in cifar.values()
+    )
+    assert all(
+        test_arrays.targets.dtype == np.int16 and test_arrays.index.dtype == np.int32 for test_arrays in cifar.values()
+    )
 
 
 def test_an_image_keeps_the_class_of_the_one_it_was_made_from(cifar: dict[str, TestArrays]) -> None:
-    for one in cifar.values():
-        np.testing.assert_array_equal(one.targets, cifar["clean"].targets[one.index])
+    for test_arrays in cifar.values():
+        np.testing.assert_array_equal(test_arrays.targets, cifar["clean"].targets[test_arrays.index])
 
 
 def test_shape_has_the_covered_images_alone_in_both_polarities(
@@ -68,9 +73,9 @@ def test_shape_has_the_covered_images_alone_in_both_polarities(
 
 
 def test_conflict_is_balanced_over_all_ordered_pairs(cifar: dict[str, TestArrays]) -> None:
-    one = cifar["cue-conflict"]
+    conflict = cifar["cue-conflict"]
     pairs = np.zeros((10, 10), int)
-    np.add.at(pairs, (one.targets, one.textures), 1)
+    np.add.at(pairs, (conflict.targets, conflict.textures), 1)
     assert (np.diag(pairs) == 0).all()
     assert (pairs[~np.eye(10, dtype=bool)] == 1).all()
 
@@ -88,7 +93,7 @@ def test_a_limited_build_has_the_same_images_as_the_whole(
     limited = build_test_sets(with_overrides(cifar_track(30), limit_test=10)[0], store, source=source)
     assert np.bincount(limited["clean"].targets).tolist() == [1] * 10
     whole = {one.tobytes(): row for row, one in enumerate(cifar["clean"].images)}
-    rows = [whole[one.tobytes()] for one in limited["clean"].images]
+    rows = [whole[image.tobytes()] for image in limited["clean"].images]
     for name in ("texture", "locality", "scramble-4", "noise"):
         np.testing.assert_array_equal(limited[name].images, cifar[name].images[rows])
 
@@ -107,7 +112,7 @@ def test_progress_ends_at_the_number_of_images(tmp_path: Path) -> None:
         source=None,
         progress=lambda name, *n: last.update({name: n}),
     )
-    assert last == {one.name: (10, 10) for one in SYNTHETIC.test_sets if not one.diagnostic}
+    assert last == {test_set.name: (10, 10) for test_set in SYNTHETIC.test_sets if not test_set.diagnostic}
 
 
 def test_diagnostic_sets_are_built_when_asked_for(tmp_path: Path) -> None:
@@ -181,7 +186,8 @@ def test_parameters_that_nothing_can_be_made_with_are_named(
     name: str, parameters: dict[str, int], message: str, tmp_path: Path
 ) -> None:
     sets = tuple(
-        one.model_copy(update={"parameters": parameters}) if one.name == name else one for one in SMALL.test_sets
+        test_set.model_copy(update={"parameters": parameters}) if test_set.name == name else test_set
+        for test_set in SMALL.test_sets
     )
     with pytest.raises(InputError, match=message):
         build_test_sets(SMALL.model_copy(update={"test_sets": sets}), tmp_path, source=None)

@@ -27,16 +27,16 @@ def arrays(store: Path) -> dict[str, TestArrays]:
 
 def test_primary_sets_are_the_same_bytes_beside_diagnostic_ones(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
     primary = array_digests(build_test_sets(with_overrides(SYNTHETIC, limit_test=30)[0], tmp_path, source=None))
-    assert list(primary) == [one.name for one in SYNTHETIC.test_sets if not one.diagnostic]
+    assert list(primary) == [test_set.name for test_set in SYNTHETIC.test_sets if not test_set.diagnostic]
     assert primary.items() < array_digests(arrays).items()
 
 
 @pytest.mark.parametrize("track", ["synthetic", "cifar10-32"])
 def test_every_kind_of_diagnostic_is_there_and_none_is_primary(track: str) -> None:
     settings = load_spec().track(track)
-    added = [one for one in evaluated_sets(settings, diagnostics=True) if one not in settings.test_sets]
-    assert all(one.diagnostic for one in added)
-    assert {one.name for one in added} == {
+    added = [test_set for test_set in evaluated_sets(settings, diagnostics=True) if test_set not in settings.test_sets]
+    assert all(test_set.diagnostic for test_set in added)
+    assert {test_set.name for test_set in added} == {
         *(f"scramble-{grid}-permutation-{k}" for grid in (2, 4, 8) for k in (1, 2)),
         *(f"locality-{segments}" for segments in (16, 32, 128)),
         *("noise-4", "noise-12", "noise-offset"),
@@ -46,12 +46,12 @@ def test_every_kind_of_diagnostic_is_there_and_none_is_primary(track: str) -> No
 def test_three_permutations_of_the_same_image_differ(arrays: dict[str, TestArrays]) -> None:
     for names in permuted_sets(SYNTHETIC).values():
         assert len(names) == 3
-        for one in names:
+        for name in names:
             np.testing.assert_array_equal(
-                np.sort(arrays[one].images, axis=None), np.sort(arrays[names[0]].images, axis=None)
+                np.sort(arrays[name].images, axis=None), np.sort(arrays[names[0]].images, axis=None)
             )
-            np.testing.assert_array_equal(arrays[one].index, arrays["clean"].index)
-        assert len({arrays[one].sha256 for one in names}) == 3
+            np.testing.assert_array_equal(arrays[name].index, arrays["clean"].index)
+        assert len({arrays[name].sha256 for name in names}) == 3
 
 
 def test_the_offset_twin_is_the_same_noise_half_a_patch_away(arrays: dict[str, TestArrays]) -> None:

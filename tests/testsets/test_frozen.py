@@ -25,12 +25,12 @@ REAL = Path(__file__).parents[2].parent / "shared" / "cifar10"
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestArrays]:
     made = build_test_sets(SYNTHETIC, tmp_path_factory.mktemp("store"), source=None, diagnostics=True)
-    return {one.name: made[one.name] for one in SYNTHETIC.test_sets}
+    return {test_set.name: made[test_set.name] for test_set in SYNTHETIC.test_sets}
 
 
 def test_every_synthetic_array_is_the_frozen_one(arrays: dict[str, TestArrays]) -> None:
     frozen = read_manifest(manifest_path(SYNTHETIC))
-    assert {row.set for row in frozen} == {one.name for one in SYNTHETIC.test_sets}
+    assert {row.set for row in frozen} == {test_set.name for test_set in SYNTHETIC.test_sets}
     assert manifest_rows("synthetic", arrays, None) == frozen
     assert differences_from_frozen(SYNTHETIC, arrays, None) == ()
 
@@ -97,7 +97,7 @@ def test_a_copy_of_cifar10_without_checksums_is_never_frozen(arrays: dict[str, T
 
 def test_a_track_without_a_manifest_has_no_frozen_digest(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
     reasons = differences_from_frozen(SYNTHETIC, arrays, None, manifest=tmp_path / "x" / "manifest.toml")
-    assert len(reasons) == sum(not one.diagnostic for one in SYNTHETIC.test_sets)
+    assert len(reasons) == sum(not test_set.diagnostic for test_set in SYNTHETIC.test_sets)
     assert reasons[0] == "no digest of test set clean is frozen in x/manifest.toml"
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_manifest_is_refused(text: str, tmp_path: Path) -> None:
 def test_arrays_of_the_other_cifar10_are_those_of_the_manifest(tmp_path: Path) -> None:
     """The sets without floats: what they are is decided by the copy and the integers drawn."""
     source, track = read_cifar10(REAL, REAL), load_spec().track("cifar10-32")
-    integer = tuple(one for one in track.test_sets if one.axis in ("clean", "scramble", "noise"))
+    integer = tuple(test_set for test_set in track.test_sets if test_set.axis in ("clean", "scramble", "noise"))
     arrays = build_test_sets(track.model_copy(update={"test_sets": integer}), tmp_path, source=source)
     pinned = {row.set: row for row in read_manifest(manifest_path(track))}
     assert manifest_rows("cifar10-32", arrays, source) == tuple(pinned[name] for name in arrays)

@@ -67,7 +67,7 @@ def facts(store: Path, source: Cifar10) -> dict[str, dict[str, Any]]:
 def test_every_set_is_stored_at_the_size_that_the_spec_says(arrays: dict[str, TestArrays]) -> None:
     stored = {name: one.images.shape[1] for name, one in arrays.items() if name in {s.name for s in PAPER.test_sets}}
     small = {"clean", "locality", "scramble-2", "scramble-7", "scramble-14", "noise"}
-    assert stored == {one.name: 32 if one.name in small else 224 for one in PAPER.test_sets}
+    assert stored == {test_set.name: 32 if test_set.name in small else 224 for test_set in PAPER.test_sets}
 
 
 def test_scramble_and_noise_are_the_clean_images_and_a_table(arrays: dict[str, TestArrays]) -> None:
@@ -79,8 +79,8 @@ def test_scramble_and_noise_are_the_clean_images_and_a_table(arrays: dict[str, T
 
 
 def test_an_image_keeps_the_class_of_the_one_it_was_made_from(arrays: dict[str, TestArrays]) -> None:
-    for one in arrays.values():
-        np.testing.assert_array_equal(one.targets, arrays["clean"].targets[one.index])
+    for test_arrays in arrays.values():
+        np.testing.assert_array_equal(test_arrays.targets, arrays["clean"].targets[test_arrays.index])
 
 
 def test_silhouettes_are_of_the_object_in_both_polarities(arrays: dict[str, TestArrays], source: Cifar10) -> None:
@@ -212,7 +212,7 @@ def test_starting_noise_is_a_function_of_the_image_alone() -> None:
 
 def test_another_style_is_another_set(tmp_path: Path, source: Cifar10) -> None:
     def styled(picture: str) -> TestArrays:
-        sets = [one for one in paper_track(10).test_sets if one.name in ("clean", "stylized")]
+        sets = [test_set for test_set in paper_track(10).test_sets if test_set.name in ("clean", "stylized")]
         sets[1] = sets[1].model_copy(
             update={"parameters": {**sets[1].parameters, "style": picture}, "diagnostic": False}
         )
@@ -246,9 +246,9 @@ def test_a_set_that_cannot_be_made_is_named(
 ) -> None:
     wanted = ("clean", name)
     sets = tuple(
-        one.model_copy(update={"parameters": one.parameters | change}) if one.name == name else one
-        for one in paper_track().test_sets
-        if one.name in wanted
+        test_set.model_copy(update={"parameters": test_set.parameters | change}) if test_set.name == name else test_set
+        for test_set in paper_track().test_sets
+        if test_set.name in wanted
     )
     track = paper_track().model_copy(update={"test_sets": sets})
     with pytest.raises(error, match=f"parameters of {name}: |test set {name} with .*fix the spec"):
@@ -273,7 +273,7 @@ def test_outside_of_a_region_lies_its_nearest_pixel() -> None:
 
 def test_pictures_for_people_show_what_networks_see(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
     rows = gallery(arrays, data=PAPER.data)
-    assert {one.shape for one in rows.values()} == {(10, 96, 96, 3)}
+    assert {row.shape for row in rows.values()} == {(10, 96, 96, 3)}
     assert not np.array_equal(rows["scramble-7"], rows["clean"])
     assert not np.array_equal(rows["noise"], rows["clean"])
     contact_sheet(arrays, tmp_path / "sheet.png", PAPER.data)

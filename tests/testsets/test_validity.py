@@ -24,7 +24,7 @@ def lda_accuracy(features: Floats, labels: NDArray[np.int64], train: int) -> flo
     """Accuracy of linear discriminant analysis, fitted on the first `train` rows and tested on the rest."""
     classes = np.unique(labels)
     known, truth = features[:train], labels[:train]
-    means = np.array([known[truth == one].mean(axis=0) for one in classes])
+    means = np.array([known[truth == label].mean(axis=0) for label in classes])
     within = known - means[np.searchsorted(classes, truth)]
     covariance = within.T @ within / train
     precision = np.linalg.pinv(covariance + 1e-6 * np.trace(covariance) / len(covariance) * np.eye(len(covariance)))
@@ -116,7 +116,7 @@ def interior_crops(drawn: synthetic.Drawn, scenes: synthetic.Scenes, side: int =
     inside = np.logical_and.reduce(windows, axis=(-2, -1))
     rows = np.flatnonzero(inside.any(axis=(1, 2)))
     corners = [np.argwhere(inside[row]) for row in rows]
-    middle = [one[len(one) // 2] for one in corners]
+    middle = [members[len(members) // 2] for members in corners]
     crops = [drawn.images[row, r : r + side, c : c + side] for row, (r, c) in zip(rows, middle, strict=True)]
     return np.array(crops, float), rows
 
@@ -164,7 +164,7 @@ def test_v5_no_test_crop_shows_pixels_of_a_training_crop(texture: int) -> None:
 
 
 def test_v6_conflicts_are_balanced_over_the_ninety_pairs() -> None:
-    count = next(one.images for one in TRACK.test_sets if one.name == "cue-conflict")
+    count = next(test_set.images for test_set in TRACK.test_sets if test_set.name == "cue-conflict")
     drawn = synthetic.condition_images("cue-conflict", count=count, saliences=SALIENCES)
     pairs = np.zeros((10, 10), int)
     np.add.at(pairs, (drawn.shapes, drawn.textures), 1)

@@ -25,7 +25,7 @@ from kdbench.testsets.vgg import (
 from tests.testsets.small_picture_networks import narrow_vgg
 
 PAPER = load_spec().track("cifar10-224")
-SETS = {one.name: one.parameters for one in PAPER.test_sets}
+SETS = {test_set.name: test_set.parameters for test_set in PAPER.test_sets}
 SIZE = PAPER.data.image_size
 
 PLACES = {
@@ -78,7 +78,7 @@ def test_layers_are_those_of_the_plain_network(pooling: str) -> None:
     network, images = narrow_vgg(), torch.randn(1, 3, 32, 32)
     found = VggFeatures(network, pooling)(images, tuple(PLACES))  # type: ignore[arg-type]
     plain = nn.Sequential(
-        *(nn.AvgPool2d(2) if isinstance(one, nn.MaxPool2d) and pooling == "average" else one for one in network)
+        *(nn.AvgPool2d(2) if isinstance(layer, nn.MaxPool2d) and pooling == "average" else layer for layer in network)
     )
     for name, count in PLACES.items():
         torch.testing.assert_close(found[name], plain[:count](images.clone()))
@@ -92,7 +92,7 @@ def test_a_layer_that_vgg19_does_not_have_is_named() -> None:
 def texture_error(vgg: VggFeatures, images: Tensor, sources: Tensor) -> Tensor:
     """(B,) the loss that synthesis lowers, of pixels, for sources that fill the field."""
     names = LAYERS.names
-    found, wanted = (vgg(vgg.normalised(one), names) for one in (images, sources))
+    found, wanted = (vgg(vgg.normalised(pixels), names) for pixels in (images, sources))
     total = torch.zeros(len(images))
     for name, share in zip(names, LAYERS.weights, strict=True):
         target = gram(wanted[name])
@@ -135,11 +135,11 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 def slow_style_loss(vgg: VggFeatures, recipe: Style, image: Tensor, content: Tensor, style: Tensor) -> float:
     """The loss as it is defined: the content's weight x mean squared difference, plus the style's weight x the sum over
     layers of weight x mean squared difference of unnormalised Gram matrices / (d h w)."""
-    mine, theirs, picture = (vgg(one, (*recipe.layers.names, recipe.content)) for one in (image, content, style))
+    mine, theirs, picture = (vgg(pixels, (*recipe.layers.names, recipe.content)) for pixels in (image, content, style))
     total: float = recipe.content_weight * ((mine[recipe.content] - theirs[recipe.content]) ** 2).mean().item()
     for name, share in zip(recipe.layers.names, recipe.layers.weights, strict=True):
         _, depth, height, width = mine[name].shape
-        flat, other = (one[name][0].reshape(depth, height * width) for one in (mine, picture))
+        flat, other = (features[name][0].reshape(depth, height * width) for features in (mine, picture))
         difference = ((flat @ flat.T - other @ other.T) ** 2).mean().item()
         total += recipe.style_weight * share * difference / (depth * height * width)
     return total

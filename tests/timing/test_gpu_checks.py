@@ -127,7 +127,7 @@ def test_the_making_of_pictures_is_checked() -> None:
     effort, small = Effort(masks=4, pictures=2, steps=1), networks()
     rows = [row for check in (mask_rows, texture_rows, style_rows) for row in check(PAPER, small, effort)]
     names = ("object masks", "texture synthesis", "style transfer")
-    assert_none_is_bad(rows, *(one for name in names for one in (name, f"{name}, repeated")))
+    assert_none_is_bad(rows, *(label for name in names for label in (name, f"{name}, repeated")))
     assert "images of 400 steps" in rows[2].result
     assert "images of 85 steps" in rows[4].result
 

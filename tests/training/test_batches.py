@@ -95,7 +95,7 @@ def test_small_images_are_resized_batch_by_batch() -> None:
     batch = next(enlarged().epoch(0))
     raw = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     planes = resized(torch.from_numpy(raw).permute(0, 3, 1, 2).float(), PAPER)[batch.index] / 255
-    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (PAPER.mean, PAPER.std))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (PAPER.mean, PAPER.std))
     torch.testing.assert_close(batch.images, (planes - mean) / std, atol=1e-4, rtol=1e-4)
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
@@ -109,4 +109,4 @@ def test_resized_images_are_augmented_as_stored_ones_are() -> None:
 def test_what_a_batch_is_is_pinned() -> None:
     """These bytes decide weights: where they change, `NUMERICS_VERSION` must be raised."""
     sums = [batch.images.double().sum().item() for batch in batches(shift=2, flip=True, count=16).epoch(3)]
-    assert [round(one, 3) for one in sums] == PINNED_SUMS
+    assert [round(total, 3) for total in sums] == PINNED_SUMS

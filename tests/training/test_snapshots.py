@@ -44,7 +44,7 @@ def test_keeping_snapshots_changes_no_weight_and_the_last_is_the_result(make: Ma
     kept = [load_file(snapshot_path(watched.folder, number)) for number in (1, 2, 3, 4)]
     final = load_file(watched.folder / WEIGHTS)
     assert all(torch.equal(kept[-1][name], final[name]) for name in final)
-    assert len({one["fc.bias"].numpy().tobytes() for one in kept}) == 4
-    assert [int(one["bn1.num_batches_tracked"]) - int(final["bn1.num_batches_tracked"]) for one in kept] == [
+    assert len({state["fc.bias"].numpy().tobytes() for state in kept}) == 4
+    assert [int(state["bn1.num_batches_tracked"]) - int(final["bn1.num_batches_tracked"]) for state in kept] == [
         step - STEPS for step in snapshot_steps(STEPS, 4)
     ]

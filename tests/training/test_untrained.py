@@ -42,7 +42,7 @@ def test_the_trunk_is_the_pretrained_one_to_the_bit(tmp_path: Path, family: Fami
 def test_every_place_and_seed_has_a_head_of_its_own(tmp_path: Path, family: Family) -> None:
     head = f"{HEADS[family]}weight"
     heads = [kept(tmp_path, family, bias, seed)[head] for bias in ("shape", "texture") for seed in (0, 1)]
-    assert len({one.numpy().tobytes() for one in heads}) == 4
+    assert len({head.numpy().tobytes() for head in heads}) == 4
     torch.testing.assert_close(kept(tmp_path, family)[head], heads[0])
 
 

@@ -3,8 +3,8 @@
 All seeds of the synthetic track start from one pretrained backbone per family, so every result is conditional on it.
 This study repeats the board of `lm` with backbones that were pretrained from another seed,
 `weights/second-*.safetensors`. It uses the official seeds for teachers, independents and students, and changes nothing
-else. It writes `BACKBONES.md` with both boards; the first is read from the official records. Runs that are in the folder
-`--work` are not repeated.
+else. It writes `BACKBONES.md` with both boards; the first is read from the official records. Runs that are in the
+folder `--work` are not repeated.
 """
 
 import argparse

@@ -19,7 +19,7 @@ from kdbench.testsets.spec import load_spec
 PAPER = load_spec().track("cifar10-224")
 SIZE = PAPER.data.image_size
 CPU = torch.device("cpu")
-PINNED: dict[str, Any] = {one.name: dict(one.parameters) for one in PAPER.test_sets}
+PINNED: dict[str, Any] = {test_set.name: dict(test_set.parameters) for test_set in PAPER.test_sets}
 
 
 def images(count: int, size: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -138,7 +138,7 @@ def test_stored_images_are_seen_resized_manipulated_and_then_normalised(network:
     seen = torch.cat(list(image_batches(stored, PAPER.data, network, CPU, order)))
     planes = resized(torch.from_numpy(stored).permute(0, 3, 1, 2).float(), PAPER.data)
     moved = order.apply(planes, slice(0, 3)) / 255
-    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (PAPER.data.mean, PAPER.data.std))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (PAPER.data.mean, PAPER.data.std))
     torch.testing.assert_close(seen, (moved - mean) / std, atol=1e-4, rtol=1e-4)
 
 
@@ -158,5 +158,5 @@ def test_a_manipulation_is_part_of_a_sets_digest() -> None:
         TileOrders(2, np.array([[1, 0, 3, 2]] * 3, np.uint8)),
         TileOrders(2, np.array([[1, 0, 3, 2], [1, 0, 3, 2], [3, 2, 1, 0]], np.uint8)),
     ]
-    digests = {TestArrays(plain.images, labels, labels, index, one).sha256 for one in (None, *orders)}
+    digests = {TestArrays(plain.images, labels, labels, index, order).sha256 for order in (None, *orders)}
     assert len(digests) == 3

@@ -25,15 +25,17 @@ SETS = {(name, test_set.name): test_set for name, track in SPEC.tracks.items() f
 
 def arguments(function: Callable[..., Any]) -> tuple[set[str], set[str]]:
     """The names of a function's keyword-only arguments: without a default, and with one."""
-    named = [one for one in signature(function).parameters.values() if one.kind is Argument.KEYWORD_ONLY]
-    required = {one.name for one in named if one.default is Argument.empty}
-    return required, {one.name for one in named} - required
+    named = [
+        parameter for parameter in signature(function).parameters.values() if parameter.kind is Argument.KEYWORD_ONLY
+    ]
+    required = {parameter.name for parameter in named if parameter.default is Argument.empty}
+    return required, {parameter.name for parameter in named} - required
 
 
 def settings(made: type) -> tuple[set[str], set[str]]:
     """The names of a dataclass's fields: without a default, and with one."""
-    required = {one.name for one in fields(made) if one.default is MISSING}
-    return required, {one.name for one in fields(made)} - required
+    required = {field.name for field in fields(made) if field.default is MISSING}
+    return required, {field.name for field in fields(made)} - required
 
 
 @pytest.mark.parametrize(

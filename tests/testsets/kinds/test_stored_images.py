@@ -34,7 +34,7 @@ def test_an_image_gets_the_same_whoever_is_beside_it(name: str) -> None:
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=20))
 def test_the_words_of_an_image_depend_on_its_id_alone(ids: list[int]) -> None:
     together = image_words(np.array(ids), "claim", per_item=6)
-    alone = np.concatenate([image_words(np.array([one]), "claim", per_item=6) for one in ids])
+    alone = np.concatenate([image_words(np.array([number]), "claim", per_item=6) for number in ids])
     np.testing.assert_array_equal(together, alone)
 
 
@@ -54,7 +54,7 @@ def test_scramble_moves_every_tile_and_loses_none(grid: int) -> None:
 
 def test_scramble_has_a_permutation_for_every_image() -> None:
     same = np.repeat(noise_images(1), 50, axis=0)
-    assert len({one.tobytes() for one in scrambled(same, np.arange(50), grid=4)}) == 50
+    assert len({image.tobytes() for image in scrambled(same, np.arange(50), grid=4)}) == 50
 
 
 def test_scramble_refuses_a_grid_that_does_not_divide_the_image() -> None:
@@ -115,7 +115,7 @@ def test_filling_is_idempotent_and_keeps_the_mean() -> None:
 def test_superpixels_lose_fine_texture_and_keep_the_outline() -> None:
     images = disk_images(8)
     flat = filled(images, Slic(64).maps(images))
-    before, after = (np.abs(np.diff(one[:, 10:22, 10:22].astype(int), axis=2)).mean() for one in (images, flat))
+    before, after = (np.abs(np.diff(stored[:, 10:22, 10:22].astype(int), axis=2)).mean() for stored in (images, flat))
     assert after < 0.5 * before
     assert (flat[:, 16, 16, 0].astype(int) - flat[:, 0, 0, 0] > 80).all()
 
