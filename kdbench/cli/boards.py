@@ -84,7 +84,7 @@ def _cells(row: Row, arm: Arm, board: Board, *, first: bool) -> dict[str, str]:
 
 
 def rank_words(row: Row) -> str:
-    """Return `2`, or `2-4` where seeds do not separate the row from the two that follow; empty while unranked."""
+    """Return `2`, or `2-4` if seeds do not separate the row from the two that follow; empty for an unranked row."""
     if row.rank is None:
         return ""
     return f"{row.rank}" if row.rank_high in (None, row.rank) else f"{row.rank}-{row.rank_high}"
@@ -100,7 +100,7 @@ def _notes(board: Board) -> Iterator[str]:
     yield from (f"warning: {warning}" for warning in board.warnings)
     if board.null_band is not None:
         band = with_bounds(board.null_band.low, board.null_band.high, percent=board.primary == "gap-closed")
-        yield f"controls that should score 0 reach {band}"
+        yield f"the controls that should score 0 are in the range {band}"
     for row in board.rows:
         yield from _row_notes(row, board)
 
@@ -121,7 +121,7 @@ def _row_notes(row: Row, board: Board) -> Iterator[str]:
 
 
 def number(score: Score) -> str:
-    """Return two decimals, or a dash where the number is undefined."""
+    """Return a number with two decimals, or a dash if it is undefined."""
     return f"{score.value:.2f}" if isinstance(score, Estimate) else ABSENT
 
 

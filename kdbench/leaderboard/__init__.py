@@ -1,1 +1,1 @@
-"""The leaderboard: a static page that opens from disk, shows which methods are better and how certain that is."""
+"""The leaderboard: a static page that opens from disk and shows which methods are better and how certain that is."""

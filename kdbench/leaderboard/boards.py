@@ -20,9 +20,9 @@ class BoardView:
         pinned: teachers, then independents.
         methods: in the order of the scores: ranked ones first, unofficial ones last.
         controls: in the order of the scores.
-        images: how many test images all estimates of a column rest on, None where that differs among them.
-        unofficial: why no row of the board is official, if the reason is the same for all; else empty.
-        notes: what a reader has to know before reading a number.
+        images: number of test images of all estimates in a column; None if it differs between them.
+        unofficial: why no row of the board is official, if all rows have the same reasons; else empty.
+        notes: for the reader of the board.
     """
 
     anchor: str
@@ -92,7 +92,7 @@ def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
 
 
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
-    """Yield what a reader has to know before reading a number."""
+    """Yield the notes for the reader of a board."""
     yield from _about_intervals(board, f"{spec.scoring.confidence:.0%}")
     yield from (f"{warning[:1].upper()}{warning[1:]}." for warning in board.warnings)
     unofficial = common_value(row.unofficial for row in board.rows)

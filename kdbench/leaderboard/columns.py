@@ -14,7 +14,7 @@ _Member = TypeVar("_Member")
 
 
 def common_value(values: Iterable[_Member]) -> _Member | None:
-    """Return the value that all of `values` are, None if they differ or there are none."""
+    """Return the value that all of `values` equal; None if they differ or if there are none."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None
 
@@ -54,7 +54,7 @@ def board_estimates(board: Board) -> Iterator[tuple[BoardColumn, Estimate]]:
 
 
 def images_by_column(board: Board) -> dict[BoardColumn, int | None]:
-    """Return how many test images all estimates of a column rest on, None where that differs among them."""
+    """Return by column the number of test images of all estimates; None if it differs between them."""
     images: dict[BoardColumn, set[int]] = {column: set() for column in get_args(BoardColumn)}
     for column, estimate in board_estimates(board):
         images[column].add(estimate.images)

@@ -1,4 +1,4 @@
-"""What methods cost: medians from the scores, extremes from the records."""
+"""The costs of methods: medians from the scores, extremes from the records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class CostLine:
     """The cost of one arm.
 
     Attributes:
-        runs: how many runs the medians rest on.
-        epochs: how many epochs these runs have together.
+        runs: number of runs in the medians.
+        epochs: number of epochs of these runs together.
         fastest, slowest: seconds of the fastest and of the slowest of these epochs; None without timed epochs.
         parameters: of the network that was trained; None without a record.
     """

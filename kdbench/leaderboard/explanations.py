@@ -18,7 +18,7 @@ class ExplanationColumn:
 
     Attributes:
         times: the factor by which its numbers are multiplied for the page.
-        images: how many test images all its estimates rest on, None where that differs among them.
+        images: number of test images of all its estimates; None if it differs between them.
     """
 
     title: str
@@ -32,8 +32,8 @@ class ExplanationLine:
     """The numbers of an arm.
 
     Attributes:
-        basis: of all numbers of the line, where they have it in common.
-        cells: one per column; None where no number is to be expected.
+        basis: of all numbers of the line; None if it differs between them.
+        cells: one per column; None if the column does not apply to the line.
         cross_check: on the first line of a row, the multi-bootstrap's interval of the row's primary number.
     """
 
@@ -111,7 +111,7 @@ def _all_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
 
 
 def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
-    """Yield the columns on where students stand between the independent one and their teacher."""
+    """Yield the columns for the position of students between the independent student and their teacher."""
     yield (
         "Clean accuracy minus independent",
         "student minus independent student of the same seed",
@@ -147,7 +147,7 @@ def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfA
 
 
 def _likeness_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
-    """Yield the columns on how similar the answers of students and teachers are."""
+    """Yield the columns for the similarity of the answers of students and teachers."""
     for name in ("clean", "manipulated"):
         yield (
             f"Same answers, {name}",
@@ -200,7 +200,7 @@ def _line(row: RowView, line: ArmLine, scores_of: Sequence[ScoreOfArm]) -> Expla
 
 
 def _images(cells: Iterator[Score | None]) -> int | None:
-    """Return how many test images all estimates of a column rest on, None where that differs among them."""
+    """Return the number of test images of all estimates in a column; None if it differs between them."""
     return common_value(cell.images for cell in cells if isinstance(cell, Estimate))
 
 

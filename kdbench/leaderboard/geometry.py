@@ -1,4 +1,4 @@
-"""What the charts of the page are laid out with, in percent of their width or height. Templates draw them."""
+"""The geometry of the page's charts, in percent of their width or height. Templates draw them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How the numbers of a board were made: machines, versions, commands, and every run with its outcome."""
+"""The provenance of a board's numbers: machines, versions, commands, and every run with its outcome."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The rows of a board as the page shows them: a line per arm, and what has to be said about the row."""
+"""The rows of a board as the page shows them: a line per arm, and notes on the row."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class ArmLine:
         label: which teacher or student it is, in words.
         basis: of all numbers of the line, where they have it in common.
         shared_reason: why every number of the line is undefined, where the reason is the same for all; else empty.
-        axes_reason: the reason that several axes of the line share for being undefined; said once, not in each cell.
-        conflict_reason: why the shape decisions are undefined; said below the row, since a cell is narrow.
+        axes_reason: why several axes of the line are undefined, if they share the reason; shown once, not in each cell.
+        conflict_reason: why the shape decisions are undefined; shown below the row, since a cell is narrow.
     """
 
     label: str
@@ -47,14 +47,14 @@ class ArmLine:
 
 @dataclass(frozen=True)
 class RowView:
-    """A row with its lines and what has to be said about it.
+    """A row with its lines and notes.
 
     Attributes:
         by_axis: the parts of the primary number: tau of each axis, or what each axis contributes to G.
         axes_basis: of these, where they have it in common.
-        failures: what failed, as far as the reason for no rank does not say it.
-        undefined: what is undefined and why, where the cells do not say it.
-        collapsed: which arms answer nearly always with the same few classes, and on which test sets.
+        failures: failed runs, unless the reason for the missing rank mentions them.
+        undefined: undefined numbers with their reasons, unless the cells show them.
+        collapsed: the arms that nearly always answer with the same few classes, with the test sets.
     """
 
     row: Row

@@ -1,4 +1,4 @@
-"""The gallery of stimuli: one column per image, one row per manipulation."""
+"""The gallery of test images: one column per image, one row per manipulation."""
 
 import base64
 import io

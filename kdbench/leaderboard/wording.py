@@ -1,4 +1,4 @@
-"""How numbers and names read on the page."""
+"""The form of numbers and names on the page."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The answers of runs as they are compared image by image, and which test images vary together."""
+"""The answers of runs, which are compared image by image, and the groups of test images that vary together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ class TestImages:
 
     Attributes:
         target: (n,) int16, right classes.
-        index: (n,) int32, the clean image that each was made from; -1 for none.
+        index: (n,) int32, the clean images that they were made from; -1 for none.
     """
 
-    __test__ = False  # pytest would collect a class of this name
+    __test__ = False  # pytest collects classes with such names
 
     target: NDArray[np.int16]
     index: NDArray[np.int32]
@@ -36,13 +36,13 @@ class TestImages:
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What one run answered on one test set.
+    """The answers of one run on one test set.
 
     Attributes:
-        images: that were answered.
+        images: of the test set.
         label: (n,) int16, predicted classes.
         kl: (n,) float32, KL(teacher || student) in nats; NaN without a teacher.
-        confidence, nll, brier: (n,) float32 as in `SetPredictions`; kept for the clean set alone, else empty.
+        confidence, nll, brier: (n,) float32 as in `SetPredictions`, for the clean set; empty for other sets.
     """
 
     images: TestImages
@@ -54,24 +54,24 @@ class Answers:
 
     @classmethod
     def of(cls, predictions: SetPredictions, images: TestImages, *, clean: bool) -> "Answers":
-        """Return the answers of a record; probabilities are kept for the clean set alone."""
+        """Return the answers of a record; probabilities are kept only for the clean set."""
         probabilities = (predictions.confidence, predictions.nll, predictions.brier) if clean else ()
         return cls(images, predictions.label, predictions.kl, *probabilities)
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """(n,) whether each answer is the right class."""
+        """Whether each answer is the right class, (n,)."""
         right: NDArray[np.bool_] = self.label == self.images.target
         return right
 
 
 @dataclass(frozen=True)
 class ImageUnits:
-    """Which images of several test sets are one unit: all that were made from the same clean image.
+    """The units of several test sets: all images that were made from the same clean image are one unit.
 
     Attributes:
-        units: per test set, (n,) the unit of each image.
-        strata: (U,) a number for each class, and for each class of every set whose images have no origin.
+        units: by test set, (n,) the unit of each image.
+        strata: (U,) the stratum of each unit: its class, separately for every set whose images have no origin.
     """
 
     units: Mapping[str, NDArray[np.intp]]
@@ -92,7 +92,7 @@ class ImageUnits:
 
     @property
     def count(self) -> int:
-        """The number of units that at least one image belongs to."""
+        """The number of units with at least one image."""
         return len(np.unique(np.concatenate(list(self.units.values()))))
 
     def average(self, statistics: Mapping[str, Statistic]) -> Statistic:

@@ -38,7 +38,7 @@ class Profile(FrozenModel):
 
     Attributes:
         clean: macro accuracy on the clean set, from 0 to 1.
-        conflict: None where a run has no answers to cue-conflict images.
+        conflict: None if a run has no answers to cue-conflict images.
     """
 
     clean: Score
@@ -70,7 +70,7 @@ class Likeness(FrozenModel):
 
 
 class Diagnostics(FrozenModel):
-    """Numbers that explain a score and never enter one.
+    """Numbers that explain scores and are part of none.
 
     Attributes:
         calibration_error, nll, brier: on the clean set; from 0 to 1, in nats, and from 0 to 2.
@@ -79,7 +79,7 @@ class Diagnostics(FrozenModel):
         likeness: to the teacher, by "clean" and "manipulated"; empty without a teacher.
         scalars: likeness of whole runs to the teacher, such as `cka`, by the names of `kdbench.evaluation.similarity`.
         scalar_gains: each of `scalars` minus that of the independent student with this teacher.
-        occlusion_on_object: share of what matters to the network that lies on the object; None where a record lacks it.
+        occlusion_on_object: share of the occlusion map that lies on the object; None if a record lacks it.
         collapsed: manipulated sets on which the network nearly always gives the same few answers.
     """
 
@@ -96,15 +96,15 @@ class Diagnostics(FrozenModel):
 
 
 class Movement(FrozenModel):
-    """Where the students of one teacher stand between the independent student and that teacher.
+    """The position of one teacher's students between the independent student and that teacher.
 
     Attributes:
-        axes: the axes that the numbers are taken over.
+        axes: on which the numbers are computed.
         clean_gain: clean accuracy minus the independent student's.
         gap_closed: G: 1 at the teacher's profile, 0 where the student is no nearer to it than the independent one.
         gap_by_axis: the summands of G.
-        gap_closed_matched: G with the independent student as it was when it had the student's clean accuracy; None
-            without that control.
+        gap_closed_matched: G relative to the independent student at the student's clean accuracy, which is interpolated
+            between snapshots; None without that control.
         transfer_index: TI, the share of the way to the teacher.
         index_by_axis: TI of each axis alone.
         drift: movement off the line to the teacher, relative to the distance between independent student and teacher.
@@ -126,8 +126,8 @@ class Cost(FrozenModel):
     """Medians over the runs of a row.
 
     Attributes:
-        student_images, teacher_images: images that passed forward through either network, in training and before it.
-        relative_time: ratio of the training seconds to independent's; None without it.
+        student_images, teacher_images: number of images in forward passes of either network, in training and before it.
+        relative_time: ratio of the training seconds to those of independent; None without independent.
     """
 
     training_seconds: float
@@ -140,14 +140,14 @@ class Cost(FrozenModel):
 
 
 class Arm(FrozenModel):
-    """The students of one method that had teachers of one bias (or teachers themselves, or independents: one arm).
+    """The students of one method with teachers of one bias. Teachers and independents have arms, too.
 
     Attributes:
-        seeds: of the runs that went well; the profile rests on them.
+        seeds: of the successful runs, from which the profile is computed.
         failed: the other runs, in words: "seed 1 diverged: loss is not finite".
         run_ids: of all runs, failed ones included, by seed.
-        diagnostics: None where no run could be scored.
-        movement: of students that have a teacher, where independent and teacher were scored on a common seed.
+        diagnostics: None if no run could be scored.
+        movement: of students with a teacher, if independent and teacher were scored on a common seed.
     """
 
     teacher_bias: TeacherBias | None

@@ -1,4 +1,4 @@
-"""From the records of results folders to scores, and to the file `scores.json`."""
+"""Computes scores from the records of results folders, and writes them into the file `scores.json`."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,12 +25,12 @@ def score(
     *,
     current: Current | None = None,
 ) -> Scores:
-    """Score every record below one or several results folders that is whole and fits the others.
+    """Score every record below one or several results folders that is complete and fits the others.
 
     The same records, spec and `current` give the same scores; nothing else is read.
 
     Args:
-        results: folders that hold `TRACK/RUN-TESTSETS/`; of the same run in two folders the first counts.
+        results: folders that hold `TRACK/RUN-TESTSETS/`; if two folders have the same run, the first one counts.
         spec: the tracks, and how to score.
         current: which records are current, and what code has shipped, as `kdbench.records.current.read_current` returns
             it: official records of other code under a shipped name are refused. None where all records are current and
@@ -117,7 +117,7 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
 
 
 def _directions(runs: Sequence[ScoredRun], track: Track) -> list[Direction]:
-    """Return the directions of the students, or without students those that the teachers could serve."""
+    """Return the directions of the students or, without students, the directions in which the teachers could teach."""
     directions = {run.record.direction for run in runs if run.record.direction is not None}
     if not directions:
         teachers = {run.record.family for run in runs}

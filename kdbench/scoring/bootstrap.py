@@ -1,7 +1,7 @@
-"""The multi-bootstrap, which resamples seeds and test images together: a check on the intervals that are shown.
+"""The multi-bootstrap, which resamples seeds and test images together, as a check of the intervals on the page.
 
-With few seeds it is too narrow (for five, a nominal 95 % interval of a mean covers less), so it is shown next to the
-intervals of the jackknife and of Fieller and never replaces them.
+With few seeds its intervals are too narrow: a nominal 95 % interval covers the truth less often. It is therefore shown
+next to the intervals of the jackknife and of Fieller and does not replace them.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from kdbench.randomness import below, words
 from kdbench.scoring.metrics import FloatArray
 
-WORDS = 4  # a stream's items own a multiple of four words
+WORDS = 4  # an item of a stream has a multiple of four words
 
 
 def multi_bootstrap(
@@ -19,7 +19,8 @@ def multi_bootstrap(
 ) -> tuple[float, float] | None:
     """Return the percentile interval of a number over seeds drawn with replacement, each draw on its own images.
 
-    Deviations are widened by sqrt(K / (K - 1)): resamples of K seeds vary that much less than samples of K seeds do.
+    Deviations are multiplied by sqrt(K / (K - 1)), since resamples of K seeds vary less than samples of K seeds by this
+    factor.
 
     Source: Sellam et al. (2022), arXiv:2106.16163, section 3.
 
@@ -29,7 +30,7 @@ def multi_bootstrap(
         confidence: of the two-sided interval.
 
     Returns:
-        None where fewer than nine in ten draws give a number.
+        None if fewer than nine of ten draws give a number.
     """
     seeds, samples = len(parts[0]), parts[0].shape[-1] - 1
     per_item = -(-seeds // WORDS) * WORDS

@@ -1,4 +1,4 @@
-"""How well the probabilities of a network fit: calibration error, negative log-likelihood, Brier score."""
+"""The quality of a network's probabilities: calibration error, negative log-likelihood, Brier score."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,9 +10,8 @@ from kdbench.scoring.statistic import Statistic, mean
 def expected_calibration_error(confidence: ArrayLike, right: NDArray[np.bool_], bins: int) -> Statistic | Undefined:
     """Return ECE = sum_b n_b / n |accuracy_b - confidence_b| over bins of equal width, in [0, 1]; 0 is calibrated.
 
-    It is too large on average for few images, so it is shown with the Brier score and never compared across numbers of
-    bins.
-    Undefined without images or without probabilities.
+    With few images it is too large on average, so it is shown with the Brier score and not compared between numbers of
+    bins. It is undefined without images or without probabilities.
 
     Source: Guo et al. (2017), arXiv:1706.04599, eq. 3.
 

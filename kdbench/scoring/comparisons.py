@@ -1,4 +1,4 @@
-"""From the runs of a row to what is computed of them per seed: students next to students, teachers and independents."""
+"""Pairs the runs of a row by seed with the networks that they are compared with: students, teachers, independents."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class PairedTriangle:
 
 
 def contrast_of(arms: RunsByBias, context: BoardContext) -> PairedContrast | Undefined:
-    """Compare the students of both teachers and the teachers themselves, on the seeds on which all four went well."""
+    """Compare the students of both teachers and the teachers themselves, on the seeds on which all four are scored."""
     biases = context.track.teacher_biases
     missing = [bias for bias in biases if not measured_by_seed(arms.get(bias, ()))]
     if missing:
@@ -70,11 +70,11 @@ def contrast_of(arms: RunsByBias, context: BoardContext) -> PairedContrast | Und
 def triangle_of(
     runs: Sequence[ScoredRun], context: BoardContext, independents: RunsBySeed
 ) -> PairedTriangle | Undefined:
-    """Compare students of one teacher, independent ones and the teachers, on the seeds on which all went well.
+    """Compare students of one teacher, independent students and the teachers, on the seeds on which all are scored.
 
     Args:
         runs: the students.
-        context: of the board; its axes.
+        context: of the board, with its axes.
         independents: independent students by seed.
     """
     students, teachers = measured_by_seed(runs), context.teachers_of(runs)
@@ -91,7 +91,7 @@ def triangle_of(
 
 
 def movement_of(runs: Sequence[ScoredRun], context: BoardContext) -> Movement | None:
-    """Return where students stand between independent student and teacher; None where no seed has all three."""
+    """Return the movement of students from the independent one to the teacher; None if no seed has all three."""
     students, independents = measured_by_seed(runs), measured_by_seed(context.references)
     seeds = _common_seeds(students, independents, context.teachers_of(runs))
     if not seeds:
@@ -129,7 +129,7 @@ def _undefined_movement(why: Undefined, context: BoardContext) -> dict[str, Scor
 
 
 def _gap_closed_matched(runs: Sequence[ScoredRun], context: BoardContext) -> Score | None:
-    """Return G against independent students of the same clean accuracy; None where no run kept such students."""
+    """Return G relative to independent students with the same clean accuracy; None without their snapshots."""
     if not context.matched:
         return None
     students = measured_by_seed(runs)

@@ -1,4 +1,4 @@
-"""Runs that were measured, and what the rows of one board share: who is compared with whom."""
+"""Measured runs, and the runs with which the rows of a board are compared."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from kdbench.spec import BIAS_AXES, INDEPENDENT, TEACHER, Axis, Direction, Scori
 
 @dataclass(frozen=True)
 class ScoredRun:
-    """A record with what was measured.
+    """A record with the numbers that were measured from its answers.
 
     Attributes:
         measured: None for a failed run.
-        snapshots: the same network along its training, for a control that keeps them.
+        snapshots: the same network during its training, for a control that keeps snapshots.
     """
 
     folder: Path
@@ -27,7 +27,7 @@ class ScoredRun:
 
 @dataclass(frozen=True)
 class BoardContext:
-    """What the rows of one board share.
+    """The context that all rows of a board share.
 
     Attributes:
         teachers: trained teacher runs of the board's group, by run id.
@@ -63,17 +63,17 @@ class BoardContext:
 
     @property
     def references(self) -> tuple[ScoredRun, ...]:
-        """The independent students that others are compared with: the official ones, where there are any."""
+        """The independent students with which others are compared: the official ones, if there are any."""
         return _official_if_any(self.independents)
 
     @property
     def num_classes(self) -> int:
-        """C."""
+        """The number of classes, C."""
         return self.track.data.num_classes
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """The axes that G is taken over: the direction's live ones, or all where the spec names none."""
+        """The axes of G: the live axes of the direction, or all axes if the spec names none."""
         live = self.track.scoring.live_axes.get(self.direction, ())
         return tuple(axis for axis in BIAS_AXES if axis in live) or BIAS_AXES
 
@@ -83,21 +83,21 @@ class BoardContext:
         return {seed: run.measured for seed, run in pairs if run is not None and run.measured is not None}
 
     def likeness(self, record: Record, student: Record) -> dict[str, float]:
-        """Return how alike a run is to the teacher that `student` is compared with, by the plain names of numbers."""
+        """Return the similarity of a run to the teacher with which `student` is compared, by plain names."""
         bias = self._bias_of(student)
         names = {name: comparison_name(name, bias) for name in TEACHER_COMPARISONS} if bias else {}
         return {name: record.scalars[key] for name, key in names.items() if key in record.scalars}
 
     def _bias_of(self, student: Record) -> TeacherBias | None:
-        """Return the bias of the teacher that a student is compared with.
+        """Return the bias of the teacher with which a student is compared.
 
-        None for a student without a teacher where there are several teachers.
+        Return None for a student without a teacher on a track with several teachers.
         """
         biases = self.track.teacher_biases
         return student.teacher_bias or (biases[0] if len(biases) == 1 else None)
 
     def _teacher_of(self, record: Record) -> ScoredRun | None:
-        """Return the teacher that a student had; for a control, the one of its seed, which it did without."""
+        """Return the teacher of a student; for a control, the trained teacher of its seed, which it did not use."""
         if not record.control:
             return self.teachers.get(record.teacher_run_id or "")
         bias = self._bias_of(record)
@@ -110,7 +110,7 @@ class BoardContext:
 
 
 def _official_if_any(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
-    """Return the official ones among some runs, or all of them if none is official."""
+    """Return the official runs, or all runs if none is official."""
     return tuple(run for run in runs if run.record.official) or tuple(runs)
 
 
@@ -131,5 +131,5 @@ def kind_of(record: Record) -> RowKind:
 
 
 def measured_by_seed(runs: Iterable[ScoredRun]) -> dict[int, MeasuredRun]:
-    """Return what was measured of the runs that went well, by seed."""
+    """Return the measurements of the successful runs, by seed."""
     return {run.record.seed: run.measured for run in runs if run.measured is not None}

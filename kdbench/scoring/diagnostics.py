@@ -1,4 +1,4 @@
-"""Diagnostics of an arm: calibration, consistency under permutation, likeness to the teacher. None is ever ranked."""
+"""Diagnostics of an arm: calibration, consistency under permutation, similarity to the teacher. None is ever ranked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,16 +33,16 @@ PairStatistic = Callable[[Answers, Answers], MaybeStatistic]
 
 @dataclass(frozen=True)
 class Party:
-    """A network and the networks of its seed that it is compared with.
+    """A network and the networks of its seed with which it is compared.
 
     Attributes:
         student: the network itself, whatever its role.
-        independent, teacher: None where there is none.
-        likeness: how alike its features and occlusion maps are to the teacher's, by the names of
+        independent, teacher: None if there is none.
+        likeness: similarity of its features and occlusion maps to the teacher's, by the names of
             `kdbench.evaluation.similarity`.
-        independent_likeness: how alike those of the independent student are to the same teacher's.
+        independent_likeness: the same numbers of the independent student.
         on_object: `occlusion_on_object` of `kdbench.evaluation.similarity`; None if the record lacks it.
-        own_teacher: whether `teacher` taught it, so that the KL of its answers is to this teacher.
+        own_teacher: whether `teacher` taught it, so that the KL of its answers refers to this teacher.
     """
 
     student: MeasuredRun
@@ -169,7 +169,7 @@ class Diagnosis:
         return self._averaged(statistics, runs, least=least, most=most)
 
     def _gain(self, parties: Sequence[Party], names: Sequence[str], of_pair: PairStatistic) -> Score:
-        """Return a number of student and teacher minus that of the independent student of the seed and the teacher."""
+        """Return a number of student and teacher, minus that of the seed's independent student and the teacher."""
         if any(party.independent is None for party in parties):
             return Undefined(reason="a seed has no independent student to compare with")
         runs = [
@@ -191,12 +191,12 @@ class Diagnosis:
         least: float,
         most: float = 1.0,
     ) -> Score:
-        """Return the mean of a number in [least, most] over seeds and the sets on which it is defined for every seed.
+        """Return the mean of a number over seeds and over the sets on which it is defined for every seed.
 
         Args:
             statistics: per seed, by test set.
             runs: that are compared.
-            least, most: bounds of the number, which cut its interval.
+            least, most: bounds of the number, at which its interval is cut.
         """
         shared = shared_sets([run.answers for run in runs], list(statistics[0]))
         defined = [name for name in shared if all(isinstance(of_seed.get(name), Statistic) for of_seed in statistics)]
@@ -211,7 +211,7 @@ class Diagnosis:
         return score.model_copy(update={"low": max(score.low, least), "high": min(score.high, most)})
 
     def _scalars(self, numbers: Sequence[Mapping[str, float]], party: Party) -> dict[str, Score]:
-        """Return the scores of numbers of whole runs, where every seed has them."""
+        """Return the scores of those numbers of whole runs that every seed has."""
         names = sorted(set.intersection(*(set(of_seed) for of_seed in numbers)))
         return {name: self._scalar([of_seed[name] for of_seed in numbers], party) for name in names}
 
@@ -230,14 +230,14 @@ class Diagnosis:
 
 
 def _gains(party: Party) -> dict[str, float]:
-    """Return the student's likeness minus the independent's, where both are known; a count of images is no likeness."""
+    """Return the student's numbers minus those of independent, if both have them; counts of images are left out."""
     student, independent = party.likeness, party.independent_likeness
     names = (student.keys() & independent.keys()) - {OCCLUSION_UNDEFINED}
     return {name: student[name] - independent[name] for name in names}
 
 
 def has_collapsed(answers: Answers, num_classes: int, scoring: Scoring) -> bool:
-    """Return whether the answers are nearly always a few classes: entropy below `collapse_entropy` times log C."""
+    """Return whether nearly all answers are a few classes: their entropy is below `collapse_entropy` times log C."""
     entropy = prediction_entropy(answers.label, num_classes)
     return isinstance(entropy, float) and entropy < scoring.collapse_entropy
 
@@ -253,7 +253,7 @@ def _divergence(student: Answers, _: Answers) -> MaybeStatistic:
 def _compared(
     run: MeasuredRun | None, teacher: MeasuredRun | None, names: Sequence[str], of_pair: PairStatistic
 ) -> dict[str, MaybeStatistic]:
-    """Return a number of two runs on each set that both answered."""
+    """Return a number of two runs for each set that both have answers on."""
     if run is None or teacher is None:
         return {}
     shared = shared_sets([run.answers, teacher.answers], names)
@@ -267,7 +267,7 @@ def _difference(first: MaybeStatistic, second: MaybeStatistic) -> MaybeStatistic
 
 
 def _permuted(run: MeasuredRun, names: Sequence[str], of_pair: PairStatistic, clean_set: str) -> MaybeStatistic:
-    """Return a number of the clean answers and those under each permutation of one grid, averaged over permutations."""
+    """Return a number of the answers to clean and to permuted images of one grid, averaged over permutations."""
     permuted = [run.answers[name] for name in names if name in run.answers]
     permuted = [each for each in permuted if each.images is permuted[0].images and each.images.has_origins]
     clean = run.answers[clean_set]

@@ -12,8 +12,8 @@ class Estimate(FrozenModel):
 
     Attributes:
         value, low, high: the estimate and its confidence interval.
-        images: test images it rests on; those made from the same clean image count once.
-        seeds: random seeds it rests on.
+        images: number of its test images; those from the same clean image count once.
+        seeds: number of its random seeds.
         covers: what the interval covers: "images" alone (fewer seeds than an interval over seeds needs), "seeds" alone
             (records keep one number of the whole run), or "seeds and images".
     """
@@ -28,7 +28,7 @@ class Estimate(FrozenModel):
 
 
 class Undefined(FrozenModel):
-    """A number that does not exist, and why, in words."""
+    """A number that does not exist, with the reason in words."""
 
     kind: Literal["undefined"] = "undefined"
     reason: str

@@ -4,9 +4,9 @@ With profiles d of the student, i of the independent one and t of the teacher, a
 
     G = 1 - D2(d, t) / D2(i, t)                       TI = (d - i) . (t - i) / |t - i|^2
 
-0: no nearer to the teacher than the independent student; 1: at the teacher. On the line d = i + L (t - i), TI = L and
-G = 1 - (1 - L)^2. Overshoot and movement off that line lower G; TI does not notice them, which is why it comes with
-drift.
+Both are 0 for a student that is as far from the teacher as the independent student, and 1 for a student that equals the
+teacher. On the line d = i + L (t - i), TI = L and G = 1 - (1 - L)^2. Overshoot and movement off that line lower G but
+not TI, which is therefore shown with the drift.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def gap_closed(triangle: Triangle, scoring: Scoring) -> Score:
 
 
 def gap_by_axis(triangle: Triangle, axes: Sequence[Axis], scoring: Scoring) -> dict[Axis, Score]:
-    """Return what each axis contributes to G: [D2_b(i, t) - D2_b(d, t)] / D2(i, t); the contributions sum to G.
+    """Return the contribution of each axis to G, [D2_b(i, t) - D2_b(d, t)] / D2(i, t); the contributions sum to G.
 
     Args:
         triangle: on these axes.

@@ -1,4 +1,4 @@
-"""The conditions for a rank. A row that misses one stays on the board, with the reason in words."""
+"""The conditions for a rank. A row that does not meet one stays on the board, with the reason in words."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -67,7 +67,7 @@ def _failures(runs: Sequence[ScoredRun]) -> Iterator[str]:
 
 
 def not_measurable(context: BoardContext) -> Iterator[str]:
-    """Yield why a direction can rank nobody: a result of the validity study, or too few live axes for G."""
+    """Yield why no row of a direction can have a rank: a result of the validity study, or too few live axes for G."""
     part = context.track.scoring
     if context.direction in part.not_measurable:
         yield f"the direction is not measurable: {part.not_measurable[context.direction]}"
@@ -110,7 +110,7 @@ def _of_teacher(bias: TeacherBias | None) -> str:
 
 
 def _other_budget(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
-    """Yield where updates or examples were not as many as the independent student had."""
+    """Yield a reason if the number of updates or examples differs from that of the independent student."""
     budgets = {_budget(run.record) for run in runs if run.measured is not None}
     allowed = {_budget(run.record) for run in context.references if run.measured is not None}
     if allowed and budgets - allowed:
@@ -127,13 +127,13 @@ def _budget_words(budgets: Iterable[tuple[int, int]]) -> str:
 
 
 def _collapse(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
-    """Yield the students that give nearly always the same few answers to clean images."""
+    """Yield the students that nearly always give the same few answers to clean images."""
     clean_set = context.track.primary_sets("clean")[0].name
     for bias, runs in arms.items():
         for seed, run in measured_by_seed(runs).items():
             if has_collapsed(run.answers[clean_set], context.num_classes, context.scoring):
                 who = f"the student{_of_teacher(bias)} of seed {seed}"
-                yield f"collapsed: {who} gives nearly always the same few answers"
+                yield f"collapsed: {who} nearly always gives the same few answers"
 
 
 def _teachers_incompetence(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
@@ -151,7 +151,7 @@ def _teachers_incompetence(arms: RunsByBias, context: BoardContext) -> Iterator[
 
 
 def _coverage(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
-    """Yield the test sets that leave out too many images of a class; those with estimated masks may."""
+    """Yield the test sets with too few images of a class, as happens with estimated masks."""
     first = next((run.measured for run in runs if run.measured is not None), None)
     if first is None or context.track.data.source == "synthetic":
         return
@@ -166,7 +166,7 @@ def _coverage(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]
 
 
 def _least_coverage(answers: Answers, clean: Answers) -> float:
-    """Return the smallest share of a class's clean images that a set was made from; 1 where images have no origin."""
+    """Return the smallest share of a class's clean images that a set uses; 1 if its images have no origin."""
     if not answers.images.has_origins:
         return 1.0
     covered, target = np.isin(np.arange(len(clean.label)), answers.images.index), clean.images.target
@@ -185,7 +185,7 @@ def _too_few_seeds(arms: RunsByBias, context: BoardContext, seeds: Sequence[int]
 
 
 def axis_warnings(teachers: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
-    """Yield where the seeds disagree with the live axes that were frozen before; these are not chosen anew.
+    """Yield the axes on which the seeds contradict the frozen live axes, which stay the same.
 
     Args:
         teachers: runs of the direction's teacher family.
@@ -206,7 +206,7 @@ def axis_warnings(teachers: Sequence[ScoredRun], context: BoardContext) -> Itera
 def measured_live_axes(
     teachers: RunsBySeed, independents: RunsBySeed, context: BoardContext
 ) -> tuple[Axis, ...] | None:
-    """Return the axes on which teachers and independents surely differ, and by `live_axis_gap` or more.
+    """Return the axes on which teachers and independents differ significantly, and by at least `live_axis_gap`.
 
     Args:
         teachers, independents: by seed.

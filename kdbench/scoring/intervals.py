@@ -13,7 +13,7 @@ from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import Scoring
 
-# Of every number in the scores: far below any interval, far above what another machine may round differently.
+# Digits of every number in the scores: finer than any interval, but coarser than rounding differences of machines.
 DIGITS = 6
 
 
@@ -33,7 +33,7 @@ class StandardErrors:
 
     Attributes:
         seeds: over random seeds.
-        images: over test images; seeds share these, so this part does not shrink with more seeds.
+        images: over test images. All seeds share them, so this part does not shrink with more seeds.
         count: K, the number of seeds.
     """
 
@@ -42,7 +42,7 @@ class StandardErrors:
     count: int
 
     def half_width(self, confidence: float) -> float:
-        """Return that of a two-sided interval: t over seeds and normal over images, in quadrature."""
+        """Return the half-width of a two-sided interval: t over seeds and normal over images, in quadrature."""
         over_images = normal_quantile(confidence) * self.images
         return float(np.hypot(t_quantile(confidence, self.count - 1) * self.seeds, over_images))
 
@@ -58,7 +58,7 @@ def estimate(samples: FloatArray, images: int, scoring: Scoring, *, share: bool 
         images: number of images that the numbers rest on.
         scoring: confidence and the number of seeds.
         share: whether the number is a share in [0, 1] of the images. Its interval then stays inside, and a share of
-            exactly 0 or 1 gets the exact binomial bound instead of an empty interval.
+            exactly 0 or 1 gets the exact binomial bound, since its interval would otherwise be empty.
     """
     value, resamples = float(samples[:, 0].mean()), samples[:, 1:].mean(axis=0)
     over_seeds = len(samples) >= scoring.interval_seeds
@@ -96,7 +96,7 @@ def estimate_statistics(
 
 
 def estimate_scalars(values: Sequence[float], images: int, scoring: Scoring) -> Estimate:
-    """Return the mean over at least two seeds of a number without image error; its interval covers seeds alone."""
+    """Return the mean over at least two seeds of a number without image error; its interval covers only seeds."""
     seeds = np.asarray(values)
     half, value = _standard_errors(seeds, 0.0).half_width(scoring.confidence), float(seeds.mean())
     over_both = rounded(value, value - half, value + half, images=images, seeds=len(seeds), over_seeds=True)

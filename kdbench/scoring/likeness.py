@@ -1,7 +1,7 @@
-"""How alike the answers of two networks are, image by image: error consistency, fidelity, permutation consistency.
+"""The similarity of the answers of two networks, image by image: error consistency, fidelity, permutation consistency.
 
-All are diagnostics and never ranked: two networks that learned the same task are alike without any distillation, so a
-student's likeness to its teacher means something only in comparison with that of the independent student.
+All are diagnostics and never ranked. Two networks that learned the same task are similar without any distillation, so a
+student's similarity to its teacher is meaningful only relative to that of the independent student.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ def wrong_label_agreement(
 ) -> Statistic | Undefined:
     """Return the share of equal answers among images that both networks get wrong, in [0, 1].
 
-    It is about 1 / (C - 1) by chance.     Undefined with fewer than `least` such images.
+    It is about 1 / (C - 1) by chance, and undefined with fewer than `least` such images.
 
     Args:
         label_a, label_b: (n,) predicted classes.

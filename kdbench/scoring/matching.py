@@ -1,4 +1,4 @@
-"""A network as it was along its training when it had a given clean accuracy: the accuracy-matched control."""
+"""Interpolates the snapshots of a network to a given clean accuracy, for the accuracy-matched control."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,14 +16,14 @@ from kdbench.spec import Axis, Scoring
 def at_accuracy(
     snapshots: Sequence[MeasuredRun], clean: float, num_classes: int, scoring: Scoring
 ) -> MeasuredRun | Undefined:
-    """Return a network as it was when it had a clean accuracy, interpolated on the probit scale between snapshots.
+    """Return the profile of a network at a clean accuracy, interpolated between snapshots on the probit scale.
 
     Accuracies on shifted data are linear in clean accuracy if both are on that scale: Miller et al. (2021),
     arXiv:2107.04649.
 
     Args:
         snapshots: of one training, in order.
-        clean: the accuracy sought. The last two snapshots that enclose it are taken.
+        clean: the requested accuracy. The last two consecutive snapshots that enclose it are used.
         num_classes: C.
         scoring: competence, below which the bias of a snapshot means nothing.
     """
@@ -47,8 +47,7 @@ def _probit_share(first: float, between: float, last: float) -> float:
 def _between(before: MeasuredRun, after: MeasuredRun, share: float, chance: float) -> MeasuredRun:
     """Return the profile `share` of the way from one snapshot to the other, every accuracy on the probit scale.
 
-    The accuracy of an axis is the one that its c stands for, given the clean accuracy. What is not interpolated is that
-    of the later snapshot.
+    The accuracy on an axis follows from its c and the clean accuracy. All other fields are those of the later snapshot.
     """
 
     def interpolate(first: FloatArray, last: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""From the answers of one run to its accuracies and biases, on the data and on every resample of its test images."""
+"""Computes the accuracies and biases of a run from its answers, for the data and every resample of its test images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,12 +28,12 @@ class MeasuredAxis:
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """One run on every axis whose sets it answered.
+    """One run on every axis for whose sets it has answers.
 
     Attributes:
         clean: (1 + S,) macro accuracy.
         images: of the clean set.
-        axes: by axis, where all its primary sets have predictions.
+        axes: by axis, if all of its primary sets have predictions.
         shape, texture: (1 + S,) shares of the cue-conflict images by either cue; None without that set.
         conflict_images: of the cue-conflict sets.
         missing: primary sets without predictions, by axis.
@@ -52,7 +52,7 @@ class MeasuredRun:
 
 @dataclass
 class _Columns:
-    """Numbers per image of one set of strata, collected first so that all are summed over the resamples at once."""
+    """Numbers per image of one set of strata, which are collected first and then summed over the resamples at once."""
 
     strata: tuple[Stratum, ...]
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class _SetSums:
 
 @dataclass(frozen=True)
 class _SetPlaces:
-    """Where the sums of one test set will lie: the fields of `_SetSums` as places in the columns.
+    """The places of one test set's sums: the fields of `_SetSums` as indices of columns.
 
     Attributes:
         own: the columns of a set without origins; None for a set whose numbers are among the clean set's columns.
@@ -124,7 +124,7 @@ def measure(predictions: Predictions, track: Track, resampler: Resampler) -> Mea
     paired; a set without such origins is resampled by itself, and compared with clean accuracy on all images.
 
     Raises:
-        RecordError: there is no clean set, a set's `index` or classes do not fit it, or there is no such class.
+        RecordError: there is no clean set, or the `index` or the classes of a set do not fit.
     """
     for name, answers in predictions.items():
         _check_classes(name, answers, track.data.num_classes)
@@ -208,7 +208,9 @@ def _places(
 def _check_classes(name: str, answers: SetPredictions, num_classes: int) -> None:
     for classes in (answers.target, answers.texture, answers.label):
         if len(classes) and int(classes.max()) >= num_classes:
-            raise RecordError(f"the test set {name!r} has the class {classes.max()}, but there are {num_classes}")
+            raise RecordError(
+                f"the test set {name!r} has the class {classes.max()}, but there are only {num_classes} classes"
+            )
 
 
 def _check_origins(name: str, answers: SetPredictions, clean: SetPredictions, *, same_class: bool) -> None:
@@ -251,6 +253,6 @@ def _total(values: Sequence[FloatArray]) -> FloatArray:
 
 
 def _images(sets: Sequence[_SetSums]) -> int:
-    """Return how many images vary independently: those made from one clean image count once."""
+    """Return the number of images that vary independently: those from the same clean image count once."""
     covered = [sums.covered for sums in sets if sums.covered is not None]
     return sum(sums.images for sums in sets) + (int(np.any(covered, axis=0).sum()) if covered else 0)

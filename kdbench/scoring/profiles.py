@@ -1,4 +1,4 @@
-"""From measured runs to the profile of an arm: numbers with intervals, undefined where they would mean nothing."""
+"""Computes the profile of an arm from measured runs: numbers with intervals, undefined where they are meaningless."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -31,7 +31,7 @@ def profile_of(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scori
 
 
 def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Undefined | None:
-    """Return why a chance-corrected bias of these runs means nothing; None where it does mean something.
+    """Return why a chance-corrected bias of these runs is meaningless; None if it is not.
 
     Each run's clean accuracy must be above chance by `competence_margin`, at the lower end of its interval over images.
     """
@@ -86,7 +86,7 @@ def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictSc
 def _shape_bias(shape: FloatArray, texture: FloatArray, images: int, scoring: Scoring) -> Score:
     if images < scoring.conflict_images:
         return Undefined(
-            reason=f"there are {images} cue-conflict images, at least {scoring.conflict_images} are needed"
+            reason=f"there are {images} cue-conflict images, but at least {scoring.conflict_images} are needed"
         )
     decided: list[Estimate] = [estimate(run[None], images, scoring, share=True) for run in shape + texture]
     least = min(decided, key=lambda share: share.low)

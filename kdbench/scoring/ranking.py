@@ -1,7 +1,8 @@
-"""Who is better than whom: methods share ranks until their seeds tell them apart.
+"""Ranks methods. Methods that their seeds do not separate share ranks.
 
-Methods are compared pairwise by seed. Jackknife pseudo-values turn the contribution of a seed to a ratio into a number,
-so that the ordinary analysis of a method x seed table applies: what a seed does to all methods alike drops out.
+All pairs of methods are compared on the same seeds. Jackknife pseudo-values express the contribution of a seed to a
+ratio as a number, so that the ordinary analysis of a method x seed table applies: an effect of a seed on all methods
+cancels.
 """
 
 from collections import Counter
@@ -56,14 +57,14 @@ class RankInterval:
 
 
 def common_seeds(seeds_of: Mapping[int, Sequence[int]], least: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the seeds that rows are compared on, and the rows that have them all.
+    """Return the seeds on which rows are compared, and the rows that have all of them.
 
-    The `least` seeds that most rows have (of equally frequent seeds, the smaller one) decide which rows are compared.
-    Then all seeds count that these rows share.
+    Rows are compared if they have the `least` most frequent seeds (of equally frequent seeds, the smaller ones). The
+    comparison then uses all seeds that these rows share.
 
     Args:
         seeds_of: seeds by number of the row.
-        least: number of seeds that a comparison needs.
+        least: smallest number of seeds for a comparison.
     """
     counts = Counter(seed for seeds in seeds_of.values() for seed in seeds)
     needed = set(sorted(counts, key=lambda seed: (-counts[seed], seed))[:least])
@@ -120,7 +121,7 @@ def tukey_quantile(confidence: float, means: int, degrees_of_freedom: float) -> 
 
 
 def _least_differences(table: FloatArray, rows: Sequence[PrimaryNumber], confidence: float) -> FloatArray:
-    """Return (M, M) how far apart two rows must be to differ."""
+    """Return (M, M), the smallest significant differences between two rows."""
     methods, seeds = table.shape
     over_seeds = tukey_quantile(confidence, methods, (methods - 1) * (seeds - 1))
     over_images = tukey_quantile(confidence, methods, np.inf)

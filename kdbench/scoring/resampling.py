@@ -1,8 +1,8 @@
 """Resamples of the test images, the same for every network, so that differences between networks are paired.
 
-Everything that is resampled is held as an array whose last axis has 1 + S entries: the data itself, then S resamples
-of the test images. Resamples are drawn by a counter-based generator of their own, and sums of counts are exact in any
-order, so the same records give the same scores on every machine.
+Every resampled number is an array whose last axis has 1 + S entries: the data, then S resamples of the test images. A
+counter-based generator draws the resamples, and sums of counts are exact in any order, so the same records give the
+same scores on every machine.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from kdbench.scoring.metrics import FloatArray
 
 @dataclass(frozen=True)
 class Stratum:
-    """The images of one class, and how often each of them counts.
+    """The images of one class, and the number of times that each of them counts.
 
     Attributes:
         positions: (n,) of the class's images in their set.
@@ -30,10 +30,10 @@ class Stratum:
 
 @dataclass(frozen=True)
 class Resampler:
-    """Draws resamples of test sets and keeps them, so that all networks are resampled alike.
+    """Draws resamples of test sets and keeps them, so that all networks have the same resamples.
 
     Attributes:
-        samples: S.
+        samples: their number, S.
     """
 
     samples: int

@@ -23,11 +23,11 @@ from kdbench.spec import BIAS_AXES, TeacherBias
 def board_rows(runs: Sequence[ScoredRun], context: BoardContext) -> tuple[Row, ...]:
     """Return the rows of teachers, independents, methods and controls, in this order.
 
-    Ranked methods come first. The others follow by their primary number, larger ones first; rows for which it is
-    undefined and unofficial rows come last.
+    Ranked methods come first. The others follow in the order of their primary number, larger ones first. Rows without
+    a primary number and unofficial rows come last.
 
     Args:
-        runs: those that belong to the board's direction, in any order.
+        runs: of the board's direction, in any order.
         context: of the board.
 
     Raises:
@@ -58,7 +58,7 @@ def _rows_of_kind(kind: RowKind, runs: Iterable[ScoredRun], context: BoardContex
 
 
 def _identity(run: ScoredRun) -> tuple[str, str, str, str, bool, bool]:
-    """Return what the runs of one row have in common."""
+    """Return the properties that all runs of a row share."""
     record = run.record
     config = json.dumps(record.config, sort_keys=True)
     return record.method, record.family, config, record.digests.code, not record.official, record.compiled
@@ -107,7 +107,7 @@ def _by_arm(runs: Sequence[ScoredRun], biases: Sequence[TeacherBias]) -> RunsByB
 
 
 def _with_primary(row: Row, arms: RunsByBias, context: BoardContext) -> RowEvidence:
-    """Return a row of students with its primary number: tau where teachers are planted, else G."""
+    """Return a row of students with its primary number: tau for planted teachers, else G."""
     if context.track.primary == "gap-closed":
         return _with_gap_closed(row, arms, context)
     if row.kind == "control" and set(arms) == {None}:
@@ -150,7 +150,7 @@ def _arm(kind: RowKind, bias: TeacherBias | None, runs: Sequence[ScoredRun], con
 
 
 def _parties(runs: Sequence[ScoredRun], context: BoardContext, taught: bool) -> list[Party]:
-    """Return the runs that went well, each with the networks that it is compared with."""
+    """Return the successful runs, each with the networks with which it is compared."""
     if not taught:
         return [Party(run.measured, on_object=_on_object(run)) for run in runs if run.measured is not None]
     references = [run for run in context.references if run.measured is not None]

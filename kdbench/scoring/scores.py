@@ -14,10 +14,10 @@ class Row(FrozenModel):
     """One line of a board.
 
     Attributes:
-        transfer: tau over the planted teachers; None where the track has no planted teachers, or the row had none.
+        transfer: tau; None on tracks without planted teachers, and for rows without a teacher.
         transfer_by_axis: tau of the axes on which the teachers differ enough.
-        gap_closed: G over the live axes; None for references, and where it is not the track's primary number.
-        cross_check: the multi-bootstrap's interval of the primary number, from three seeds on.
+        gap_closed: G on the live axes; None for references, and if it is not the track's primary number.
+        cross_check: the multi-bootstrap's interval of the primary number, for three seeds or more.
         rank: the best rank that the row may have; None while unranked.
         rank_high: the worst rank that it may have.
         p_value: one-sided, for the primary number not being above 0, adjusted for all tests of the board (Holm); None
@@ -53,12 +53,12 @@ class Row(FrozenModel):
 
     @property
     def title(self) -> str:
-        """The method, and whether its runs were compiled: those are a row of their own."""
+        """The method, and whether its runs were compiled; compiled runs have their own row."""
         return f"{self.method}, compiled" if self.compiled else self.method
 
     @property
     def primary(self) -> Score | None:
-        """tau where teachers are planted, else G."""
+        """Tau for planted teachers, else G."""
         return self.transfer if self.transfer is not None else self.gap_closed
 
 
@@ -66,11 +66,11 @@ class Board(FrozenModel):
     """All rows that may be compared: one track, direction, pair of digests and device class.
 
     Attributes:
-        primary: what rows are ranked by.
-        axes: the axes that the gap closed is taken over.
+        primary: the number that determines the ranks.
+        axes: on which the gap closed is computed.
         tests: number of official rows of methods, for which p-values are adjusted.
-        null_band: what the controls that should score nothing reach, including their intervals; None without them.
-        warnings: what a reader has to know before believing a number.
+        null_band: range of the controls that should score 0, including their intervals; None without them.
+        warnings: for the reader of the board.
     """
 
     track: str

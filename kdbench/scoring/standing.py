@@ -19,7 +19,7 @@ Paired = PairedContrast | PairedTriangle
 
 @dataclass(frozen=True)
 class RowEvidence:
-    """A row with the comparison that its primary number rests on.
+    """A row with the comparison from which its primary number is computed.
 
     Attributes:
         paired: None where the primary number is undefined.
@@ -39,7 +39,7 @@ class RowEvidence:
         return None
 
     def tested(self) -> tuple[float, StandardErrors]:
-        """Return a number with the sign of the primary one, and its errors."""
+        """Return a number with the same sign as the primary number, and its errors."""
         match self.paired:
             case PairedContrast(_, contrast):
                 return transfer_errors(contrast)
@@ -121,7 +121,7 @@ def cross_check(evidence: RowEvidence, scoring: Scoring) -> Range | None:
 
 
 def null_band(rows: Iterable[Row], scoring: Scoring) -> Range | None:
-    """Return what the null controls reach, from the lowest to the highest end of their intervals; None without any."""
+    """Return the range of the null controls, including their intervals; None without null controls."""
     scores = [row.primary for row in rows if row.kind == "control" and row.method in scoring.null_controls]
     estimates = [score for score in scores if isinstance(score, Estimate)]
     if not estimates:

@@ -1,8 +1,8 @@
-"""Numbers that carry the contribution of each image, so that a formula yields its own standard error over images.
+"""Numbers with the contribution of each image, so that a formula also gives its standard error over images.
 
-A statistic is a smooth function of means over images. In addition to its value it carries its *effects*: to first
-order, how much the value moves with the weight of each image (the infinitesimal jackknife). Arithmetic propagates them,
-so a kappa is written as its formula and its error over images follows, and differences between networks are paired.
+A statistic is a smooth function of means over images. In addition to its value it has *effects*: to first order, the
+change of the value with the weight of each image (the infinitesimal jackknife). Arithmetic propagates them. A kappa is
+therefore written as its formula, its error over images follows, and differences between networks are paired.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Statistic:
 
     Attributes:
         value: finite.
-        effects: (n,) change of the value with the relative weight of each image, over n; they sum to 0.
+        effects: (n,) change of the value with the relative weight of each image, divided by n; they sum to 0.
     """
 
     value: float

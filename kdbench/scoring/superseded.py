@@ -1,8 +1,8 @@
-"""Which records are not scored because newer ones have taken their place, and why: from the records alone.
+"""Finds the records that are not scored because newer records supersede them, with the reasons.
 
-The caller says which records are current (`kdbench.plan.current` decides that). Records that are not, of a row that has
-current ones, are superseded, and so are the students of a superseded teacher. Of two runs of the same seed that this
-does not tell apart, the one that was written later counts.
+The caller says which records are current (`kdbench.plan.current` decides this). If a row has current records, its other
+records are superseded, and so are the students of a superseded teacher. If two runs of the same seed remain, the one
+that was written later counts.
 """
 
 from collections import defaultdict
@@ -48,7 +48,7 @@ def _outdated(records: Sequence[StoredRecord], current: Collection[str]) -> dict
 
 
 def _what_has_changed(record: Record, current_codes: Collection[str]) -> str:
-    """Return why a record is not current; the harness makes teachers, whatever stands in place of their code."""
+    """Return why a record is not current; for a teacher, which has no code of a method, the harness has changed."""
     if record.role == "teacher" or record.digests.code in current_codes:
         return OTHER_HARNESS
     return OTHER_CODE.format(record.method)

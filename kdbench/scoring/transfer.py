@@ -1,9 +1,9 @@
-"""Transfer: how much of the difference between two teachers with opposite planted biases shows up in their students.
+"""Transfer: the part of the difference between two teachers with opposite planted biases that students show.
 
     tau = [c(d_A) - c(d_B)] . [c(t_A) - c(t_B)] / |c(t_A) - c(t_B)|^2
 
-over the axes of the profile c. 0: the teacher's bias leaves no trace; 1: it is fully inherited. What both arms share
-cancels.
+over the axes of the profile c. It is 0 if the teacher's bias has no effect on the student, and 1 if the student has all
+of it. Effects that both arms share cancel.
 """
 
 from collections.abc import Sequence

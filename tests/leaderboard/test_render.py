@@ -211,7 +211,7 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
     controls = re.findall(r'<tbody class="control">.*?</tbody>', full.source, re.DOTALL)
     assert len(controls) == 1
     assert "random shape teacher" in controls[0]
-    assert "Controls that should score 0 reach [−0.03, 0.05]" in full.text
+    assert "The controls that should score 0 are in the range [−0.03, 0.05]" in full.text
     assert "The shaded band, [−0.03, 0.05], is the range" in full.text
 
 
@@ -355,7 +355,7 @@ def test_gallery_shows_every_set_with_a_caption(full: Page) -> None:
     pictures = [attributes for tag, attributes in full.tags if tag == "img"]
     assert len(pictures) == len(examples.a_gallery()["synthetic"].sets)
     assert all((attributes["src"] or "").startswith("data:image/png;base64,") for attributes in pictures)
-    assert "Scramble 4×4 Cut into 4×4 tiles" in full.text
+    assert "Scramble 4×4 The image is cut into 4×4 tiles" in full.text
 
 
 def test_papers_tables_are_shown_as_published_with_the_reason_why_unranked(full: Page) -> None:

@@ -41,7 +41,7 @@ def test_a_collapsed_student_is_not_ranked(tmp_path: Path) -> None:
     rewrite(next(record_of(folders, method="lm", seed=1, teacher_bias="texture")), collapsed)
     row = rows_of(board_of(tmp_path))["lm"]
     assert (
-        "collapsed: the student of the texture teacher of seed 1 gives nearly always the same few answers"
+        "collapsed: the student of the texture teacher of seed 1 nearly always gives the same few answers"
         in row.unranked
     )
     assert isinstance(row.transfer, Undefined)

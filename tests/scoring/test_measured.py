@@ -205,7 +205,7 @@ def test_shape_bias_needs_a_hundred_conflict_images() -> None:
     few = answers(first(0.6, 90), target=TARGET[:90], texture=(TARGET[:90] + 1) % 10, index=0 * TARGET[:90] - 1)
     conflict = profile_of({0: measured(a_run() | {"cue-conflict": few})}, 10, SPEC.scoring).conflict
     assert conflict is not None
-    assert conflict.shape_bias == Undefined(reason="there are 90 cue-conflict images, at least 100 are needed")
+    assert conflict.shape_bias == Undefined(reason="there are 90 cue-conflict images, but at least 100 are needed")
     assert isinstance(conflict.shape, Estimate)
 
 
