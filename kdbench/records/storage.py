@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid
 from kdbench.files import DAMAGES, atomic_file
+from kdbench.records.arrays import read_array
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest
 
@@ -121,7 +122,9 @@ def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
     try:
         with np.load(_content(path, record), allow_pickle=False) as arrays:
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
-            predictions = {name: _checked(name, {key: arrays[f"{name}.{key}"] for key in _ARRAYS}) for name in names}
+            predictions = {
+                name: _checked(name, {key: read_array(arrays, f"{name}.{key}") for key in _ARRAYS}) for name in names
+            }
         for name, result in (record.test if record else {}).items():
             images = len(predictions[name].target) if name in predictions else 0
             if images != result.images:
