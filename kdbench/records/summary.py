@@ -12,7 +12,7 @@ def summarise(predictions: Predictions) -> dict[str, SetResult]:
     """
     summary = {}
     for name, answers in predictions.items():
-        right = answers.label == answers.target
-        per_class = [right[answers.target == label].mean() for label in np.unique(answers.target)]
-        summary[name] = SetResult(images=len(answers.target), macro_accuracy=float(np.mean(per_class)))
+        classes, of_image, images = np.unique(answers.target, return_inverse=True, return_counts=True)
+        right = np.bincount(of_image, answers.label == answers.target, minlength=len(classes))
+        summary[name] = SetResult(images=len(answers.target), macro_accuracy=float(np.mean(right / images)))
     return summary

@@ -79,7 +79,7 @@ def _as_statistic(value: "Statistic | float") -> Statistic:
 def mean(values: ArrayLike) -> Statistic:
     """Return the mean over images of (n,) numbers, n at least 1."""
     numbers = np.asarray(values, dtype=np.float64)
-    average = float(numbers.mean())
+    average = float(numbers.sum() / len(numbers))
     return Statistic(average, (numbers - average) / len(numbers))
 
 

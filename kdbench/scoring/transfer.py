@@ -117,7 +117,7 @@ def debiased_dot(first: FloatArray, second: FloatArray) -> FloatArray:
         (...).
     """
     seeds = len(first)
-    mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
+    mean_first, mean_second = first.sum(axis=0) / seeds, second.sum(axis=0) / seeds  # `mean` is slow on few numbers
     products = mean_first * mean_second
     if seeds > 1:
         covariance = ((first - mean_first) * (second - mean_second)).sum(axis=0) / (seeds - 1)
