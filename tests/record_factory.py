@@ -9,6 +9,7 @@ pure function of the arguments.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from kdbench.plan.current import shipped_codes
 from kdbench.records import (
+    PREDICTIONS,
     Budget,
     ControlTerms,
     Digests,
@@ -30,6 +32,7 @@ from kdbench.records import (
     write_record,
 )
 from kdbench.records.identity import RunIdentity, identity_of
+from kdbench.records.storage import seal_record
 from kdbench.records.summary import summarise
 from kdbench.spec import BIAS_AXES, FAMILIES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families
 from kdbench.testsets.spec import load_spec
@@ -253,9 +256,20 @@ def _write(
     place = direction or family
     predictions = _predictions(matrix, profile, method, place, bias or "alone", seed) if outcome[0] == "ok" else {}
     record = _record(matrix, predictions, method=method, family=family, direction=direction, bias=bias, seed=seed)
-    write_record(folder, record, predictions)
+    _write_uncompressed(folder, record, predictions)
     _WRITTEN[key] = {path.name: path.read_bytes() for path in folder.iterdir()}
     return folder
+
+
+def _write_uncompressed(folder: Path, record: Record, predictions: Predictions) -> None:
+    """Write a record as `write_record` does, but for the compression of the answers, which is most of its time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if predictions:
+        arrays = {
+            f"{name}.{key}": array for name, answers in predictions.items() for key, array in vars(answers).items()
+        }
+        np.savez(folder / PREDICTIONS, **arrays)
+    seal_record(folder, record)
 
 
 def _record(
@@ -363,7 +377,7 @@ def _answers(test_set: TestSet, matrix: Matrix, profile: FakeProfile, *name: str
     position = np.arange(count)
     target = position % classes
     texture = (target + 1 + position // classes % (classes - 1)) % classes if conflict else target
-    hardness = _generator("hardness").random(count)
+    hardness = _hardness(count)
     order = np.argsort(hardness + 0.5 * _generator(test_set.name, *name).random(count), kind="stable")
     label = (target + 1 + _generator("wrong", test_set.name, *name).integers(0, classes - 1, count)) % classes
     if conflict:
@@ -377,6 +391,11 @@ def _answers(test_set: TestSet, matrix: Matrix, profile: FakeProfile, *name: str
         first = round(float(np.clip(chance + bias * (profile.clean - chance), 0, 1)) * count)
     label[order[:first]] = target[order[:first]]
     return _measured(np.where(conflict, -1, position), target, texture, label, order)
+
+
+@cache
+def _hardness(count: int) -> NDArray[np.float64]:
+    return _generator("hardness").random(count)
 
 
 def _measured(
