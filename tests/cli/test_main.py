@@ -19,21 +19,24 @@ from tests.command_line import Command, assert_refused
 from tests.record_factory import write_matrix
 
 COMMANDS = ["", *(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)]
+RUN_LM = ("run", "--methods", "lm")  # each method file is read in a process of its own
 DATA_COMMANDS = ["data", *(f"data {command.name}" for command in data_app.registered_commands)]
 
 
+def seconds_of_help() -> float:
+    """Return the CPU time of a process that prints the help."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "kdbench", "--help"], stdout=subprocess.DEVNULL, check=True, timeout=300)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def test_help_takes_less_than_a_second_of_cpu_time() -> None:
-    fastest = float("inf")
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "kdbench", "--help"], stdout=subprocess.DEVNULL, check=True, timeout=300)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        fastest = min(fastest, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert fastest < 1.0
+    assert any(seconds_of_help() < 1.0 for _ in range(3))
 
 
 def test_a_refusal_is_one_line_and_exit_code_2_for_the_shell_too() -> None:
-    command = [sys.executable, "-m", "kdbench", "run", "--track", "imagenet"]
+    command = [sys.executable, "-m", "kdbench", "spec", "nowhere.toml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
@@ -74,7 +77,7 @@ def test_every_help_has_an_example(command: str) -> None:
     ids=" ".join,
 )
 def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: list[str], tmp_path: Path) -> None:
-    assert_refused(kdbench("run", "--out", str(tmp_path / "runs"), *arguments), *words)
+    assert_refused(kdbench(*RUN_LM, "--out", str(tmp_path / "runs"), *arguments), *words)
     assert not list(tmp_path.rglob("result.json"))
 
 
@@ -134,7 +137,7 @@ def test_a_spec_with_a_wrong_value_is_refused(
 ) -> None:
     path = tmp_path / "spec.toml"
     path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace(old, new, 1))
-    assert_refused(kdbench("run", "--spec", str(path), "--out", str(tmp_path / "runs")), *words)
+    assert_refused(kdbench(*RUN_LM, "--spec", str(path), "--out", str(tmp_path / "runs")), *words)
     assert not list(tmp_path.rglob("result.json"))
 
 
@@ -246,19 +249,19 @@ def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(
     path = tmp_path / "spec.toml"
     text = shipped("benchmark", "v1", "spec.toml").read_text()
     path.write_text(re.sub(r'weights_sha256 = "[0-9a-f]+"', f'weights_sha256 = "{"0" * 64}"', text))
-    result = kdbench("run", "--spec", str(path), "--out", str(tmp_path / "runs"))
+    result = kdbench(*RUN_LM, "--spec", str(path), "--out", str(tmp_path / "runs"))
     assert_refused(result, "synthetic-cnn.safetensors", "sha256", "restore the shipped file")
     assert not list(tmp_path.rglob("result.json"))
 
 
 def test_a_results_folder_that_cannot_be_written_is_refused(kdbench: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert_refused(kdbench("run", "--out", str(tmp_path / "file" / "runs")), "cannot be written", "--out")
+    assert_refused(kdbench(*RUN_LM, "--out", str(tmp_path / "file" / "runs")), "cannot be written", "--out")
 
 
 def test_a_second_command_in_one_results_folder_is_refused(kdbench: Command, tmp_path: Path) -> None:
     with sole_user(tmp_path):
-        assert_refused(kdbench("run", "--out", str(tmp_path)), "another kdbench run", "--out")
+        assert_refused(kdbench(*RUN_LM, "--out", str(tmp_path)), "another kdbench run", "--out")
     with sole_user(tmp_path):  # free again
         pass
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchmetrics.classification import MulticlassCalibrationError
 
 from kdbench.scoring.calibration import expected_calibration_error, mean_score
 from kdbench.scoring.estimates import Undefined
@@ -55,6 +54,8 @@ def test_without_probabilities_there_is_no_calibration() -> None:
 @pytest.mark.parametrize("bins", [10, 15])
 @pytest.mark.parametrize("sharpness", [0.5, 2.0, 6.0])
 def test_calibration_error_is_that_of_torchmetrics(bins: int, sharpness: float) -> None:
+    from torchmetrics.classification import MulticlassCalibrationError  # takes seconds, where others are only collected
+
     random = torch.Generator().manual_seed(0)
     probabilities = (sharpness * torch.randn((500, 10), generator=random, dtype=torch.float64)).softmax(dim=1)
     target = torch.multinomial(probabilities.sqrt(), 1, generator=random).squeeze(1)
