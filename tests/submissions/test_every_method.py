@@ -30,7 +30,7 @@ from kdbench.training.outcome import TrainingOutcome
 from kdbench.training.teacher import Supervised
 
 TRACK = "synthetic"
-IMAGES, BATCH, STEPS = 306, 6, 51  # one epoch
+IMAGES, BATCH, STEPS = 204, 4, 51  # one epoch
 SMALL_BATCH = 4
 PARTS, PART = 5, 2  # of a batch that is computed in parts, and the images in each part
 FEW_IMAGES, KILLED_AT = 2 * SMALL_BATCH, 3  # of 4 steps in two epochs
@@ -152,15 +152,17 @@ class Witness:
 
     def _note(self, name: str) -> Any:
         def hook(parameter: Tensor) -> None:
-            if parameter.grad is not None and parameter.grad.any():
+            if name in self.untouched and parameter.grad is not None and parameter.grad.any():
                 self.untouched.discard(name)
 
         return hook
 
     def look(self, run: Any) -> None:
         self.run = run
-        still = {name for name, p in run.student.named_parameters() if p.grad is None or not p.grad.any()}
-        self.student_untouched = still if self.student_untouched is None else self.student_untouched & still
+        parameters = dict(run.student.named_parameters())
+        untouched = parameters.keys() if self.student_untouched is None else self.student_untouched
+        gradients = {name: parameters[name].grad for name in untouched}
+        self.student_untouched = {name for name, grad in gradients.items() if grad is None or not grad.any()}
 
 
 def witnessed(method: type[Method], witness: Witness) -> type[Method]:
