@@ -62,7 +62,9 @@ def clean(source: Cifar10) -> NDArray[np.uint8]:
 
 
 def with_sets(track: Track, *names: str) -> Track:
-    return track.model_copy(update={"test_sets": tuple(test_set for test_set in track.test_sets if test_set.name in names)})
+    return track.model_copy(
+        update={"test_sets": tuple(test_set for test_set in track.test_sets if test_set.name in names)}
+    )
 
 
 def facts(store: Path, source: Cifar10) -> dict[str, dict[str, Any]]:
