@@ -33,6 +33,13 @@ def bench(track: Track) -> Bench:
     return Bench(track, CPU, peak=1e12, steps=1, images=IMAGES)
 
 
+def shallow(track: Track) -> Track:
+    """The track with a ViT of two blocks, the last of which is never compiled."""
+    vit = track.backbones.vit
+    few = vit.model_copy(update={"arguments": {**vit.arguments, "depth": 2}})
+    return track.model_copy(update={"backbones": track.backbones.model_copy(update={"vit": few})})
+
+
 def assert_none_is_bad(rows: list[CheckRow], *checks: str) -> None:
     assert [row.check for row in rows] == list(checks)
     assert [str(row) for row in rows if row.good is False] == []
@@ -113,7 +120,7 @@ def test_pixels_evaluation_and_compiling_are_checked(track: Track) -> None:
         *gpu_checks.pixel_rows(PAPER, CPU),
         *gpu_checks.pixel_rows(track, CPU),
         *gpu_checks.evaluation_rows(track, CPU, images=20),
-        *gpu_checks.compile_rows(track, CPU, rounds=1, backend="aot_eager"),
+        *gpu_checks.compile_rows(shallow(track), CPU, rounds=1, backend="aot_eager"),
     ]
     against = "compared with the CPU"
     assert_none_is_bad(
