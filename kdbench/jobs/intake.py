@@ -116,7 +116,7 @@ def _with_weights(outcome: TrainingOutcome, scratch: Path, folder: Path, run: Pl
     if not all(_is_finite(state) for state in states):
         return outcome.model_copy(update={"status": "diverged", "reason": "weights are not finite", "weights": None})
     digests = [write_tensors(folder / path.name, state) for path, state in zip(left, states, strict=True)]
-    return outcome.model_copy(update={"weights": digests[0]})
+    return outcome.model_copy(update={"weights": digests[0], "reason": ""})
 
 
 def _read_weights(left: Path, run: PlannedRun) -> dict[str, torch.Tensor]:

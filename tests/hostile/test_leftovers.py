@@ -22,7 +22,7 @@ STATE = {}
 
 def remember():
     student = next(network for network in networks() if network.training)
-    STATE.update({key: value.clone() for key, value in student.state_dict().items()})
+    STATE.update({key: value.contiguous().clone() for key, value in student.state_dict().items()})
 
 
 def write_all(folder, with_weights=True, **changes):
@@ -33,11 +33,18 @@ def write_all(folder, with_weights=True, **changes):
 """
 
 
+FORGED = {
+    *("too-many-steps", "too-few-steps", "no-digest", "wrong-digest", "ok-with-a-reason", "curves-for-terminals"),
+}
+"""Outcomes that lie and could be true: only a second training can tell."""
+
+
 def left(name: str, statements: str, status: str | tuple[str, ...] = "error", *, ends: bool = True) -> Case:
     """Return the case of a method that trains to its last step, leaves something in `folder`, and ends."""
     lines = ["remember()", "folder = scratch()", *statements.strip("\n").splitlines(), *["os._exit(0)"] * ends]
     body = "\n".join(f"    {line}" for line in lines)
-    return Case(name, Parts(at_import=WRITE_ALL, after=f"if run.step == 2:\n{body}"), status)
+    honest = name.removeprefix("outcome-") not in FORGED
+    return Case(name, Parts(at_import=WRITE_ALL, after=f"if run.step == 2:\n{body}"), status, honest=honest)
 
 
 OUTCOMES = {
@@ -187,7 +194,10 @@ KIND_CASES = tuple(
     for kind, statements in KINDS.items()
 )
 CASES = (
-    *(left(f"outcome-{name}", statements, ("error", "diverged")) for name, statements in OUTCOMES.items()),
+    *(
+        left(f"outcome-{name}", statements, "ok" if name in FORGED else ("error", "diverged"))
+        for name, statements in OUTCOMES.items()
+    ),
     *(left(f"weights-{name}", statements, ("error", "diverged")) for name, statements in WEIGHT_FILES.items()),
     *(left(f"left-{name}", statements) for name, statements in OTHERS.items()),
 )

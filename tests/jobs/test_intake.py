@@ -77,6 +77,10 @@ def test_a_digest_is_computed_and_not_believed(tmp_path: Path) -> None:
     assert taken(left(tmp_path, weights="0" * 64)).weights not in (None, "0" * 64)
 
 
+def test_a_run_that_is_ok_has_no_reason(tmp_path: Path) -> None:
+    assert taken(left(tmp_path, reason="fine")).reason == ""
+
+
 def test_weights_that_are_not_finite_have_diverged(tmp_path: Path) -> None:
     scratch, state = left(tmp_path), good_state()
     name = next(name for name, tensor in state.items() if tensor.is_floating_point())
