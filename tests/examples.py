@@ -63,10 +63,10 @@ def a_record(**changes: Any) -> Record:
 def some_predictions(images: int = 20) -> Predictions:
     """Return answers on one test set, every second one right."""
     target = np.arange(images, dtype=np.int16) % 10
-    one = np.ones(images, np.float32)
+    ones = np.ones(images, np.float32)
     label = np.where(np.arange(images) % 2 == 0, target, (target + 1) % 10).astype(np.int16)
     index = np.arange(images, dtype=np.int32)
-    return {"clean": SetPredictions(index, target, target, label, 0.9 * one, 0.2 * one, 0.1 * one, np.nan * one)}
+    return {"clean": SetPredictions(index, target, target, label, 0.9 * ones, 0.2 * ones, 0.1 * ones, np.nan * ones)}
 
 
 def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPredictions:
@@ -77,9 +77,9 @@ def answered(right: Sequence[bool], index: Sequence[int] | None = None) -> SetPr
         index: of the clean images that they were made from.
     """
     origins = np.array(range(len(right)) if index is None else index, np.int32)
-    target, one = (origins % 10).astype(np.int16), np.ones(len(right), np.float32)
+    target, ones = (origins % 10).astype(np.int16), np.ones(len(right), np.float32)
     label = np.where(right, target, (target + 1) % 10).astype(np.int16)
-    return SetPredictions(origins, target, target, label, one, one, one, one)
+    return SetPredictions(origins, target, target, label, ones, ones, ones, ones)
 
 
 def store(results: Path, record: Record, predictions: Predictions | None = None) -> Path:
@@ -89,10 +89,10 @@ def store(results: Path, record: Record, predictions: Predictions | None = None)
     """
     folder = record_folder(results, record.track, record.run_id, record.digests.testsets)
     if predictions is None:
-        predictions = {name: some_predictions(one.images)["clean"] for name, one in record.test.items()}
+        predictions = {name: some_predictions(answers.images)["clean"] for name, answers in record.test.items()}
     else:
         record = record.model_copy(
-            update={"test": {name: _result(record, name, one) for name, one in predictions.items()}}
+            update={"test": {name: _result(record, name, answers) for name, answers in predictions.items()}}
         )
     write_record(folder, record, predictions)
     return folder

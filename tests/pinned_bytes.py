@@ -17,10 +17,10 @@ def sha256_of_some_images() -> str:
     """Digest of 30 images of each law and condition under the default look, and of their labels."""
     drawn = [training_images(law, "stream", count=30, saliences=Saliences()) for law in LAWS]
     drawn += [condition_images(condition, count=30, saliences=Saliences()) for condition in CONDITIONS]
-    return hashlib.sha256(b"".join(one.images.tobytes() + one.labels.tobytes() for one in drawn)).hexdigest()
+    return hashlib.sha256(b"".join(images.images.tobytes() + images.labels.tobytes() for images in drawn)).hexdigest()
 
 
 if __name__ == "__main__":
-    found = sha256_of_some_images()
-    print(f"numpy {np.__version__}: {found}")
-    sys.exit(f"expected {PINNED}" if found != PINNED else 0)
+    digest = sha256_of_some_images()
+    print(f"numpy {np.__version__}: {digest}")
+    sys.exit(f"expected {PINNED}" if digest != PINNED else 0)

@@ -128,10 +128,10 @@ class _RecordingRun:
     ],
     ids=["lm", "independent"],
 )
-def test_the_default_step_pays_for_a_teacher_only_if_the_method_uses_one(method: Method, asked: list[str]) -> None:
+def test_the_default_step_pays_for_a_teacher_only_if_the_method_uses_one(method: Method, networks: list[str]) -> None:
     run = _RecordingRun()
     method.step(run, a_batch())  # type: ignore[arg-type]
-    assert run.asked == asked
+    assert run.asked == networks
     assert "cross_entropy" in run.losses
 
 

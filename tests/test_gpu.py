@@ -70,8 +70,8 @@ def test_a_run_trains_in_half_precision_and_tells_its_memory(
 def test_a_step_on_more_images_takes_more_memory(
     track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    one = assignment(track, tmp_path_factory.mktemp("run"))
-    assert step_memory(one, data, 32) > step_memory(one, data, 8) > 0
+    given = assignment(track, tmp_path_factory.mktemp("run"))
+    assert step_memory(given, data, 32) > step_memory(given, data, 8) > 0
     assert free_memory(GPU) > peak_memory(GPU)
 
 
@@ -103,9 +103,9 @@ def test_a_batch_that_does_not_fit_is_split_or_refused_with_the_memory_it_needs(
         }
     )
     data = training_set(big, role="student", bias=None, seed=0, source=None)
-    one = replace(assignment(big, tmp_path_factory.mktemp("run")), family=family)
-    leave(int(0.75 * step_memory(one, data, LARGE_BATCH)))
-    outcome = train(one, data, lambda *_: None)
+    given = replace(assignment(big, tmp_path_factory.mktemp("run")), family=family)
+    leave(int(0.75 * step_memory(given, data, LARGE_BATCH)))
+    outcome = train(given, data, lambda *_: None)
     curve = outcome.curves[0] if outcome.curves else {}
     assert (outcome.status, curve.get("micro_batches")) == ending, outcome.reason
     assert outcome.status == "ok" or "statistics of the whole batch" in outcome.reason
@@ -115,8 +115,8 @@ def test_a_compiled_run_ends_near_the_plain_one(
     track: Track, data: TrainingSet, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     plain, compiled = (
-        train(replace(assignment(track, tmp_path_factory.mktemp("run")), compiled=one), data, lambda *_: None)
-        for one in (False, True)
+        train(replace(assignment(track, tmp_path_factory.mktemp("run")), compiled=flag), data, lambda *_: None)
+        for flag in (False, True)
     )
     assert compiled.status == "ok"
     assert abs(plain.curves[-1]["loss"] - compiled.curves[-1]["loss"]) < 0.1

@@ -30,10 +30,10 @@ def test_an_item_gets_the_same_words_whatever_is_drawn_with_it(first: int, count
     ("one", "other"),
     [(("a", 1), ("a", "1")), (("ab", "c"), ("a", "bc")), (("a",), ("a", "")), (("a", 1, 2), ("a", 12))],
 )
-def test_distinct_names_are_distinct_streams(one: tuple[str | int, ...], other: tuple[str | int, ...]) -> None:
-    assert digest_of_name(*one) != digest_of_name(*other)
-    assert seed_of(*one) != seed_of(*other)
-    assert (words(*one, first=0, count=4, per_item=4) != words(*other, first=0, count=4, per_item=4)).any()
+def test_distinct_names_are_distinct_streams(first: tuple[str | int, ...], second: tuple[str | int, ...]) -> None:
+    assert digest_of_name(*first) != digest_of_name(*second)
+    assert seed_of(*first) != seed_of(*second)
+    assert (words(*first, first=0, count=4, per_item=4) != words(*second, first=0, count=4, per_item=4)).any()
 
 
 def test_neighbouring_items_share_no_words() -> None:

@@ -172,8 +172,8 @@ def test_chunks_of_drawing_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_another_stream_has_other_images() -> None:
-    one, other = trained("neutral", 20, "seed 0")().images, trained("neutral", 20, "seed 1")().images
-    assert all((a != b).any() for a, b in zip(one, other, strict=True))
+    first, second = trained("neutral", 20, "seed 0")().images, trained("neutral", 20, "seed 1")().images
+    assert all((a != b).any() for a, b in zip(first, second, strict=True))
 
 
 def test_textures_of_tests_come_from_crops_that_training_never_shows(plan: Callable[..., Plan]) -> None:
@@ -220,8 +220,8 @@ def test_conditions_show_the_same_scene_but_for_their_manipulation(plan: Callabl
     for condition in ("shape", "texture", "texture-field"):
         drawn, scenes = plan(held_out(condition))
         np.testing.assert_array_equal(drawn.labels, clean_drawn.labels)
-        for same in ("shift", "colours", "brighter", "noise", "noise_crop"):
-            np.testing.assert_array_equal(getattr(scenes, same), getattr(clean, same))
+        for field in ("shift", "colours", "brighter", "noise", "noise_crop"):
+            np.testing.assert_array_equal(getattr(scenes, field), getattr(clean, field))
     np.testing.assert_array_equal(plan(held_out("shape"))[1].mask, clean.mask)
 
 

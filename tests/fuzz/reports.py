@@ -121,7 +121,7 @@ def _answers(place: Path) -> SearchStrategy[bytes]:
     place.mkdir()
     whole = answer(Inquiry(file.path, file.source), place)
     refusal = Answer(refusal=f"{file.path} defines no subclass of kdbench.api.Method; it needs one")
-    texts = [one.model_dump_json().encode() for one in (whole, whole, refusal)]
+    texts = [report.model_dump_json().encode() for report in (whole, whole, refusal)]
     return st.sampled_from(texts).flatmap(damaged_json)
 
 

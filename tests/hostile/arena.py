@@ -95,7 +95,7 @@ def small_spec() -> str:
 
 def fingerprint(folders: Iterable[Path], *, content: bool = False) -> Fingerprint:
     """Return what changes when anything below the folders does: mode, size, time and, if asked for, the bytes."""
-    found = {}
+    states = {}
     for folder in folders:
         for path in [folder, *sorted(folder.rglob("*"))]:
             if "__pycache__" in path.parts or ".git" in path.parts:
@@ -104,8 +104,8 @@ def fingerprint(folders: Iterable[Path], *, content: bool = False) -> Fingerprin
             is_file = path.is_file() and not path.is_symlink()
             digest = hashlib.sha256(path.read_bytes()).hexdigest() if content and is_file else ""
             changed = state.st_mtime_ns if is_file else 0
-            found[str(path)] = (state.st_mode, state.st_size if is_file else 0, changed, digest)
-    return found
+            states[str(path)] = (state.st_mode, state.st_size if is_file else 0, changed, digest)
+    return states
 
 
 def essence(record: Record) -> dict[str, Any]:
@@ -193,10 +193,10 @@ class Battle:
     @cached_property
     def folders(self) -> dict[str, list[Path]]:
         """Folders of the records, by method."""
-        found: dict[str, list[Path]] = {}
+        folders: dict[str, list[Path]] = {}
         for folder in find_records(self.results):
-            found.setdefault(read_record(folder).method, []).append(folder)
-        return found
+            folders.setdefault(read_record(folder).method, []).append(folder)
+        return folders
 
     def rows(self, method: str) -> list[Record]:
         """Return the records of a method."""
@@ -416,14 +416,14 @@ class Arena:
 
     def _connections(self) -> Fingerprint:
         """Return what connected to the sockets of this process since it was last asked."""
-        found: dict[str, tuple[int, int, int, str]] = {}
+        traces: dict[str, tuple[int, int, int, str]] = {}
         for listener in (self._listener, self._unix, self._abstract):
             try:
                 listener.accept()[0].close()
             except BlockingIOError:
                 continue
-            found[f"a connection to {listener.getsockname()}"] = (0, 0, 0, "")
-        return found
+            traces[f"a connection to {listener.getsockname()}"] = (0, 0, 0, "")
+        return traces
 
     def own_state(self) -> object:
         """Return the state of this process that a method could have changed, were it ever imported here."""

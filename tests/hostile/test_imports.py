@@ -193,8 +193,8 @@ SIBLINGS = {
 
 @pytest.mark.parametrize("name", SIBLINGS)
 def test_a_module_beside_the_file_is_not_part_of_a_method(name: str, trusted_arena: Arena, planner: Planner) -> None:
-    beside = trusted_arena.write("beside_me", "factor = 2\n")
-    at_import = f"FOLDER = {str(beside.parent)!r}\n{SIBLINGS[name]}"
+    sibling = trusted_arena.write("beside_me", "factor = 2\n")
+    at_import = f"FOLDER = {str(sibling.parent)!r}\n{SIBLINGS[name]}"
     path = trusted_arena.write(f"sibling-{name}", source(f"sibling-{name}", Parts(at_import=at_import)))
     sentence = planner.refusal(path)
     assert name != "plain" or "beside_me" in sentence

@@ -253,7 +253,7 @@ def test_files_beside_those_of_the_harness_touch_nothing_else(finishing: Battle)
 
 
 def test_nothing_of_the_scratch_folders_is_kept(battle: Battle, of_kinds: Battle, finishing: Battle) -> None:
-    for one in (battle, of_kinds, finishing):
-        names = {name for _, folders, files in os.walk(one.results) for name in (*folders, *files)}
+    for fighting in (battle, of_kinds, finishing):
+        names = {name for _, folders, files in os.walk(fighting.results) for name in (*folders, *files)}
         assert not {name for name in names if name.startswith(("file", "inner", "disk", "ddd", "xxx", "root"))}
-        assert not any(Path(one.results, ".scratch").glob("*"))
+        assert not any(Path(fighting.results, ".scratch").glob("*"))

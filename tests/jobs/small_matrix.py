@@ -85,14 +85,14 @@ class SmallMatrix:
     def _processes(self) -> list[int]:
         """Return the processes that have inherited the environment of the command."""
         mark = f"TMPDIR={self._temporary}".encode()
-        found = []
+        survivors = []
         for pid in psutil.pids():
             try:
                 if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                    found.append(pid)
+                    survivors.append(pid)
             except OSError:
                 continue
-        return found
+        return survivors
 
     def damaged(self) -> Iterator[str]:
         """Yield every file that cannot be read whole and every record that does not fit, with the reason.

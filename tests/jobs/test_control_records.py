@@ -155,8 +155,8 @@ def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_w
     answers = read_snapshots(folder_of(out, record))
     assert len(answers) == 8
     final = read_predictions(folder_of(out, record))
-    for name, one in answers[-1].items():
-        np.testing.assert_array_equal(one.label, final[name].label)
+    for name, last in answers[-1].items():
+        np.testing.assert_array_equal(last.label, final[name].label)
     for snapshot, answer in zip(record.snapshots, answers, strict=True):
         clean = answer["clean"]
         assert snapshot.test["clean"].macro_accuracy == pytest.approx((clean.label == clean.target).mean())

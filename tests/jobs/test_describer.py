@@ -26,7 +26,7 @@ def describer() -> ConfinedDescriber:
     return ConfinedDescriber(ForkLauncher(DESCRIBE_LIMITS), workers=2)
 
 
-def asked(text: str, path: Path = Path("/elsewhere/mine.py")) -> Inquiry:
+def inquiry(text: str, path: Path = Path("/elsewhere/mine.py")) -> Inquiry:
     return Inquiry(path, text.encode(), trial=trial_on())
 
 
@@ -68,12 +68,12 @@ place = frame.f_locals["folder"] / "answer.json"
 )
 def test_whatever_a_file_does_is_said_in_a_sentence(text: str, sentence: str, describer: ConfinedDescriber) -> None:
     with pytest.raises(SubmissionError, match=sentence) as refused:
-        describer([asked(text)])
-    said = str(refused.value)
-    assert said.startswith("/elsewhere/mine.py")
-    assert "\n" not in said
-    assert "\x1b" not in said
-    assert len(said) < 1100
+        describer([inquiry(text)])
+    refusal = str(refused.value)
+    assert refusal.startswith("/elsewhere/mine.py")
+    assert "\n" not in refusal
+    assert "\x1b" not in refusal
+    assert len(refusal) < 1100
     assert refused.value.exit_code == 2
 
 
@@ -83,7 +83,7 @@ def test_a_file_that_never_ends_is_refused_at_the_limit(
     monkeypatch.setattr(launching, "DESCRIBE_LIMITS", Limits(seconds=1, memory_bytes=2**33))
     started = time.monotonic()
     with pytest.raises(SubmissionError, match=r"mine.py took more than 1 seconds while it was imported"):
-        describer([asked("while True: pass")])
+        describer([inquiry("while True: pass")])
     assert time.monotonic() - started < 20
 
 
@@ -93,7 +93,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(
     monkeypatch.setattr(launching, "DESCRIBE_LIMITS", Limits(seconds=30, memory_bytes=2**29))
     text = "import time\nkept = bytearray(2**30)\nkept[::4096] = b'x' * (2**30 // 4096)\ntime.sleep(60)"
     with pytest.raises(SubmissionError, match=r"mine.py took \d\.\d GiB of memory; the limit is 0.5 GiB"):
-        describer([asked(text)])
+        describer([inquiry(text)])
 
 
 def test_nothing_of_a_file_happens_in_this_process(describer: ConfinedDescriber, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ except OSError:
     pass
 print("a line that nobody sees")
 """
-    (described,) = describer([asked(SOUND + text)])
+    (described,) = describer([inquiry(SOUND + text)])
     assert described.name == "lm"
     assert "SPOILT" not in os.environ
     assert not hasattr(sys.modules["torch"], "spoilt")
@@ -116,7 +116,7 @@ print("a line that nobody sees")
 def test_a_module_beside_the_file_is_not_found(describer: ConfinedDescriber, tmp_path: Path) -> None:
     (tmp_path / "beside_me.py").write_text("")
     with pytest.raises(SubmissionError, match="No module named 'beside_me'; a method is one file"):
-        describer([asked("import beside_me", tmp_path / "mine.py")])
+        describer([inquiry("import beside_me", tmp_path / "mine.py")])
 
 
 def test_the_first_refused_file_is_named_and_the_folders_are_removed(
@@ -124,7 +124,7 @@ def test_the_first_refused_file_is_named_and_the_folders_are_removed(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with pytest.raises(SubmissionError, match=r"second\.py"):
-        describer([asked(SOUND), asked("x = 1", Path("second.py")), asked("x = 1", Path("third.py"))])
+        describer([inquiry(SOUND), inquiry("x = 1", Path("second.py")), inquiry("x = 1", Path("third.py"))])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,14 +135,14 @@ def test_folders_that_killed_commands_left_are_removed_and_those_in_use_are_not(
     (tmp_path / "place-left" / "0").mkdir(parents=True)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "place-link").symlink_to(tmp_path / "elsewhere")
-    with temporary_folder("place-") as one, temporary_folder("place-") as other:
-        assert set(tmp_path.iterdir()) == {one, other, tmp_path / "elsewhere", tmp_path / "place-link"}
+    with temporary_folder("place-") as first, temporary_folder("place-") as second:
+        assert set(tmp_path.iterdir()) == {first, second, tmp_path / "elsewhere", tmp_path / "place-link"}
     assert set(tmp_path.iterdir()) == {tmp_path / "elsewhere", tmp_path / "place-link"}
 
 
 def test_without_the_sandbox_the_file_still_has_a_process_of_its_own() -> None:
     describer = ConfinedDescriber(ForkLauncher(DESCRIBE_LIMITS), workers=1, sandbox=False)
-    (described,) = describer([asked(SOUND)])
+    (described,) = describer([inquiry(SOUND)])
     assert described.name == "lm"
     with pytest.raises(SubmissionError, match=ENDED % "exit code 0"):
-        describer([asked("import os; os._exit(0)")])
+        describer([inquiry("import os; os._exit(0)")])

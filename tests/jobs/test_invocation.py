@@ -22,7 +22,7 @@ from tests.examples import a_record
 from tests.planned_runs import described_here
 
 
-def said(options: RunOptions, *, of_records: Sequence[str] = ()) -> list[str]:
+def printed(options: RunOptions, *, of_records: Sequence[str] = ()) -> list[str]:
     """The lines of an invocation whose runs have records, which give `of_records` as reasons beside the planned."""
     planned = plan(options, described_here)
     for run_of_plan in planned.runs:
@@ -45,22 +45,22 @@ def options(out: Path, *, epochs: int | None = None, limit_test: int | None = No
 
 
 def test_an_official_invocation_says_its_device_and_nothing_of_being_unofficial(tmp_path: Path) -> None:
-    assert said(options(tmp_path))[1:] == ["Device: cpu."]
+    assert printed(options(tmp_path))[1:] == ["Device: cpu."]
 
 
 def test_what_makes_runs_unofficial_is_said_before_they_begin_and_not_again(tmp_path: Path) -> None:
-    lines = said(options(tmp_path, epochs=1, limit_test=100))
+    lines = printed(options(tmp_path, epochs=1, limit_test=100))
     assert "0 to run" in lines[0]
     assert lines[1:] == ["Device: cpu.", "Unofficial, never ranked: --epochs 1, --limit-test 100."]
 
 
 def test_what_only_records_know_is_said_at_the_end_on_one_line(tmp_path: Path) -> None:
-    lines = said(options(tmp_path, epochs=1), of_records=[NOT_ORIGINAL])
+    lines = printed(options(tmp_path, epochs=1), of_records=[NOT_ORIGINAL])
     assert lines[2:] == ["Unofficial, never ranked: --epochs 1.", f"Unofficial, never ranked: {NOT_ORIGINAL}."]
 
 
 def test_an_invocation_writes_which_records_are_current(tmp_path: Path) -> None:
-    said(options(tmp_path))
+    printed(options(tmp_path))
     lists = json.loads((tmp_path / CURRENT).read_text())
     assert lists["outdated"] == []
     assert set(lists["current"]) == read_current(tmp_path).folders == {folder.name for folder in find_records(tmp_path)}
@@ -89,11 +89,11 @@ def test_a_cpu_that_was_asked_for_by_name_is_used(tmp_path: Path) -> None:
 
 def test_what_a_command_left_that_was_killed_after_a_record_was_written_is_removed(tmp_path: Path) -> None:
     planned = plan(options(tmp_path), described_here)
-    context, one = planned.context, planned.runs[0]
-    left = context.folder(one) / OUTCOME, context.environment_file(one)
+    context, run = planned.context, planned.runs[0]
+    left = context.folder(run) / OUTCOME, context.environment_file(run)
     for path in left:
         path.parent.mkdir(parents=True)
         path.touch()
-    said(options(tmp_path))
+    printed(options(tmp_path))
     assert [path for path in left if path.exists()] == []
-    assert (context.folder(one) / RESULT).exists()
+    assert (context.folder(run) / RESULT).exists()

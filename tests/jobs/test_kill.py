@@ -117,6 +117,6 @@ def test_an_interruption_while_libraries_are_imported_is_said_without_a_tracebac
         time.sleep(POLL_SECONDS)
     time.sleep(0.5)  # by now it imports PyTorch, which takes seconds
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE)
+    _, messages = process.communicate(timeout=PATIENCE)
     assert process.returncode not in (0, 1)
-    assert "Traceback" not in said
+    assert "Traceback" not in messages

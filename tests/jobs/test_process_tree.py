@@ -78,7 +78,7 @@ def test_a_file_without_a_name_counts_where_it_lies() -> None:
 
 def test_a_process_that_hides_its_memory_is_counted_all_the_same() -> None:
     """Another user's process, as every one is to a user who is not root, tells less of itself."""
-    ready, told = os.pipe()
+    ready, writer = os.pipe()
     child = os.fork()
     if child == 0:
         if os.getuid() == 0:
@@ -86,7 +86,7 @@ def test_a_process_that_hides_its_memory_is_counted_all_the_same() -> None:
             os.setuid(NOBODY)
         ctypes.CDLL(None).prctl(SET_DUMPABLE, 0, 0, 0, 0)
         held = bytearray(b"x") * (4 * SIZE)
-        os.write(told, bytes(held[:1]))
+        os.write(writer, bytes(held[:1]))
         signal.pause()
     os.read(ready, 1)
     counting = os.fork()

@@ -315,7 +315,7 @@ def a_gallery() -> dict[str, Gallery]:
         name: condition_images(name, count=10, saliences=_saliences())
         for name in ("clean", "shape", "texture", "cue-conflict")
     }
-    sets = {name: (one.images, one.labels) for name, one in drawn.items()}
+    sets = {name: (images.images, images.labels) for name, images in drawn.items()}
     clean, labels = sets["clean"]
     tile = np.random.default_rng(0).normal(0, 128, (12, 12, 3)).astype(np.int16)
     sets |= {f"scramble-{grid}": (scrambled(clean, ids, grid=grid), labels) for grid in (2, 4, 8)}

@@ -28,21 +28,21 @@ class Mine(Method):
 REFUSING = METHOD + "    def __init__(self, task, config):\n        raise TypeError('no such shape')\n"
 
 
-def asked(text: str | bytes, **more: object) -> Inquiry:
+def inquiry(text: str | bytes, **more: object) -> Inquiry:
     source = text if isinstance(text, bytes) else text.encode()
     return Inquiry(Path("/elsewhere/mine.py"), source, **more)  # type: ignore[arg-type]
 
 
 def test_a_description_holds_the_facts_and_the_config_as_json(tmp_path: Path) -> None:
     configs = {"mine": {"weight": "2"}, "lm": {"temperature": "3"}}
-    described = describe(asked(METHOD, configs=configs), tmp_path)
+    described = describe(inquiry(METHOD, configs=configs), tmp_path)
     assert (described.name, described.summary, described.directions) == ("mine", "sums", ("cnn-to-vit",))
     assert (described.needs, described.uses_teacher, described.per_sample) == (("logits",), True, False)
     assert described.config == {"weight": 2.0, "views": [1, 2]}
 
 
 def test_an_answer_survives_json(tmp_path: Path) -> None:
-    given = answer(asked(METHOD, config={"weight": 1e-17}), tmp_path)
+    given = answer(inquiry(METHOD, config={"weight": 1e-17}), tmp_path)
     assert given.description is not None
     assert Answer.model_validate_json(given.model_dump_json()) == given
 
@@ -54,10 +54,10 @@ def test_a_method_is_tried_only_in_the_directions_that_it_has(tmp_path: Path) ->
         "        if task.teacher.family != 'cnn':\n"
         "            raise ValueError('only CNNs teach')\n"
     )
-    assert describe(asked(text, trial=trial_on()), tmp_path).name == "mine"
+    assert describe(inquiry(text, trial=trial_on()), tmp_path).name == "mine"
     both = text.replace('("cnn-to-vit",)', '("cnn-to-vit", "vit-to-cnn")')
     with pytest.raises(SubmissionError, match="'mine' cannot run vit-to-cnn on this track: only CNNs teach"):
-        describe(asked(both, trial=trial_on()), tmp_path)
+        describe(inquiry(both, trial=trial_on()), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_method_is_tried_only_in_the_directions_that_it_has(tmp_path: Path) ->
     ],
 )
 def test_whatever_a_file_does_is_answered_in_a_sentence(text: str, words: list[str], tmp_path: Path) -> None:
-    refusal = answer(asked(text, trial=trial_on()), tmp_path).refusal
+    refusal = answer(inquiry(text, trial=trial_on()), tmp_path).refusal
     assert refusal is not None
     assert all(word in refusal for word in words), refusal
 

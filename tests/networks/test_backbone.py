@@ -131,8 +131,8 @@ def test_the_dense_logits_of_a_cnn_average_to_its_logits() -> None:
 def test_the_dense_logits_of_a_vit_are_its_classifier_on_every_patch() -> None:
     backbone: Any = a_backbone("synthetic", "vit").eval()
     output = backbone(images(), ALL_FIELDS)
-    one = backbone.model.get_classifier()(output.feature_map[:, :, 2, 5])
-    torch.testing.assert_close(output.dense_logits[:, :, 2, 5], one)
+    place = backbone.model.get_classifier()(output.feature_map[:, :, 2, 5])
+    torch.testing.assert_close(output.dense_logits[:, :, 2, 5], place)
 
 
 def test_patch_tokens_lie_on_the_grid_in_the_order_of_the_image() -> None:

@@ -191,15 +191,15 @@ def test_a_backbone_has_the_pretrained_trunk_and_a_classifier_of_its_own(small: 
         spec = small.backbones[family]  # type: ignore[index]
         pretrained = create_model(spec.architecture, spec.arguments, num_classes=1000)
         pretrained.load_state_dict(load_file(tmp_path / backbone_file(spec).name))
-        one, other = (
+        first, second = (
             new_backbone(small, family, seed=seed, weights_dir=tmp_path).model.state_dict()  # type: ignore[arg-type]
             for seed in (1, 2)
         )
-        assert one[classifier].shape[0] == 10
+        assert first[classifier].shape[0] == 10
         for name, expected in pretrained.state_dict().items():
             if not name.startswith(("fc.", "head.")):
-                assert torch.equal(one[name], expected), name
-        assert not torch.equal(one[classifier], other[classifier])
+                assert torch.equal(first[name], expected), name
+        assert not torch.equal(first[classifier], second[classifier])
 
 
 def test_a_backbones_weights_of_another_shape_are_refused(small: Track, tmp_path: Path) -> None:
@@ -265,8 +265,13 @@ def test_the_list_tells_a_file_that_is_not_the_weights_from_one_that_is(
     monkeypatch.setattr(
         "kdbench.testsets.weights.needed_weights", lambda track: (replace(file, sha256=sha256(whole).hexdigest()),)
     )
-    said = {"there": whole, "cut short": whole[: len(whole) // 2], "wrong digest": b"\0" * len(whole), "missing": None}
-    for condition, content in said.items():
+    contents = {
+        "there": whole,
+        "cut short": whole[: len(whole) // 2],
+        "wrong digest": b"\0" * len(whole),
+        "missing": None,
+    }
+    for condition, content in contents.items():
         folder = tmp_path / condition
         folder.mkdir()
         if content is not None:

@@ -33,8 +33,8 @@ def runs() -> tuple[PlannedRun, ...]:
 
 
 def of(runs: Sequence[PlannedRun], name: str, **rest: object) -> list[PlannedRun]:
-    same = [run for run in runs if run.submission.name == name]
-    return [run for run in same if all(getattr(run, key) == value for key, value in rest.items())]
+    arm = [run for run in runs if run.submission.name == name]
+    return [run for run in arm if all(getattr(run, key) == value for key, value in rest.items())]
 
 
 def test_without_the_flag_there_is_no_control() -> None:
@@ -82,13 +82,13 @@ def test_students_of_random_teachers_have_lms_code_and_another_teacher(runs: Seq
     for direction in ("cnn-to-vit", "vit-to-cnn"):
         taught, lm = of(runs, "random-teacher", direction=direction), of(runs, "lm", direction=direction)
         assert [run.teacher_bias for run in taught] == ["shape", "texture"]
-        for one, other in zip(taught, lm, strict=True):
-            assert one.teacher is not None
-            assert one.teacher.untrained
-            assert one.submission.code == other.submission.code
-            assert one.submission.config == {**other.submission.config, "distill_weight": 0.5}
-            assert one.epochs == other.epochs
-            assert one.run_id != other.run_id
+        for control, lm_run in zip(taught, lm, strict=True):
+            assert control.teacher is not None
+            assert control.teacher.untrained
+            assert control.submission.code == lm_run.submission.code
+            assert control.submission.config == {**lm_run.submission.config, "distill_weight": 0.5}
+            assert control.epochs == lm_run.epochs
+            assert control.run_id != lm_run.run_id
 
 
 def test_the_compute_matched_control_differs_from_independent_in_its_epochs_alone(runs: Sequence[PlannedRun]) -> None:
@@ -237,8 +237,8 @@ def test_views_leave_about_half_of_the_images_alone_and_change_the_others() -> N
     method_of("independent-views").step(run, batch)  # type: ignore[arg-type]
     plain, view = run.seen
     assert plain is batch.images
-    same = (plain == view).flatten(1).all(dim=1)
-    assert 70 < int(same.sum()) < 130
+    unchanged = (plain == view).flatten(1).all(dim=1)
+    assert 70 < int(unchanged.sum()) < 130
     assert set(run.losses) == {"cross_entropy", "view_cross_entropy"}
 
 

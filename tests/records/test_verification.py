@@ -87,8 +87,8 @@ def test_answers_to_fewer_images_are_other_answers() -> None:
         ({"weights": True, "counts": False}, "different"),
     ],
 )
-def test_equal_answers_need_equal_weights_and_counts(same: dict[str, Any], verdict: str) -> None:
-    differences = differences_of(RECORD, KEPT, KEPT).model_copy(update=same)
+def test_equal_answers_need_equal_weights_and_counts(agreement: dict[str, Any], verdict: str) -> None:
+    differences = differences_of(RECORD, KEPT, KEPT).model_copy(update=agreement)
     assert verdict_on(differences, STRICT) == verdict
 
 

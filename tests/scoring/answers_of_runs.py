@@ -37,8 +37,8 @@ def a_run(**shares: float) -> Predictions:
     """All sets of the synthetic track: clean .9 right, the others .5, or as given ('_' for '-')."""
     named = {name.replace("_", "-"): share for name, share in shares.items()}
     sets = {test_set.name: test_set.axis for test_set in TRACK.test_sets}
-    found = {name: answers(first(named.get(name, 0.9 if name == "clean" else 0.5))) for name in sets}
+    sets_answered = {name: answers(first(named.get(name, 0.9 if name == "clean" else 0.5))) for name in sets}
     texture = (TARGET + 1) % 10
-    return found | {
+    return sets_answered | {
         "cue-conflict": answers(first(named.get("cue-conflict", 0.6)), texture=texture, index=0 * TARGET - 1)
     }

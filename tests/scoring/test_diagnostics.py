@@ -97,20 +97,22 @@ def test_one_seed_has_intervals_over_images_alone() -> None:
 
 def test_answers_that_tiles_do_not_change_are_fully_consistent() -> None:
     run = a_run()
-    same = {name: replace(run[name], label=run["clean"].label) for name in ("scramble-2", "scramble-4", "scramble-8")}
-    diagnostics = diagnosed(Party(measured(run | same)))
+    constant = {
+        name: replace(run[name], label=run["clean"].label) for name in ("scramble-2", "scramble-4", "scramble-8")
+    }
+    diagnostics = diagnosed(Party(measured(run | constant)))
     assert estimated(diagnostics.permutation_consistency).value == 1
     assert estimated(diagnostics.permutation_kappa).value == pytest.approx(1)
 
 
 def test_further_permutations_of_a_grid_are_averaged() -> None:
     run = a_run()
-    same, other = run["clean"].label, ((run["clean"].label + 1) % 10).astype(np.int16)
-    one = {"scramble-2": replace(run["scramble-2"], label=same)}
-    two = one | {"scramble-2-permutation-1": replace(run["scramble-2"], label=other)}
+    label, other = run["clean"].label, ((run["clean"].label + 1) % 10).astype(np.int16)
+    first = {"scramble-2": replace(run["scramble-2"], label=label)}
+    two = first | {"scramble-2-permutation-1": replace(run["scramble-2"], label=other)}
     single, both = (
         estimated(diagnosed(Party(measured(without(run, "scramble-4", "scramble-8") | some))).permutation_consistency)
-        for some in (one, two)
+        for some in (first, two)
     )
     assert (single.value, both.value) == (1.0, 0.5)
 

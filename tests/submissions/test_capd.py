@@ -82,8 +82,8 @@ def test_with_no_element_replaced_it_is_plain_attention() -> None:
     q, k, v = (tensor[:, :, 1:] for tensor in teacher.attention)
     theirs = F.scaled_dot_product_attention(q, k, v)
     expected = F.mse_loss(ours, theirs) / theirs.var(correction=0)
-    found = method.loss(a_batch(), student, teacher)["attention"].value
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    value = method.loss(a_batch(), student, teacher)["attention"].value
+    assert value.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_attention_output_is_that_of_torch() -> None:
@@ -112,10 +112,10 @@ def test_q_k_and_v_are_those_of_three_separate_convolutions() -> None:
     projector = a_method().attention_projector
     stage = torch.randn(IMAGES, 6, GRID, GRID)
     weights, biases = projector.convolution.weight.chunk(3), projector.convolution.bias.chunk(3)  # type: ignore[union-attr]
-    for found, weight, bias in zip(projector(stage), weights, biases, strict=True):
+    for feature, weight, bias in zip(projector(stage), weights, biases, strict=True):
         plain = F.conv2d(stage, weight, bias, padding=1).view(IMAGES, HEADS, HEAD_WIDTH, GRID, GRID)
-        assert found.shape == (IMAGES, HEADS, TOKENS, HEAD_WIDTH)
-        torch.testing.assert_close(found[1, 2, 3 * GRID + 5], plain[1, 2, :, 3, 5])
+        assert feature.shape == (IMAGES, HEADS, TOKENS, HEAD_WIDTH)
+        torch.testing.assert_close(feature[1, 2, 3 * GRID + 5], plain[1, 2, :, 3, 5])
 
 
 def test_a_student_of_zeros_has_an_error_of_one() -> None:
@@ -130,8 +130,8 @@ def test_a_student_of_zeros_has_an_error_of_one() -> None:
 def test_the_error_does_not_depend_on_the_unit(scale: float) -> None:
     torch.manual_seed(0)
     student, teacher = torch.randn(2, 32, 32)
-    found = normalised_mse(scale * student, scale * teacher)
-    assert found.item() == pytest.approx(normalised_mse(student, teacher).item(), rel=1e-4)
+    value = normalised_mse(scale * student, scale * teacher)
+    assert value.item() == pytest.approx(normalised_mse(student, teacher).item(), rel=1e-4)
 
 
 def test_the_error_has_no_gradient_for_the_teacher() -> None:

@@ -34,10 +34,10 @@ def golden(name: str) -> Arrays:
         return dict(arrays)
 
 
-def assert_close(found: Tensor, expected: NDArray[Any]) -> None:
+def assert_close(actual: Tensor, expected: NDArray[Any]) -> None:
     """Equal to 1e-5 of the largest value."""
     np.testing.assert_allclose(
-        found.detach().numpy(), expected.reshape(found.shape), rtol=0, atol=1e-5 * np.abs(expected).max()
+        actual.detach().numpy(), expected.reshape(actual.shape), rtol=0, atol=1e-5 * np.abs(expected).max()
     )
 
 
@@ -91,14 +91,14 @@ class TwoSides:
 def test_scores_losses_gradients_and_memories_are_those_of_the_official_code(prefix: str) -> None:
     arrays = golden("crd_memory.npz")
     sides = TwoSides(arrays)
-    found = sides.step()
+    actual = sides.step()
     if prefix:
-        found = sides.step(prefix)
-    found["params_after"] = torch.cat([torch.tensor([6.0, 0.07]), found.pop("normalisers"), torch.tensor([0.5])])
-    compared = [name for name in found if prefix + name in arrays]
+        actual = sides.step(prefix)
+    actual["params_after"] = torch.cat([torch.tensor([6.0, 0.07]), actual.pop("normalisers"), torch.tensor([0.5])])
+    compared = [name for name in actual if prefix + name in arrays]
     assert len(compared) == (7 if prefix else 10)
     for name in compared:
-        assert_close(found[name], arrays[prefix + name])
+        assert_close(actual[name], arrays[prefix + name])
 
 
 @given(k=st.integers(1, 5000), num_train=st.integers(1, 50_000))

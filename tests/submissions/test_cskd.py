@@ -33,9 +33,9 @@ def golden() -> Arrays:
         return dict(arrays)
 
 
-def assert_close(found: Tensor, expected: NDArray[Any]) -> None:
+def assert_close(actual: Tensor, expected: NDArray[Any]) -> None:
     """Equal to 1e-5 of the largest value."""
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(actual.detach().numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def shapes(family: Any, channels: int, side: int) -> Shapes:
@@ -150,21 +150,21 @@ def test_soft_losses_are_those_of_the_official_code_but_for_its_divisors(
 
 def slow_soft_loss(student: Tensor, teacher: Tensor, temperature: float) -> float:
     """T^2 KL(softmax(teacher / T) || softmax(student / T)), one image and position after the other."""
-    found = []
+    values = []
     for image in range(len(student)):
         for row in range(student.shape[2]):
             for column in range(student.shape[3]):
                 s, t = (np.exp(z[image, :, row, column].numpy() / temperature) for z in (student, teacher))
                 s, t = s / s.sum(), t / t.sum()
-                found.append(temperature**2 * float(np.sum(t * np.log(t / s))))
-    return float(np.mean(found))
+                values.append(temperature**2 * float(np.sum(t * np.log(t / s))))
+    return float(np.mean(values))
 
 
 @given(seed=st.integers(0, 10**6), temperature=st.floats(0.5, 8))
 def test_the_soft_loss_is_the_mean_divergence_of_images_and_positions(seed: int, temperature: float) -> None:
     student, teacher = torch.randn(2, 3, 5, 2, 4, generator=torch.Generator().manual_seed(seed)).double()
-    found = matching_loss(student, teacher, "soft", temperature).item()
-    assert found == pytest.approx(slow_soft_loss(student, teacher, temperature), rel=1e-4)
+    value = matching_loss(student, teacher, "soft", temperature).item()
+    assert value == pytest.approx(slow_soft_loss(student, teacher, temperature), rel=1e-4)
 
 
 @pytest.mark.parametrize("decay", ["linear", "x2", "cos"])

@@ -326,19 +326,19 @@ def gradient(method: Method, run: Any, batch: Batch) -> list[Tensor]:
 def test_a_method_that_says_so_can_be_computed_in_parts(
     case: Case, teachers: dict[Family, Path], tmp_path: Path
 ) -> None:
-    found: list[tuple[list[Tensor], ...]] = []
+    gradients: list[tuple[list[Tensor], ...]] = []
 
     class InParts(case.method_class):  # type: ignore[misc,name-defined]
         def step(self, run: Run, batch: Batch) -> None:
             parts = [Batch(*(t[i::PARTS] for t in (batch.images, batch.labels, batch.index))) for i in range(PARTS)]
             harness, tripwires = run._harness, run._tripwires  # type: ignore[attr-defined]
             with tripwires.harness_at_work():
-                found.append(tuple(gradient(self, harness, images) for images in (batch, *parts)))
+                gradients.append(tuple(gradient(self, harness, images) for images in (batch, *parts)))
             super().step(run, batch)
 
     track = small_track(PARTS * PART, batch_size=PARTS * PART)
     train(assigned(case, teachers, track, tmp_path, InParts), images_of(track), silent)
-    for whole, *parts in zip(*found[0], strict=True):
+    for whole, *parts in zip(*gradients[0], strict=True):
         mean = torch.stack(parts).mean(dim=0)
         torch.testing.assert_close(mean, whole, rtol=0, atol=1e-5 * max(whole.abs().max().item(), 1e-2))
 

@@ -38,5 +38,5 @@ def test_a_section_lists_every_setting_with_its_default(name: str) -> None:
 def test_the_overview_tells_the_directions(name: str) -> None:
     row = re.search(rf"^\| `{name}` \| ([^|]+) \|", PAGE.read_text(), flags=re.MULTILINE)
     assert row
-    told = {"both": {"cnn-to-vit", "vit-to-cnn"}, "CNN to ViT": {"cnn-to-vit"}, "ViT to CNN": {"vit-to-cnn"}}
-    assert told[row[1].strip()] == {d for d in load_submission(name).directions if d[:3] != d[-3:]}
+    directions = {"both": {"cnn-to-vit", "vit-to-cnn"}, "CNN to ViT": {"cnn-to-vit"}, "ViT to CNN": {"vit-to-cnn"}}
+    assert directions[row[1].strip()] == {d for d in load_submission(name).directions if d[:3] != d[-3:]}

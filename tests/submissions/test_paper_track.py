@@ -200,7 +200,9 @@ def test_every_method_trains_the_real_networks(
     if method.uses_teacher:
         file = backbone_file(PAPER.backbones[teacher_family])
         head = create_model(PAPER.backbones[teacher_family].architecture, {}, num_classes=10).state_dict()
-        trunk = {key: one for key, one in load_file(weights / file.name).items() if one.shape == head[key].shape}
+        trunk = {
+            key: tensor for key, tensor in load_file(weights / file.name).items() if tensor.shape == head[key].shape
+        }
         save_file({**head, **trunk}, tmp_path / "teacher.safetensors")
         student = replace(
             student, teacher_family=teacher_family, teacher_state=read_weights(tmp_path / "teacher.safetensors")

@@ -106,8 +106,8 @@ def golden_config(golden: Arrays, setting: str) -> Config:
     return Config(cross_entropy, distill, similarity, rotated, *temperatures, *ratios)
 
 
-def assert_close(found: Tensor, expected: NDArray[Any]) -> None:
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+def assert_close(actual: Tensor, expected: NDArray[Any]) -> None:
+    np.testing.assert_allclose(actual.detach().numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def golden_views(golden: Arrays, side: str) -> tuple[Views, Tensor, Tensor]:
@@ -134,9 +134,9 @@ def test_losses_and_gradients_are_those_of_the_official_code(golden: Arrays, set
     for number, name in enumerate(names, start=1):
         assert terms[name].value.item() == pytest.approx(golden[f"{setting}__loss{number}"], rel=1e-5)
     assert total.item() == pytest.approx(golden[f"{setting}__loss"], rel=1e-5)
-    for found, expected in ((logits, "grad_s_out"), (head, "grad_s_rep")):
-        assert found.grad is not None
-        assert_close(found.grad, golden[f"{setting}__{expected}"])
+    for actual, expected in ((logits, "grad_s_out"), (head, "grad_s_rep")):
+        assert actual.grad is not None
+        assert_close(actual.grad, golden[f"{setting}__{expected}"])
     assert teacher_logits.grad is None
     assert teacher_head.grad is None
 

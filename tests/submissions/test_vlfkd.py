@@ -40,9 +40,9 @@ def golden() -> Arrays:
         return dict(arrays)
 
 
-def assert_close(found: Tensor, expected: NDArray[Any]) -> None:
+def assert_close(actual: Tensor, expected: NDArray[Any]) -> None:
     """Equal to 1e-5 of the largest value."""
-    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(actual.detach().numpy(), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def random(seed: int, *shape: int) -> Tensor:
@@ -176,8 +176,8 @@ def test_the_gram_loss_of_two_positions_is_the_squared_difference_of_cosines() -
 def test_the_softmax_divergence_is_kl_from_the_teacher_summed_over_channels(seed: int, shift: float) -> None:
     student, teacher = random(seed, 3, CHANNELS), random(seed + 1, 3, CHANNELS)
     s, t = F.log_softmax(student, dim=1), F.log_softmax(teacher, dim=1)
-    found = softmax_divergence(student + shift, teacher).item()
-    assert found == pytest.approx(divergence(s, t).mean().item(), rel=1e-3, abs=1e-5)
+    value = softmax_divergence(student + shift, teacher).item()
+    assert value == pytest.approx(divergence(s, t).mean().item(), rel=1e-3, abs=1e-5)
 
 
 def test_no_loss_reaches_the_teacher() -> None:

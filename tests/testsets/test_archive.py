@@ -182,8 +182,8 @@ def test_what_is_not_built_cannot_be_exported(tmp_path: Path) -> None:
 
 
 def a_copy(kind: str) -> Cifar10:
-    one = small_cifar10(2)
-    images, labels = one.test_images, one.test_labels
+    source = small_cifar10(2)
+    images, labels = source.test_images, source.test_labels
     return Cifar10(images, labels, images, labels, source=kind, layout="torchvision")  # type: ignore[arg-type]
 
 

@@ -92,7 +92,7 @@ def test_a_limited_build_has_the_same_images_as_the_whole(
 ) -> None:
     limited = build_test_sets(with_overrides(cifar_track(30), limit_test=10)[0], store, source=source)
     assert np.bincount(limited["clean"].targets).tolist() == [1] * 10
-    whole = {one.tobytes(): row for row, one in enumerate(cifar["clean"].images)}
+    whole = {pixels.tobytes(): row for row, pixels in enumerate(cifar["clean"].images)}
     rows = [whole[image.tobytes()] for image in limited["clean"].images]
     for name in ("texture", "locality", "scramble-4", "noise"):
         np.testing.assert_array_equal(limited[name].images, cifar[name].images[rows])
@@ -197,7 +197,7 @@ def test_the_gallery_shows_one_image_under_every_manipulation(cifar: dict[str, T
     rows = gallery(cifar)
     assert list(rows) == list(cifar)
     for column in range(10):
-        position = next(i for i, one in enumerate(cifar["clean"].images) if (one == rows["clean"][column]).all())
+        position = next(i for i, image in enumerate(cifar["clean"].images) if (image == rows["clean"][column]).all())
         for name in ("shape-white", "texture", "noise"):
             made = cifar[name].images[cifar[name].index == position]
             np.testing.assert_array_equal(made[0], rows[name][column])

@@ -56,19 +56,19 @@ def test_every_class_of_cifar10_has_its_names_and_two_have_none() -> None:
 
 
 def test_a_mask_is_every_foreground_class_and_its_object_the_largest() -> None:
-    found = segmented(ByColour(), painted(("red", 16, 32), ("green", 16, 8)), small_data(), CPU)
-    assert found.masks.shape == (1, 64, 64)
-    assert found.objects.tolist() == [CAT]
-    assert 0.45 < found.masks.mean() < 0.55
-    assert found.covered.tolist() == [True]
+    masks = segmented(ByColour(), painted(("red", 16, 32), ("green", 16, 8)), small_data(), CPU)
+    assert masks.masks.shape == (1, 64, 64)
+    assert masks.objects.tolist() == [CAT]
+    assert 0.45 < masks.masks.mean() < 0.55
+    assert masks.covered.tolist() == [True]
 
 
 @pytest.mark.parametrize("side", [1, 32])
 def test_an_object_that_is_nearly_nothing_or_nearly_everything_does_not_count(side: int) -> None:
-    found = segmented(ByColour(), painted(("red", side, side)), small_data(), CPU)
-    assert found.covered.tolist() == [False]
-    assert not found.masks.any()
-    assert found.objects.tolist() == [CAT]
+    masks = segmented(ByColour(), painted(("red", side, side)), small_data(), CPU)
+    assert masks.covered.tolist() == [False]
+    assert not masks.masks.any()
+    assert masks.objects.tolist() == [CAT]
 
 
 def test_areas_from_a_twentieth_to_nine_tenths_are_accepted() -> None:
@@ -130,16 +130,16 @@ def test_masks_of_a_batch_are_those_of_a_slow_reference() -> None:
     with torch.no_grad():
         network.kernel.bias[0] += 1.2  # type: ignore[index]  # so that a good part is background
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    found = segmented(Segmenter(network), images, data, CPU)
+    masks = segmented(Segmenter(network), images, data, CPU)
     for row, image in enumerate(images):
         expected = reference_mask(image, network.kernel, data)
         assert 0.05 < expected.mean() < 0.9
-        assert (found.masks[row] != expected).mean() < 0.002  # ties of floats
+        assert (masks.masks[row] != expected).mean() < 0.002  # ties of floats
 
 
 @pytest.mark.slow
 def test_the_real_network_takes_images_at_224_pixels() -> None:
     torch.manual_seed(0)
     images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
-    found = segmented(Segmenter(new_fcn()).eval(), images, PAPER, CPU)
-    assert found.masks.shape == (1, 224, 224)
+    masks = segmented(Segmenter(new_fcn()).eval(), images, PAPER, CPU)
+    assert masks.masks.shape == (1, 224, 224)

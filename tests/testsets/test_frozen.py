@@ -62,8 +62,8 @@ def test_the_shipped_segment_maps_belong_to_the_clean_images(arrays: dict[str, T
     assert labels.shape == arrays["clean"].images.shape[:3]
     for row in (0, 500, 999):  # the locality image has one colour in each segment
         image = arrays["locality"].images[row]
-        for one in np.unique(labels[row]):
-            assert len(np.unique(image[labels[row] == one], axis=0)) == 1
+        for label in np.unique(labels[row]):
+            assert len(np.unique(image[labels[row] == label], axis=0)) == 1
 
 
 def test_a_limited_build_is_not_the_frozen_one(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_limited_build_is_not_the_frozen_one(tmp_path: Path) -> None:
 
 
 def test_a_missing_set_is_a_difference_unless_it_is_diagnostic(arrays: dict[str, TestArrays]) -> None:
-    without = {name: one for name, one in arrays.items() if name not in ("noise", "texture-field")}
+    without = {name: array for name, array in arrays.items() if name not in ("noise", "texture-field")}
     assert differences_from_frozen(SYNTHETIC, without, None) == ("test set noise was not built",)
 
 

@@ -72,17 +72,20 @@ def facts(store: Path, source: Cifar10) -> dict[str, dict[str, Any]]:
 
 
 def test_every_set_is_stored_at_the_size_that_the_spec_says(arrays: dict[str, TestArrays]) -> None:
-    stored = {name: one.images.shape[1] for name, one in arrays.items() if name in {s.name for s in PAPER.test_sets}}
+    primary = {test_set.name for test_set in PAPER.test_sets}
+    stored = {name: arrays[name].images.shape[1] for name in arrays if name in primary}
     small = {"clean", "locality", "scramble-2", "scramble-7", "scramble-14", "noise"}
     assert stored == {test_set.name: 32 if test_set.name in small else 224 for test_set in PAPER.test_sets}
 
 
 def test_scramble_and_noise_are_the_clean_images_and_a_table(arrays: dict[str, TestArrays]) -> None:
     for name, kind in (("scramble-7", TileOrders), ("scramble-2-permutation-1", TileOrders), ("noise-96", NoisePatch)):
-        one = arrays[name]
-        assert isinstance(one.manipulation, kind)
-        np.testing.assert_array_equal(one.images, arrays["clean"].images)
-    assert all(one.manipulation is None for name, one in arrays.items() if not name.startswith(("scramble", "noise")))
+        test_set = arrays[name]
+        assert isinstance(test_set.manipulation, kind)
+        np.testing.assert_array_equal(test_set.images, arrays["clean"].images)
+    assert all(
+        test_set.manipulation is None for name, test_set in arrays.items() if not name.startswith(("scramble", "noise"))
+    )
 
 
 def test_an_image_keeps_the_class_of_the_one_it_was_made_from(arrays: dict[str, TestArrays]) -> None:
@@ -118,17 +121,17 @@ def test_a_disc_stands_for_the_object_that_was_not_found(arrays: dict[str, TestA
 
 
 def test_a_cut_out_keeps_the_object_on_grey(arrays: dict[str, TestArrays], clean: NDArray[np.uint8]) -> None:
-    one, mask = arrays["shape-cut-out"], arrays["shape-white"].images[..., 0] > 0
-    np.testing.assert_array_equal(one.images[mask], clean[one.index][mask])
-    assert (one.images[~mask] == 128).all()
+    test_set, mask = arrays["shape-cut-out"], arrays["shape-white"].images[..., 0] > 0
+    np.testing.assert_array_equal(test_set.images[mask], clean[test_set.index][mask])
+    assert (test_set.images[~mask] == 128).all()
 
 
 def test_textures_are_laid_over_objects_and_nothing_else(
     arrays: dict[str, TestArrays], clean: NDArray[np.uint8]
 ) -> None:
-    one, mask = arrays["texture-object"], arrays["shape-white"].images[..., 0] > 0
-    np.testing.assert_array_equal(one.images[mask], arrays["texture"].images[one.index][mask])
-    np.testing.assert_array_equal(one.images[~mask], clean[one.index][~mask])
+    test_set, mask = arrays["texture-object"], arrays["shape-white"].images[..., 0] > 0
+    np.testing.assert_array_equal(test_set.images[mask], arrays["texture"].images[test_set.index][mask])
+    np.testing.assert_array_equal(test_set.images[~mask], clean[test_set.index][~mask])
 
 
 class AlwaysTheDisk(nn.Module):
@@ -145,12 +148,12 @@ def test_a_texture_comes_from_the_object_alone(tmp_path: Path) -> None:
     networks = PictureNetworks(
         CPU, make_segmenter=lambda device: AlwaysTheDisk(), make_vgg=lambda device: narrow_vgg(4)
     )
-    one = small_cifar10(1)
-    images = one.test_images.copy()
+    original = small_cifar10(1)
+    images = original.test_images.copy()
     images[:, ~disk()] = 255 - images[:, ~disk()]
-    other = Cifar10(images, one.test_labels, images, one.test_labels, source="other", layout="parquet")
+    other = Cifar10(images, original.test_labels, images, original.test_labels, source="other", layout="parquet")
     track = with_sets(paper_track(10), "clean", "texture")
-    made = [build_test_sets(track, tmp_path, source=each, networks=networks) for each in (one, other)]
+    made = [build_test_sets(track, tmp_path, source=each, networks=networks) for each in (original, other)]
     assert not np.array_equal(made[0]["clean"].images, made[1]["clean"].images)
     np.testing.assert_array_equal(made[0]["texture"].images, made[1]["texture"].images)
 
@@ -211,8 +214,8 @@ def test_a_limited_build_starts_from_the_same_noise(
 
 
 def test_starting_noise_is_a_function_of_the_image_alone() -> None:
-    both, one = noise_fields(np.array([3, 9000]), 16), noise_fields(np.array([9000]), 16)
-    np.testing.assert_array_equal(both[1:], one)
+    both, single = noise_fields(np.array([3, 9000]), 16), noise_fields(np.array([9000]), 16)
+    np.testing.assert_array_equal(both[1:], single)
     assert not np.array_equal(both[0], both[1])
     assert abs(noise_fields(np.array([5]), 224).mean() - 127.5) < 1
 
@@ -289,5 +292,5 @@ def test_pictures_for_people_show_what_networks_see(arrays: dict[str, TestArrays
 
 
 def test_the_segmenter_of_these_tests_calls_a_disk_a_cat(source: Cifar10) -> None:
-    found = networks().segment(source.test_images[:1], PAPER.data)
-    assert found.objects.tolist() == [CAT]
+    segments = networks().segment(source.test_images[:1], PAPER.data)
+    assert segments.objects.tolist() == [CAT]

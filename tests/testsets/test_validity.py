@@ -45,7 +45,7 @@ def dissociated() -> tuple[synthetic.Drawn, synthetic.Scenes]:
 def coverage_of(scenes: synthetic.Scenes) -> Floats:
     """(n, 32, 32) exact object masks, 0 to 1."""
     masks = TABLES.all_masks[scenes.mask] / 255
-    return np.array([ndimage.shift(one, move, order=0) for one, move in zip(masks, scenes.shift, strict=True)])
+    return np.array([ndimage.shift(mask, move, order=0) for mask, move in zip(masks, scenes.shift, strict=True)])
 
 
 def test_lda_finds_a_difference_that_is_there() -> None:

@@ -52,15 +52,15 @@ def stripes(count: int, size: int = 32) -> Tensor:
     return (127 + 100 * waves)[:, None, :, None].expand(count, 3, size, size).clone()
 
 
-def slow_gram(one: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:
+def slow_gram(image: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float64]:
     """The Gram matrix of (C, h, w) in loops."""
-    channels, height, width = one.shape
+    channels, height, width = image.shape
     result = np.zeros((channels, channels))
     for a in range(channels):
         for b in range(channels):
             for row in range(height):
                 for column in range(width):
-                    result[a, b] += weight[row, column] * float(one[a, row, column]) * float(one[b, row, column])
+                    result[a, b] += weight[row, column] * float(image[a, row, column]) * float(image[b, row, column])
     return np.asarray(result / weight.sum())
 
 
@@ -76,12 +76,12 @@ def test_gram_matrices_are_those_of_a_slow_reference() -> None:
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_layers_are_those_of_the_plain_network(pooling: str) -> None:
     network, images = narrow_vgg(), torch.randn(1, 3, 32, 32)
-    found = VggFeatures(network, pooling)(images, tuple(PLACES))  # type: ignore[arg-type]
+    features = VggFeatures(network, pooling)(images, tuple(PLACES))  # type: ignore[arg-type]
     plain = nn.Sequential(
         *(nn.AvgPool2d(2) if isinstance(layer, nn.MaxPool2d) and pooling == "average" else layer for layer in network)
     )
     for name, count in PLACES.items():
-        torch.testing.assert_close(found[name], plain[:count](images.clone()))
+        torch.testing.assert_close(features[name], plain[:count](images.clone()))
 
 
 def test_a_layer_that_vgg19_does_not_have_is_named() -> None:
@@ -92,11 +92,11 @@ def test_a_layer_that_vgg19_does_not_have_is_named() -> None:
 def texture_error(vgg: VggFeatures, images: Tensor, sources: Tensor) -> Tensor:
     """(B,) the loss that synthesis lowers, of pixels, for sources that fill the field."""
     names = LAYERS.names
-    found, wanted = (vgg(vgg.normalised(pixels), names) for pixels in (images, sources))
+    features, wanted = (vgg(vgg.normalised(pixels), names) for pixels in (images, sources))
     total = torch.zeros(len(images))
     for name, share in zip(names, LAYERS.weights, strict=True):
         target = gram(wanted[name])
-        total += share * (gram(found[name]) - target).square().sum(dim=(1, 2)) / target.square().sum(dim=(1, 2))
+        total += share * (gram(features[name]) - target).square().sum(dim=(1, 2)) / target.square().sum(dim=(1, 2))
     return total
 
 
@@ -113,14 +113,15 @@ def test_texture_comes_from_the_weighted_region_alone() -> None:
     vgg, layers = features(), Layers(("conv1_1",), (1.0,))
     region = torch.zeros(1, 32, 32)
     region[:, 8:24, 8:24] = 1
-    one = stripes(1)
-    other = one.clone()
+    image = stripes(1)
+    other = image.clone()
     outside = torch.ones(32, 32, dtype=torch.bool)
     outside[7:25, 7:25] = False
     other[:, :, outside] = noise(1)[:, :, outside]
     recipe = Texture(layers, Adam(5, 0.1))
     torch.testing.assert_close(
-        recipe.synthesised(vgg, one, region, noise(1, seed=2)), recipe.synthesised(vgg, other, region, noise(1, seed=2))
+        recipe.synthesised(vgg, image, region, noise(1, seed=2)),
+        recipe.synthesised(vgg, other, region, noise(1, seed=2)),
     )
 
 

@@ -47,9 +47,9 @@ def outcome_of(assignment: Assignment) -> TrainingOutcome:
 
 
 def assert_same_weights(first: Assignment, second: Assignment) -> None:
-    one, other = weights_of(first), weights_of(second)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    left, right = weights_of(first), weights_of(second)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
 
 
 class Noisy(Supervised):

@@ -107,9 +107,9 @@ def test_a_split_batch_trains_the_same_student(make: Make, data: TrainingSet, mo
     assert [curve["micro_batches"] for curve in outcome.curves] == [4.0, 4.0]
     assert outcome.budget.steps == 8
     assert outcome.budget.student_backward_images == outcome.budget.examples == 128
-    one, other = (load_file(place.folder / WEIGHTS) for place in (whole, split))
-    for name, expected in one.items():
-        torch.testing.assert_close(other[name], expected, atol=2e-4, rtol=1e-3, msg=name)
+    whole_weights, split_weights = (load_file(place.folder / WEIGHTS) for place in (whole, split))
+    for name, expected in whole_weights.items():
+        torch.testing.assert_close(split_weights[name], expected, atol=2e-4, rtol=1e-3, msg=name)
 
 
 @pytest.mark.parametrize("shortage", SHORTAGES, ids=["allocator", "cublas", "cudnn-8", "cudnn-9"])

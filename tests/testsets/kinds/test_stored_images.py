@@ -53,8 +53,8 @@ def test_scramble_moves_every_tile_and_loses_none(grid: int) -> None:
 
 
 def test_scramble_has_a_permutation_for_every_image() -> None:
-    same = np.repeat(noise_images(1), 50, axis=0)
-    assert len({image.tobytes() for image in scrambled(same, np.arange(50), grid=4)}) == 50
+    repeated = np.repeat(noise_images(1), 50, axis=0)
+    assert len({image.tobytes() for image in scrambled(repeated, np.arange(50), grid=4)}) == 50
 
 
 def test_scramble_refuses_a_grid_that_does_not_divide_the_image() -> None:
@@ -66,7 +66,7 @@ def test_noise_adds_the_tile_at_one_of_five_sites_and_touches_nothing_else() -> 
     sites = {(12, 12), (4, 4), (4, 20), (20, 4), (20, 20)}
     images = np.full((200, 32, 32, 3), 128, np.uint8)
     expected = np.clip(128 + TILE[2:10, 2:10], 0, 255)
-    found = []
+    kinds = []
     for image in noisy(images, np.arange(200), TILE, size=8):
         rows, columns = np.nonzero((image != 128).any(axis=-1))
         top, left = next(
@@ -75,9 +75,9 @@ def test_noise_adds_the_tile_at_one_of_five_sites_and_touches_nothing_else() -> 
         np.testing.assert_array_equal(image[top : top + 8, left : left + 8], expected)
         image[top : top + 8, left : left + 8] = 128
         assert (image == 128).all()
-        found.append((top, left))
-    assert set(found) == sites
-    assert max(found.count(site) for site in sites) < 70  # 40 expected of each
+        kinds.append((top, left))
+    assert set(kinds) == sites
+    assert max(kinds.count(site) for site in sites) < 70  # 40 expected of each
 
 
 def test_noise_keeps_its_centres_at_other_sizes() -> None:
