@@ -224,7 +224,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(features["label"]["names"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -268,7 +268,7 @@ def _decoded_one(file: Any, where: str) -> Images:
                     f"{where} is a {width}x{height} {image.mode} image, not {SIZE}x{SIZE} RGB; fetch the copy again"
                 )
             return np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, TypeError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, TypeError) as error:
         raise DataError(
             f"{where} cannot be decoded as an image ({error}); the copy is damaged, fetch it again"
         ) from error

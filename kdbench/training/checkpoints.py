@@ -24,17 +24,19 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """Return the last saved state, after restoring the random state of torch; None if there is no checkpoint."""
+    before = torch.get_rng_state()
     try:
         state: dict[str, Any] = torch.load(folder / CHECKPOINT, weights_only=True, map_location="cpu")
         random = state.pop("random")
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random and torch.cuda.is_available():
+            torch.cuda.set_rng_state(random["cuda"])
     except FileNotFoundError:
         return None
     except Exception:  # the type of the error depends on which part of the file is damaged
         logger.warning("%s is damaged; the training starts from the beginning", CHECKPOINT)
+        torch.set_rng_state(before)
         return None
-    torch.set_rng_state(random["cpu"])
-    if "cuda" in random and torch.cuda.is_available():
-        torch.cuda.set_rng_state(random["cuda"])
     return state
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.images import CLASSES, as_parquet, encoded_image
 from tests.fuzz.mutations import npy_members
 from tests.fuzz.property import Property
 from tests.fuzz.targets import properties, targets
@@ -72,6 +74,21 @@ def test_a_message_is_one_printable_line_of_a_limited_length(text: str) -> None:
 )
 def test_what_once_broke_a_reader_is_refused(tried: dict[str, Property], name: str, content: bytes) -> None:
     assert not tried[name].holds(content)
+
+
+def test_an_image_that_claims_to_be_huge_is_refused(tried: dict[str, Property]) -> None:
+    claims = b"GIF87a\xff\xff\xff\xff\x80\0\0" + bytes(6) + b",\0\0\0\0\xff\xff\xff\xff\0\x08\0;"
+    assert not tried["png"].holds(claims)
+
+
+def test_class_names_that_nest_deeply_are_none(tried: dict[str, Property]) -> None:
+    cells = [encoded_image(np.zeros((32, 32, 3), np.uint8))] * CLASSES
+    assert tried["parquet"].holds(as_parquet(cells, range(CLASSES), {"huggingface": "[" * 20_000}))
+
+
+def test_a_checkpoint_without_a_random_state_is_damaged(tried: dict[str, Property], tmp_path: Path) -> None:
+    torch.save({"random": {"cpu": torch.zeros(5056, dtype=torch.uint8)}}, tmp_path / "checkpoint.pt")
+    assert not tried["checkpoint"].holds((tmp_path / "checkpoint.pt").read_bytes())
 
 
 def test_a_setting_of_five_thousand_digits_is_shown_in_part(tried: dict[str, Property]) -> None:
