@@ -223,7 +223,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
     """Return the label names that a Hub file declares; None if it declares none."""
     try:
         features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(features["label"]["names"])
+        return tuple(str(name) for name in features["label"]["names"])
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
 

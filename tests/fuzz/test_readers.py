@@ -81,9 +81,11 @@ def test_an_image_that_claims_to_be_huge_is_refused(tried: dict[str, Property]) 
     assert not tried["png"].holds(claims)
 
 
-def test_class_names_that_nest_deeply_are_none(tried: dict[str, Property]) -> None:
+def test_class_names_that_are_not_texts_are_refused_and_deep_ones_are_none(tried: dict[str, Property]) -> None:
     cells = [encoded_image(np.zeros((32, 32, 3), np.uint8))] * CLASSES
     assert tried["parquet"].holds(as_parquet(cells, range(CLASSES), {"huggingface": "[" * 20_000}))
+    numbers = '{"info": {"features": {"label": {"names": [1, []]}}}}'
+    assert not tried["parquet"].holds(as_parquet(cells, range(CLASSES), {"huggingface": numbers}))
 
 
 def test_a_checkpoint_without_a_random_state_is_damaged(tried: dict[str, Property], tmp_path: Path) -> None:
