@@ -30,4 +30,6 @@ def _joined(separator: str, texts: Iterable[str]) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, set | frozenset):  # in the same order in every process
+        return f"{{{', '.join(sorted(map(repr, value)))}}}"
     return str(getattr(value, "__name__", value))

@@ -121,7 +121,7 @@ class _RecordingRun:
 
 
 @pytest.mark.parametrize(
-    ("method", "asked"),
+    ("method", "networks"),
     [
         (LogitMatching(a_task(), LogitMatching.Config()), ["teacher", "student", "update"]),
         (Independent(a_task(), Independent.Config()), ["student", "update"]),

@@ -27,7 +27,7 @@ def test_an_item_gets_the_same_words_whatever_is_drawn_with_it(first: int, count
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [(("a", 1), ("a", "1")), (("ab", "c"), ("a", "bc")), (("a",), ("a", "")), (("a", 1, 2), ("a", 12))],
 )
 def test_distinct_names_are_distinct_streams(first: tuple[str | int, ...], second: tuple[str | int, ...]) -> None:

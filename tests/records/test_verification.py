@@ -79,7 +79,7 @@ def test_answers_to_fewer_images_are_other_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("same", "verdict"),
+    ("agreement", "verdict"),
     [
         ({}, "equal"),
         ({"weights": True, "counts": True}, "equal"),
