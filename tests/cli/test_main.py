@@ -162,7 +162,7 @@ class Mine(Method):
         ("x = 1", ["mine.py defines no subclass"]),
         (METHOD.replace("NAME", "mine") + "class Yours(Mine): pass", ["2 subclasses of Method (Mine, Yours)"]),
         (METHOD, ["'NAME'", "lower-case"]),
-        (METHOD.replace("NAME", "lm"), ["mine.py", "submissions/lm.py", "another name"]),
+        (METHOD.replace("NAME", "lm"), ["mine.py", "submissions/lm.py", "give one of them another"]),
         ("import os; os._exit(0)", ["mine.py ended the process that read it (exit code 0)"]),
     ],
 )
