@@ -114,8 +114,14 @@ def _log_into(folder: Path) -> None:
 
 
 def open_log(folder: Path) -> TextIO:
-    """Open the log in a folder at its end, after making both; WriteError if that fails."""
+    """Open the log in a folder at its end, after making both; WriteError if that fails.
+
+    Links in place of the folder or the log, through which other files would be written, are removed.
+    """
     try:
+        for path in (folder, folder / LOG):
+            if path.is_symlink():
+                path.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         return (folder / LOG).open("a", buffering=1)
     except OSError as error:

@@ -58,6 +58,7 @@ def _lead(work: Callable[[tuple[Measure, ...]], None], scratch: Path) -> NoRetur
     worker = os.fork()
     if worker == 0:
         _work(work, measures)
+    os.closerange(3, min(os.sysconf("SC_OPEN_MAX"), 2**16))  # the work sees this process, and needs none of its files
     while True:
         process, status = os.waitpid(-1, 0)
         if process == worker:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -36,6 +37,8 @@ HASHED: Final = (PREDICTIONS, SNAPSHOTS, WEIGHTS, LOG)
 """The files beside a record whose digests it carries; logits and maps can be made again from the weights."""
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
 _LEAST_VALUES = {"index": -1, "target": 0, "texture": 0, "label": 0}
+MOST_FILE_BYTES: Final = 2**28
+MOST_ARRAY_BYTES: Final = 2**30
 
 
 def write_record(folder: Path, record: Record, predictions: Predictions) -> None:
@@ -74,10 +77,19 @@ def record_digest(record: Record) -> str:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """Return the bytes of a file; OSError for a device or a pipe, which may never end."""
+    """Return the bytes of a file; OSError for a device or a pipe, which may never end, and for a file that is huge."""
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    if (size := path.stat().st_size) > MOST_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"it has {size} bytes; allowed: at most {MOST_FILE_BYTES}", str(path))
     return path.read_bytes()
+
+
+def _check_size(arrays: NpzFile) -> None:
+    """Raise ValueError for an archive that takes far more memory than any record does."""
+    size = sum(member.file_size for member in arrays.zip.infolist()) if arrays.zip else 0
+    if size > MOST_ARRAY_BYTES:
+        raise ValueError(f"its arrays take {size} bytes; allowed: at most {MOST_ARRAY_BYTES}")
 
 
 def file_sha256(path: Path) -> str:
@@ -121,6 +133,7 @@ def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
     path = folder / PREDICTIONS
     try:
         with np.load(_content(path, record), allow_pickle=False) as arrays:
+            _check_size(arrays)
             names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
             predictions = {
                 name: _checked(name, {key: read_array(arrays, f"{name}.{key}") for key in _ARRAYS}) for name in names
@@ -203,6 +216,7 @@ def read_snapshots(
     end, path = read_predictions(folder, record) if end is None else end, folder / SNAPSHOTS
     try:
         with np.load(_content(path, record), allow_pickle=False) as arrays:
+            _check_size(arrays)
             labels = {name: arrays[name] for name in arrays.files}
         count = min((len(classes) for classes in labels.values()), default=0)
         return tuple(

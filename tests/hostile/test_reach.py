@@ -24,7 +24,7 @@ READS = {
     "environment-of-command": "Path(f'/proc/{PYTEST}/environ').read_bytes()",
     "memory-of-command": "open(f'/proc/{PYTEST}/mem', 'rb')",
     "memory-of-first-process": "open('/proc/1/mem', 'rb')",
-    "descriptors-of-first-process": "os.listdir('/proc/1/fd')",
+    "descriptors-of-first-process": "[os.readlink(f'/proc/1/fd/{number}') for number in os.listdir('/proc/1/fd')]",
     "root-of-command": "os.listdir(f'/proc/{PYTEST}/cwd/')",
     "disks": "open(next(path for path in Path('/dev').iterdir() if path.is_block_device()), 'rb')",
     "memory-of-the-machine": "open('/dev/mem', 'rb')",

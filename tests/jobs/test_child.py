@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from kdbench.jobs.child import work
+from kdbench.jobs.child import open_log, work
 from kdbench.jobs.job import Job
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.overrides import with_overrides
-from kdbench.records import LOGITS, Budget, Record, Status, read_predictions, read_record
+from kdbench.records import LOG, LOGITS, Budget, Record, Status, read_predictions, read_record
 from kdbench.spec import Track
 from kdbench.testsets.frozen import NOT_ORIGINAL
 from kdbench.testsets.spec import load_spec
@@ -174,3 +174,19 @@ def test_a_teacher_whose_kept_logits_are_damaged_is_asked_anew(tmp_path: Path) -
     assert read_record(context.folder(student)).status == "ok"
     damaged = read_predictions(context.folder(student))["noise"].kl
     np.testing.assert_allclose(damaged, whole, rtol=0.01, atol=1e-4)  # kept in half precision
+
+
+def test_a_log_is_not_written_through_links(tmp_path: Path) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "run"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("kept")
+    folder.symlink_to(elsewhere)
+    with open_log(folder) as log:
+        log.write("line")
+    assert [path.name for path in elsewhere.iterdir()] == ["mine"]
+    (folder / LOG).unlink()
+    (folder / LOG).symlink_to(elsewhere / "mine")
+    with open_log(folder) as log:
+        log.write("line")
+    assert (elsewhere / "mine").read_text() == "kept"
+    assert (folder / LOG).read_text() == "line"

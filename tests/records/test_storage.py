@@ -242,3 +242,20 @@ def test_a_value_that_no_table_can_hold_is_refused(tmp_path: Path, field: str, v
     (folder / RESULT).write_text(json.dumps(fields))
     with pytest.raises(RecordError, match=re.escape(reason)):
         read_record(folder)
+
+
+def test_a_huge_record_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    os.truncate(folder / RESULT, 2**40)
+    with pytest.raises(RecordError, match=f"cannot be read: it has {2**40} bytes; allowed: at most"):
+        read_record(folder)
+
+
+def test_answers_that_unpack_to_far_more_than_any_record_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store(tmp_path, a_record(), some_predictions())
+    read_predictions(folder)
+    monkeypatch.setattr("kdbench.records.storage.MOST_ARRAY_BYTES", 1000)
+    with pytest.raises(RecordError, match=r"its arrays take \d+ bytes; allowed: at most 1000"):
+        read_predictions(folder)
