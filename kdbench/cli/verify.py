@@ -89,11 +89,11 @@ def _print(folder: Path, verification: "Verification", print_line: Callable[[str
     print_line(f"{folder.name}: {verification.words}")
     print_line(
         f"  macro accuracy differs by at most {differences.accuracy:.4f} ({differences.accuracy_on}); "
-        f"allowed are {tolerance.accuracy}"
+        f"allowed: at most {tolerance.accuracy}"
     )
     print_line(
         f"  at most {differences.answers:.2%} of the images got another class ({differences.answers_on}); "
-        f"allowed are {tolerance.answers:.0%}"
+        f"allowed: at most {tolerance.answers:.0%}"
     )
     print_line(f"  probabilities differ by at most {differences.probability:.2g}")
     for what, equal in (("weights", differences.weights), ("counts of steps and images", differences.counts)):

@@ -62,7 +62,7 @@ class LocalExecutor:
         Args:
             runs: those that have no complete record yet.
             context: where to read and write.
-            watcher: is told of every job.
+            watcher: is called for every job that starts, advances or ends.
 
         Raises:
             DataError: weights that a run would start from differ from their record.

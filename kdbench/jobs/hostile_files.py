@@ -34,7 +34,7 @@ def read_regular_file(path: Path, most: int, left_by: str = "the training") -> b
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise Refused(f"{left_by} left {path.name}, which is not a file of its own")
         if status.st_size > most:
-            raise Refused(f"{left_by} left {path.name} with {status.st_size} bytes; allowed are {most}")
+            raise Refused(f"{left_by} left {path.name} with {status.st_size} bytes; allowed: at most {most}")
         return read_part(descriptor, 0, status.st_size)
     finally:
         os.close(descriptor)

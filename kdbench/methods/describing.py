@@ -1,4 +1,4 @@
-"""Answers an inquiry about a method file by running the file's code, in a process that is there for nothing else."""
+"""Answers an inquiry about a method file by running the file's code, in a process of its own."""
 
 import json
 from collections.abc import Mapping

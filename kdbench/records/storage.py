@@ -180,9 +180,9 @@ def _checked(name: str, arrays: Mapping[str, NDArray[Any]]) -> SetPredictions:
             raise ValueError(f"{name}.{key} has the shape {array.shape}, but there are {len(arrays['target'])} images")
         if array.dtype.kind != ("i" if key in _LEAST_VALUES else "f"):
             wanted = "integers" if key in _LEAST_VALUES else "floating-point numbers"
-            raise ValueError(f"{name}.{key} holds {array.dtype.name}, allowed are {wanted}")
+            raise ValueError(f"{name}.{key} holds {array.dtype.name}; allowed: {wanted}")
         if key in _LEAST_VALUES and len(array) and (least := int(array.min())) < _LEAST_VALUES[key]:
-            raise ValueError(f"{name}.{key} has the value {least}, allowed are {_LEAST_VALUES[key]} and more")
+            raise ValueError(f"{name}.{key} has the value {least}; allowed: at least {_LEAST_VALUES[key]}")
     return SetPredictions(**arrays)
 
 

@@ -176,8 +176,8 @@ def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> No
     [
         ({"label": np.zeros(19, np.int16)}, r"clean\.label has the shape \(19,\), but there are 20 images"),
         ({"label": np.zeros((20, 1), np.int16)}, r"clean\.label has the shape \(20, 1\)"),
-        ({"label": np.full(20, -1, np.int16)}, r"clean\.label has the value -1, allowed are 0 and more"),
-        ({"index": np.full(20, -2, np.int32)}, r"clean\.index has the value -2, allowed are -1 and more"),
+        ({"label": np.full(20, -1, np.int16)}, r"clean\.label has the value -1; allowed: at least 0"),
+        ({"index": np.full(20, -2, np.int32)}, r"clean\.index has the value -2; allowed: at least -1"),
         ({"target": np.zeros(20, np.float32)}, r"clean\.target holds float32"),
         ({"kl": np.zeros(20, np.int16)}, r"clean\.kl holds int16"),
     ],
