@@ -128,7 +128,7 @@ CLASSES = {
 def test_a_class_that_breaks_the_contract_is_refused_in_a_sentence(
     name: str, trusted_arena: Arena, planner: Planner
 ) -> None:
-    planner.refusal(trusted_arena.write(name, source(name, CLASSES[name])))
+    assert name in planner.refusal(trusted_arena.write(name, source(name, CLASSES[name])))
 
 
 def test_a_method_that_calls_itself_as_a_shipped_one_is_refused_beside_it(trusted_arena: Arena) -> None:
