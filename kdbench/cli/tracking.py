@@ -31,7 +31,7 @@ def ui(
         ),
     ] = 5000,
 ) -> None:
-    """Start the web page of MLflow, which shows the mirrored records."""
+    """Start the web page of MLflow with the mirrored records."""
     from kdbench.tracking.server import serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server too, as Ctrl-C does

@@ -1,4 +1,4 @@
-"""`kdbench verify`: computes runs a second time and compares them with their records."""
+"""`kdbench verify`: computes runs again and compares them with their records."""
 
 from collections.abc import Callable, Iterator, Sequence
 from getpass import getuser
@@ -44,11 +44,12 @@ def verify(
     time_limit: TimeLimitOption = 14400,
     memory_limit: MemoryLimitOption = 16,
 ) -> None:
-    """Compute runs a second time, and write how that compares with their records, into verification.json beside each.
+    """Compute runs again and compare them with their records.
 
-    The verdict is "equal" where every number is the same bit for bit, "within tolerance" where no more differs than
-    another machine may change by rounding, or else "different". The exit code is 1 if a record is different, and 2 if
-    one could not be verified. The device is that of each record, unless --device names another.
+    The result is written into verification.json beside each record. The verdict is "equal" if every number is the same
+    bit for bit, "within tolerance" if no more differs than another machine may change by rounding, or else "different".
+    The exit code is 1 if a record is different, and 2 if one could not be verified. The device is that of each record,
+    unless --device names another.
     """
     from kdbench.jobs.verification import records_to_verify
 
