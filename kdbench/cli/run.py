@@ -1,6 +1,7 @@
 """`kdbench run`: trains, evaluates, scores and renders."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -22,9 +23,11 @@ from kdbench.cli.options import (
 )
 from kdbench.cli.results import score_and_render
 from kdbench.cli.tracking import mirror_records
-from kdbench.cli.values import one_of, whole_number
+from kdbench.cli.values import number, one_of, whole_number
 from kdbench.errors import KdbenchError
 from kdbench.plan.options import RunOptions, TestSetOptions
+
+RUNS_ARE_LEFT = 3  # exit code
 
 
 @with_test_set_options(without=("diagnostics",))
@@ -89,6 +92,15 @@ def run(
             "as far as this machine allows; off does not restrict it, and makes runs unofficial.",
         ),
     ] = "auto",
+    stop_after: Annotated[
+        float | None,
+        typer.Option(
+            parser=number("--stop-after", least=0.01),
+            metavar="<minutes>",
+            help="Minutes after which no run starts and those under way save a checkpoint and stop. If runs are left, "
+            "the exit code is 3, and the same command goes on with them.",
+        ),
+    ] = None,
     site: SiteOption = DEFAULT_SITE,
     mlflow: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
 ) -> None:
@@ -96,6 +108,7 @@ def run(
 
     Only runs without a record are trained and evaluated; all records are scored.
     """
+    stop_at = None if stop_after is None else monotonic() + 60 * stop_after
     check_test_set_options(options)
     check_can_write(site, "--site")
     run_options = RunOptions(
@@ -114,6 +127,7 @@ def run(
         compile=compile,
         command=command_line(),
         sandbox=sandbox == "auto",
+        stop_at=stop_at,
     )
     _run_and_publish(run_options, site, mlflow=mlflow)
 
@@ -122,17 +136,23 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
     """Do the runs, then mirror, score and render all records.
 
     Raises:
+        typer.Exit: the time is up, and runs are left.
         KdbenchError: a run failed. The error is raised at the end, so that the other runs are on the page.
     """
     from kdbench.jobs.invocation import run as run_benchmark
+    from kdbench.records import find_records
 
-    records = run_benchmark(options, make_console())
-    if mlflow and (warning := mirror_records(options.out, options.spec)):
-        typer.echo(f"kdbench: warning: {warning}", err=True)
-    score_and_render(options.out, options.spec, site)
-    failed = [record for record in records if record.status != "ok"]
+    progressed = run_benchmark(options, make_console())
+    if not progressed.left or find_records(options.out):
+        if mlflow and (warning := mirror_records(options.out, options.spec)):
+            typer.echo(f"kdbench: warning: {warning}", err=True)
+        score_and_render(options.out, options.spec, site)
+    if progressed.left:
+        typer.echo(f"kdbench: {progressed}")
+        raise typer.Exit(RUNS_ARE_LEFT)
+    failed = [record for record in progressed.records if record.status != "ok"]
     if failed:
         raise KdbenchError(
-            f"{len(failed)} of {len(records)} runs failed; first: {failed[0].method}, {failed[0].reason}; "
+            f"{len(failed)} of {len(progressed.records)} runs failed; first: {failed[0].method}, {failed[0].reason}; "
             "--retry-failed runs them again"
         )

@@ -16,7 +16,7 @@ from kdbench.jobs.completeness import existing_record, is_complete, needs_evalua
 from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.intact import IntactWeights
 from kdbench.jobs.intake import forget_failure
-from kdbench.jobs.job import CANNOT_WRITE, Job
+from kdbench.jobs.job import CANNOT_WRITE, STOPPED, Job
 from kdbench.jobs.launcher import Handle, Launcher
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
@@ -25,6 +25,7 @@ from kdbench.training.outcome import OUTCOME, ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
 _LIMIT_CHECK_SECONDS = 0.5
+GRACE_SECONDS = 30.0  # that jobs have to end by themselves once the time of the invocation is up
 _REMEDIES: Mapping[Status, str] = {
     "timeout": "give a larger --time-limit",
     "oom": "give a larger --memory-limit",
@@ -59,6 +60,8 @@ class LocalExecutor:
     def execute(self, runs: Sequence[PlannedRun], context: RunContext, watcher: Watcher) -> list[Record]:
         """Run everything, most expensive runs first, and return the new records.
 
+        Once the time of the invocation is up, no job starts, and those under way have `GRACE_SECONDS` to end.
+
         Args:
             runs: those that have no complete record yet.
             context: where to read and write.
@@ -73,7 +76,9 @@ class LocalExecutor:
         records: list[Record] = []
         next_check = 0.0
         try:
-            while waiting or self._active:
+            while (waiting or self._active) and not context.is_time_up(for_seconds=GRACE_SECONDS):
+                if context.is_time_up():
+                    waiting.clear()
                 self._start_ready(waiting, context, watcher)
                 time.sleep(_POLL_SECONDS)
                 check = time.monotonic() >= next_check
@@ -97,7 +102,10 @@ class LocalExecutor:
             watcher.advanced(handle.job, *progress)
         follow_up = self._next_job(handle, check_limits)
         if isinstance(follow_up, Job):
-            self._start(follow_up, watcher)
+            if follow_up.failure is None and follow_up.context.is_time_up():
+                del self._active[follow_up.run.run_id]  # a later invocation goes on with it
+            else:
+                self._start(follow_up, watcher)
         elif follow_up:
             del self._active[handle.job.run.run_id]
         return follow_up is True
@@ -157,7 +165,7 @@ class LocalExecutor:
             )
         if job.kind == "evaluate":
             return True if code == 0 else self._unevaluated(job, *_death(job, code))
-        if code == 0:
+        if code == 0 or (code == STOPPED and job.context.is_time_up()):
             return replace(job, kind="evaluate")
         check_writable(job.context.results)
         return replace(job, kind="evaluate", failure=_death(job, code))

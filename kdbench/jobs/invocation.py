@@ -1,6 +1,7 @@
 """One invocation of `kdbench run`: does the runs of a plan that have no record yet."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -23,15 +24,41 @@ from kdbench.testsets.gallery import GALLERY, write_gallery
 from kdbench.testsets.spec import load_spec
 
 
-def run(options: RunOptions, console: Console) -> list[Record]:
-    """Do all runs that have no record yet.
+@dataclass(frozen=True)
+class Progressed:
+    """How far a plan is when an invocation ends.
+
+    Attributes:
+        records: of all runs that are done, old and new ones.
+        left: number of runs that are not, because the time of the invocation was up.
+        seconds_left: that these should take; None while that is unknown.
+        workers: number of runs at a time.
+    """
+
+    records: tuple[Record, ...]
+    left: int = 0
+    seconds_left: float | None = None
+    workers: int = 1
+
+    def __str__(self) -> str:
+        about = "" if self.seconds_left is None else f" (about {roughly(self.seconds_left)}, {self.workers} at a time)"
+        failures = sum(record.status != "ok" for record in self.records)
+        failed = f", {failures} of which failed" if failures else ""
+        return (
+            f"the time is up: {len(self.records)} of {len(self.records) + self.left} runs are done{failed}, and "
+            f"{self.left} are left{about}; the same command goes on with them"
+        )
+
+
+def run(options: RunOptions, console: Console) -> Progressed:
+    """Do all runs that have no record yet, or as many as the time of the options allows.
 
     Args:
         options: what to run.
         console: receives the plan and the progress.
 
     Returns:
-        Every record of the plan, old and new.
+        The records of the plan, and what is left of it.
 
     Raises:
         InputError: an option is wrong, or something that the runs need is missing.
@@ -44,9 +71,9 @@ def run(options: RunOptions, console: Console) -> list[Record]:
         raise InputError(_cpu_refusal(planned, options))
     check_weights(planned.track, options.weights_dir)
     with sole_user(planned.context.results):
-        records = _complete(planned, options, launcher, console)
+        progressed = _complete(planned, options, launcher, console)
         write_current(planned.context.results, load_spec(options.spec))
-    return records
+    return progressed
 
 
 def confined_jobs(options: RunOptions) -> tuple[ForkLauncher, ConfinedDescriber]:
@@ -68,8 +95,8 @@ def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
     )
 
 
-def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, console: Console) -> list[Record]:
-    """Return the record of every run of a plan, after doing those that have none."""
+def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, console: Console) -> Progressed:
+    """Return the records of a plan, after doing the runs that have none."""
     done = {run.run_id: record for run in planned.runs if (record := _kept_record(planned, run, options.retry_failed))}
     for run in planned.runs:
         if run.run_id in done:
@@ -83,10 +110,11 @@ def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, consol
         write_gallery(planned.context.results, planned.track, arrays)
     if missing:
         done |= {record.run_id: record for record in execute_runs(planned, missing, launcher, forecast, console)}
-    records = [done[run.run_id] for run in planned.runs]
+    records = tuple(done[run.run_id] for run in planned.runs if run.run_id in done)
     reasons = (reason for record in records for reason in record.unofficial)
     print_unofficial((reason for reason in reasons if reason not in planned.unofficial), console)
-    return records
+    left = len(planned.runs) - len(records)
+    return Progressed(records, left, forecast.left() if left else None, workers)
 
 
 def _kept_record(planned: Plan, run: PlannedRun, retry_failed: bool) -> Record | None:

@@ -12,6 +12,7 @@ from kdbench.records import Status
 ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
 MEASUREMENTS = "timing.json"  # of a TimingJob, in its scratch folder
 CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
+STOPPED = 43  # exit code of a training that has saved a checkpoint because the time of the invocation is up
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Trains the network of one run: trusted code first, then the method, in a process that is restricted for good."""
 
 import logging
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.files import atomic_file
 from kdbench.jobs import sandbox
 from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
-from kdbench.jobs.job import Job
+from kdbench.jobs.job import STOPPED, Job
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
 from kdbench.networks.weights import weights_folder
@@ -25,7 +26,7 @@ from kdbench.records.environment import describe_environment
 from kdbench.resources import shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
-from kdbench.training.failures import RuleBroken
+from kdbench.training.failures import RuleBroken, Stopped
 from kdbench.training.loop import Progress, train
 from kdbench.training.outcome import Tally, write_outcome
 from kdbench.training.teacher import Supervised
@@ -59,6 +60,8 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
             with settings_kept(f"the import of {method_file.name}"):
                 method = Supervised if source is None else load_submission(method_file)
             train(_assignment(job, method, teacher), data, progress, tally)
+    except Stopped:
+        sys.exit(STOPPED)
     except RuleBroken as error:
         write_outcome(job.scratch, tally.failed("error", str(error)))
     except BaseException as error:  # whatever a method raises is the outcome of its run
@@ -153,6 +156,7 @@ def _assignment(job: Job, method: type[Method], teacher: Mapping[str, Tensor] | 
         compiled=run.compiled,
         weights_dir=context.weights_dir,
         command=context.command,
+        stop_at=context.stop_at,
     )
 
 

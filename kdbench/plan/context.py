@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.options import RunOptions
@@ -24,6 +25,7 @@ class RunContext:
         diagnostics: whether runs are evaluated on the diagnostic sets, too.
         command: the command line, for the records.
         sandbox: whether trainings are confined as far as the kernel allows.
+        stop_at: reading of `time.monotonic`, which all processes of a machine share, at which to stop; None for never.
     """
 
     results: Path
@@ -33,6 +35,11 @@ class RunContext:
     diagnostics: bool = False
     command: str = ""
     sandbox: bool = True
+    stop_at: float | None = None
+
+    def is_time_up(self, *, for_seconds: float = 0.0) -> bool:
+        """Return whether the time of the invocation has been up for so many seconds."""
+        return self.stop_at is not None and monotonic() >= self.stop_at + for_seconds
 
     def folder(self, run: PlannedRun) -> Path:
         """Return the folder of a run's record."""
@@ -61,4 +68,5 @@ def context_of(options: RunOptions) -> RunContext:
         diagnostics=options.with_diagnostics,
         command=options.command,
         sandbox=options.sandbox,
+        stop_at=options.stop_at,
     )

@@ -70,6 +70,7 @@ class RunOptions(TestSetOptions):
         compile: whether to train through torch.compile.
         command: the command line, for the records.
         sandbox: whether trainings are confined as far as the kernel allows; if not, runs are unofficial.
+        stop_at: reading of `time.monotonic` at which the invocation stops, whatever is left; None to do all runs.
     """
 
     methods: Sequence[str] = ()
@@ -86,6 +87,7 @@ class RunOptions(TestSetOptions):
     compile: bool = False
     command: str = "kdbench run"
     sandbox: bool = True
+    stop_at: float | None = None
 
     @property
     def with_diagnostics(self) -> bool:

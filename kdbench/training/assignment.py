@@ -33,6 +33,7 @@ class Assignment:
         compiled: whether to run the networks through torch.compile.
         weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
         command: the command line, for the record.
+        stop_at: reading of `time.monotonic` at which the training saves a checkpoint and stops; None for never.
     """
 
     track: Track
@@ -50,6 +51,7 @@ class Assignment:
     compiled: bool = False
     weights_dir: Path | None = None
     command: str = ""
+    stop_at: float | None = None
 
     @property
     def epochs(self) -> int:

@@ -1,4 +1,11 @@
-"""Exceptions for failures of a training that are no errors of the method; each becomes the outcome of the run."""
+"""Exceptions that end a training and are no errors of the method.
+
+Each becomes the outcome of the run, except `Stopped`, after which the training goes on in a later process.
+"""
+
+
+class Stopped(Exception):
+    """The time of the invocation is up, and the training has saved a checkpoint."""
 
 
 class BudgetExceeded(Exception):

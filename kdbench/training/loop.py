@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 
 import torch
@@ -13,7 +14,7 @@ from kdbench.records import WEIGHTS, Status
 from kdbench.records.environment import describe_environment
 from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kdbench.training.failures import BudgetExceeded, Diverged, RuleBroken, TooLittleMemory
+from kdbench.training.failures import BudgetExceeded, Diverged, RuleBroken, Stopped, TooLittleMemory
 from kdbench.training.memory import GIB, plan_micro_batches, shortage_by_one_name, step_memory
 from kdbench.training.outcome import TALLY, Tally, TrainingOutcome, timing_of, write_outcome
 from kdbench.training.setup import Setup, set_up
@@ -45,6 +46,7 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: 
         The outcome that was written.
 
     Raises:
+        Stopped: the assignment's time is up; the same assignment with more time goes on from the checkpoint.
         Exception: any other error of the method; `tally` then has the counts.
     """
     tally = Tally() if tally is None else tally
@@ -122,6 +124,7 @@ class _Training:
             self._curves, self._epoch_seconds = saved["curves"], saved["epoch_seconds"]
             self._interrupted = saved["epoch_elapsed"]
         while metered.step < metered.total_steps:
+            self._stop_in_time()
             self._epoch(progress)
         if metered.teacher and state_digest(metered.teacher) != teacher_before:
             raise BudgetExceeded("the method changed the teacher's weights or buffers")
@@ -145,10 +148,19 @@ class _Training:
             metered.train_on(batch)
             self._keep_snapshots()
             progress(metered.step, metered.total_steps)
+            if metered.step % per_epoch:
+                self._stop_in_time()
             if self._stopwatch.glance() - last_saved > self._checkpoint_interval and metered.step % per_epoch:
                 self._checkpoint()
                 last_saved = self._stopwatch.glance()
         self._end_epoch()
+
+    def _stop_in_time(self) -> None:
+        """Save a checkpoint and raise `Stopped` once the time is up."""
+        stop_at = self._assignment.stop_at
+        if stop_at is not None and time.monotonic() >= stop_at:
+            self._checkpoint()
+            raise Stopped
 
     def _end_epoch(self) -> None:
         self._epoch_seconds.append(self._under_way())

@@ -50,7 +50,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def records(out: Path) -> list[Record]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-        return run(options(out), Console(quiet=True))
+        return list(run(options(out), Console(quiet=True)).records)
 
 
 def of(records: list[Record], method: str) -> list[Record]:
@@ -136,7 +136,7 @@ def test_the_same_command_finds_everything_done(
     records: list[Record], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-    assert run(options(out), Console(quiet=True)) == records
+    assert list(run(options(out), Console(quiet=True)).records) == records
 
 
 def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_way(

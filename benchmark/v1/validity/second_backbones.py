@@ -114,7 +114,7 @@ def main() -> None:
     options = RunOptions(
         TRACK, spec=path, methods=(REFERENCE, METHOD), seeds=arguments.seeds, out=arguments.work, device="cpu"
     )
-    records = run(options, make_console())
+    records = run(options, make_console()).records
     seeds = len({record.seed for record in records})
     by_backbones = {
         "first": boards(score(OFFICIAL, load_spec()), seeds),
