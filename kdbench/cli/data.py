@@ -54,7 +54,7 @@ def data_build(options: TestSetOptions) -> None:
 @with_test_set_options(without=BUILDING)
 def data_verify(options: TestSetOptions) -> None:
     """Compare a track's built test sets with the frozen manifest. This command builds no test sets."""
-    from kdbench.data.cifar10 import source_of
+    from kdbench.data.decoded import source_of
     from kdbench.resources import cache_folder
     from kdbench.testsets.build import verify_test_sets
     from kdbench.testsets.frozen import differences_from_frozen

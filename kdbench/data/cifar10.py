@@ -20,7 +20,6 @@ from PIL import Image, UnidentifiedImageError
 
 from kdbench.data.array_types import Images, Integers, Split
 from kdbench.errors import DataError
-from kdbench.spec import Track
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SIZE = 32
@@ -30,9 +29,9 @@ SourceLayout = Literal["torchvision", "parquet", "image-folder"]
 CopyOrigin = Literal["original", "other"]
 LabelledImages = tuple[Images, Integers]
 
-_BATCHES = "cifar-10-batches-py"
+BATCHES = "cifar-10-batches-py"
 _ALLOWED = (
-    f"a folder {_BATCHES}, parquet files train-*.parquet and test-*.parquet, "
+    f"a folder {BATCHES}, parquet files train-*.parquet and test-*.parquet, "
     "or images train/CLASS/*.png and test/CLASS/*.png"
 )
 
@@ -86,14 +85,6 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
     return Cifar10(*train, *test, source="other", layout=layout)
 
 
-def source_of(track: Track, data_root: Path | None, cache: Path) -> Cifar10 | None:
-    """Return the images that a track is made from, from `data_root` or else downloaded into the cache.
-
-    Return None for a track whose images are generated.
-    """
-    return read_cifar10(data_root, cache) if track.data.source == "cifar10" else None
-
-
 def provenance_of(root: Path | None) -> CopyOrigin:
     """Return the `source` that `read_cifar10` would give to a copy, from its layout alone, without reading images.
 
@@ -103,9 +94,25 @@ def provenance_of(root: Path | None) -> CopyOrigin:
     return "original" if root is None or _layout(_around_batches(root)) == "torchvision" else "other"
 
 
+def copy_of(root: Path) -> tuple[SourceLayout, list[Path]]:
+    """Return the layout of a copy, and the files that it is read from, in a fixed order.
+
+    Raises:
+        DataError: the folder is missing or empty, or has no known layout or several.
+    """
+    root = _around_batches(root)
+    layout = _layout(root)
+    patterns = {
+        "torchvision": (f"{BATCHES}/*",),
+        "parquet": ("train-*.parquet", "test-*.parquet"),
+        "image-folder": tuple(f"{split}/{name}/*.png" for split in IMAGES_PER_CLASS for name in CLASSES),
+    }
+    return layout, [path for pattern in patterns[layout] for path in sorted(root.glob(pattern))]
+
+
 def _around_batches(root: Path) -> Path:
     """Return the parent folder if `root` is torchvision's folder of batches, else `root` itself."""
-    return root.parent if root.name == _BATCHES else root
+    return root.parent if root.name == BATCHES else root
 
 
 def _layout(root: Path) -> SourceLayout:
@@ -121,7 +128,7 @@ def _layout(root: Path) -> SourceLayout:
             f"CIFAR-10 folder {root} cannot be read: {error.strerror}; fix its permissions or give another folder"
         ) from error
     layouts: dict[SourceLayout, bool] = {
-        "torchvision": (root / _BATCHES).is_dir(),
+        "torchvision": (root / BATCHES).is_dir(),
         "parquet": any(root.glob("train-*.parquet")) or any(root.glob("test-*.parquet")),
         "image-folder": (root / "train").is_dir() or (root / "test").is_dir(),
     }
@@ -172,7 +179,7 @@ def _read_torchvision(root: Path, *, download: bool) -> Cifar10:
                 f"CIFAR-10 cannot be downloaded to {root}: {error}; give a folder that holds it with --data-root"
             ) from error
         raise DataError(
-            f"CIFAR-10 batches in {root / _BATCHES} are truncated or altered: "
+            f"CIFAR-10 batches in {root / BATCHES} are truncated or altered: "
             "their checksums are not torchvision's; download them again"
         ) from error
     parts = [(np.asarray(half.data, np.uint8), np.asarray(half.targets, np.int64)) for half in (train, test)]

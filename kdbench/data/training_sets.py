@@ -1,15 +1,24 @@
 """Returns the images on which a teacher or a student is trained."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache as memoised
+from pathlib import Path
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from kdbench.data import synthetic
-from kdbench.data.array_types import Images, Integers
+from kdbench.data.array_types import AnyArray, Images, Integers
 from kdbench.data.cifar10 import Cifar10
+from kdbench.data.made_once import made_once
 from kdbench.errors import DataError, InputError
+from kdbench.resources import PACKAGE, shipped
 from kdbench.spec import TeacherBias, Track
+
+MOST_SETS: Final = 32  # that the cache keeps; those of five seeds are 15 to 20, of 9 MB each
+FOLDER: Final = ("shared", "training-sets")  # below the cache
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,47 @@ def training_set(
     if len(rows) == len(source.train_labels):
         return TrainingSet(source.train_images, source.train_labels)
     return TrainingSet(source.train_images[rows], source.train_labels[rows])
+
+
+def shared_training_set(
+    track: Track,
+    cache: Path,
+    *,
+    role: Literal["teacher", "student"],
+    bias: TeacherBias | None,
+    seed: int,
+    source: Cifar10 | None,
+) -> TrainingSet:
+    """Return the training set of a run, as `training_set` does, with generated images that all runs of a seed share.
+
+    Args:
+        track: of the spec.
+        cache: folder of the shared arrays.
+        role, bias, seed, source: see `training_set`.
+    """
+    if track.data.source != "synthetic":
+        return training_set(track, role=role, bias=bias, seed=seed, source=source)
+
+    def draw() -> Mapping[str, AnyArray]:
+        drawn = training_set(track, role=role, bias=bias, seed=seed, source=None)
+        return {"images": drawn.images, "labels": drawn.labels}
+
+    recipe = _recipe(track, role, _law(track, role, bias), seed)
+    arrays = made_once(cache.joinpath(*FOLDER), recipe, draw, most=MOST_SETS)
+    return TrainingSet(arrays["images"], arrays["labels"])
+
+
+def _recipe(track: Track, role: str, law: synthetic.Law, seed: int) -> dict[str, Any]:
+    """Return everything that determines generated images, the code that draws them included."""
+    data = track.data.model_dump(mode="json", include={"source", "num_train", "look"})
+    return {"track": track.name, "data": data, "role": role, "law": law, "seed": seed, "drawn_by": _drawn_by()}
+
+
+@memoised
+def _drawn_by() -> str:
+    """Return a digest of the code and the tables by which images are drawn."""
+    files = PACKAGE / "data" / "synthetic.py", PACKAGE / "randomness.py", shipped("datasets", "synthetic", "tables.npz")
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files)).hexdigest()
 
 
 def saliences_of(track: Track) -> synthetic.Saliences:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import torch
 from pydantic import ValidationError
 
-from kdbench.data.cifar10 import provenance_of, source_of
+from kdbench.data.cifar10 import provenance_of
+from kdbench.data.decoded import source_of
 from kdbench.errors import DataError, WriteError
 from kdbench.evaluation.evaluator import Evaluator
 from kdbench.files import check_writable

@@ -35,7 +35,7 @@ def open_test_sets(
     Raises:
         InputError: networks have to make a test set, and neither a GPU nor the user's word for the CPU is there.
     """
-    from kdbench.data.cifar10 import source_of
+    from kdbench.data.decoded import source_of
     from kdbench.testsets.build import build_test_sets
     from kdbench.testsets.store import TestSetStore
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from kdbench.api import Method
-from kdbench.data.cifar10 import source_of
-from kdbench.data.training_sets import TrainingSet, training_set
+from kdbench.data.decoded import source_of
+from kdbench.data.training_sets import TrainingSet, shared_training_set
 from kdbench.files import atomic_file
 from kdbench.jobs import sandbox
 from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
@@ -120,8 +120,9 @@ def _keep_untrained(job: Job) -> None:
 
 def _training_set(job: Job) -> TrainingSet:
     run, context = job.run, job.context
-    return training_set(
+    return shared_training_set(
         run.track,
+        context.cache,
         role=run.role,
         bias=run.teacher_bias if run.role == "teacher" else None,
         seed=run.seed,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -41,12 +42,12 @@ class Batches:
     ) -> None:
         if batch_size > len(data.labels):
             raise ValueError(f"a batch has {batch_size} images, but the training set has only {len(data.labels)}")
-        images = torch.from_numpy(data.images).permute(0, 3, 1, 2)
         shift = augmentation.shift
-        self._enlarged = images.shape[-1] < settings.image_size
+        self._enlarged = data.images.shape[2] < settings.image_size
         padding = 0 if self._enlarged else shift
-        self._stored = F.pad(images.float(), (padding,) * 4, mode="replicate").to(torch.uint8).to(device)
-        self.labels = torch.from_numpy(data.labels).to(device)
+        padded = np.pad(data.images, ((0, 0), (padding,) * 2, (padding,) * 2, (0, 0)), mode="edge")
+        self._stored = torch.from_numpy(padded).permute(0, 3, 1, 2).contiguous().to(device)
+        self.labels = torch.from_numpy(data.labels.copy()).to(device)
         self._normalisation = Normalisation(settings, device)
         self._shift, self._flip, self._settings = shift, augmentation.flip, settings
         self._batch_size, self._stream, self._device = batch_size, stream, device

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kdbench.data import synthetic
 from kdbench.data.cifar10 import read_cifar10
-from kdbench.data.training_sets import balanced_subset, saliences_of, training_set
+from kdbench.data.training_sets import balanced_subset, saliences_of, shared_training_set, training_set
 from kdbench.errors import DataError, InputError
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
@@ -91,3 +91,46 @@ def test_a_subset_takes_the_first_of_each_class_in_turn(labels: list[int], count
     assert (taken[short] >= taken.max() - 1).all()
     for label in range(5):
         np.testing.assert_array_equal(np.flatnonzero(array == label)[: taken[label]], rows[array[rows] == label])
+
+
+def shared(cache: Path, images: int = 40, **changes: object) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    arguments: dict[str, object] = {"role": "student", "bias": None, "seed": 0, "source": None, **changes}
+    return shared_training_set(with_images(SYNTHETIC, images), cache, **arguments).images  # type: ignore[arg-type]
+
+
+def entries(cache: Path) -> int:
+    return len(list(cache.rglob("manifest.json")))
+
+
+def test_runs_of_a_seed_share_their_images_which_are_those_that_each_would_draw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = shared(tmp_path)
+    monkeypatch.setattr(synthetic, "training_images", None)  # nothing is drawn any more
+    for image, bias in ((shared(tmp_path), None), (shared(tmp_path, bias="shape"), "ignored for students")):
+        np.testing.assert_array_equal(image, first, err_msg=str(bias))
+        assert isinstance(image, np.memmap)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(first, drawn())
+
+
+def test_another_seed_role_bias_or_number_is_another_entry(tmp_path: Path) -> None:
+    teacher: dict[str, object] = {"role": "teacher", "bias": "shape"}
+    different: list[dict[str, object]] = [{}, {"seed": 1}, teacher, {**teacher, "bias": "texture"}, {"images": 30}]
+    for number, changes in enumerate(different, start=1):
+        np.testing.assert_array_equal(shared(tmp_path, **changes), drawn(**changes))  # type: ignore[arg-type]
+        assert entries(tmp_path) == number
+
+
+def test_a_damaged_training_set_is_drawn_again(tmp_path: Path) -> None:
+    shared(tmp_path)
+    (images,) = tmp_path.rglob("images.npy")
+    images.write_bytes(images.read_bytes()[:-1])
+    np.testing.assert_array_equal(shared(tmp_path), drawn())
+    np.testing.assert_array_equal(np.load(images), drawn())
+
+
+def test_a_cache_that_cannot_be_written_costs_time_but_no_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "shared").write_text("a file where a folder should be")
+    np.testing.assert_array_equal(shared(tmp_path), drawn())
+    assert "cannot be written" in caplog.text

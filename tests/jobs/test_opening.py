@@ -40,7 +40,7 @@ def test_missing_sets_are_built_once_with_a_line_each() -> None:
 
 
 def test_sets_that_networks_make_are_refused_on_a_cpu_with_the_time_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdbench.data.cifar10.source_of", lambda *_: small_cifar10(1))
+    monkeypatch.setattr("kdbench.data.decoded.source_of", lambda *_: small_cifar10(1))
     monkeypatch.setattr(cpu_time, "operations_per_second", lambda track: 5e10)
     sentence = r"shape.* not built, and networks make them: .* --device cpu --yes, .* about [\d.]+ (h|min|s); or import"
     with pytest.raises(InputError, match=sentence):
