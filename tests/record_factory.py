@@ -31,6 +31,7 @@ from kdbench.records import (
     record_folder,
     write_record,
 )
+from kdbench.records.arrays import JoinedArrays
 from kdbench.records.identity import RunIdentity, identity_of
 from kdbench.records.storage import seal_record
 from kdbench.records.summary import summarise
@@ -265,10 +266,8 @@ def _write_uncompressed(folder: Path, record: Record, predictions: Predictions) 
     """Write a record as `write_record` does, but for the compression of the answers, which is most of its time."""
     folder.mkdir(parents=True, exist_ok=True)
     if predictions:
-        arrays = {
-            f"{name}.{key}": array for name, answers in predictions.items() for key, array in vars(answers).items()
-        }
-        np.savez(folder / PREDICTIONS, **arrays)
+        by_set = {name: vars(answers) for name, answers in predictions.items()}
+        np.savez(folder / PREDICTIONS, **JoinedArrays.of(by_set, images_from="target").stored())  # type: ignore[arg-type]
     seal_record(folder, record)
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator
 
 from kdbench.spec import Direction, Family, FrozenModel, Int64, TeacherBias
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
 
 
@@ -177,7 +177,7 @@ class Record(_RecordModel):
         finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later one counts.
     """
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     run_id: str
     role: Literal["teacher", "student"]
     track: str

@@ -9,18 +9,18 @@ import errno
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid
 from kdbench.files import DAMAGES, atomic_file
-from kdbench.records.arrays import read_array
+from kdbench.records.arrays import JoinedArrays, read_joined
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest
 
@@ -38,7 +38,6 @@ HASHED: Final = (PREDICTIONS, SNAPSHOTS, WEIGHTS, LOG)
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
 _LEAST_VALUES = {"index": -1, "target": 0, "texture": 0, "label": 0}
 MOST_FILE_BYTES: Final = 2**28
-MOST_ARRAY_BYTES: Final = 2**30
 
 
 def write_record(folder: Path, record: Record, predictions: Predictions) -> None:
@@ -47,9 +46,10 @@ def write_record(folder: Path, record: Record, predictions: Predictions) -> None
     `result.json` is written last, so a folder that has it is complete.
     """
     if predictions:
-        arrays = {f"{name}.{key}": getattr(answers, key) for name, answers in predictions.items() for key in _ARRAYS}
         with atomic_file(folder / PREDICTIONS) as file:
-            np.savez_compressed(file, **arrays)
+            JoinedArrays.of({name: vars(answers) for name, answers in predictions.items()}, images_from="target").write(
+                file
+            )
     seal_record(folder, record)
 
 
@@ -83,13 +83,6 @@ def _bytes_of(path: Path) -> bytes:
     if (size := path.stat().st_size) > MOST_FILE_BYTES:
         raise OSError(errno.EFBIG, f"it has {size} bytes; allowed: at most {MOST_FILE_BYTES}", str(path))
     return path.read_bytes()
-
-
-def _check_size(arrays: NpzFile) -> None:
-    """Raise ValueError for an archive that takes far more memory than any record does."""
-    size = sum(member.file_size for member in arrays.zip.infolist()) if arrays.zip else 0
-    if size > MOST_ARRAY_BYTES:
-        raise ValueError(f"its arrays take {size} bytes; allowed: at most {MOST_ARRAY_BYTES}")
 
 
 def file_sha256(path: Path) -> str:
@@ -132,19 +125,14 @@ def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
     """
     path = folder / PREDICTIONS
     try:
-        with np.load(_content(path, record), allow_pickle=False) as arrays:
-            _check_size(arrays)
-            names = dict.fromkeys(key.rsplit(".", 1)[0] for key in arrays.files)
-            predictions = {
-                name: _checked(name, {key: read_array(arrays, f"{name}.{key}") for key in _ARRAYS}) for name in names
-            }
+        joined = read_joined(_content(path, record), _ARRAYS)
+        _check_answers(joined.arrays)
         for name, result in (record.test if record else {}).items():
-            images = len(predictions[name].target) if name in predictions else 0
-            if images != result.images:
+            if (images := joined.images.get(name, 0)) != result.images:
                 raise ValueError(f"{name} has {images} images, the record says {result.images}")
     except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
-    return predictions
+    return {name: SetPredictions(**arrays) for name, arrays in joined.by_set().items()}
 
 
 def _content(path: Path, record: Record | None) -> BytesIO:
@@ -169,21 +157,21 @@ def changed_since(path: Path, actual: str, expected: str) -> str:
     )
 
 
-def _checked(name: str, arrays: Mapping[str, NDArray[Any]]) -> SetPredictions:
-    """Return the answers on a test set.
-
-    Raises:
-        ValueError: the arrays do not fit each other, or hold what no network answers.
-    """
+def _check_answers(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError for arrays that are not one number per image, or hold what no network answers."""
     for key, array in arrays.items():
-        if array.shape != (len(arrays["target"]),):
-            raise ValueError(f"{name}.{key} has the shape {array.shape}, but there are {len(arrays['target'])} images")
-        if array.dtype.kind != ("i" if key in _LEAST_VALUES else "f"):
-            wanted = "integers" if key in _LEAST_VALUES else "floating-point numbers"
-            raise ValueError(f"{name}.{key} holds {array.dtype.name}; allowed: {wanted}")
-        if key in _LEAST_VALUES and len(array) and (least := int(array.min())) < _LEAST_VALUES[key]:
-            raise ValueError(f"{name}.{key} has the value {least}; allowed: at least {_LEAST_VALUES[key]}")
-    return SetPredictions(**arrays)
+        if array.ndim != 1:
+            raise ValueError(f"{key} has the shape {array.shape}; allowed: one number per image")
+        _check_numbers(key, array)
+
+
+def _check_numbers(key: str, array: NDArray[Any]) -> None:
+    """Raise ValueError if an array holds what no network answers."""
+    if array.dtype.kind != ("i" if key in _LEAST_VALUES else "f"):
+        wanted = "integers" if key in _LEAST_VALUES else "floating-point numbers"
+        raise ValueError(f"{key} holds {array.dtype.name}; allowed: {wanted}")
+    if key in _LEAST_VALUES and array.size and (least := int(array.min())) < _LEAST_VALUES[key]:
+        raise ValueError(f"{key} has the value {least}; allowed: at least {_LEAST_VALUES[key]}")
 
 
 def write_snapshots(folder: Path, labels: Mapping[str, NDArray[np.int16]]) -> None:
@@ -194,7 +182,7 @@ def write_snapshots(folder: Path, labels: Mapping[str, NDArray[np.int16]]) -> No
         labels: by test set, (snapshots, n) int16 predicted classes.
     """
     with atomic_file(folder / SNAPSHOTS) as file:
-        np.savez_compressed(file, **labels)  # type: ignore[arg-type]
+        JoinedArrays.of({name: {"label": classes} for name, classes in labels.items()}, images_from="label").write(file)
 
 
 def read_snapshots(
@@ -215,26 +203,33 @@ def read_snapshots(
     """
     end, path = read_predictions(folder, record) if end is None else end, folder / SNAPSHOTS
     try:
-        with np.load(_content(path, record), allow_pickle=False) as arrays:
-            _check_size(arrays)
-            labels = {name: arrays[name] for name in arrays.files}
-        count = min((len(classes) for classes in labels.values()), default=0)
-        return tuple(
-            {name: _at_snapshot(name, end[name], classes[k]) for name, classes in labels.items()} for k in range(count)
-        )
+        joined = read_joined(_content(path, record), ["label"])
+        _check_snapshots(joined, end)
     except DAMAGES as error:
         raise RecordError(f"{path} cannot be read as snapshots: {error}; delete {folder} to run it again") from error
+    labels = {name: arrays["label"] for name, arrays in joined.by_set().items()}
+    return tuple(
+        {name: _at_snapshot(end[name], classes[step]) for name, classes in labels.items()}
+        for step in range(len(joined.arrays["label"]))
+    )
 
 
-def _at_snapshot(name: str, end: SetPredictions, label: NDArray[np.int16]) -> SetPredictions:
-    """Return the answers at a snapshot, from those at the end and the predicted classes.
+def _check_snapshots(joined: JoinedArrays, end: Predictions) -> None:
+    """Raise ValueError if snapshots do not hold classes of the images that were answered at the end."""
+    label = joined.arrays["label"]
+    if label.ndim != 2:
+        raise ValueError(f"label has the shape {label.shape}; allowed: one row per snapshot")
+    _check_numbers("label", label)
+    for name, images in joined.images.items():
+        answered = len(end[name].target) if name in end else 0
+        if images != answered:
+            raise ValueError(f"{name!r} has {images} images, but {answered} were answered at the end")
 
-    Raises:
-        ValueError: the classes are not of the images that were answered at the end.
-    """
-    arrays: dict[str, NDArray[Any]] = dict.fromkeys(_ARRAYS, np.full(len(end.target), np.nan, np.float32))
-    known: dict[str, NDArray[Any]] = {"index": end.index, "target": end.target, "texture": end.texture, "label": label}
-    return _checked(name, {**arrays, **known})
+
+def _at_snapshot(end: SetPredictions, label: NDArray[np.int16]) -> SetPredictions:
+    """Return the answers at a snapshot, from those at the end and the predicted classes."""
+    unknown = np.full(len(end.target), np.nan, np.float32)
+    return replace(end, label=label, confidence=unknown, nll=unknown, brier=unknown, kl=unknown)
 
 
 def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) -> Path:

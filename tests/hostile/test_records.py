@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdbench.records import PREDICTIONS, RESULT, WEIGHTS, find_records, read_record
+from kdbench.records import PREDICTIONS, RESULT, WEIGHTS, find_records, read_predictions, read_record
+from kdbench.records.arrays import JoinedArrays
 from kdbench.records.current import read_current
 from kdbench.records.integrity import check_record
 from kdbench.scoring.board import score, write_scores
@@ -45,28 +46,36 @@ def text(content: bytes) -> Tampering:
     return lambda folder: (folder / RESULT).write_bytes(content)
 
 
-def answers(change: Callable[[dict[str, Any]], object]) -> Tampering:
-    """Return what changes the arrays of a record's answers."""
+AnswersBySet = dict[str, dict[str, Any]]
+
+
+def answers(change: Callable[[AnswersBySet], object]) -> Tampering:
+    """Return what changes the arrays of a record's answers, by test set and key."""
 
     def tamper(folder: Path) -> None:
-        with np.load(folder / PREDICTIONS) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
+        values = {name: dict(vars(part)) for name, part in read_predictions(folder).items()}
         change(values)
         with (folder / PREDICTIONS).open("wb") as file:
-            np.savez_compressed(file, **values)
+            JoinedArrays.of(values, images_from="target").write(file)
 
     return tamper
 
 
-def all_right(values: dict[str, Any]) -> None:
+def all_right(values: AnswersBySet) -> None:
     """Answer every image as it should be."""
-    for name in [key.removesuffix(".label") for key in values if key.endswith(".label")]:
-        values[f"{name}.label"] = values[f"{name}.target"].copy()
+    for part in values.values():
+        part["label"] = part["target"].copy()
 
 
-def array(name: str, change: Callable[[Any], Any]) -> Tampering:
+def array(name: str, key: str, change: Callable[[Any], Any]) -> Tampering:
     """Return what changes one array of a record's answers."""
-    return answers(lambda values: values.update({name: change(values[name])}))
+    return answers(lambda values: values[name].update({key: change(values[name][key])}))
+
+
+def fewer(values: AnswersBySet) -> None:
+    """Keep the first ten answers to each test set."""
+    for part in values.values():
+        part.update({key: answers_of_set[:10] for key, answers_of_set in part.items()})
 
 
 def renamed(folder: Path) -> None:
@@ -88,7 +97,7 @@ def bomb(path: Path) -> None:
     """Write an archive of half a gigabyte of zeros that takes half a megabyte."""
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("clean.label.npy", "w", force_zip64=True) as member,
+        archive.open("label.npy", "w", force_zip64=True) as member,
     ):
         np.lib.format.write_array_header_1_0(member, {"descr": "<i2", "fortran_order": False, "shape": (2**28,)})
         zeros = bytes(2**24)
@@ -99,7 +108,7 @@ def bomb(path: Path) -> None:
 def pickled(path: Path) -> None:
     """Write an array that is a pickle."""
     with path.open("wb") as file:
-        values: dict[str, Any] = {"clean.label": np.array([{"a": 1}], dtype=object)}
+        values: dict[str, Any] = {"test_sets": np.array([{"a": 1}], dtype=object)}
         np.savez(file, **values)
 
 
@@ -117,14 +126,14 @@ TAMPERINGS: dict[str, Tampering] = {
     "accuracy": edited(test__clean__macro_accuracy=1.0),
     "images": edited(test__clean__images=1000),
     "all-answers": answers(all_right),
-    "one-answer": array("clean.label", lambda labels: (labels + (np.arange(len(labels)) == 3)) % 10),
-    "one-confidence": array("noise.confidence", lambda values: values * np.float32(0.99)),
-    "answers-are-not-numbers": array("clean.nll", lambda values: values * np.nan),
-    "confidence-over-1": array("clean.confidence", lambda values: values + 1),
-    "answers-out-of-range": array("clean.label", lambda labels: labels + 1000),
-    "fewer-answers": answers(lambda values: values.update({key: values[key][:10] for key in values})),
-    "another-set": answers(lambda values: values.update({k.replace("clean", "new"): v for k, v in values.items()})),
-    "a-set-less": answers(lambda values: [values.pop(key) for key in list(values) if key.startswith("noise")]),
+    "one-answer": array("clean", "label", lambda labels: (labels + (np.arange(len(labels)) == 3)) % 10),
+    "one-confidence": array("noise", "confidence", lambda values: values * np.float32(0.99)),
+    "answers-are-not-numbers": array("clean", "nll", lambda values: values * np.nan),
+    "confidence-over-1": array("clean", "confidence", lambda values: values + 1),
+    "answers-out-of-range": array("clean", "label", lambda labels: labels + 1000),
+    "fewer-answers": answers(fewer),
+    "another-set": answers(lambda values: values.update({"new": values["clean"]})),
+    "a-set-less": answers(lambda values: values.pop("noise")),
     "answers-of-another": of_another(PREDICTIONS),
     "answers-are-pickles": replaced(PREDICTIONS, pickled),
     "answers-are-a-bomb": replaced(PREDICTIONS, bomb),

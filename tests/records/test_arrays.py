@@ -1,9 +1,6 @@
-"""The fast reader of arrays gives what NumPy gives, of whole files and of damaged ones."""
+"""Arrays of many test sets are stored joined end to end, come back bit by bit, and a damaged file is refused."""
 
 import io
-import re
-import zipfile
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,76 +10,96 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kdbench.files import DAMAGES
-from kdbench.records.arrays import read_array
-from tests.fuzz.mutations import damaged_npz, npy_members
+from kdbench.records.arrays import JoinedArrays, read_joined
+from tests.fuzz.mutations import damaged_npz
 
 Arrays = dict[str, NDArray[Any]]
-ROWS: Arrays = {"a": np.arange(-3, 4, dtype=np.int16), "b": np.linspace(0, 1, 5, dtype=np.float32), "c": np.arange(0)}
-OTHERS: Arrays = {
-    "flag": np.array([True, False]),
-    "number": np.array(2.5),
-    "table": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-    "big-endian": np.arange(3, dtype=">i4"),
-    "long": np.arange(70_000),
-    "text": np.array(["a", "bc"]),
+JOINED: Arrays = {
+    "test_sets": np.array(["clean", "shape"]),
+    "images": np.array([3, 2]),
+    "label": np.arange(5, dtype=np.int16),
+    "kl": np.linspace(0, 1, 5, dtype=np.float32),
 }
 
 
-def outcome(read: Callable[[Any, str], NDArray[Any]], content: bytes, name: str) -> tuple[object, ...]:
-    """Return all that can be seen of an array that is read from an npz file, or of the error."""
+def written(arrays: Arrays) -> io.BytesIO:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    file.seek(0)
+    return file
+
+
+@given(
+    images=st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    kind=st.sampled_from(("<i2", "<i4", "<f4", "<f8")),
+    rows=st.none() | st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_arrays_come_back_bit_by_bit_in_their_order(images: list[int], kind: str, rows: int | None, seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def array(size: int) -> NDArray[Any]:
+        values = np.frombuffer(random.bytes((rows or 1) * size * np.dtype(kind).itemsize), kind)
+        return values.reshape(size if rows is None else (rows, size))
+
+    by_set: dict[str, Arrays] = {
+        f"set-{place}": {"label": array(size), "kl": array(size)} for place, size in enumerate(images)
+    }
+    file = io.BytesIO()
+    JoinedArrays.of(by_set, images_from="label").write(file)
+    file.seek(0)
+    read = read_joined(file, ["label", "kl"]).by_set()
+    assert list(read) == list(by_set)
+    for name, arrays in by_set.items():
+        for key, expected in arrays.items():
+            assert (read[name][key].dtype, read[name][key].shape) == (expected.dtype, expected.shape)
+            assert read[name][key].tobytes() == expected.tobytes()
+
+
+def test_a_file_has_one_array_per_key_however_many_test_sets_there_are() -> None:
+    file = io.BytesIO()
+    of_a_set: Arrays = {"label": np.zeros(3, np.int16), "kl": np.zeros(3)}
+    JoinedArrays.of({f"set-{place}": of_a_set for place in range(50)}, images_from="label").write(file)
+    file.seek(0)
+    with np.load(file) as stored:
+        assert sorted(stored.files) == ["images", "kl", "label", "test_sets"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"label": np.zeros(4, np.int16)}, "label has the shape (4,), but there are 5 images"),
+        ({"label": np.array(5)}, "label has the shape (), but there are 5 images"),
+        ({"test_sets": np.array(["clean", "clean"])}, "name a test set twice"),
+        ({"images": np.array([6, -1])}, "or give one a negative number of images"),
+        ({"images": np.array([3.0, 2.0])}, "are not a list of names and a list of as many whole numbers"),
+        ({"images": np.array([5])}, "are not a list of names and a list of as many whole numbers"),
+        ({"test_sets": np.arange(2)}, "are not a list of names and a list of as many whole numbers"),
+        ({"test_sets": np.array([b"a", b"b"])}, "are not a list of names and a list of as many whole numbers"),
+        ({"images": np.array([2**62, 2**62])}, f"but there are {2**63} images"),
+    ],
+)
+def test_arrays_that_do_not_fit_their_list_of_sets_are_refused(changes: Arrays, reason: str) -> None:
+    with pytest.raises(ValueError, match=r"^") as caught:
+        read_joined(written(JOINED | changes), ["label", "kl"])
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("key", JOINED)
+def test_a_missing_array_and_a_pickle_are_refused(key: str) -> None:
+    with pytest.raises(LookupError):
+        read_joined(written({name: array for name, array in JOINED.items() if name != key}), ["label", "kl"])
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        read_joined(written(JOINED | {key: np.array([{"a": 1}, None], dtype=object)}), ["label", "kl"])
+
+
+@given(damaged_npz(JOINED))
+def test_a_damaged_file_is_refused_or_holds_as_many_numbers_as_images(content: bytes) -> None:
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            array = read(arrays, name)
-    except DAMAGES as error:
-        return type(error), re.sub("at 0x[0-9a-f]+", "", str(error))
-    if isinstance(array, bytes):
-        return (array,)
-    return array.tobytes(), array.dtype, array.shape, array.strides, array.flags.writeable
-
-
-def assert_read_alike(content: bytes, name: str) -> None:
-    assert outcome(read_array, content, name) == outcome(lambda arrays, key: arrays[key], content, name)
-
-
-def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as made:
-        for name, content in members.items():
-            made.writestr(name, content)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("name", [*ROWS, *OTHERS, "missing"])
-@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
-def test_every_kind_of_array_is_read_as_numpy_reads_it(write: Callable[..., None], name: str) -> None:
-    file = io.BytesIO()
-    write(file, **ROWS, **OTHERS)
-    assert_read_alike(file.getvalue(), name)
-
-
-@given(damaged_npz(ROWS), st.sampled_from(list(ROWS)))
-def test_a_damaged_file_is_read_or_refused_as_numpy_does(content: bytes, name: str) -> None:
-    assert_read_alike(content, name)
-
-
-def test_a_member_without_suffix_hides_the_array_of_its_name() -> None:
-    assert_read_alike(archive({**npy_members(ROWS), "a": b"other"}), "a")
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize("size", [0, 100, 127, 128, 130, 5000])
-def test_a_member_of_another_length_than_its_header_tells_is_read_alike(size: int, method: int) -> None:
-    member = npy_members({"a": np.arange(500)})["a.npy"].ljust(5000, b"x")[:size]
-    assert_read_alike(archive({"a.npy": member}, method), "a")
-
-
-def test_a_header_that_is_cut_short_is_refused_alike() -> None:
-    header = b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '<i2', 'fortran_order': False, 'shape': (0,), }\n"
-    assert_read_alike(archive({"a.npy": header}), "a")
-
-
-@pytest.mark.parametrize("shape", ["-1", "007", "99999999999999999999", "1, 2", "True"])
-def test_an_odd_shape_is_read_or_refused_alike(shape: str) -> None:
-    header = f"{{'descr': '<i2', 'fortran_order': False, 'shape': ({shape},), }}".ljust(117) + "\n"
-    member = b"\x93NUMPY\x01\x00\x76\x00" + header.encode() + bytes(20)
-    assert_read_alike(archive({"a.npy": member}), "a")
+        joined = read_joined(io.BytesIO(content), ["label", "kl"])
+    except DAMAGES:
+        return
+    assert {array.shape[-1] for array in joined.arrays.values()} == {sum(joined.images.values())}
+    assert all(
+        part["label"].shape[-1] == joined.images[name] == part["kl"].shape[-1] for name, part in joined.by_set().items()
+    )

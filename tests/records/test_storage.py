@@ -174,12 +174,12 @@ def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"label": np.zeros(19, np.int16)}, r"clean\.label has the shape \(19,\), but there are 20 images"),
-        ({"label": np.zeros((20, 1), np.int16)}, r"clean\.label has the shape \(20, 1\)"),
-        ({"label": np.full(20, -1, np.int16)}, r"clean\.label has the value -1; allowed: at least 0"),
-        ({"index": np.full(20, -2, np.int32)}, r"clean\.index has the value -2; allowed: at least -1"),
-        ({"target": np.zeros(20, np.float32)}, r"clean\.target holds float32"),
-        ({"kl": np.zeros(20, np.int16)}, r"clean\.kl holds int16"),
+        ({"label": np.zeros(19, np.int16)}, r"label has the shape \(19,\), but there are 20 images"),
+        ({"label": np.zeros((20, 1), np.int16)}, r"label has the shape \(20, 1\), but there are 20 images"),
+        ({"label": np.full(20, -1, np.int16)}, r"label has the value -1; allowed: at least 0"),
+        ({"index": np.full(20, -2, np.int32)}, r"index has the value -2; allowed: at least -1"),
+        ({"target": np.zeros(20, np.float32)}, r"target holds float32"),
+        ({"kl": np.zeros(20, np.int16)}, r"kl holds int16"),
     ],
 )
 def test_answers_that_no_network_gave_are_refused(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
@@ -203,17 +203,22 @@ def test_answers_are_on_the_sets_and_images_that_the_record_tells_of(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "labels",
-    [np.zeros((3, 19), np.int16), np.zeros((3, 20)), np.full((3, 20), -5, np.int16)],
-    ids=["19 images", "float", "class -5"],
+    ("labels", "reason"),
+    [
+        (np.zeros((3, 19), np.int16), "'clean' has 19 images, but 20 were answered at the end"),
+        (np.zeros((3, 20)), "label holds float64; allowed: integers"),
+        (np.full((3, 20), -5, np.int16), "label has the value -5; allowed: at least 0"),
+        (np.zeros(20, np.int16), r"label has the shape \(20,\); allowed: one row per snapshot"),
+    ],
+    ids=["19 images", "float", "class -5", "no rows"],
 )
-def test_snapshots_that_do_not_fit_the_answers_at_the_end_are_refused(tmp_path: Path, labels: Any) -> None:
+def test_snapshots_that_do_not_fit_the_end_are_refused(tmp_path: Path, labels: Any, reason: str) -> None:
     folder = store(tmp_path, a_record(), some_predictions())
     write_snapshots(folder, {"clean": labels})
-    with pytest.raises(RecordError, match=r"as snapshots: clean\.label"):
+    with pytest.raises(RecordError, match=rf"as snapshots: {reason}"):
         read_snapshots(folder)
-    write_snapshots(folder, {"unheard-of": labels})
-    with pytest.raises(RecordError, match="as snapshots: 'unheard-of'"):
+    write_snapshots(folder, {"unheard-of": np.zeros((3, 20), np.int16)})
+    with pytest.raises(RecordError, match="as snapshots: 'unheard-of' has 20 images, but 0 were answered"):
         read_snapshots(folder)
 
 
@@ -256,6 +261,6 @@ def test_answers_that_unpack_to_far_more_than_any_record_has_are_refused(
 ) -> None:
     folder = store(tmp_path, a_record(), some_predictions())
     read_predictions(folder)
-    monkeypatch.setattr("kdbench.records.storage.MOST_ARRAY_BYTES", 1000)
+    monkeypatch.setattr("kdbench.records.arrays.MOST_ARRAY_BYTES", 1000)
     with pytest.raises(RecordError, match=r"its arrays take \d+ bytes; allowed: at most 1000"):
         read_predictions(folder)

@@ -60,7 +60,7 @@ def test_whole_records_are_all_scored(tmp_path: Path, folders: Folders) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda f: (f / RESULT).write_text('{"run_id": 3'), "is not a record of schema 2"),
+        (lambda f: (f / RESULT).write_text('{"run_id": 3'), "is not a record of schema 3"),
         (lambda f: (f / PREDICTIONS).unlink(), "predictions.npz cannot be read as predictions"),
         (lambda f: (f / PREDICTIONS).write_bytes(b"PK"), "predictions.npz was changed after its record was written"),
         (lambda f: edit_result(f, seed=7), "the run id "),
