@@ -37,13 +37,19 @@ def timing(
         str, typer.Option(help="Names of tracks, separated by commas (default: all tracks that this machine can run).")
     ] = "",
     device: DeviceOption = "auto",
+    compare: Annotated[
+        Path | None,
+        typer.Option(help="JSON file of an earlier measurement: say which steps got slower since, and exit with 1."),
+    ] = None,
 ) -> None:
     """Time a training step of every method.
 
-    Each time is printed as a ratio to that of the method `independent`.
+    Each time is printed as a ratio to that of the method `independent`, with an interval.
     """
     from kdbench.jobs.timing import run_timing
 
     check_device(device)
     check_can_write(out.parent, "--out")
-    run_timing(out, methods=split_names(methods), tracks=split_names(tracks), device=device, print_line=typer.echo)
+    chosen = {"methods": split_names(methods), "tracks": split_names(tracks)}
+    if run_timing(out, **chosen, device=device, stored=compare, print_line=typer.echo):
+        raise typer.Exit(1)

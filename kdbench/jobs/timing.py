@@ -19,7 +19,8 @@ from kdbench.methods.files import list_submissions, read_method_file, submission
 from kdbench.methods.inquiries import Inquiry
 from kdbench.records import LOG
 from kdbench.testsets.spec import load_spec
-from kdbench.timing.step_times import StepTime, read_timings, table
+from kdbench.timing.comparison import compare
+from kdbench.timing.step_times import Timings, read_timings, table
 
 LIMITS = Limits(seconds=3600, memory_bytes=64 * 2**30)
 MOST_BYTES = 4 * 2**20
@@ -33,19 +34,25 @@ def run_timing(
     methods: Sequence[str] = (),
     tracks: Sequence[str] = (),
     device: str = "auto",
+    stored: Path | None = None,
     print_line: Callable[[str], None],
-) -> tuple[StepTime, ...]:
-    """Run the timing suite, store its JSON and print the ratios.
+) -> tuple[str, ...]:
+    """Run the timing suite, store its JSON, print the ratios and compare them with an earlier measurement.
 
     Args:
         out: JSON file to write, in the format of pytest-benchmark.
         methods: names or files; empty for all submissions.
         tracks: names of tracks; empty for all tracks that this machine can run.
         device: "auto", "cpu" or "cuda".
-        print_line: receives the lines of the table.
+        stored: JSON file of an earlier measurement to compare with, which may be `out`.
+        print_line: receives the lines of the table and of the comparison.
+
+    Returns:
+        A sentence for each step that got slower.
 
     Raises:
-        InputError: pytest-benchmark is not installed, or a method or track is unknown.
+        InputError: pytest-benchmark is not installed, a method or track is unknown, or the earlier measurement cannot
+            be read or has none of the steps.
         KdbenchError: a step of a method failed. The other times are stored and printed before.
     """
     from kdbench.networks.device import choose_device
@@ -54,6 +61,7 @@ def run_timing(
         raise InputError("kdbench timing needs pytest-benchmark; install it with: pip install 'kdbench[dev]'")
     for track in tracks:
         load_spec().track(track)
+    before = read_timings(stored) if stored is not None else None
     launcher, chosen = ForkLauncher(LIMITS), choose_device(device)
     files = _method_files(methods or list_submissions(), launcher)
     gpu = visible_gpus()[0] if chosen == "cuda" else None
@@ -63,13 +71,22 @@ def run_timing(
         measured, failed = _taken_in(place)
     with atomic_file(out) as file:
         file.write(json.dumps(measured, indent=1).encode())
-    times = read_timings(out).steps
-    for line in table(times):
+    timings = read_timings(out)
+    for line in table(timings.steps):
         print_line(plain_line(line)[:LONGEST_LINE])
     print_line(f"measurements: {out}")
+    slower = _compared(timings, before, stored, print_line) if before is not None and stored is not None else ()
     if failed:
         raise KdbenchError(f"{len(failed)} steps failed; first: {failed[0].split('::')[-1]}")
-    return times
+    return slower
+
+
+def _compared(new: Timings, before: Timings, stored: Path, print_line: Callable[[str], None]) -> tuple[str, ...]:
+    """Print how a measurement compares with an earlier one, and return the sentences about steps that got slower."""
+    comparison = compare(new, before, stored)
+    for line in (*comparison.slower, *comparison.notes):
+        print_line(plain_line(line)[:LONGEST_LINE])
+    return comparison.slower
 
 
 def _method_files(names: Sequence[str], launcher: ForkLauncher) -> tuple[tuple[str, bytes], ...]:

@@ -141,7 +141,7 @@ def _step_ratios(board: Board, timings: Timings) -> dict[str, float]:
     """Return by method the time of a training step as a ratio to independent's, as the timing suite measured it."""
     place = (board.track, board.direction, board.device_class.startswith("cpu"))
     return {
-        step.method: step.ratio
+        step.method: step.ratio.median
         for step in timings.steps
         if (step.track, step.direction, step.device == "cpu") == place and step.ratio is not None
     }

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.spec import INDEPENDENT
+from kdbench.timing.medians import MedianInterval, median_interval, paired_ratio, quotient
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,10 @@ class StepTime:
         track, direction, method: of the training.
         device: the GPU's name, or "cpu".
         batch_size: images per step.
-        median, lower_quartile, upper_quartile: of all rounds, in seconds.
         rounds: number of timed steps, after the warm-up.
-        ratio: of the median to that of `independent` on the same track and direction; None if that was not timed.
+        seconds: of a step; the interval is about the time of the measurement only.
+        bare_steps: the ratio of a step to the bare step of plain PyTorch that was timed right before it.
+        ratio: of `bare_steps` to that of `independent` on the same track and direction; None if that was not timed.
     """
 
     track: str
@@ -29,11 +31,15 @@ class StepTime:
     method: str
     device: str
     batch_size: int
-    median: float
-    lower_quartile: float
-    upper_quartile: float
     rounds: int
-    ratio: float | None
+    seconds: MedianInterval
+    bare_steps: MedianInterval
+    ratio: MedianInterval | None = None
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What the steps have in common that can be compared with each other."""
+        return self.track, self.direction, self.device
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,12 @@ class Timings:
 
     Attributes:
         machine: on which the suite was run, in words.
+        torch: version of PyTorch.
         steps: in the order in which they were timed.
     """
 
     machine: str
+    torch: str
     steps: tuple[StepTime, ...]
 
 
@@ -57,8 +65,10 @@ def read_timings(path: Path) -> Timings:
     """
     try:
         measured = json.loads(path.read_bytes())
-        steps = [_step_time(entry["extra_info"], entry["stats"]) for entry in measured["benchmarks"]]
-        return Timings(_machine(measured.get("machine_info") or {}), with_ratios(steps))
+        entries = measured["benchmarks"]
+        steps = [_step_time(entry["extra_info"], entry["stats"]) for entry in entries]
+        (torch,) = {str(entry["extra_info"]["torch"]) for entry in entries}
+        return Timings(_machine(measured.get("machine_info") or {}), torch, with_ratios(steps))
     except OSError as error:
         raise InputError(
             f"timing file {path} cannot be read: {error.strerror}; make it with `kdbench timing`"
@@ -70,21 +80,22 @@ def read_timings(path: Path) -> Timings:
 def _machine(info: Mapping[str, Any]) -> str:
     cpu = (info.get("cpu") or {}).get("brand_raw")
     python = info.get("python_version") and f"Python {info['python_version']}"
-    return ", ".join(str(part) for part in (cpu, info.get("system"), info.get("machine"), python) if part)
+    cores = (info.get("cpu") or {}).get("count")
+    parts = (cpu, cores and f"{cores} cores", info.get("system"), info.get("machine"), python)
+    return ", ".join(str(part) for part in parts if part)
 
 
-def _step_time(case: Mapping[str, str | int], stats: Mapping[str, float]) -> StepTime:
+def _step_time(case: Mapping[str, Any], stats: Mapping[str, Any]) -> StepTime:
+    times, bare_times = ([_seconds(value) for value in values] for values in (stats["data"], case["bare_seconds"]))
     return StepTime(
         track=str(case["track"]),
         direction=str(case["direction"]),
         method=str(case["method"]),
         device=str(case["device"]),
         batch_size=int(case["batch_size"]),
-        median=_seconds(stats["median"]),
-        lower_quartile=_seconds(stats["q1"]),
-        upper_quartile=_seconds(stats["q3"]),
-        rounds=int(stats["rounds"]),
-        ratio=None,
+        rounds=len(times),
+        seconds=median_interval(times),
+        bare_steps=paired_ratio(times, bare_times),
     )
 
 
@@ -97,14 +108,16 @@ def _seconds(value: float) -> float:
 
 def with_ratios(times: Sequence[StepTime]) -> tuple[StepTime, ...]:
     """Return the times with their ratios to that of `independent`."""
-    independent = {
-        (time.track, time.direction, time.device): time.median for time in times if time.method == INDEPENDENT
-    }
-    return tuple(_with_ratio(time, independent.get((time.track, time.direction, time.device))) for time in times)
+    independent = {time.place: time for time in times if time.method == INDEPENDENT}
+    return tuple(_with_ratio(time, independent.get(time.place)) for time in times)
 
 
-def _with_ratio(time: StepTime, independent: float | None) -> StepTime:
-    return replace(time, ratio=time.median / independent if independent else None)
+def _with_ratio(time: StepTime, independent: StepTime | None) -> StepTime:
+    if independent is None:
+        return time
+    if time is independent:
+        return replace(time, ratio=MedianInterval(1.0, 1.0, 1.0))
+    return replace(time, ratio=quotient(time.bare_steps, independent.bare_steps))
 
 
 def table(times: Sequence[StepTime]) -> list[str]:
@@ -114,11 +127,17 @@ def table(times: Sequence[StepTime]) -> list[str]:
     for track, direction in groups:
         members = [time for time in times if (time.track, time.direction) == (track, direction)]
         lines.append(f"{track} {direction}, batches of {members[0].batch_size}, {members[0].device}")
-        lines += [_row(time) for time in sorted(members, key=lambda time: time.median)]
+        lines += [_row(time) for time in sorted(members, key=lambda time: time.bare_steps.median)]
     return lines
 
 
 def _row(time: StepTime) -> str:
-    spread = f"{1000 * time.lower_quartile:.1f} to {1000 * time.upper_quartile:.1f}"
-    ratio = "no independent student to compare with" if time.ratio is None else f"ratio to independent {time.ratio:.2f}"
-    return f"  {time.method:14s} {1000 * time.median:8.1f} ms (quartiles {spread}, {time.rounds} steps)  {ratio}"
+    spread = f"{1000 * time.seconds.low:.1f} to {1000 * time.seconds.high:.1f}, {time.rounds} rounds"
+    bare = f"{in_words(time.bare_steps)} bare steps"
+    ratio = "no independent student to compare with" if time.ratio is None else f"{in_words(time.ratio)} x independent"
+    return f"  {time.method:14s} {1000 * time.seconds.median:8.1f} ms ({spread})  {bare}  {ratio}"
+
+
+def in_words(ratio: MedianInterval) -> str:
+    """Return a ratio and its interval for a sentence."""
+    return f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"

@@ -1,7 +1,6 @@
 """Every reader of a file that somebody else may have written, with damaged contents for it."""
 
 import io
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -63,6 +62,7 @@ from tests.fuzz.property import Property, Target, seal_again
 from tests.fuzz.reports import report_properties
 from tests.fuzz.trainings import damaged_weights, training_properties
 from tests.record_factory import write_matrix
+from tests.timing.timing_files import entry, timing_bytes
 
 Place = Callable[[str], Path]
 """Returns a new folder for a target of this name."""
@@ -132,10 +132,7 @@ def _scores(root: Path) -> bytes:
 
 
 def _timings() -> bytes:
-    info = {"method": "lm", "track": "synthetic", "direction": "cnn-to-vit", "device": "cpu", "batch_size": 64}
-    stats = {"median": 0.1, "q1": 0.1, "q3": 0.2, "rounds": 3, "iqr": 0.1, "mean": 0.1, "min": 0.1}
-    entry = {"extra_info": info, "stats": stats}
-    return json.dumps({"machine_info": {"cpu": {"brand_raw": "a CPU"}}, "benchmarks": [entry, entry]}).encode()
+    return timing_bytes([entry("lm", 0.1), entry("independent", 0.1)])
 
 
 def _scored(place: Path, result: bytes) -> Target:

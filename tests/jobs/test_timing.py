@@ -8,6 +8,7 @@ import pytest
 from kdbench.errors import InputError, KdbenchError, SubmissionError
 from kdbench.jobs.timing import run_timing
 from kdbench.timing.step_times import read_timings
+from tests.timing.timing_files import entry, timing_file
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -38,16 +39,27 @@ def test_a_step_is_timed_and_a_broken_method_keeps_nobody_out(tmp_path: Path) ->
     out = tmp_path / "timing.json"
     lines: list[str] = []
     methods = ["independent", str(tmp_path / "broken.py")]
+    earlier = [entry("independent", 1e-6, direction=direction) for direction in ("cnn-to-vit", "vit-to-cnn")]
+    stored = timing_file(tmp_path / "stored.json", *earlier)
     with pytest.raises(KdbenchError, match="broken"):
-        run_timing(out, methods=methods, tracks=["synthetic"], device="cpu", print_line=lines.append)
+        run_timing(out, methods=methods, tracks=["synthetic"], device="cpu", stored=stored, print_line=lines.append)
     times = read_timings(out).steps
     assert {(time.method, time.direction) for time in times} == {
         ("independent", "cnn-to-vit"),
         ("independent", "vit-to-cnn"),
     }
-    assert all(0 < time.lower_quartile <= time.median <= time.upper_quartile for time in times)
+    assert all(0 < time.seconds.low <= time.seconds.median <= time.seconds.high for time in times)
     assert json.loads(out.read_text())["machine_info"]
-    assert any("ratio to independent 1.00" in line for line in lines)
+    assert any("1.00 (1.00 to 1.00) x independent" in line for line in lines)
+    assert any("independent vit-to-cnn of synthetic got slower" in line for line in lines)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"benchmarks": [{}]}', "\0"])
+def test_a_stored_file_that_is_none_is_refused_before_anything_is_timed(content: str, tmp_path: Path) -> None:
+    (tmp_path / "stored.json").write_text(content)
+    with pytest.raises(InputError, match=r"stored\.json is not a timing file"):
+        run_timing(tmp_path / "out.json", device="cpu", stored=tmp_path / "stored.json", print_line=print)
+    assert not (tmp_path / "out.json").exists()
 
 
 LEAVING = """

@@ -1,7 +1,6 @@
 """The page as a reader and a browser get it."""
 
 import html
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
 from tests.leaderboard.page import Page
 from tests.record_factory import write_matrix
+from tests.timing.timing_files import entry, timing_file
 
 HOSTILE = "<script>alert('τ')</script>"
 
@@ -366,18 +366,10 @@ def test_papers_tables_are_shown_as_published_with_the_reason_why_unranked(full:
 
 
 def test_timing_suite_gives_ratios_to_independent(tmp_path: Path) -> None:
-    def step(method: str, median: float) -> dict[str, object]:
-        stats = {"median": median, "q1": median * 0.9, "q3": median * 1.1, "rounds": 20}
-        facts = {"method": method, "direction": "cnn-to-vit", "track": "synthetic", "device": "cpu", "batch_size": 64}
-        return {"name": f"step[{method}]", "group": None, "params": None, "extra_info": facts, "stats": stats}
-
-    timing = tmp_path / "timing.json"
-    timing.write_text(
-        json.dumps({"machine_info": {"system": "Linux"}, "benchmarks": [step("lm", 0.3), step("independent", 0.2)]})
-    )
+    timing = timing_file(tmp_path / "timing.json", entry("lm", 0.3), entry("independent", 0.2), cpu="Some CPU")
     page = render(examples.full_scores(), tmp_path, timing=timing)
-    assert "lm synthetic, cnn-to-vit, cpu 300 ms 270 ms to 330 ms 20 1.50×" in page.text
-    assert "Machine: Linux." in page.text
+    assert "lm synthetic, cnn-to-vit, cpu 300 ms 270 ms to 330 ms 15 1.50× 1.30 to 1.73" in page.text
+    assert "Machine: Some CPU, 2 cores." in page.text
     assert "36.4 s 1.40× 1.50× 9,000 9,000 2.1 s" in page.text  # beside what the runs themselves took
 
 
