@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from kdbench.cli.options import DEFAULT_OUT, DeviceOption, MethodsOption, check_can_write, check_device, split_names
+from kdbench.errors import InputError
+
+STEP_TIMES, SCALING = DEFAULT_OUT / "timing.json", DEFAULT_OUT / "scaling.json"
 
 
 def methods() -> None:
@@ -31,7 +34,12 @@ def spec(
 
 
 def timing(
-    out: Annotated[Path, typer.Option(help="JSON file to write the measurements into.")] = DEFAULT_OUT / "timing.json",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=f"JSON file to write the measurements into (default: {STEP_TIMES}, or {SCALING} with --scaling)."
+        ),
+    ] = None,
     methods: MethodsOption = "",
     tracks: Annotated[
         str, typer.Option(help="Names of tracks, separated by commas (default: all tracks that this machine can run).")
@@ -41,15 +49,29 @@ def timing(
         Path | None,
         typer.Option(help="JSON file of an earlier measurement: say which steps got slower since, and exit with 1."),
     ] = None,
+    scaling: Annotated[
+        bool,
+        typer.Option(
+            "--scaling",
+            help="Measure instead how the time grows with images, their size, methods, seeds, workers and GPUs.",
+        ),
+    ] = False,
 ) -> None:
     """Time a training step of every method.
 
     Each time is printed as a ratio to that of the method `independent`, with an interval.
     """
+    from kdbench.jobs.scaling import run_scaling
     from kdbench.jobs.timing import run_timing
 
+    if scaling and (methods or tracks or compare is not None):
+        raise InputError("--scaling measures fixed work; give it without --methods, --tracks and --compare")
     check_device(device)
+    out = out or (SCALING if scaling else STEP_TIMES)
     check_can_write(out.parent, "--out")
+    if scaling:
+        run_scaling(out, device=device, print_line=typer.echo)
+        return
     chosen = {"methods": split_names(methods), "tracks": split_names(tracks)}
     if run_timing(out, **chosen, device=device, stored=compare, print_line=typer.echo):
         raise typer.Exit(1)

@@ -91,6 +91,7 @@ class TimingJob:
         device: "cpu" or "cuda".
         scratch: the folder, made for this job, in which they are timed.
         gpu: as of a `Job`.
+        scaling: whether to time trainings of growing size, instead of the steps of methods.
     """
 
     methods: tuple[tuple[str, bytes], ...]
@@ -98,6 +99,7 @@ class TimingJob:
     device: str
     scratch: Path
     gpu: str | None = None
+    scaling: bool = False
 
     @property
     def runs_method(self) -> bool:

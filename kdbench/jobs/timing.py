@@ -67,7 +67,7 @@ def run_timing(
     gpu = visible_gpus()[0] if chosen == "cuda" else None
     print_line("Timing a training step of each method. This takes a minute or two; the machine should be idle.")
     with temporary_folder("kdbench-timing-") as place:
-        _finish(launcher.time(TimingJob(files, tuple(tracks), chosen, place, gpu)))
+        finish(launcher.time(TimingJob(files, tuple(tracks), chosen, place, gpu)))
         measured, failed = _taken_in(place)
     with atomic_file(out) as file:
         file.write(json.dumps(measured, indent=1).encode())
@@ -96,7 +96,7 @@ def _method_files(names: Sequence[str], launcher: ForkLauncher) -> tuple[tuple[s
     return tuple((file.path.name, file.source) for file in files)
 
 
-def _finish(handle: ForkHandle[TimingJob]) -> None:
+def finish(handle: ForkHandle[TimingJob]) -> None:
     """Wait for the end of the suite; end it, and raise KdbenchError, if it goes over a limit."""
     try:
         while handle.poll() is None:
@@ -113,14 +113,7 @@ def _taken_in(place: Path) -> tuple[dict[str, Any], list[str]]:
     Raises:
         InputError: there are no measurements.
     """
-    try:
-        content = read_regular_file(place / MEASUREMENTS, MOST_BYTES, left_by="the timing suite")
-        log = read_regular_file(place / LOG, MOST_BYTES, left_by="the timing suite") or b""
-    except Refused as error:
-        raise InputError(f"nothing was timed: {error}") from error
-    lines = [line.strip() for line in log.decode(errors="replace").splitlines() if line.strip()]
-    if not content:
-        raise InputError(f"nothing was timed: {_last_error(lines)}")
+    content, lines = left_by_suite(place)
     try:
         measured = json.loads(content)
         measured.get("machine_info", {}).pop("node", None)  # the host name, which a public page must not show
@@ -129,7 +122,26 @@ def _taken_in(place: Path) -> tuple[dict[str, Any], list[str]]:
     return measured, [line.removeprefix("FAILED ") for line in lines if line.startswith("FAILED ")]
 
 
+def left_by_suite(place: Path) -> tuple[bytes, list[str]]:
+    """Return the file of measurements in the folder of a finished suite, and the lines of its log.
+
+    Raises:
+        InputError: there are no measurements.
+    """
+    try:
+        content = read_regular_file(place / MEASUREMENTS, MOST_BYTES, left_by="the timing suite")
+        log = read_regular_file(place / LOG, MOST_BYTES, left_by="the timing suite") or b""
+    except Refused as error:
+        raise InputError(f"nothing was timed: {error}") from error
+    lines = [line.strip() for line in log.decode(errors="replace").splitlines() if line.strip()]
+    if not content:
+        raise InputError(f"nothing was timed: {_last_error(lines)}")
+    return content, lines
+
+
 def _last_error(lines: Sequence[str]) -> str:
     """Return the last error in pytest's output or, without an error, the last line."""
     telling = [line for line in lines if "Error: " in line]
-    return plain_text((telling or lines or ["pytest printed nothing"])[-1].removeprefix("E ").strip(), LONGEST_LINE)
+    return plain_text(
+        (telling or lines or ["the timing suite printed nothing"])[-1].removeprefix("E ").strip(), LONGEST_LINE
+    )

@@ -1,4 +1,4 @@
-"""Times training steps, in a process that is restricted as a training is: the suite is a run of pytest."""
+"""Times training steps, in a process that is restricted as a training is."""
 
 import os
 import sys
@@ -9,13 +9,16 @@ import torch
 from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
 from kdbench.jobs.job import MEASUREMENTS, TimingJob
 from kdbench.resources import shipped
+from kdbench.timing.scaling_steps import ScalingEffort, scaling_of_steps
 
 SUITE = ("benchmark", "timing")
 MOST_FILE_BYTES = 64 * 2**20
 
 
 def time_steps(job: TimingJob, restrict: Restrict) -> None:
-    """Time the steps of methods in this process, and leave the measurements in the job's folder.
+    """Time training steps in this process, and leave the measurements in the job's folder.
+
+    The steps of methods are timed by a run of pytest.
 
     Args:
         job: what to time.
@@ -31,7 +34,11 @@ def time_steps(job: TimingJob, restrict: Restrict) -> None:
     start_device(job.device)
     readable = shipped("benchmark", "v1"), shipped(*SUITE)
     restrict(confinement(job.scratch, file_bytes=MOST_FILE_BYTES, readable=readable, devices=devices_of(job.gpu)))
-    pytest.main(_arguments(job, files))
+    if job.scaling:
+        measured = scaling_of_steps(torch.device(job.device), ScalingEffort())
+        (job.scratch / MEASUREMENTS).write_text(measured.model_dump_json())
+    else:
+        pytest.main(_arguments(job, files))
 
 
 def _written(folder: Path, name: str, source: bytes) -> Path:

@@ -102,12 +102,16 @@ def untrained_network(track: Track, family: Family, device: torch.device) -> Bac
     return placed(new_backbone(track, family, seed=0, pretrained=False), device)
 
 
-def _batches_of_noise(track: Track, family: Family, device: torch.device, images: int) -> Batches:
-    """Return batches of noise images at the stored size of the track's images."""
+def noise_set(track: Track, images: int) -> TrainingSet:
+    """Return a training set of noise images at the stored size of the track's images."""
     size = track.data.stored_size
     pixels = np.random.default_rng(0).integers(0, 256, (images, size, size, 3), np.uint8)
+    return TrainingSet(pixels, np.arange(images) % track.data.num_classes)
+
+
+def _batches_of_noise(track: Track, family: Family, device: torch.device, images: int) -> Batches:
     return Batches(
-        TrainingSet(pixels, np.arange(images) % track.data.num_classes),
+        noise_set(track, images),
         track.data,
         track.augmentation,
         batch_size=track.training.batch_size,

@@ -94,6 +94,8 @@ def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: 
         ("score runs more", ["(more)", "score --help"]),
         ("ui --port 0", ["--port '0'", "whole number from 1 to 65535"]),
         ("timing --device tpu", ["--device 'tpu'", "one of: auto, cpu, cuda"]),
+        ("timing --scaling --methods lm", ["--scaling", "without --methods"]),
+        ("timing --compare missing.json", ["missing.json cannot be read", "kdbench timing"]),
     ],
 )
 def test_a_wrong_command_is_refused_in_one_line(kdbench: Command, command: str, words: list[str]) -> None:

@@ -1,0 +1,115 @@
+"""Measures the harness's loop and the loop of published repositories in turn: `python benchmark/timing/loops.py`.
+
+Both train the student of `lm` on the same noise images, with networks of the track's sizes and random weights.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from benchmark.timing.plain_loop import Pictures, plain_loop
+from benchmark.timing.rows import now
+from kdbench.spec import Direction, Track
+from kdbench.testsets.spec import load_spec
+from kdbench.timing.medians import MedianInterval, median_interval, paired_ratio
+from kdbench.timing.step_times import in_words
+from kdbench.timing.timed_training import noise_set, timed_training
+
+METHOD = "lm"
+PREFETCHED = 2  # batches that each worker of a DataLoader keeps ready
+
+
+@dataclass(frozen=True)
+class LoopEffort:
+    """The size of a measurement.
+
+    Attributes:
+        steps: that are timed per round, of each loop.
+        rounds: in each of which both loops are timed, one after the other; at least `LEAST_ROUNDS`.
+        workers: of the plain loop's DataLoader.
+        images: number of training images.
+    """
+
+    steps: int
+    rounds: int
+    workers: int
+    images: int
+
+
+@dataclass(frozen=True)
+class LoopRates:
+    """The rates of both loops.
+
+    Attributes:
+        ours, plain: images per second of wall time; medians over the rounds.
+        ratio: of ours to the plain one, round by round.
+        processor_ratio: of the plain loop's CPU seconds, those of its workers included, to ours.
+    """
+
+    ours: MedianInterval
+    plain: MedianInterval
+    ratio: MedianInterval
+    processor_ratio: MedianInterval
+
+
+def loop_rates(track: Track, direction: Direction, device: torch.device, effort: LoopEffort) -> LoopRates:
+    """Measure both loops in turn."""
+    training = timed_training(track, direction, METHOD, device, effort.images)
+    pixels = noise_set(track, effort.images)
+    pictures = Pictures(pixels.images, pixels.labels, track.data, track.augmentation)
+    plain = plain_loop(track, direction, device, pictures, effort.workers)
+    pairs = [(_timed(training.step, device, effort), _timed(plain, device, effort)) for _ in range(effort.rounds + 1)]
+    ours, theirs = zip(*pairs[1:], strict=True)  # the first round warms up
+    images = effort.steps * track.training.batch_size
+    return LoopRates(
+        ours=median_interval([images / wall for wall, _ in ours]),
+        plain=median_interval([images / wall for wall, _ in theirs]),
+        ratio=paired_ratio([wall for wall, _ in theirs], [wall for wall, _ in ours]),
+        processor_ratio=paired_ratio([used for _, used in theirs], [used for _, used in ours]),
+    )
+
+
+def _timed(step: Callable[[], object], device: torch.device, effort: LoopEffort) -> tuple[float, float]:
+    """Return the wall seconds and CPU seconds of a round, after as many steps as have their batches ready."""
+    for _ in range(PREFETCHED * effort.workers):
+        step()
+    started, used = now(device), processor_seconds()
+    for _ in range(effort.steps):
+        step()
+    return now(device) - started, processor_seconds() - used
+
+
+def processor_seconds() -> float:
+    """Return the CPU seconds that this process and its living children have used."""
+    process = psutil.Process()
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--track", default="cifar10-32", help="a track whose images are stored at their own size")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--steps", type=int, default=4, help="steps of each loop per round")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--workers", type=int, default=1, help="of the plain loop's DataLoader")
+    parser.add_argument("--images", type=int, default=3000, help="number of training images")
+    arguments = parser.parse_args()
+    track, device = load_spec().track(arguments.track), torch.device(arguments.device)
+    if device.type == "cpu":
+        torch.set_num_threads(track.training.cpu_threads)
+    effort = LoopEffort(arguments.steps, arguments.rounds, arguments.workers, arguments.images)
+    for direction in track.directions:
+        rates = loop_rates(track, direction, device, effort)
+        print(
+            f"{direction}: ours {rates.ours.median:.0f} images/s, plain loop {rates.plain.median:.0f}; ratio "
+            f"{in_words(rates.ratio)}, of CPU seconds {in_words(rates.processor_ratio)}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

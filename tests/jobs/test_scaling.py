@@ -1,0 +1,56 @@
+"""Scaling of whole runs: what is run, and what is said where nothing can be."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from kdbench.jobs.scaling import ROUNDS, SMALL_RUN, powers_of_two, run_axes, seconds_of_run
+from kdbench.timing.scaling import CARDS, METHODS, SEEDS, WORKERS
+
+
+def test_runs_grow_by_one_thing_at_a_time() -> None:
+    measured: list[Mapping[str, Any]] = []
+
+    def measure(options: Mapping[str, Any]) -> float:
+        measured.append(options)
+        return float(len(measured))
+
+    axes = {axis.name: axis for axis in run_axes("cpu", measure)}
+    assert list(axes) == [METHODS, SEEDS, WORKERS, CARDS]
+    assert [point.size for point in axes[SEEDS].points] == [1, 2, 4]
+    assert all(len(point.seconds) == ROUNDS for axis in axes.values() for point in axis.points)
+    number = len(axes[METHODS].points)
+    assert [len(options["methods"]) for options in measured[1 : 1 + number]] == [1, 2, 4]
+    seeds = measured[1 + ROUNDS * number : 1 + (ROUNDS + 1) * number]
+    assert [options["seeds"] for options in seeds] == ["0-0", "0-1", "0-3"]
+    assert axes[METHODS].points[0].seconds == (2.0, 5.0)  # round after round, after a run that warms up
+
+
+def test_cards_are_not_measured_on_a_cpu() -> None:
+    *_, cards = run_axes("cpu", lambda options: 1.0)
+    assert (cards.points, cards.reason) == ((), "it needs two GPUs, and 0 are used here")
+
+
+def test_cards_are_measured_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdbench.jobs.scaling.visible_gpus", lambda: ("0", "1", "2", "3"))
+    workers: list[int | None] = []
+
+    def measure(options: Mapping[str, Any]) -> float:
+        workers.append(options.get("workers"))
+        return 1.0
+
+    *_, cards = run_axes("cuda", measure)
+    assert [point.size for point in cards.points] == [1, 2, 4]
+    assert workers[-3:] == [1, 2, 4]
+
+
+@pytest.mark.parametrize(("most", "numbers"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4)), (8, (1, 2, 4, 8))])
+def test_workers_double(most: int, numbers: tuple[int, ...]) -> None:
+    assert powers_of_two(most) == numbers
+
+
+@pytest.mark.slow
+def test_a_small_run_is_a_real_one() -> None:
+    options = {**SMALL_RUN, "limit_train": 64, "methods": ("independent",), "seeds": "0", "device": "cpu"}
+    assert seconds_of_run(options) > 0
