@@ -133,7 +133,7 @@ def seconds_of_run(options: Mapping[str, Any]) -> float:
     """
     with temporary_folder("kdbench-scaling-") as folder:
         started = time.monotonic()
-        records = run(RunOptions(**options, out=folder / "runs"), Console(file=io.StringIO()))
+        records = run(RunOptions(**options, out=folder / "runs"), Console(file=io.StringIO())).records
         seconds = time.monotonic() - started
     failed = [record for record in records if record.status != "ok"]
     if failed:
