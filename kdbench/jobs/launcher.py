@@ -39,6 +39,9 @@ class Limits:
     processes: int = 256
 
 
+# glibc returns the memory of every large tensor to the system at once by default, and gets it back page by page. These
+# thresholds, in bytes, let a process keep it.
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 DESCRIBE_LIMITS = Limits(seconds=60, memory_bytes=8 * 2**30, disk_bytes=64 * 2**20, processes=32)
 JobType = TypeVar("JobType", bound=AnyJob)
 
@@ -106,12 +109,13 @@ class ForkLauncher:
 
 @contextmanager
 def fixed_environment() -> Iterator[None]:
-    """Let a Python that is started see the import path of this one, and no variable that changes how it works."""
+    """Let a Python that is started see the import path of this one, and no variable that changes its results."""
     before = dict(os.environ)
     hidden = [name for name in before if name.startswith("PYTHON") or name == "LD_PRELOAD"]
     try:
         for name in hidden:
             del os.environ[name]
+        os.environ |= KEPT_MEMORY
         os.environ["PYTHONHASHSEED"] = "0"
         os.environ["PYTHONSAFEPATH"] = "1"
         os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
