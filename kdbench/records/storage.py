@@ -36,7 +36,7 @@ RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
 HASHED: Final = (PREDICTIONS, SNAPSHOTS, WEIGHTS, LOG)
 """The files beside a record whose digests it carries; logits and maps can be made again from the weights."""
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
-_LEAST_VALUES = {"index": -1, "target": 0, "texture": 0, "label": 0}
+_LIMITS = {"index": (-1, 2**31 - 1), **dict.fromkeys(("target", "texture", "label"), (0, 2**15 - 1))}
 MOST_FILE_BYTES: Final = 2**28
 
 
@@ -167,11 +167,13 @@ def _check_answers(arrays: Mapping[str, NDArray[Any]]) -> None:
 
 def _check_numbers(key: str, array: NDArray[Any]) -> None:
     """Raise ValueError if an array holds what no network answers."""
-    if array.dtype.kind != ("i" if key in _LEAST_VALUES else "f"):
-        wanted = "integers" if key in _LEAST_VALUES else "floating-point numbers"
+    if array.dtype.kind != ("i" if key in _LIMITS else "f"):
+        wanted = "integers" if key in _LIMITS else "floating-point numbers"
         raise ValueError(f"{key} holds {array.dtype.name}; allowed: {wanted}")
-    if key in _LEAST_VALUES and array.size and (least := int(array.min())) < _LEAST_VALUES[key]:
-        raise ValueError(f"{key} has the value {least}; allowed: at least {_LEAST_VALUES[key]}")
+    least, most = _LIMITS.get(key, (0, 0))
+    for value in (int(array.min()), int(array.max())) if key in _LIMITS and array.size else ():
+        if not least <= value <= most:
+            raise ValueError(f"{key} has the value {value}; allowed: {least} to {most}")
 
 
 def write_snapshots(folder: Path, labels: Mapping[str, NDArray[np.int16]]) -> None:

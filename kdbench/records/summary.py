@@ -12,7 +12,10 @@ def summarise(predictions: Predictions) -> dict[str, SetResult]:
     """
     summary = {}
     for name, answers in predictions.items():
-        classes, of_image, images = np.unique(answers.target, return_inverse=True, return_counts=True)
-        right = np.bincount(of_image, answers.label == answers.target, minlength=len(classes))
-        summary[name] = SetResult(images=len(answers.target), macro_accuracy=float(np.mean(right / images)))
+        images = np.bincount(answers.target)
+        right = np.bincount(answers.target, answers.label == answers.target)
+        present = images > 0
+        summary[name] = SetResult(
+            images=len(answers.target), macro_accuracy=float(np.mean(right[present] / images[present]))
+        )
     return summary

@@ -7,6 +7,7 @@ next to the intervals of the jackknife and of Fieller and does not replace them.
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdbench.randomness import below, words
 from kdbench.scoring.metrics import FloatArray
@@ -25,7 +26,7 @@ def multi_bootstrap(
     Source: Sellam et al. (2022), arXiv:2106.16163, section 3.
 
     Args:
-        number: (1,) of arrays (K, ..., 1).
+        number: (S,) of arrays (K, ..., S).
         parts: arrays (K, ..., 1 + S), the same seeds in each; K at least 2. Draw s takes image resample s.
         confidence: of the two-sided interval.
 
@@ -36,7 +37,7 @@ def multi_bootstrap(
     per_item = -(-seeds // WORDS) * WORDS
     random = words("scoring", "multi-bootstrap", first=0, count=samples, per_item=per_item)
     drawn = below(random[:, :seeds], seeds)
-    values = np.array([number(*(part[rows, ..., 1 + s : 2 + s] for part in parts))[0] for s, rows in enumerate(drawn)])
+    values = number(*(_drawn_from(part, drawn) for part in parts))
     finite = values[np.isfinite(values)]
     if len(finite) < 0.9 * samples:
         return None
@@ -44,3 +45,14 @@ def multi_bootstrap(
     spread = (finite - finite.mean()) * np.sqrt(seeds / (seeds - 1))
     low, high = np.quantile(spread, [(1 - confidence) / 2, (1 + confidence) / 2])
     return centre + float(low), centre + float(high)
+
+
+def _drawn_from(part: FloatArray, drawn: NDArray[np.int64]) -> FloatArray:
+    """Return (K, ..., S): in draw s, the seeds `drawn[s]` on image resample s.
+
+    Args:
+        part: (K, ..., 1 + S).
+        drawn: (S, K) rows of `part`.
+    """
+    resamples = np.moveaxis(part[..., 1:], -1, 0)
+    return np.moveaxis(resamples[np.arange(len(drawn))[:, None], drawn], 0, -1)

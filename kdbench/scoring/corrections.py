@@ -33,8 +33,8 @@ def benjamini_hochberg(p_values: Sequence[float]) -> tuple[float, ...]:
 
     Source: Benjamini & Hochberg (1995), Journal of the Royal Statistical Society B 57.
     """
-    if not p_values:
-        return ()
-    from scipy.stats import false_discovery_control  # takes a second to import
-
-    return tuple(false_discovery_control(p_values).tolist())
+    order = np.argsort(p_values, kind="stable")
+    scaled = np.asarray(p_values)[order] * (len(order) / np.arange(1, len(order) + 1))
+    result = np.empty(len(order))
+    result[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return tuple(result.tolist())

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from kdbench.scoring.estimates import Estimate
 from kdbench.scoring.metrics import FloatArray
+from kdbench.scoring.quantiles import zero_between
 from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import Scoring
 
@@ -137,4 +137,4 @@ def p_above_zero(value: float, errors: StandardErrors) -> float:
         return float(np.hypot(stdtrit(errors.count - 1, p) * errors.seeds, ndtri(p) * errors.images) - value)
 
     smallest, largest = np.log(1e-12), np.log(0.5)
-    return 1e-12 if excess(smallest) <= 0 else float(np.exp(brentq(excess, smallest, largest)))
+    return 1e-12 if excess(smallest) <= 0 else float(np.exp(zero_between(excess, smallest, largest)))

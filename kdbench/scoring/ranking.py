@@ -8,13 +8,13 @@ cancels.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.scoring.jackknife import left_out
 from kdbench.scoring.metrics import FloatArray
+from kdbench.scoring.quantiles import tukey_quantile
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,6 @@ def residual_mean_square(table: FloatArray) -> float:
     rows, columns = table.shape
     residual = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     return float((residual**2).sum() / ((rows - 1) * (columns - 1)))
-
-
-@cache
-def tukey_quantile(confidence: float, means: int, degrees_of_freedom: float) -> float:
-    """Return the quantile of the range of several means in standard errors of one; it is computed numerically."""
-    from scipy.stats import studentized_range  # takes a second to import
-
-    return float(studentized_range.ppf(confidence, means, degrees_of_freedom))
 
 
 def _least_differences(table: FloatArray, rows: Sequence[PrimaryNumber], confidence: float) -> FloatArray:

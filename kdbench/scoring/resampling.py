@@ -6,6 +6,7 @@ same scores on every machine.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,10 @@ class Resampler:
         return Stratum(positions, np.concatenate([np.ones((1, size)), counts]).astype(np.float32))
 
 
+_LARGEST_PRODUCT: Final = 2**18
+"""Multiplications at a time. BLAS spreads larger products over threads, which wait for each other on a busy machine."""
+
+
 def class_sums(strata: tuple[Stratum, ...], values: NDArray[np.float32]) -> FloatArray:
     """Return sums of values over the images of each class, in the data and in every resample.
 
@@ -76,5 +81,11 @@ def class_sums(strata: tuple[Stratum, ...], values: NDArray[np.float32]) -> Floa
     Returns:
         (V, 1 + S, C).
     """
-    sums = [stratum.counts @ values[stratum.positions] for stratum in strata]
+    sums = [_product(stratum.counts, values[stratum.positions]) for stratum in strata]
     return np.stack(sums, axis=-1).astype(np.float64).swapaxes(0, 1)
+
+
+def _product(counts: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the matrix product, computed some rows at a time."""
+    rows = max(1, _LARGEST_PRODUCT // max(1, values.size))
+    return np.concatenate([counts[first : first + rows] @ values for first in range(0, len(counts), rows)])

@@ -176,8 +176,9 @@ def test_snapshots_that_are_missing_or_damaged_are_refused(tmp_path: Path) -> No
     [
         ({"label": np.zeros(19, np.int16)}, r"label has the shape \(19,\), but there are 20 images"),
         ({"label": np.zeros((20, 1), np.int16)}, r"label has the shape \(20, 1\), but there are 20 images"),
-        ({"label": np.full(20, -1, np.int16)}, r"label has the value -1; allowed: at least 0"),
-        ({"index": np.full(20, -2, np.int32)}, r"index has the value -2; allowed: at least -1"),
+        ({"label": np.full(20, -1, np.int16)}, r"label has the value -1; allowed: 0 to 32767"),
+        ({"index": np.full(20, -2, np.int32)}, r"index has the value -2; allowed: -1 to 2147483647"),
+        ({"target": np.full(20, 2**40)}, r"target has the value 1099511627776; allowed: 0 to 32767"),
         ({"target": np.zeros(20, np.float32)}, r"target holds float32"),
         ({"kl": np.zeros(20, np.int16)}, r"kl holds int16"),
     ],
@@ -207,7 +208,7 @@ def test_answers_are_on_the_sets_and_images_that_the_record_tells_of(tmp_path: P
     [
         (np.zeros((3, 19), np.int16), "'clean' has 19 images, but 20 were answered at the end"),
         (np.zeros((3, 20)), "label holds float64; allowed: integers"),
-        (np.full((3, 20), -5, np.int16), "label has the value -5; allowed: at least 0"),
+        (np.full((3, 20), -5, np.int16), "label has the value -5; allowed: 0 to 32767"),
         (np.zeros(20, np.int16), r"label has the shape \(20,\); allowed: one row per snapshot"),
     ],
     ids=["19 images", "float", "class -5", "no rows"],

@@ -46,6 +46,14 @@ def test_resampling_weights_are_pinned() -> None:
     assert counts[1:].tolist() == [[0, 0, 1, 2, 2, 1], [0, 1, 0, 1, 2, 2], [1, 1, 0, 2, 2, 0]]
 
 
+@pytest.mark.parametrize("numbers", [1, 7, 400])
+def test_sums_over_resamples_are_exact_however_many_there_are(numbers: int) -> None:
+    strata = Resampler(60).strata("clean", TARGET)
+    values = np.random.default_rng(0).integers(0, 4, (1000, numbers)).astype(np.float32)
+    expected = [stratum.counts.astype(int) @ values[stratum.positions].astype(int) for stratum in strata]
+    assert (class_sums(strata, values) == np.stack(expected, axis=-1).swapaxes(0, 1)).all()
+
+
 def test_bootstrap_error_of_a_share_is_the_binomial_one() -> None:
     right = np.arange(1000) // 10 < 30
     assert resampled_shares(right)[1:].std() == pytest.approx(np.sqrt(0.3 * 0.7 / 1000), rel=0.06)

@@ -14,7 +14,6 @@ from kdbench.scoring.ranking import (
     common_seeds,
     rank_intervals,
     residual_mean_square,
-    tukey_quantile,
 )
 
 
@@ -44,11 +43,6 @@ def test_the_residual_of_a_table_is_what_rows_and_columns_leave() -> None:
     bumped = effects.copy()
     bumped[0, 0] += 6.0
     assert residual_mean_square(bumped) == pytest.approx(36 * (2 / 3) * (3 / 4) / 6)
-
-
-def test_tukeys_quantiles_are_those_of_the_tables() -> None:
-    assert tukey_quantile(0.95, 3, 6) == pytest.approx(4.339, abs=1e-3)
-    assert tukey_quantile(0.95, 7, 24) == pytest.approx(4.541, abs=1e-3)
 
 
 def test_rows_differ_from_tukeys_range_on() -> None:
