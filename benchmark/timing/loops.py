@@ -4,7 +4,7 @@ Both train the student of `lm` on the same noise images, with networks of the tr
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -55,31 +55,55 @@ class LoopRates:
     processor_ratio: MedianInterval
 
 
+@dataclass(frozen=True)
+class Spent:
+    """The seconds of one round of a loop.
+
+    Attributes:
+        wall: of wall time.
+        processor: of CPU time, of all processes of the loop.
+    """
+
+    wall: float
+    processor: float
+
+
 def loop_rates(track: Track, direction: Direction, device: torch.device, effort: LoopEffort) -> LoopRates:
     """Measure both loops in turn."""
     training = timed_training(track, direction, METHOD, device, effort.images)
-    pixels = noise_set(track, effort.images)
-    pictures = Pictures(pixels.images, pixels.labels, track.data, track.augmentation)
-    plain = plain_loop(track, direction, device, pictures, effort.workers)
-    pairs = [(_timed(training.step, device, effort), _timed(plain, device, effort)) for _ in range(effort.rounds + 1)]
-    ours, theirs = zip(*pairs[1:], strict=True)  # the first round warms up
-    images = effort.steps * track.training.batch_size
+    spent = interleaved({"ours": training.step, "plain": plain_step(track, direction, device, effort)}, device, effort)
+    images, ours, plain = effort.steps * track.training.batch_size, spent["ours"], spent["plain"]
     return LoopRates(
-        ours=median_interval([images / wall for wall, _ in ours]),
-        plain=median_interval([images / wall for wall, _ in theirs]),
-        ratio=paired_ratio([wall for wall, _ in theirs], [wall for wall, _ in ours]),
-        processor_ratio=paired_ratio([used for _, used in theirs], [used for _, used in ours]),
+        ours=median_interval([images / each.wall for each in ours]),
+        plain=median_interval([images / each.wall for each in plain]),
+        ratio=paired_ratio([each.wall for each in plain], [each.wall for each in ours]),
+        processor_ratio=paired_ratio([each.processor for each in plain], [each.processor for each in ours]),
     )
 
 
-def _timed(step: Callable[[], object], device: torch.device, effort: LoopEffort) -> tuple[float, float]:
-    """Return the wall seconds and CPU seconds of a round, after as many steps as have their batches ready."""
+def plain_step(track: Track, direction: Direction, device: torch.device, effort: LoopEffort) -> Callable[[], object]:
+    """Return a function that runs one step of the plain loop on noise images."""
+    noise = noise_set(track, effort.images)
+    pictures = Pictures(noise.images, noise.labels, track.data, track.augmentation)
+    return plain_loop(track, direction, device, pictures, effort.workers)
+
+
+def interleaved(
+    loops: Mapping[str, Callable[[], object]], device: torch.device, effort: LoopEffort
+) -> dict[str, list[Spent]]:
+    """Time the loops in turn, round after round, after a round of warm-up."""
+    rounds = [{name: _round(step, device, effort) for name, step in loops.items()} for _ in range(effort.rounds + 1)]
+    return {name: [each[name] for each in rounds[1:]] for name in loops}
+
+
+def _round(step: Callable[[], object], device: torch.device, effort: LoopEffort) -> Spent:
+    """Time some steps of a loop, after as many as may have their batches ready."""
     for _ in range(PREFETCHED * effort.workers):
         step()
     started, used = now(device), processor_seconds()
     for _ in range(effort.steps):
         step()
-    return now(device) - started, processor_seconds() - used
+    return Spent(now(device) - started, processor_seconds() - used)
 
 
 def processor_seconds() -> float:

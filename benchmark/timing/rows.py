@@ -1,13 +1,14 @@
 """The rows of the table of the GPU checks, and the measurement of times on a device."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 
 import torch
 
 from kdbench.training.stopwatch import Stopwatch
 
-MARKS = {None: "", True: "good", False: "BAD"}
+MARKS = {None: "", True: "pass", False: "MISS"}
 WARM_UP_ROUNDS = 2
 
 
@@ -19,14 +20,29 @@ class CheckRow:
         check: what was checked.
         result: in words.
         good: whether it passed; None where there is nothing to pass.
+        facts: measured numbers by name, for later rows.
     """
 
     check: str
     result: str
     good: bool | None = None
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{MARKS[self.good]:4s} {self.check}: {self.result}"
+
+    def as_json(self) -> str:
+        """Return the row as one line, for another process."""
+        return json.dumps(asdict(self))
+
+
+def row_of(line: str) -> CheckRow | None:
+    """Return the row that a process wrote as a line; None for a line that is something else."""
+    try:
+        values = json.loads(line)
+        return CheckRow(**values) if isinstance(values, dict) else None
+    except (ValueError, TypeError):
+        return None
 
 
 def guarded(check: str, rows: Callable[[], Iterable[CheckRow]]) -> Iterator[CheckRow]:

@@ -7,6 +7,7 @@ are stored, resized and augmented as in a run.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from kdbench.api import Batch
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission
 from kdbench.methods.tasks import make_task
-from kdbench.networks.backbone import Backbone
+from kdbench.networks.backbone import Backbone, compile_parts
 from kdbench.networks.models import new_backbone
 from kdbench.networks.placement import memory_format, placed
 from kdbench.spec import Direction, Family, Track, families
@@ -24,6 +25,9 @@ from kdbench.training.metered import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
 
 PLENTY_OF_STEPS = 10**6
+Form = Literal["eager", "captured", "compiled"]
+FORMS: tuple[Form, ...] = get_args(Form)
+"""How steps run: eagerly; captured where the device can; and captured with networks that torch.compile compiled."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,12 @@ class TimedTraining:
     Attributes:
         run: the metered run. Its `prepare` and its first step, which logs the norms of gradients, are finished.
         batches: an endless sequence of batches.
+        execution: how its steps run, in words.
     """
 
     run: MeteredRun
     batches: Iterator[Batch]
+    execution: str = "eager"
 
     def step(self) -> None:
         """Draw a batch and run one step on it, without waiting for the device."""
@@ -51,7 +57,7 @@ class TimedTraining:
 
 
 def timed_training(
-    track: Track, direction: Direction, method_name: str, device: torch.device, images: int
+    track: Track, direction: Direction, method_name: str, device: torch.device, images: int, form: Form = "captured"
 ) -> TimedTraining:
     """Return a training of a method that is ready for its second step.
 
@@ -61,6 +67,7 @@ def timed_training(
         method_name: name of a submission, or the path of its file.
         device: where to train.
         images: number of noise images in the training set.
+        form: how steps run.
     """
     teacher_family, student_family = families(direction)
     method_class = load_submission(method_name)
@@ -79,6 +86,10 @@ def timed_training(
         seed=0,
         device=device,
     )
+    if form == "compiled":
+        for network in (student, teacher):
+            if network is not None:
+                compile_parts(network)
     metered = MeteredRun(
         student=student,
         teacher=teacher,
