@@ -153,6 +153,7 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         control=run.submission.control is not None,
         control_terms=run.submission.control.terms(run.direction) if run.submission.control else None,
         compiled=run.compiled,
+        execution=outcome.execution,
         numerics=NUMERICS_VERSION,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
 
+from kdbench.errors import plain_text
 from kdbench.spec import Direction, Family, FrozenModel, Int64, TeacherBias
 
 SCHEMA_VERSION: Final = 3
@@ -21,6 +22,17 @@ def _checked_time(text: str) -> str:
         raise ValueError(f"{text!r} is not a time in UTC, such as 2026-01-01T00:00:00+00:00")
     datetime.fromisoformat(text)
     return text
+
+
+def _checked_execution(text: str) -> str:
+    """Return how steps ran as it is; ValueError if it is too long or has control characters."""
+    if text != plain_text(text, MOST_EXECUTION):
+        raise ValueError(f"must be one line of at most {MOST_EXECUTION} characters, without control characters")
+    return text
+
+
+MOST_EXECUTION = 300  # characters
+ExecutionText = Annotated[str, AfterValidator(_checked_execution)]
 
 
 class _RecordModel(FrozenModel, allow_inf_nan=False):
@@ -46,12 +58,15 @@ class Budget(_RecordModel):
 
 
 class Timing(_RecordModel):
-    """Seconds of wall time; `training` is the sum of the parts above it and of everything else in the loop."""
+    """Seconds of wall time; `training` is the sum of the parts above it and of everything else in the loop.
+
+    `teacher`, `student` and `method` are None if steps were captured: the parts of a captured step are not timed apart.
+    """
 
     data: float = 0.0
-    teacher: float = 0.0
-    student: float = 0.0
-    method: float = 0.0
+    teacher: float | None = 0.0
+    student: float | None = 0.0
+    method: float | None = 0.0
     prepare: float = 0.0
     training: float = 0.0
     evaluation: float = 0.0
@@ -173,6 +188,8 @@ class Record(_RecordModel):
             documents, named by `comparison_name`), and numbers of the network alone.
         snapshots: of a control that is evaluated in the course of its training, the last one at its end; else empty.
         compiled: trained through torch.compile, which rounds differently: a row of its own.
+        execution: how the training steps ran: "captured" as a CUDA graph, "captured in part" or "eager"; the latter two
+            with ": " and the reason on a device on which steps can be captured.
         numerics: `NUMERICS_VERSION` of the harness that trained it.
         finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later one counts.
     """
@@ -205,6 +222,7 @@ class Record(_RecordModel):
     scalars: dict[str, float] = {}
     snapshots: tuple[Snapshot, ...] = ()
     compiled: bool = False
+    execution: ExecutionText = "eager"
     numerics: Int64
     finished: Annotated[str, AfterValidator(_checked_time)]
 

@@ -54,6 +54,7 @@ def run_tags(record: Record) -> dict[str, str]:
         "official": "yes" if record.official else "no",
         "control": "yes" if record.control else "no",
         "compiled": "yes" if record.compiled else "no",
+        "execution": record.execution,
         "unofficial": "; ".join(record.unofficial) or None,
         **{f"digest.{name}": value for name, value in digests.model_dump(exclude={"arrays"}).items()},
         **{f"digest.array.{name}": value for name, value in digests.arrays.items()},
@@ -69,11 +70,12 @@ def final_metrics(record: Record, bias: Mapping[str, float]) -> dict[str, float]
         record: of the run.
         bias: by test set, as `biases` returns it.
     """
+    seconds = record.timing.model_dump(exclude={"epochs"})
     return {
         **{f"accuracy/{name}": result.macro_accuracy for name, result in record.test.items()},
         **{f"bias/{name}": value for name, value in bias.items()},
         **{_metric("similarity", name): value for name, value in record.scalars.items()},
-        **{f"seconds/{name}": value for name, value in record.timing.model_dump(exclude={"epochs"}).items()},
+        **{f"seconds/{name}": value for name, value in seconds.items() if value is not None},
         **{f"budget/{name}": float(value) for name, value in record.budget.model_dump().items()},
         "peak_memory_bytes": float(record.peak_memory_bytes),
         "parameters": float(record.parameters),

@@ -13,31 +13,38 @@ class EpochMeans:
 
     Args:
         device: of the sums.
+
+    Attributes:
+        sums: by name. A sum stays the same tensor in all epochs, so that captured steps can add to it.
+        logged: by name, how often a number was logged since the last `take`.
     """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._sums: defaultdict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=device))
-        self._logged: defaultdict[str, int] = defaultdict(int)
+        self.sums: dict[str, Tensor] = {}
+        self.logged: defaultdict[str, int] = defaultdict(int)
 
     def add(self, scalars: Mapping[str, float | Tensor]) -> None:
         """Log numbers by name."""
         for name, value in scalars.items():
-            self._sums[name] += value.detach().float() if isinstance(value, Tensor) else value
-            self._logged[name] += 1
+            if name not in self.sums:
+                self.sums[name] = torch.zeros((), device=self._device)
+            self.sums[name] += value.detach().float() if isinstance(value, Tensor) else value
+            self.logged[name] += 1
 
     def take(self) -> dict[str, float]:
         """Return the means of all numbers that were logged since the last call."""
-        means = {name: (total / self._logged[name]).item() for name, total in self._sums.items()}
-        self._sums.clear()
-        self._logged.clear()
+        means = {name: (self.sums[name] / count).item() for name, count in self.logged.items()}
+        for total in self.sums.values():
+            total.zero_()
+        self.logged.clear()
         return means
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
-        return {"sums": dict(self._sums), "logged": dict(self._logged)}
+        return {"sums": dict(self.sums), "logged": dict(self.logged)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the state of a checkpoint."""
-        self._sums.update({name: total.to(self._device) for name, total in state["sums"].items()})
-        self._logged.update(state["logged"])
+        self.sums.update({name: total.to(self._device) for name, total in state["sums"].items()})
+        self.logged.update(state["logged"])

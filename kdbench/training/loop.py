@@ -13,6 +13,7 @@ from kdbench.networks.models import new_backbone, state_digest, write_weights
 from kdbench.records import WEIGHTS, Status
 from kdbench.records.environment import describe_environment
 from kdbench.training.assignment import Assignment
+from kdbench.training.capture.steps import make_steps
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
 from kdbench.training.failures import BudgetExceeded, Diverged, RuleBroken, Stopped, TooLittleMemory
 from kdbench.training.memory import GIB, plan_micro_batches, shortage_by_one_name, step_memory
@@ -93,7 +94,7 @@ class _Training:
 
     def __init__(self, assignment: Assignment, setup: Setup) -> None:
         self._assignment, self._batches, self._metered = assignment, setup.batches, setup.metered
-        self._stopwatch = setup.metered.stopwatch
+        self._stopwatch, self._steps = setup.metered.stopwatch, make_steps(setup.metered)
         self._curves: list[dict[str, float]] = []
         self._epoch_seconds: list[float] = []
         self._interrupted = 0.0  # seconds of the present epoch before an interruption
@@ -122,7 +123,7 @@ class _Training:
         else:
             metered.restore(saved)
             self._curves, self._epoch_seconds = saved["curves"], saved["epoch_seconds"]
-            self._interrupted = saved["epoch_elapsed"]
+            self._interrupted, self._steps.repeated = saved["epoch_elapsed"], saved.get("repeated", 0)
         while metered.step < metered.total_steps:
             self._stop_in_time()
             self._epoch(progress)
@@ -131,7 +132,7 @@ class _Training:
 
     def _prepare(self) -> None:
         before = state_digest(self._metered.student)
-        self._metered.prepare()
+        self._steps.prepare()
         if state_digest(self._metered.student) != before:
             raise BudgetExceeded("`prepare` changed the student")
 
@@ -145,7 +146,7 @@ class _Training:
                 batch = next(batches, None)
             if batch is None:
                 break
-            metered.train_on(batch)
+            self._steps.take(batch)
             self._keep_snapshots()
             progress(metered.step, metered.total_steps)
             if metered.step % per_epoch:
@@ -190,7 +191,8 @@ class _Training:
     def _checkpoint(self) -> None:
         progress = {"curves": self._curves, "epoch_seconds": self._epoch_seconds, "epoch_elapsed": self._under_way()}
         started = self._stopwatch.now()
-        save_checkpoint(self._assignment.folder, {**self._metered.state(), **progress})
+        state = {**self._metered.state(), **progress, "repeated": self._steps.repeated}
+        save_checkpoint(self._assignment.folder, state)
         write_outcome(self._assignment.folder, self._outcome("error"), TALLY)
         seconds = self._stopwatch.now() - started
         self._stopwatch.add("checkpoints", seconds)
@@ -202,7 +204,10 @@ class _Training:
         return TrainingOutcome(
             status=status,
             budget=self._metered.budget,
-            timing=timing_of(self._stopwatch.read(), self._epoch_seconds, self._under_way()),
+            execution=self._steps.description,
+            timing=timing_of(
+                self._stopwatch.read(), self._epoch_seconds, self._under_way(), in_parts=not self._steps.repeated
+            ),
             peak_memory_bytes=peak_memory(device),
             parameters=self._metered.parameters,
             curves=tuple(self._curves),

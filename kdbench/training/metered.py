@@ -14,10 +14,21 @@ from kdbench.networks.precision import autocast
 from kdbench.records import Budget
 from kdbench.spec import BackboneSpec, Training
 from kdbench.training.batches import Batches
+from kdbench.training.capture.engine import engine_for
+from kdbench.training.capture.readings import Readings
+from kdbench.training.counts import Counts
 from kdbench.training.epoch_means import EpochMeans
 from kdbench.training.failures import BudgetExceeded, Diverged
 from kdbench.training.method_run import MethodRun
-from kdbench.training.optimisation import gradient_norm, make_optimizer, make_schedule, trunk_of
+from kdbench.training.optimisation import (
+    gradient_norm,
+    keep_rate_in_tensors,
+    make_capturable,
+    make_optimizer,
+    make_schedule,
+    restore_optimizer,
+    trunk_of,
+)
 from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.tripwires import Tripwires
 
@@ -40,6 +51,11 @@ class MeteredRun:
         device: of all tensors.
         micro_batches: number of equal parts of a batch that are processed one after the other, with their gradients
             summed; more than 1 only if `kdbench.training.memory` allows it.
+
+    Attributes:
+        engine: captures steps on the device; None where steps cannot be captured.
+        readings: notices what the method does with the numbers of the run.
+        means: of the numbers that are logged.
     """
 
     def __init__(
@@ -60,16 +76,22 @@ class MeteredRun:
         self.student, self.teacher, self.method = student, teacher, method
         self.stopwatch, self.total_steps = stopwatch, total_steps
         self._batches, self._training, self._device = batches, training, device
+        self.engine, self.readings = engine_for(device), Readings()
         self.own_optimizers = dict(method.optimizers())
-        self.optimizer = make_optimizer(student, method, self.own_optimizers, backbone)
+        capturable = self.engine is not None
+        self.optimizer = make_optimizer(student, method, self.own_optimizers, backbone, capturable=capturable)
         self._trunk = trunk_of(student)
         self._clipped = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.schedule = make_schedule(self.optimizer, total_steps, training.warmup)
+        if capturable:
+            keep_rate_in_tensors(self.optimizer)
+            for optimizer in self.own_optimizers.values():
+                make_capturable(optimizer)
         self._tripwires = Tripwires(method, student, teacher, self.optimizer, self.schedule, task.train_labels)
         self.counts: defaultdict[str, int] = defaultdict(int)
-        self._means = EpochMeans(device)
+        self.means = EpochMeans(device)
         self._graph_images = 0
-        self._micro_batches, self._part = micro_batches, 0
+        self.micro_batches, self._part = micro_batches, 0
         self._preparing = False
         self._precision = training.precision_on(device.type)
 
@@ -84,6 +106,16 @@ class MeteredRun:
     @property
     def progress(self) -> float:
         return self.step / self.total_steps
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self._batches.per_epoch
+
+    @property
+    def thorough(self) -> bool:
+        """Whether the next step compares all weights, for which the host waits for the device."""
+        place = self.step % self.steps_per_epoch
+        return place % THOROUGH_EVERY == 0 or place == self.steps_per_epoch - 1
 
     def _autocast(self) -> torch.autocast:
         return autocast(self._precision, self._device)
@@ -128,16 +160,21 @@ class MeteredRun:
         started = self.stopwatch.now()
         try:
             with self._autocast(), self._tripwires.method_at_work("prepare", thorough=True):
-                self.method.prepare(MethodRun(self, self._tripwires))
+                self.method.prepare(MethodRun(self, self._tripwires, self.readings))
         finally:
             self.stopwatch.add("prepare", self.stopwatch.now() - started)
         self.student.train()
         self._preparing = False
 
     def train_on(self, batch: Batch) -> None:
+        """Run one step of the method, then set the learning rate of the next one."""
+        self.update_on(batch)
+        self.schedule.step()
+
+    def update_on(self, batch: Batch) -> None:
         """Run one step of the method, which must update the student exactly once."""
-        before, run = self.step, MethodRun(self, self._tripwires)
-        thorough = min(before % self._batches.per_epoch % THOROUGH_EVERY, -(before + 1) % self._batches.per_epoch) == 0
+        before, run = self.step, MethodRun(self, self._tripwires, self.readings)
+        thorough = self.thorough
         self.counts["examples"] += len(batch.index)
         for number, part in enumerate(self._parts(batch)):
             self._part = number
@@ -150,11 +187,11 @@ class MeteredRun:
             )
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
-        if self._micro_batches == 1:
+        if self.micro_batches == 1:
             yield batch
             return
-        self.log(micro_batches=self._micro_batches)
-        for rows in torch.arange(len(batch.index), device=batch.index.device).chunk(self._micro_batches):
+        self.log(micro_batches=self.micro_batches)
+        for rows in torch.arange(len(batch.index), device=batch.index.device).chunk(self.micro_batches):
             yield Batch(images=batch.images[rows], labels=batch.labels[rows], index=batch.index[rows])
 
     def backward_and_step(self, losses: Losses) -> None:
@@ -166,14 +203,14 @@ class MeteredRun:
             )
         terms = losses if isinstance(losses, Mapping) else {"loss": losses}
         weighted = {name: t.value.float() * t.weight if isinstance(t, Term) else t.float() for name, t in terms.items()}
-        if self.step % self._batches.per_epoch == 0 and self._micro_batches == 1:
+        if self.step % self._batches.per_epoch == 0 and self.micro_batches == 1:
             self._log_gradient_norms(weighted)
         total = torch.stack(list(weighted.values())).sum()
         with self.stopwatch.part("student"):
             if self._part == 0:
                 self.optimizer.zero_grad(set_to_none=True)
-            (total / self._micro_batches).backward()  # type: ignore[no-untyped-call]
-            if self._part == self._micro_batches - 1:
+            (total / self.micro_batches).backward()  # type: ignore[no-untyped-call]
+            if self._part == self.micro_batches - 1:
                 self._update()
         self.counts["student_backward_images"] += self._graph_images
         self._graph_images = 0
@@ -189,7 +226,6 @@ class MeteredRun:
         if self._training.gradient_clip:
             nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
         self.optimizer.step()
-        self.schedule.step()
         self.counts["steps"] += 1
 
     def _log_gradient_norms(self, weighted: Mapping[str, Tensor]) -> None:
@@ -199,7 +235,7 @@ class MeteredRun:
                 self.log(**{f"gradient_norm_{name}": gradient_norm(term, self._trunk)})
 
     def log(self, **scalars: float | Tensor) -> None:
-        self._means.add(scalars)
+        self.means.add(scalars)
 
     def take_means(self) -> dict[str, float]:
         """Return the means of all numbers that were logged since the last call.
@@ -207,7 +243,7 @@ class MeteredRun:
         Raises:
             Diverged: one of them is not finite.
         """
-        means = self._means.take()
+        means = self.means.take()
         for name, value in means.items():
             if not math.isfinite(value):
                 raise Diverged(
@@ -233,6 +269,15 @@ class MeteredRun:
     def budget(self) -> Budget:
         return Budget(**self.counts)
 
+    def read_counts(self) -> Counts:
+        return Counts(dict(self.counts), dict(self.means.logged), self._graph_images)
+
+    def set_counts(self, counts: Counts) -> None:
+        for held, values in ((self.counts, counts.budget), (self.means.logged, counts.logged)):
+            held.clear()
+            held.update(values)
+        self._graph_images = counts.graph_images
+
     def state(self) -> dict[str, Any]:
         """Return the state of the run for a checkpoint."""
         return {
@@ -242,7 +287,7 @@ class MeteredRun:
             "schedule": self.schedule.state_dict(),
             "own_optimizers": {name: optimizer.state_dict() for name, optimizer in self.own_optimizers.items()},
             "counts": dict(self.counts),
-            **self._means.state(),
+            **self.means.state(),
             "seconds": self.stopwatch.read(),
         }
 
@@ -250,11 +295,11 @@ class MeteredRun:
         """Restore the state of a checkpoint."""
         self.student.load_state_dict(state["student"])
         self.method.load_state_dict(state["method"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        restore_optimizer(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         for name, optimizer in self.own_optimizers.items():
-            optimizer.load_state_dict(state["own_optimizers"][name])
+            restore_optimizer(optimizer, state["own_optimizers"][name])
         self.counts.update(state["counts"])
-        self._means.restore(state)
+        self.means.restore(state)
         for part, seconds in state["seconds"].items():
             self.stopwatch.add(part, seconds)

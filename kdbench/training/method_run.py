@@ -1,11 +1,12 @@
 """The `run` argument of a method: it offers what `kdbench.api.Run` names, and nothing else of the harness."""
 
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from torch import Tensor
 
 from kdbench.api import Batch, Losses, Output, Run
+from kdbench.training.capture.readings import Readings
 from kdbench.training.tripwires import Tripwires
 
 NAMES = tuple(sorted(name for name in vars(Run) if not name.startswith("_")))
@@ -17,27 +18,28 @@ class MethodRun:
     Args:
         harness: executes the calls.
         tripwires: check at every call whether the method has kept the rules.
+        readings: notices what the method does with the numbers of the run.
     """
 
-    __slots__ = ("_harness", "_tripwires")
+    __slots__ = ("_harness", "_readings", "_tripwires")
 
-    def __init__(self, harness: Run, tripwires: Tripwires) -> None:
-        self._harness, self._tripwires = harness, tripwires
+    def __init__(self, harness: Run, tripwires: Tripwires, readings: Readings) -> None:
+        self._harness, self._tripwires, self._readings = harness, tripwires, readings
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"`run` has no {name!r}; a method may use {', '.join(NAMES)}")
 
     @property
     def progress(self) -> float:
-        return self._harness.progress
+        return cast(float, self._readings.read("progress", self._harness.progress))
 
     @property
     def epoch(self) -> int:
-        return self._harness.epoch
+        return cast(int, self._readings.read("epoch", self._harness.epoch))
 
     @property
     def step(self) -> int:
-        return self._harness.step
+        return cast(int, self._readings.read("step", self._harness.step))
 
     def student_forward(self, images: Tensor) -> Output:
         with self._tripwires.harness_at_work():

@@ -12,9 +12,16 @@ from kdbench.networks.backbone import Backbone
 from kdbench.spec import BackboneSpec
 from kdbench.training.failures import BudgetExceeded
 
+KINDS = ("capturable", "fused")  # options of an optimiser that decide how it computes, and not what
+
 
 def make_optimizer(
-    student: Backbone, method: nn.Module, own_optimizers: Mapping[str, torch.optim.Optimizer], recipe: BackboneSpec
+    student: Backbone,
+    method: nn.Module,
+    own_optimizers: Mapping[str, torch.optim.Optimizer],
+    recipe: BackboneSpec,
+    *,
+    capturable: bool = False,
 ) -> torch.optim.AdamW:
     """Return AdamW at the family's learning rate, for the student and the method's parameters that are trained with it.
 
@@ -26,6 +33,7 @@ def make_optimizer(
         method: its parameters that are in none of its own optimisers are trained, too.
         own_optimizers: of the method, by name.
         recipe: settings of the student's family.
+        capturable: whether its steps can be captured: the rate and the number of steps are then tensors on the device.
 
     Raises:
         BudgetExceeded: an optimiser of the method holds a parameter of the student.
@@ -37,7 +45,40 @@ def make_optimizer(
         {"params": [p for p in own if p.ndim < 2], "weight_decay": 0.0},
         {"params": [p for p in own if p.ndim >= 2], "weight_decay": recipe.weight_decay},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=recipe.learning_rate)
+    groups = [group for group in groups if group["params"]]
+    if not capturable:
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
+    make_capturable(optimizer)
+    return optimizer
+
+
+def make_capturable(optimizer: torch.optim.Optimizer) -> None:
+    """Keep the number of steps of an optimiser on CUDA, if it can, so that a captured step counts it up."""
+    groups = [group for group in optimizer.param_groups if "capturable" in group]
+    for group in groups:
+        group["capturable"] = group["params"][0].is_cuda
+    optimizer._warned_capturable_if_run_uncaptured = True  # its eager steps are meant
+    for parameter, state in optimizer.state.items():
+        if groups and isinstance(state.get("step"), Tensor):
+            state["step"] = state["step"].to(parameter.device)
+
+
+def keep_rate_in_tensors(optimizer: torch.optim.Optimizer) -> None:
+    """Turn the learning rate of every group into a tensor, which the schedule fills and captured steps read."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Restore the state of a checkpoint; rates that are tensors stay the same tensors."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    kinds = [{name: group[name] for name in KINDS if name in group} for group in optimizer.param_groups]
+    groups = [{**saved, **kind} for saved, kind in zip(state["param_groups"], kinds, strict=True)]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        if isinstance(rate, Tensor):
+            group["lr"] = rate.fill_(float(group["lr"]))
 
 
 def _parameters_of_method(

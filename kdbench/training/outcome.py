@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdbench.errors import plain_text
 from kdbench.files import atomic_file
-from kdbench.records import RESULT, Budget, Environment, Status, Timing, read_record
+from kdbench.records import RESULT, Budget, Environment, ExecutionText, Status, Timing, read_record
 from kdbench.spec import Int64
 
 OUTCOME = "training.json"
@@ -22,6 +22,7 @@ class TrainingOutcome(BaseModel):
 
     status: Status
     reason: str = ""
+    execution: ExecutionText = "eager"
     budget: Budget = Budget()
     timing: Timing = Timing()
     peak_memory_bytes: Int64 = 0
@@ -43,22 +44,25 @@ class Tally:
         return counted.model_copy(update={"status": status, "reason": plain_text(reason)})
 
 
-def timing_of(seconds: Mapping[str, float], epochs: Sequence[float], under_way: float) -> Timing:
+def timing_of(
+    seconds: Mapping[str, float], epochs: Sequence[float], under_way: float, *, in_parts: bool = True
+) -> Timing:
     """Return the times of a training.
 
     Args:
         seconds: of each part, from the stopwatch of the run.
         epochs: seconds of each finished epoch.
         under_way: seconds of the unfinished epoch.
+        in_parts: whether the parts of every step were timed; they are unknown for captured steps.
     """
     data, teacher, student, prepare = (seconds.get(part, 0.0) for part in ("data", "teacher", "student", "prepare"))
     training = prepare + sum(epochs) + under_way
     return Timing(
         data=data,
-        teacher=teacher,
-        student=student,
+        teacher=teacher if in_parts else None,
+        student=student if in_parts else None,
         prepare=prepare,
-        method=max(0.0, training - (data + teacher + student)),
+        method=max(0.0, training - (data + teacher + student)) if in_parts else None,
         training=training,
         epochs=tuple(epochs),
     )

@@ -20,12 +20,16 @@ class Stopwatch:
 
     def __init__(self, device: torch.device, seconds: dict[str, float] | None = None) -> None:
         self._cuda = device.type == "cuda"
+        self._paused = False
         self._seconds: defaultdict[str, float] = defaultdict(float, seconds or {})
         self._events: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Time the enclosed block and add its seconds to `name`."""
+        if self._paused:
+            yield
+            return
         if not self._cuda:
             start = time.perf_counter()
             yield
@@ -36,6 +40,15 @@ class Stopwatch:
         yield
         after.record()
         self._events.append((name, before, after))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time no part in the block; the parts of a captured step cannot be timed apart."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     def add(self, name: str, seconds: float) -> None:
         self._seconds[name] += seconds

@@ -114,7 +114,7 @@ class OptimizerWatch:
 
     def _settings(self) -> list[dict[str, Any]]:
         groups = self._optimizer.param_groups
-        return [{name: value for name, value in group.items() if name != "params"} for group in groups]
+        return [{name: _comparable(value) for name, value in group.items() if name != "params"} for group in groups]
 
     def _parameters(self) -> list[int]:
         return [id(parameter) for group in self._optimizer.param_groups for parameter in group["params"]]
@@ -122,6 +122,11 @@ class OptimizerWatch:
     def _position(self) -> tuple[object, ...]:
         schedule = self._schedule
         return schedule.last_epoch, tuple(schedule.base_lrs), tuple(map(id, schedule.lr_lambdas))
+
+
+def _comparable(value: object) -> object:
+    """Return a setting in a form that notices changes in place; the value of a tensor on a GPU is not waited for."""
+    return f"tensor {id(value)} in version {value._version}" if isinstance(value, Tensor) else value
 
 
 def _named_tensors(network: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -77,6 +77,7 @@ def assert_one_epoch_was_kept(outcome: TrainingOutcome) -> None:
     assert len(outcome.curves) == 1
     assert outcome.curves[0]["loss"] > 0
     assert outcome.timing.training >= sum(outcome.timing.epochs) > 0
+    assert outcome.timing.student is not None
     assert outcome.timing.student > 0
     assert outcome.peak_memory_bytes > 0
     assert outcome.parameters > 0
