@@ -46,8 +46,8 @@ def _difference(before: Tensor, eager: Tensor, repeated: Tensor) -> Tensor:
     if not eager.is_floating_point():
         numbers = [(eager != repeated).sum(), (eager != before).sum(), torch.zeros((), device=eager.device)]
         return torch.stack([number.double() for number in numbers])
-    old, one, other = before.detach().float(), eager.detach().float(), repeated.detach().float()
-    norms = [torch.linalg.vector_norm(tensor, dtype=torch.float32) for tensor in (one - other, one - old, one)]
+    old, new, again = before.detach().float(), eager.detach().float(), repeated.detach().float()
+    norms = [torch.linalg.vector_norm(tensor, dtype=torch.float32) for tensor in (new - again, new - old, new)]
     return torch.stack(norms).double().square()
 
 

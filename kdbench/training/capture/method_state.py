@@ -146,13 +146,12 @@ class MethodState:
 
 def roots_of(method: nn.Module, own_optimizers: Mapping[str, Optimizer]) -> dict[str, object]:
     """Return what may hold the state of a method, by name: itself, its optimisers, and the names of its file."""
-    module = type(method).__module__
-    classes = [kind for kind in type(method).__mro__ if kind.__module__ == module]
-    names = {kind.__name__: vars(kind) for kind in classes}
-    found = {f"{kind}.{name}": value for kind, held in names.items() for name, value in held.items()}
-    found |= {name: value for name, value in vars(sys.modules[module]).items() if not name.startswith("__")}
+    module = sys.modules.get(type(method).__module__)
+    classes = [kind for kind in type(method).__mro__ if kind.__module__ == type(method).__module__]
+    names = {f"{kind.__name__}.{name}": value for kind in classes for name, value in vars(kind).items()}
+    names |= {} if module is None else vars(module)
     kinds = (*PLAIN, list, dict, set, Tensor, np.ndarray, Random, np.random.Generator, torch.Generator)
-    kept = {name: value for name, value in found.items() if isinstance(value, kinds) and ".__" not in name}
+    kept = {name: value for name, value in names.items() if isinstance(value, kinds) and "__" not in name}
     return {"self": method, **{f"optimizers.{name}": held for name, held in own_optimizers.items()}, **kept}
 
 
