@@ -1,7 +1,7 @@
 """timm models behind one `Output`.
 
-A `Backbone` adds no computation: hooks read the features from the ordinary forward pass of the model, so parameters and
-logits are those of timm.
+A `Backbone` adds no computation: timm returns the features of its ordinary forward pass, so parameters and logits are
+those of timm. A hook, which the compiler traces too, reads the queries, keys and values that timm does not return.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,9 @@ from kdbench.api import Output, OutputField, Shapes
 from kdbench.spec import Family
 
 NUM_STAGES = 4
-RECOMPILE_LIMIT = 64  # PyTorch's default of 8 is per function, and the parts of all networks share one function
 ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField))
+Compute = Callable[[Tensor, frozenset[OutputField]], dict[str, Any]]
+"""Returns the fields of the output for images, by name."""
 
 
 def create_model(
@@ -48,33 +49,24 @@ class Backbone(nn.Module):
 
     Args:
         model: the timm model.
-        family: "cnn" for a ResNet (`layer1` to `layer4`), "vit" for a VisionTransformer (`blocks`, `norm`).
+        family: "cnn" for a ResNet, "vit" for a VisionTransformer.
+
+    Raises:
+        ValueError: the model is of another class.
     """
 
     def __init__(self, model: nn.Module, family: Family) -> None:
         super().__init__()
+        _check_class(model, family)
         self.model = model
         self.family = family
-        self._seen: dict[str, Tensor] = {}
-        self._active = False
-        for name, module in self._watched().items():
-            module.register_forward_hook(self._keep(name))
+        self.compute: Compute = self.fields
+        self._packed: list[Tensor] = []  # queries, keys and values of the last block, in one tensor
+        if family == "vit":
+            cast(Any, model).blocks[-1].attn.qkv.register_forward_hook(self._keep_packed)
 
-    def _watched(self) -> dict[str, nn.Module]:
-        if self.family == "cnn":
-            return {f"stage{k}": cast(nn.Module, getattr(self.model, f"layer{k + 1}")) for k in range(NUM_STAGES)}
-        blocks = cast(nn.ModuleList, self.model.blocks)
-        depth = len(blocks)
-        ends = {f"stage{k}": blocks[(k + 1) * depth // NUM_STAGES - 1] for k in range(NUM_STAGES)}
-        attention = cast(nn.Module, blocks[-1].attn)
-        return {**ends, "norm": cast(nn.Module, self.model.norm), "qkv": cast(nn.Module, attention.qkv)}
-
-    def _keep(self, name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            if self._active:
-                self._seen[name] = output
-
-        return hook
+    def _keep_packed(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        self._packed.append(output)
 
     def forward(self, images: Tensor, needs: frozenset[OutputField] = frozenset({"logits"})) -> Output:
         """Return the output for images.
@@ -83,56 +75,68 @@ class Backbone(nn.Module):
             images: (B, 3, H, W) float.
             needs: fields to compute; the others are None, except for `logits`.
         """
-        self._active = bool(needs - {"logits"})
-        try:
-            features = cast(Any, self.model).forward_features(images)
-            logits = cast(Tensor, cast(Any, self.model).forward_head(features))
-            fields = self._cnn_fields(needs) if self.family == "cnn" else self._vit_fields(features, needs)
-        finally:
-            self._active = False
-            self._seen.clear()
-        return Output(logits=logits, **fields)
+        return Output(**self.compute(images, needs))
 
-    def _cnn_fields(self, needs: frozenset[OutputField]) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        if "pooled" in needs:
-            fields["pooled"] = F.adaptive_avg_pool2d(self._seen["stage3"], 1).flatten(1)
-        if "feature_map" in needs:
-            fields["feature_map"] = self._seen["stage3"]
-        if "dense_logits" in needs:
-            fields["dense_logits"] = self._classified(self._seen["stage3"])
-        if "stages" in needs:
-            fields["stages"] = tuple(self._seen[f"stage{k}"] for k in range(NUM_STAGES))
+    def fields(self, images: Tensor, needs: frozenset[OutputField]) -> dict[str, Any]:
+        """Return the fields of the output by name. The compiler makes one graph of this function for each `needs`."""
+        self._packed.clear()
+        model = cast(Any, self.model)
+        features, stages = model.forward_intermediates(images, indices=self._ends(), output_fmt=self._layout())
+        fields = {"logits": model.forward_head(features)}
+        fields |= self._cnn_fields(stages, needs) if self.family == "cnn" else self._vit_fields(features, stages, needs)
+        self._packed.clear()
         return fields
 
-    def _vit_fields(self, features: Tensor, needs: frozenset[OutputField]) -> dict[str, Any]:
+    def _ends(self) -> list[int]:
+        """Return the positions of the stages' outputs among the intermediate features that timm counts."""
+        if self.family == "cnn":
+            return list(range(1, NUM_STAGES + 1))  # number 0 is the stem
+        depth = len(cast(nn.ModuleList, self.model.blocks))
+        return [(k + 1) * depth // NUM_STAGES - 1 for k in range(NUM_STAGES)]
+
+    def _layout(self) -> str:
+        """Return timm's name for the axes of the intermediate features: maps of a CNN, patches of a ViT."""
+        return "NCHW" if self.family == "cnn" else "NLC"
+
+    def _cnn_fields(self, stages: list[Tensor], needs: frozenset[OutputField]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
+        if "pooled" in needs:
+            fields["pooled"] = F.adaptive_avg_pool2d(stages[-1], 1).flatten(1)
+        if "feature_map" in needs:
+            fields["feature_map"] = stages[-1]
+        if "dense_logits" in needs:
+            fields["dense_logits"] = self._classified(stages[-1])
+        if "stages" in needs:
+            fields["stages"] = tuple(stages)
+        return fields
+
+    def _vit_fields(self, features: Tensor, stages: list[Tensor], needs: frozenset[OutputField]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        patches = features[:, int(cast(Any, self.model).num_prefix_tokens) :]
         if "pooled" in needs:
             fields["pooled"] = cast(Any, self.model).forward_head(features, pre_logits=True)
         if "feature_map" in needs:
-            fields["feature_map"] = self._grid(self._seen["norm"])
+            fields["feature_map"] = _grid(patches)
         if "dense_logits" in needs:
-            fields["dense_logits"] = self._classified(self._grid(self._seen["norm"]))
+            fields["dense_logits"] = self._classified(_grid(patches))
         if "stages" in needs:
-            fields["stages"] = tuple(self._grid(self._seen[f"stage{k}"]) for k in range(NUM_STAGES))
+            fields["stages"] = tuple(_grid(stage) for stage in stages)
         if "attention" in needs:
-            heads = int(cast(Any, self.model).blocks[-1].attn.num_heads)
-            packed = self._seen["qkv"]
-            batch, tokens, width = packed.shape
-            q, k, v = packed.view(batch, tokens, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4)
-            fields["attention"] = (q, k, v)
+            fields["attention"] = self._attention()
         return fields
+
+    def _attention(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values of the last block, each (B, heads, prefix + patches, head width)."""
+        heads = int(cast(Any, self.model).blocks[-1].attn.num_heads)
+        packed = self._packed[-1]
+        batch, tokens, width = packed.shape
+        q, k, v = packed.view(batch, tokens, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4)
+        return q, k, v
 
     def _classified(self, feature_map: Tensor) -> Tensor:
         """Return (B, C, h, w): the classifier applied at every position of a (B, F, h, w) map."""
         classifier = cast(Any, self.model).get_classifier()
         return cast(Tensor, classifier(feature_map.movedim(1, -1))).movedim(-1, 1)
-
-    def _grid(self, tokens: Tensor) -> Tensor:
-        """Return the patches of (B, prefix + g * g, D) tokens as a (B, D, g, g) map."""
-        patches = tokens[:, int(cast(Any, self.model).num_prefix_tokens) :]
-        side = round(patches.shape[1] ** 0.5)
-        return patches.transpose(1, 2).reshape(len(tokens), -1, side, side)
 
     @torch.no_grad()
     def shapes(self, image_size: int) -> Shapes:
@@ -160,24 +164,19 @@ class Backbone(nn.Module):
         )
 
 
-def compile_parts(backbone: Backbone, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Run the stages of a CNN, or the blocks of a ViT, through torch.compile from now on.
+def _check_class(model: nn.Module, family: Family) -> None:
+    """Raise ValueError if a model is not of the class in which this module finds the features of its family."""
+    from timm.models.resnet import ResNet
+    from timm.models.vision_transformer import VisionTransformer
 
-    Compiled parts may not contain hooks. Therefore the last block of a ViT, which contains one, is not compiled. The
-    names in the state dict stay the same. Above PyTorch's limit of compilations, parts would silently run uncompiled,
-    so the limit is raised. Graphs are kept after a backward pass, because the harness computes norms of gradients from
-    them.
+    wanted: type[nn.Module] = ResNet if family == "cnn" else VisionTransformer
+    if not isinstance(model, wanted):
+        raise ValueError(
+            f"{type(model).__name__} is not a {wanted.__name__}, as a network of the family {family!r} must be"
+        )
 
-    Args:
-        backbone: to compile. Get its shapes before, since their batch of one image would cause another compilation.
-        backend: of torch.compile.
-    """
-    from torch._dynamo import config as compiler
-    from torch._functorch import config as graphs
 
-    compiler.recompile_limit = RECOMPILE_LIMIT
-    graphs.donated_buffer = False
-    model = cast(Any, backbone.model)
-    stages = (getattr(model, f"layer{k + 1}") for k in range(NUM_STAGES))
-    for part in stages if backbone.family == "cnn" else model.blocks[:-1]:
-        part.forward = torch.compile(part.forward, backend=backend)
+def _grid(patches: Tensor) -> Tensor:
+    """Return (B, g * g, D) patches as a (B, D, g, g) map."""
+    side = round(patches.shape[1] ** 0.5)
+    return patches.transpose(1, 2).reshape(len(patches), -1, side, side)

@@ -1,9 +1,11 @@
-"""Moves networks to a device and chooses the memory layout of weights and images. No other module decides this."""
+"""Moves networks to a device and chooses the form and the memory layout of weights and images. No other module decides
+this."""
 
 import torch
 
 from kdbench.networks.backbone import Backbone
-from kdbench.spec import Family
+from kdbench.networks.inference import inference_form
+from kdbench.spec import Family, Precision
 
 
 def memory_format(family: Family) -> torch.memory_format:
@@ -14,3 +16,17 @@ def memory_format(family: Family) -> torch.memory_format:
 def placed(backbone: Backbone, device: torch.device) -> Backbone:
     """Move a backbone to a device, in the memory format of its family, and return it."""
     return backbone.to(device, memory_format=memory_format(backbone.family))  # type: ignore[call-overload,no-any-return]
+
+
+def placed_teacher(backbone: Backbone, device: torch.device, precision: Precision) -> Backbone:
+    """Return a backbone on a device as a teacher: in evaluation mode, without gradients, and fast on CUDA.
+
+    Args:
+        backbone: to use no more, since the teacher may be made of its parts.
+        device: of the teacher.
+        precision: of the forward passes.
+    """
+    teacher = backbone.eval().requires_grad_(False)
+    if device.type == "cuda" and precision == "bfloat16":
+        teacher = inference_form(teacher)
+    return placed(teacher, device)

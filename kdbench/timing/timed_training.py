@@ -18,7 +18,7 @@ from kdbench.methods.loading import load_submission
 from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone, compile_parts
 from kdbench.networks.models import new_backbone
-from kdbench.networks.placement import memory_format, placed
+from kdbench.networks.placement import memory_format, placed, placed_teacher
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.training.batches import Batches
 from kdbench.training.metered import MeteredRun
@@ -75,7 +75,8 @@ def timed_training(
     student = untrained_network(track, student_family, device).train()
     teacher = None
     if method_class.uses_teacher:
-        teacher = untrained_network(track, teacher_family, device).eval().requires_grad_(False)
+        untrained = new_backbone(track, teacher_family, seed=0, pretrained=False)
+        teacher = placed_teacher(untrained, device, track.training.precision_on(device.type))
     size = track.data.image_size
     task = make_task(
         track,

@@ -7,20 +7,17 @@ import torch
 from kdbench.api import Method, Task
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.tasks import make_task
-from kdbench.networks.backbone import Backbone, compile_parts
-from kdbench.networks.device import forget_peak_memory
+from kdbench.networks.backbone import Backbone
+from kdbench.networks.compiling import compile_network
 from kdbench.networks.models import head_seed, new_backbone
-from kdbench.networks.placement import memory_format, placed
-from kdbench.networks.precision import autocast
+from kdbench.networks.placement import memory_format, placed, placed_teacher
 from kdbench.randomness import seed_of
-from kdbench.spec import Family
 from kdbench.training.assignment import Assignment
 from kdbench.training.batches import Batches
 from kdbench.training.metered import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.torch_settings import settings_kept
-
-WARM_UP_STEPS = 3
+from kdbench.training.warm_up import WarmUp, warm_up
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,7 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
         micro_batches: number of equal parts of a batch that are processed one after the other.
     """
     device = assignment.torch_device
-    if device.type == "cuda" or assignment.compiled:
-        warm_up(assignment, assignment.track.training.batch_size // micro_batches)
+    warm_up(_warm_up_for(assignment, micro_batches))
     stopwatch = Stopwatch(device)
     batches = _batches(assignment, data)
     student, teacher = _student(assignment), _teacher(assignment)
@@ -79,41 +75,22 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
     return Setup(batches, metered)
 
 
+def _warm_up_for(assignment: Assignment, micro_batches: int) -> WarmUp:
+    return WarmUp(
+        track=assignment.track,
+        family=assignment.family,
+        teacher_family=assignment.teacher_family,
+        needs=frozenset(assignment.method_class.needs),
+        device=assignment.torch_device,
+        compiled=assignment.compiled,
+        micro_batches=micro_batches,
+    )
+
+
 def _method(assignment: Assignment, task: Task) -> Method:
     """Make the method on the device; RuleBroken if that changes a setting of PyTorch."""
     with settings_kept("`__init__`"):
         return assignment.method_class(task, assignment.config).to(task.device)
-
-
-def warm_up(assignment: Assignment, images: int) -> None:
-    """Run some steps on networks that are discarded, before the time of the training is measured.
-
-    In these steps the device loads its libraries and chooses its kernels, and the compiler compiles.
-
-    Args:
-        assignment: of the training.
-        images: per step of the training.
-    """
-    _exercise(assignment, assignment.family, images, learns=True)
-    if assignment.teacher_family is not None:
-        _exercise(assignment, assignment.teacher_family, images, learns=False)
-    forget_peak_memory(assignment.torch_device)
-
-
-def _exercise(assignment: Assignment, family: Family, images: int, *, learns: bool) -> None:
-    """Run some steps of a student, or forward passes of a teacher, on blank images."""
-    track, device = assignment.track, assignment.torch_device
-    size = track.data.image_size
-    batch = torch.zeros(images, 3, size, size, device=device)
-    batch = batch.contiguous(memory_format=memory_format(assignment.family))  # the teacher sees the student's batch
-    network = placed(new_backbone(track, family, seed=0, pretrained=False), device)
-    network.train(learns).requires_grad_(learns)
-    _compile(assignment, network)
-    for _ in range(WARM_UP_STEPS):
-        with autocast(assignment.precision, device), torch.set_grad_enabled(learns):
-            logits = network(batch).logits
-        if learns:
-            logits.float().sum().backward()
 
 
 def _batches(assignment: Assignment, data: TrainingSet) -> Batches:
@@ -143,11 +120,11 @@ def _teacher(assignment: Assignment) -> Backbone | None:
         return None
     teacher = new_backbone(assignment.track, assignment.teacher_family, seed=0, pretrained=False)
     teacher.model.load_state_dict(assignment.teacher_state, strict=True)
-    return placed(teacher, assignment.torch_device).eval().requires_grad_(False)
+    return placed_teacher(teacher, assignment.torch_device, assignment.precision)
 
 
 def _compile(assignment: Assignment, *networks: Backbone | None) -> None:
     """Compile the networks if the run is compiled."""
     for network in networks:
         if network is not None and assignment.compiled:
-            compile_parts(network)
+            compile_network(network)

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from kdbench.api import Batch, Losses, Output, Run, Term
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.methods.loading import load_submission
-from kdbench.networks.backbone import compile_parts
+from kdbench.networks.compiling import compile_network
 from kdbench.records import WEIGHTS
-from kdbench.training import loop, setup
+from kdbench.training import loop, setup, warm_up
 from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import CHECKPOINT
 from kdbench.training.loop import train
@@ -274,7 +274,8 @@ def test_a_compiled_run_compiles_nothing_while_its_clock_runs(
 
     teacher = trained(Supervised)
     compiler = CompileCounterWithBackend("aot_eager")
-    monkeypatch.setattr(setup, "compile_parts", partial(compile_parts, backend=compiler))
+    for module in (setup, warm_up):
+        monkeypatch.setattr(module, "compile_network", partial(compile_network, backend=compiler))
     compiled = replace(make(load_submission("lm"), teacher=teacher.folder / WEIGHTS), compiled=True)
     seen: list[int] = []
     monkeypatch.setattr(MeteredRun, "prepare", lambda run: seen.append(compiler.frame_count))
