@@ -180,7 +180,7 @@ def test_the_compilers_folder_holds_for_a_block_alone(tmp_path: Path, monkeypatc
 def test_code_that_was_compiled_is_read_from_the_folder_the_next_time(tmp_path: Path) -> None:
     from torch._dynamo.utils import counters
 
-    found = []
+    hits = []
     with compiler_cache(tmp_path), torch.no_grad():
         for _ in range(2):
             torch._dynamo.reset()  # as in a new process
@@ -188,8 +188,8 @@ def test_code_that_was_compiled_is_read_from_the_folder_the_next_time(tmp_path: 
             network, plain = a_network("cnn").eval(), a_network("cnn").eval()
             compile_network(network)
             torch.testing.assert_close(network(images()).logits, plain(images()).logits)
-            found.append(sum(n for key, n in counters["inductor"].items() if key == "fxgraph_cache_hit"))
-            found.append(sum(n for key, n in counters["aot_autograd"].items() if key == "autograd_cache_hit"))
-    assert found[:2] == [0, 0]
-    assert sum(found[2:]) >= 1
+            hits.append(sum(n for key, n in counters["inductor"].items() if key == "fxgraph_cache_hit"))
+            hits.append(sum(n for key, n in counters["aot_autograd"].items() if key == "autograd_cache_hit"))
+    assert hits[:2] == [0, 0]
+    assert sum(hits[2:]) >= 1
     assert any(tmp_path.rglob("*.so"))
