@@ -14,7 +14,8 @@ from benchmark.timing.rows import CheckRow, seconds
 from kdbench.data.pixels import resized
 from kdbench.evaluation.answers import BATCH as EVALUATION_BATCH
 from kdbench.evaluation.answers import logits_of
-from kdbench.networks.backbone import Backbone, compile_parts
+from kdbench.networks.backbone import Backbone
+from kdbench.networks.compiling import compile_network
 from kdbench.networks.placement import memory_format
 from kdbench.networks.precision import autocast
 from kdbench.spec import FAMILIES, Precision, Track
@@ -73,7 +74,7 @@ def compile_rows(track: Track, device: torch.device, rounds: int = 20, backend: 
         network = untrained_network(track, family, device).train()
         step = partial(_step, network, images.contiguous(memory_format=memory_format(family)), precision)
         plain, loss = seconds(step, rounds, device), step().item()
-        compile_parts(network, backend)
+        compile_network(network, backend)
         compiled, compiled_loss = seconds(step, rounds, device), step().item()
         yield CheckRow(
             f"--compile of a {family}",

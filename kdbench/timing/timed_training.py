@@ -16,7 +16,8 @@ from kdbench.api import Batch
 from kdbench.data.training_sets import TrainingSet
 from kdbench.methods.loading import load_submission
 from kdbench.methods.tasks import make_task
-from kdbench.networks.backbone import Backbone, compile_parts
+from kdbench.networks.backbone import Backbone
+from kdbench.networks.compiling import compile_network
 from kdbench.networks.models import new_backbone
 from kdbench.networks.placement import memory_format, placed, placed_teacher
 from kdbench.spec import Direction, Family, Track, families
@@ -90,7 +91,7 @@ def timed_training(
     if form == "compiled":
         for network in (student, teacher):
             if network is not None:
-                compile_parts(network)
+                compile_network(network)
     metered = MeteredRun(
         student=student,
         teacher=teacher,
