@@ -40,7 +40,7 @@ SMALL_TRACK, RUN_ARGUMENTS = "cifar10-32", ("--track", "synthetic", "--methods",
 LOADERS = 8  # processes of the plain loop's DataLoader, as in RepDistiller
 SMALL_EFFORT = LoopEffort(steps=40, rounds=6, workers=LOADERS, images=50_000)
 RUNS_AT_ONCE, CROWD_SECONDS = 4, 8.0
-PAPER_STEPS, METHOD_STEPS, PAPER_IMAGES = 40, 12, 1024
+PAPER_STEPS, METHOD_STEPS, PAPER_IMAGES = 40, 8, 1024
 
 
 def small_check(direction: Direction) -> Iterator[CheckRow]:
@@ -99,14 +99,18 @@ def all_checks(facts: Mapping[str, float]) -> dict[Check, Callable[[], Iterator[
     Args:
         facts: of earlier rows.
     """
+    first, second = WAYS
     return {
-        **{Check(f"32 px {way}", 110): partial(small_check, way) for way in WAYS},
-        **{Check(f"224 px {way}", 110): partial(paper_check, way) for way in WAYS},
-        Check("kdbench run", 110): partial(run_rows, RUN_ARGUMENTS, "cuda"),
-        **{Check(f"at once {way}", 60): partial(crowd_check, way, facts) for way in WAYS},
-        Check("boards", 60, least=10): partial(board_rows, facts),
-        Check("tests marked gpu", 180): partial(gpu_test_rows, TESTS),
+        Check(f"32 px {first}", 90): partial(small_check, first),
+        Check("kdbench run", 100): partial(run_rows, RUN_ARGUMENTS, "cuda"),
+        Check(f"224 px {first}", 100): partial(paper_check, first),
+        Check("tests marked gpu", 100): partial(gpu_test_rows, TESTS),
+        Check(f"32 px {second}", 90): partial(small_check, second),
+        Check(f"224 px {second}", 100): partial(paper_check, second),
+        Check(f"at once {first}", 60): partial(crowd_check, first, facts),
+        Check("boards", 30, least=10): partial(board_rows, facts),
         Check("methods", 120): methods_check,
+        Check(f"at once {second}", 60): partial(crowd_check, second, facts),
         Check("device", 120): device_check,
         Check("pictures", 120): pictures_check,
     }

@@ -23,9 +23,11 @@ def small_rows(
     track: Track, direction: Direction, device: torch.device, effort: LoopEffort, forms: tuple[Form, ...] = FORMS
 ) -> Iterator[CheckRow]:
     """Yield a row for each form of the step, then one for the fastest form beside the plain loop."""
+    plain = plain_step(track, direction, device, effort)
+    plain()  # its workers start while this process has few threads
     trainings = {form: timed_training(track, direction, METHOD, device, effort.images, form) for form in forms}
     loops: dict[str, Callable[[], object]] = {form: training.step for form, training in trainings.items()}
-    spent = interleaved({**loops, PLAIN: plain_step(track, direction, device, effort)}, device, effort)
+    spent = interleaved({**loops, PLAIN: plain}, device, effort)
     images = effort.steps * track.training.batch_size
     rates = {name: median_interval([images / each.wall for each in rounds]) for name, rounds in spent.items()}
     for name, rate in rates.items():
