@@ -60,7 +60,7 @@ def rows_of_records(records: Sequence[Record]) -> Iterator[CheckRow]:
 def _described(record: Record) -> str:
     seconds = f"trained for {record.timing.training:.1f} s and was evaluated for {record.timing.evaluation:.1f} s"
     reason = f" ({record.reason})" if record.reason else ""
-    return f"{record.status}{reason}, {seconds}, sandbox: {record.environment.sandbox}"
+    return f"{record.status}{reason}, ran {record.execution}, {seconds}, sandbox: {record.environment.sandbox}"
 
 
 def _gap(before: Record, record: Record) -> float:

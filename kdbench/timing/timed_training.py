@@ -22,10 +22,12 @@ from kdbench.networks.models import new_backbone
 from kdbench.networks.placement import memory_format, placed, placed_teacher
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.training.batches import Batches
+from kdbench.training.capture.steps import CapturedSteps, EagerSteps, Steps, make_steps
 from kdbench.training.metered import MeteredRun
 from kdbench.training.stopwatch import Stopwatch
 
 PLENTY_OF_STEPS = 10**6
+MOST_STEPS_BEFORE_CAPTURE, REPETITIONS_BEFORE_TIMING = 40, 3  # the first repetition is checked by an eager step
 Form = Literal["eager", "captured", "compiled"]
 FORMS: tuple[Form, ...] = get_args(Form)
 """How steps run: eagerly; captured where the device can; and captured with networks that torch.compile compiled."""
@@ -38,18 +40,23 @@ class TimedTraining:
     Attributes:
         run: the metered run. Its `prepare` and its first step, which logs the norms of gradients, are finished.
         batches: an endless sequence of batches.
-        execution: how its steps run, in words.
+        steps: runs them; where it captures steps, it has captured one or given up.
     """
 
     run: MeteredRun
     batches: Iterator[Batch]
-    execution: str = "eager"
+    steps: Steps
+
+    @property
+    def execution(self) -> str:
+        """How its steps run, in words."""
+        return self.steps.description
 
     def step(self) -> None:
         """Draw a batch and run one step on it, without waiting for the device."""
         with self.run.stopwatch.part("data"):
             batch = next(self.batches)
-        self.run.train_on(batch)
+        self.steps.take(batch)
 
     def finished_step(self) -> None:
         """Run a step and wait for the device."""
@@ -104,10 +111,21 @@ def timed_training(
         stopwatch=Stopwatch(device),
         device=device,
     )
-    metered.prepare()
-    training = TimedTraining(metered, (batch for epoch in count() for batch in batches.epoch(epoch)))
+    steps = EagerSteps(metered) if form == "eager" else make_steps(metered)
+    steps.prepare()
+    training = TimedTraining(metered, (batch for epoch in count() for batch in batches.epoch(epoch)), steps)
     training.finished_step()
+    if isinstance(steps, CapturedSteps):
+        _settle(training, steps)
     return training
+
+
+def _settle(training: TimedTraining, steps: CapturedSteps) -> None:
+    """Run steps until they are repetitions of a captured one, or until it is clear that they will not be."""
+    for _ in range(MOST_STEPS_BEFORE_CAPTURE):
+        if steps.repeated >= REPETITIONS_BEFORE_TIMING:
+            break
+        training.finished_step()
 
 
 def untrained_network(track: Track, family: Family, device: torch.device) -> Backbone:

@@ -13,8 +13,9 @@ from benchmark.timing.rows import CheckRow, guarded, matrix_peak
 from benchmark.timing.training_rows import Bench, training_rows, within_target
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
-from kdbench.timing.timed_training import timed_training
+from kdbench.timing.timed_training import Form, timed_training
 from tests.testsets.small_picture_networks import networks
+from tests.training.stand_in_engine import StandInEngine
 
 CPU = torch.device("cpu")
 PAPER = load_spec().track("cifar10-224")
@@ -163,3 +164,25 @@ def test_tests_that_fail_are_named(tmp_path: Path, claim: str, good: bool) -> No
 
 def test_the_peak_is_of_a_product_of_matrices() -> None:
     assert matrix_peak(CPU, side=64, rounds=2) > 0
+
+
+@pytest.mark.parametrize(("form", "ran"), [("captured", "captured"), ("eager", "eager")])
+def test_a_training_is_timed_once_its_steps_are_captured(
+    form: Form, ran: str, track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdbench.training.metered.engine_for", lambda device: StandInEngine())
+    training = timed_training(track, "cnn-to-vit", "lm", CPU, 64 * IMAGES, form)
+    assert training.execution == ran
+    before = training.steps.repeated
+    training.finished_step()
+    assert training.steps.repeated - before == (form == "captured")
+
+
+def test_a_step_that_is_not_captured_does_not_keep_the_training_waiting(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdbench.training.metered.engine_for", lambda device: StandInEngine())
+    monkeypatch.setattr(StandInEngine, "capture", lambda engine, function: 1 / 0)
+    monkeypatch.setattr("kdbench.timing.timed_training.MOST_STEPS_BEFORE_CAPTURE", 16)
+    training = timed_training(track, "cnn-to-vit", "lm", CPU, 64 * IMAGES)
+    assert training.execution.startswith("eager: the capture failed")

@@ -136,7 +136,7 @@ def test_the_time_between_runs_is_what_was_neither_training_nor_evaluation(tmp_p
 def test_a_real_run_is_described() -> None:
     tiny = ("--methods", "independent", "--directions", "cnn-to-vit", "--epochs", "1")
     rows = list(run_rows((*tiny, "--limit-train", "64", "--limit-test", "10"), "cpu"))
-    assert all(row.result.startswith("ok, trained for") and "sandbox:" in row.result for row in rows[:-1])
+    assert all(row.result.startswith("ok, ran eager, trained for") and "sandbox:" in row.result for row in rows[:-1])
     assert rows[-1].check == "time between runs"
 
 
