@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import glob
+import hashlib
 import os
 import secrets
 import struct
@@ -13,7 +14,7 @@ from lzma import LZMAError
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from kdbench.errors import WriteError
 
@@ -36,6 +37,7 @@ DAMAGES = (
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 PROBE_BYTES = 2**20
+PIECE_BYTES = 2**20  # that are copied at a time
 _RANDOM_BYTES = 4  # in the name of a file that is being written
 
 
@@ -116,6 +118,28 @@ def _remove(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
     except OSError:
         return
+
+
+def unpack(archive: ZipFile, member: ZipInfo, target: Path) -> str:
+    """Write a member of an archive into a new file, piece by piece, and return its SHA-256.
+
+    `zipfile` reads no more bytes than the member declares, and checks that there are as many.
+
+    Raises:
+        *DAMAGES: the member is damaged, or the file cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(member) as source, target.open("wb") as file:
+        return copy(source, file)
+
+
+def copy(source: IO[bytes], target: IO[bytes]) -> str:
+    """Copy an open file into another piece by piece, and return the SHA-256 of what was copied."""
+    digest = hashlib.sha256()
+    while piece := source.read(PIECE_BYTES):
+        digest.update(piece)
+        target.write(piece)
+    return digest.hexdigest()
 
 
 def check_writable(folder: Path) -> None:

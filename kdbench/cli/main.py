@@ -95,6 +95,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(results.app, name="results")
 for command, example in COMMANDS:
     app.command(epilog=example)(command)
 

@@ -1,4 +1,4 @@
-"""`kdbench score` and `kdbench leaderboard`: score the records and render them as a page."""
+"""`kdbench score`, `kdbench leaderboard` and `kdbench results`: score, render, pack and merge the records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,15 @@ from kdbench.cli.options import (
     check_can_write,
     make_console,
 )
+from kdbench.errors import InputError
+
+app = typer.Typer(
+    help="Take a results folder to another machine, finished runs and unfinished ones.",
+    epilog="Example: kdbench results pack board.zip",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
 
 
 def score(
@@ -48,3 +57,60 @@ def score_and_render(results: Path, spec: Path | None, site: Path) -> None:
     page, scores = publish(results, site, spec)
     print_not_scored(scores, make_console())
     typer.echo(f"leaderboard: {page}")
+
+
+@app.command("pack", epilog="Example: kdbench results pack board.zip --results runs")
+def pack_results(
+    path: Annotated[Path, typer.Argument(metavar="PACK", help="File to write (ZIP).")],
+    results: ResultsOption = DEFAULT_OUT,
+    with_weights: Annotated[
+        bool,
+        typer.Option("--with-weights", help="Include the weights of students, which `kdbench verify` needs."),
+    ] = False,
+    spec: SpecOption = None,
+) -> None:
+    """Write all that another machine needs to go on into one file.
+
+    The file has the records, the weights of teachers, and what unfinished trainings have saved.
+    """
+    from kdbench.packs.packing import pack
+    from kdbench.testsets.spec import load_spec
+
+    check_can_write(path.parent, "PACK")
+    packed = pack(results, path, load_spec(spec), with_weights=with_weights)
+    megabytes = path.stat().st_size / 1e6
+    typer.echo(
+        f"wrote {path}: {packed.records} records and {packed.unfinished} unfinished trainings, {megabytes:.1f} MB; "
+        f"`kdbench results merge {path}` puts them into the results folder of another machine"
+    )
+
+
+@app.command("merge", epilog="Example: kdbench results merge board.zip --results runs")
+def merge_results(
+    path: Annotated[Path, typer.Argument(metavar="PACK", help="File that `kdbench results pack` wrote.")],
+    results: ResultsOption = DEFAULT_OUT,
+    spec: SpecOption = None,
+) -> None:
+    """Put the records and the unfinished trainings of a pack into a results folder.
+
+    Everything is checked first. A record that is there already stays, unless it is of a run that failed.
+    """
+    from kdbench.packs.merging import merge
+    from kdbench.testsets.spec import load_spec
+
+    merged = merge(path, results, load_spec(spec))
+    typer.echo(
+        f"merged {path} into {results}: {len(merged.records)} records and {len(merged.unfinished)} unfinished "
+        f"trainings are new, {len(merged.known)} records were there already"
+    )
+    if merged.kept:
+        typer.echo(
+            f"kdbench: warning: {results} has other records than {path} of {len(merged.kept)} runs, and they stay; "
+            f"first: {merged.kept[0]}",
+            err=True,
+        )
+    if merged.refused:
+        name, reason = next(iter(merged.refused.items()))
+        raise InputError(
+            f"{len(merged.refused)} records of {path} do not fit and were left out; first: {name}, {reason}"
+        )

@@ -5,7 +5,9 @@ import os
 import stat
 import subprocess
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 
 class Refused(Exception):
@@ -21,23 +23,33 @@ def read_regular_file(path: Path, most: int, left_by: str = "the training") -> b
         left_by: the process that left it, in words.
 
     Raises:
+        Refused: as `regular_file` does.
+    """
+    with regular_file(path, most, left_by) as file:
+        return None if file is None else file.read(most)
+
+
+@contextlib.contextmanager
+def regular_file(path: Path, most: int, left_by: str = "the training") -> Iterator[IO[bytes] | None]:
+    """Open a file for reading; None if there is none. The arguments are those of `read_regular_file`.
+
+    Raises:
         Refused: it is not a regular file with one name, it is larger than `most` bytes, or it cannot be read.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return None
+        yield None
+        return
     except OSError as error:
         raise Refused(f"{left_by} left {path.name}, which cannot be read: {error.strerror}") from error
-    try:
+    with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise Refused(f"{left_by} left {path.name}, which is not a file of its own")
         if status.st_size > most:
             raise Refused(f"{left_by} left {path.name} with {status.st_size} bytes; allowed: at most {most}")
-        return read_part(descriptor, 0, status.st_size)
-    finally:
-        os.close(descriptor)
+        yield file
 
 
 def read_part(descriptor: int, start: int, size: int) -> bytes:

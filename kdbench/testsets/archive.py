@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from kdbench.data.store import MANIFEST, has_entry, read_entry, read_manifest
 from kdbench.errors import DataError, describe_invalid
-from kdbench.files import DAMAGES, atomic_file
+from kdbench.files import DAMAGES, atomic_file, unpack
 from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
@@ -28,7 +28,6 @@ from kdbench.testsets.store import TestSetStore
 
 CONTENTS = "archive.json"
 FAST = 1  # level of compression; a higher one is slower and hardly shrinks silhouettes further
-PIECE = 2**20  # bytes per read
 
 
 class ArchiveContents(FrozenModel):
@@ -186,10 +185,7 @@ def _unpack(archive: zipfile.ZipFile, contents: ArchiveContents, place: Path) ->
             raise DataError(
                 f"the archive holds the file {info.filename!r}, which belongs to no set; get the archive again"
             )
-        target = place / parts[0] / parts[1]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with archive.open(info) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, PIECE)
+        unpack(archive, info, place / parts[0] / parts[1])
 
 
 def _verify(contents: ArchiveContents, unpacked: TestSetStore, path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images
@@ -15,6 +16,7 @@ from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
 
 GALLERY = "gallery.npz"
+MOST_BYTES = 2**26  # of all pictures of a track
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,30 @@ def read_gallery(path: Path) -> Gallery | None:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            _check_size(arrays)
             targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])
             sets = {name: (arrays[name], targets) for name in arrays.files if name not in ("targets", "classes")}
+            for name, (images, _) in sets.items():
+                _check_pictures(name, images, targets, classes)
     except FileNotFoundError:
         return None
     except DAMAGES as error:
         raise InputError(f"{path} is damaged ({error}); delete it, and `kdbench run` will write it again") from error
     return Gallery(sets=sets, class_names=classes)
+
+
+def _check_size(arrays: NpzFile) -> None:
+    """Raise ValueError for a file that takes far more memory than any gallery does."""
+    size = sum(member.file_size for member in arrays.zip.infolist()) if arrays.zip else 0
+    if size > MOST_BYTES:
+        raise ValueError(f"its pictures take {size} bytes; allowed: at most {MOST_BYTES}")
+
+
+def _check_pictures(name: str, images: Images, targets: NDArray[np.integer], classes: tuple[str, ...]) -> None:
+    """Raise ValueError for what is not a row of pictures of known classes."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+        raise ValueError(
+            f"{name} has the shape {images.shape} and the type {images.dtype}; allowed: (n, H, W, 3) uint8"
+        )
+    if targets.dtype.kind != "i" or targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < len(classes):
+        raise ValueError(f"its targets are not numbers of its {len(classes)} classes")

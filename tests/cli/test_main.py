@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from kdbench.cli.data import app as data_app
 from kdbench.cli.main import app
+from kdbench.cli.results import app as results_app
 from kdbench.errors import SpecError
 from kdbench.jobs.lock import sole_user
 from kdbench.resources import shipped
@@ -20,7 +21,8 @@ from tests.record_factory import write_matrix
 
 COMMANDS = ["", *(command.name or command.callback.__name__ for command in app.registered_commands if command.callback)]
 RUN_LM = ("run", "--methods", "lm")  # each method file is read in a process of its own
-DATA_COMMANDS = ["data", *(f"data {command.name}" for command in data_app.registered_commands)]
+GROUPS = {"data": data_app, "results": results_app}
+SUBCOMMANDS = [f"{name} {command.name}" for name, group in GROUPS.items() for command in group.registered_commands]
 
 
 def seconds_of_help() -> float:
@@ -41,7 +43,7 @@ def test_a_refusal_is_one_line_and_exit_code_2_for_the_shell_too() -> None:
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
-@pytest.mark.parametrize("command", COMMANDS + DATA_COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS, *SUBCOMMANDS])
 def test_every_help_has_an_example(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
@@ -91,6 +93,9 @@ def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: 
         ("--debugg run", ["no option --debugg", "--debug", "kdbench --help"]),
         ("data bild", ["'bild'", "'build'", "data --help"]),
         ("data import", ["'archive'", "data import --help"]),
+        ("results merge", ["'PACK'", "results merge --help"]),
+        ("results merge board.zip", ["pack board.zip cannot be read: No such file or directory"]),
+        ("results pack board.zip --results nowhere", ["nowhere is not a folder"]),
         ("score runs more", ["(more)", "score --help"]),
         ("ui --port 0", ["--port '0'", "whole number from 1 to 65535"]),
         ("timing --device tpu", ["--device 'tpu'", "one of: auto, cpu, cuda"]),

@@ -47,3 +47,21 @@ def test_a_damaged_gallery_is_refused_with_what_to_do(path: Path, tmp_path: Path
             InputError, match=r"gallery.npz is damaged .*; delete it, and `kdbench run` will write it again"
         ):
             read_gallery(damaged)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"clean": np.zeros((2, 8, 8, 3))}, r"clean has the shape \(2, 8, 8, 3\) and the type float64"),
+        ({"clean": np.zeros((2, 8, 8), np.uint8)}, r"clean has the shape \(2, 8, 8\)"),
+        ({"targets": np.array([0, 2])}, "its targets are not numbers of its 2 classes"),
+        ({"targets": np.array([0.5])}, "its targets are not numbers of its 2 classes"),
+        ({"clean": np.zeros((8, 2048, 2048, 3), np.uint8)}, "its pictures take [0-9]+ bytes; allowed: at most"),
+    ],
+    ids=["floats", "grey", "class", "no number", "huge"],
+)
+def test_what_is_no_picture_is_refused(tmp_path: Path, change: dict[str, np.ndarray], reason: str) -> None:
+    whole = {"clean": np.zeros((2, 8, 8, 3), np.uint8), "targets": np.array([0, 1]), "classes": np.array(["a", "b"])}
+    np.savez_compressed(tmp_path / GALLERY, **(whole | change))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=reason):
+        read_gallery(tmp_path / GALLERY)
