@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
 from kdbench.jobs.job import AnyJob, DescribeJob, Job, TimingJob
-from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_of
+from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_above
 from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import LOG, Status
 
@@ -172,8 +172,7 @@ class ForkHandle(Generic[JobType]):
             return "timeout", f"took more than {self._limits.seconds:.0f} seconds"
         assert self._process.pid is not None
         processes = family_of(self._process.pid)
-        used = memory_of(processes)
-        if used > self._limits.memory_bytes:
+        if (used := memory_above(processes, self._limits.memory_bytes)) is not None:
             return (
                 "oom",
                 f"took {used / 2**30:.1f} GiB of memory; the limit is {self._limits.memory_bytes / 2**30:.1f} GiB",

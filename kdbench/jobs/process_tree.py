@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +25,21 @@ def family_of(pid: int) -> list[int]:
     return [pid, *(process.pid for process in tree(pid))]
 
 
-def memory_of(processes: Sequence[int]) -> int:
-    """Return the bytes that processes hold, shared memory included.
+def memory_above(processes: Sequence[int], limit: int) -> int | None:
+    """Return the bytes that processes hold if they are more than a limit, else None.
 
-    Pages of files, and so of the libraries that all of them load, do not count; files that lie in memory do.
+    Shared memory counts. Pages of files, and so of the libraries that all of them load, do not; files that lie in
+    memory do. What processes share among each other counts once; finding out what it is reads every page of theirs, so
+    it is done only where the limit would be passed if they shared nothing.
     """
-    held = [_memory(pid) for pid in processes]
+    if _sum_of(processes, _memory_if_unshared) <= limit:
+        return None
+    held = _sum_of(processes, _memory)
+    return held if held > limit else None
+
+
+def _sum_of(processes: Sequence[int], memory: Callable[[int], tuple[int, int]]) -> int:
+    held = [memory(pid) for pid in processes]
     shared = max(sum(shared for _, shared in held), bytes_without_name(processes, in_memory=True))
     return sum(private for private, _ in held) + shared
 
@@ -40,15 +49,17 @@ def _memory(pid: int) -> tuple[int, int]:
 
     What it shares with others counts by its part, and as a whole for a process that hides how it shares it.
     """
-    for file, private, shared in (
-        ("smaps_rollup", ("Pss_Anon:", "SwapPss:"), "Pss_Shmem:"),
-        ("status", ("RssAnon:", "VmSwap:"), "RssShmem:"),
-    ):
-        try:
-            lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
-        except OSError:
-            continue
-        return _kibibytes(lines, private), _kibibytes(lines, shared)
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return _kibibytes(lines, ("Pss_Anon:", "SwapPss:")), _kibibytes(lines, "Pss_Shmem:")
+    return _memory_if_unshared(pid)
+
+
+def _memory_if_unshared(pid: int) -> tuple[int, int]:
+    """Return what `_memory` would return if the process shared nothing with others; the kernel counts it already."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return _kibibytes(lines, ("RssAnon:", "VmSwap:")), _kibibytes(lines, "RssShmem:")
     return 0, 0
 
 
