@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from kdbench.jobs.scaling import ROUNDS, SMALL_RUN, powers_of_two, run_axes, seconds_of_run
+from kdbench.jobs.devices import default_workers
+from kdbench.jobs.scaling import SMALL_RUN, powers_of_two, run_axes, seconds_of_run
 from kdbench.timing.scaling import CARDS, METHODS, SEEDS, WORKERS
 
 
@@ -19,12 +20,10 @@ def test_runs_grow_by_one_thing_at_a_time() -> None:
     axes = {axis.name: axis for axis in run_axes("cpu", measure)}
     assert list(axes) == [METHODS, SEEDS, WORKERS, CARDS]
     assert [point.size for point in axes[SEEDS].points] == [1, 2, 4]
-    assert all(len(point.seconds) == ROUNDS for axis in axes.values() for point in axis.points)
-    number = len(axes[METHODS].points)
-    assert [len(options["methods"]) for options in measured[1 : 1 + number]] == [1, 2, 4]
-    seeds = measured[1 + ROUNDS * number : 1 + (ROUNDS + 1) * number]
-    assert [options["seeds"] for options in seeds] == ["0-0", "0-1", "0-3"]
-    assert axes[METHODS].points[0].seconds == (2.0, 5.0)  # round after round, after a run that warms up
+    assert [len(options["methods"]) for options in measured[1:4]] == [1, 2, 4]
+    assert [options["seeds"] for options in measured[4:7]] == ["0-0", "0-1", "0-3"]
+    assert [options["workers"] for options in measured[7:]] == list(powers_of_two(default_workers("cpu")))
+    assert [point.seconds for point in axes[METHODS].points] == [(2.0,), (3.0,), (4.0,)]  # after a run that warms up
 
 
 def test_cards_are_not_measured_on_a_cpu() -> None:
