@@ -44,8 +44,9 @@ PAPER_STEPS, METHOD_STEPS, PAPER_IMAGES = 40, 8, 1024
 
 
 def small_check(direction: Direction) -> Iterator[CheckRow]:
-    """Measure the forms of a step on small images beside the plain loop."""
-    return small_rows(load_spec().track(SMALL_TRACK), direction, GPU, SMALL_EFFORT)
+    """Name the device, and measure the forms of a step on small images beside the plain loop."""
+    yield CheckRow("device", f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")
+    yield from small_rows(load_spec().track(SMALL_TRACK), direction, GPU, SMALL_EFFORT)
 
 
 def paper_check(direction: Direction) -> Iterator[CheckRow]:
