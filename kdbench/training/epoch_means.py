@@ -29,7 +29,7 @@ class EpochMeans:
         for name, value in scalars.items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros((), device=self._device)
-            self.sums[name] += value.detach().float() if isinstance(value, Tensor) else value
+            self.sums[name] += value.detach().float() if isinstance(value, Tensor) else float(value)
             self.logged[name] += 1
 
     def take(self) -> dict[str, float]:

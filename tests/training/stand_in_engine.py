@@ -84,17 +84,19 @@ def written_arguments(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 class StandInEngine:
-    """Captures on the CPU; notes what it was asked for.
+    """Captures on the CPU.
 
-    Args:
+    Attributes:
+        calls: "rehearse", "capture" and "repeat", in the order in which they were called.
         spoil: called on the recording of every capture, to damage it.
         short: what `shortage` returns.
     """
 
-    def __init__(self, spoil: Callable[[Recorder], None] | None = None, short: str | None = None) -> None:
+    def __init__(self) -> None:
         self.device = torch.device("cpu")
         self.calls: list[str] = []
-        self._spoil, self._short = spoil, short
+        self.spoil: Callable[[Recorder], None] | None = None
+        self.short: str | None = None
         self._working = False
 
     @contextlib.contextmanager
@@ -122,8 +124,8 @@ class StandInEngine:
         finally:
             recorder.undo()
             torch.set_rng_state(random)
-        if self._spoil is not None:
-            self._spoil(recorder)
+        if self.spoil is not None:
+            self.spoil(recorder)
 
         def repeat() -> None:
             assert self._working
@@ -134,7 +136,7 @@ class StandInEngine:
 
     def shortage(self, state_bytes: int) -> str | None:
         assert state_bytes > 0
-        return self._short
+        return self.short
 
     def random_state(self) -> Tensor:
         return torch.get_rng_state()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterator, Mapping, MutableMapping, MutableSequence
 from random import Random
 from types import FunctionType, ModuleType
@@ -164,11 +164,11 @@ def settle(before: MethodState, after: MethodState) -> None:
     Raises:
         NotCaptured: a new tensor does not fit into the place of the old one.
     """
-    shared = _shared_memory(before)
-    for path, (holder, key, old) in before.slots.items():
-        new = after.slots[path].tensor if path in after.slots else old
-        if new is old:
-            continue
+    both = [path for path in after.slots if path in before.slots]
+    replaced = [path for path in both if after.slots[path].tensor is not before.slots[path].tensor]
+    shared = _tensors_by_address(before) if replaced else {}
+    for path in replaced:
+        (holder, key, old), new = before.slots[path], after.slots[path].tensor
         if holder is None or new.grad_fn is not None or shared[old.data_ptr()] > 1:
             raise NotCaptured(f"the method replaces the tensor `{path}` in each step; copy into it, without gradient")
         if (new.shape, new.dtype) != (old.shape, old.dtype):
@@ -179,16 +179,18 @@ def settle(before: MethodState, after: MethodState) -> None:
 
 
 def require_same_places(before: MethodState, after: MethodState) -> None:
-    """Raise `NewTensors` if a step has created tensors that outlive it."""
+    """Raise `NewTensors` if a step has created tensors that outlive it, `NotCaptured` if it has replaced one."""
     if new := next((path for path in after.slots if path not in before.slots), None):
         raise NewTensors(f"the method creates the tensor `{new}` in a later step")
+    for path, slot in after.slots.items():
+        if slot.tensor is not before.slots[path].tensor:
+            raise NotCaptured(f"the step replaces the tensor `{path}`")
 
 
-def _shared_memory(state: MethodState) -> dict[int, int]:
+def _tensors_by_address(state: MethodState) -> Counter[int]:
     """Return how many different tensors begin at each address."""
     tensors = {id(slot.tensor): slot.tensor for slot in state.slots.values()}
-    addresses = [tensor.data_ptr() for tensor in tensors.values()]
-    return {address: addresses.count(address) for address in set(addresses)}
+    return Counter(tensor.data_ptr() for tensor in tensors.values())
 
 
 def _label(key: object) -> Hashable:

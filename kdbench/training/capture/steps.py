@@ -217,7 +217,7 @@ class CapturedSteps:
         return None
 
     def _capture_step(self, batch: Batch) -> None:
-        """Capture the step, then compute it by its first repetition; run it eagerly if it cannot be captured."""
+        """Capture the step, and run it eagerly: no repetition counts before the check, which needs another batch."""
         before = self._moment()
         if before is None or (shortage := self._engine.shortage(_bytes(before.tensors().values()))):
             self._give_up(self._reason or str(shortage))
@@ -228,11 +228,9 @@ class CapturedSteps:
         except (BudgetExceeded, RuleBroken):
             raise
         except Exception as error:  # whatever keeps a step from being captured, it can still run eagerly
-            before.put_back()
             self._note_failure(error)
-            self._eagerly(batch)
-            return
-        self._compute(self._capture)
+        before.put_back()
+        self._eagerly(batch)
 
     def _captured(self, buffers: Batch, before: Moment) -> Capture:
         run, random = self._run, self._engine.frozen_random_states()
@@ -304,10 +302,7 @@ class CapturedSteps:
         assert self._capture is not None
         self._filled(batch)
         self._run.set_counts(self._run.read_counts().plus(self._capture.counts))
-        self._compute(self._capture)
-
-    def _compute(self, capture: Capture) -> None:
-        capture.repeat()
+        self._capture.repeat()
         self._run.schedule.step()
         self.repeated += 1
 
@@ -344,7 +339,7 @@ def _difference(start: Mapping[str, Tensor], eager: Mapping[str, Tensor], repeat
     loss = [float(tensors["logged.loss"] - start["logged.loss"]) for tensors in (eager, repeated)]
     if not losses_agree(*loss):
         return f"its loss ({loss[1]:.4g} and {loss[0]:.4g})"
-    groups = {name: group for name, group in groups_of(start).items() if not name.startswith("logged.")}
+    groups = {name: group for name, group in groups_of(eager).items() if not name.startswith("logged.")}
     return disagreement(start, eager, repeated, groups)
 
 
