@@ -94,9 +94,9 @@ class Decoupled(NamedTuple):
 def decouple(logits: Tensor, labels: Tensor, temperature: float) -> Decoupled:
     """Split the log-probabilities of (B, C) `logits` at `temperature` at the (B,) `labels`."""
     logits = logits.float() / temperature
-    is_label = F.one_hot(labels, logits.shape[1]).bool()
-    others = logits[~is_label].view(len(logits), -1)
-    sums = torch.stack([logits[is_label], others.logsumexp(dim=1)], dim=1)
+    label, other = labels[:, None], torch.arange(logits.shape[1] - 1, device=labels.device)
+    others = logits.gather(1, other + (other >= label))
+    sums = torch.stack([logits.gather(1, label)[:, 0], others.logsumexp(dim=1)], dim=1)
     return Decoupled(F.log_softmax(sums, dim=1), F.log_softmax(others, dim=1))
 
 
