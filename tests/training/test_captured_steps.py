@@ -83,7 +83,7 @@ def teacher(images: TrainingSet, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return assignment.folder / WEIGHTS
 
 
-def test_a_captured_run_is_the_eager_run_and_repeats_most_of_its_steps(
+def test_a_captured_run_equals_the_eager_run(
     both: Callable[..., TrainingOutcome], engine: StandInEngine, teacher: Path
 ) -> None:
     outcome = both(load_submission("lm"), teacher=teacher)
@@ -95,7 +95,7 @@ def test_a_captured_run_is_the_eager_run_and_repeats_most_of_its_steps(
     assert timing.training >= sum(timing.epochs) > timing.data > 0
 
 
-def test_a_method_that_computes_with_the_epoch_is_captured_anew_in_each(
+def test_a_method_that_uses_the_epoch_is_captured_anew_in_each(
     both: Callable[..., TrainingOutcome], engine: StandInEngine
 ) -> None:
     class ByEpoch(Supervised):
@@ -109,7 +109,7 @@ def test_a_method_that_computes_with_the_epoch_is_captured_anew_in_each(
     assert engine.calls.count("rehearse") == 1
 
 
-def test_a_method_that_compares_the_progress_is_captured_anew_when_the_result_changes(
+def test_a_comparison_of_the_progress_is_captured_anew_when_its_result_changes(
     both: Callable[..., TrainingOutcome], engine: StandInEngine
 ) -> None:
     class WarmsUp(Supervised):
@@ -174,7 +174,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("stop_at", [3, AT_FIRST + 1, PER_EPOCH + 2])
-def test_a_captured_run_resumes_and_ends_with_the_weights_of_an_unbroken_eager_one(
+def test_a_captured_run_resumes_and_ends_like_an_unbroken_eager_one(
     both: Callable[..., TrainingOutcome],
     images: TrainingSet,
     tmp_path: Path,
@@ -295,7 +295,7 @@ class AddsGradients(WithOwnState):
         (AddsGradients, "the method adds to gradients of an earlier step; set them to None before"),
     ],
 )
-def test_a_method_whose_step_cannot_be_captured_runs_eagerly_and_the_record_says_why(
+def test_a_step_that_cannot_be_captured_runs_eagerly_with_a_reason(
     both: Callable[..., TrainingOutcome], engine: StandInEngine, method: type[Method], reason: str
 ) -> None:
     outcome = both(method)
