@@ -6,12 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.jobs.devices import visible_gpus
 from kdbench.methods.loading import load_submission
+from kdbench.networks.backbone import ALL_FIELDS, Backbone
+from kdbench.networks.compiling import compile_network, obstacle_to_compiling
 from kdbench.networks.device import forget_peak_memory, free_memory, peak_memory
+from kdbench.networks.models import new_backbone
+from kdbench.networks.placement import memory_format, placed, placed_teacher
+from kdbench.networks.precision import autocast
 from kdbench.spec import Family, Track
 from kdbench.testsets.kinds.noise_patch import noise_table
 from kdbench.testsets.kinds.tiles import tile_table
@@ -133,3 +139,51 @@ def test_pixels_are_those_of_the_processor() -> None:
 
 def test_every_visible_gpu_is_named() -> None:
     assert len(visible_gpus()) == torch.cuda.device_count()
+
+
+def network_of(track: Track, family: Family) -> Backbone:
+    return placed(new_backbone(track, family, seed=0, pretrained=False), GPU)
+
+
+def images_for(track: Track, family: Family) -> Tensor:
+    size = track.data.image_size
+    images = torch.randn(16, 3, size, size, generator=torch.Generator().manual_seed(0)).to(GPU)
+    return images.contiguous(memory_format=memory_format(family))
+
+
+@pytest.mark.skipif(obstacle_to_compiling("cuda") is not None, reason="there is no compiler for CUDA")
+@pytest.mark.parametrize("family", ["cnn", "vit"])
+def test_a_compiled_network_has_the_losses_and_gradients_of_the_plain_one(track: Track, family: Family) -> None:
+    results = []
+    for compiled in (False, True):
+        network = network_of(track, family).train()
+        if compiled:
+            compile_network(network)
+        with autocast("bfloat16", GPU):
+            output = network(images_for(track, family), ALL_FIELDS)
+        loss = output.logits.float().square().mean() + output.pooled.float().square().mean()
+        first = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)
+        loss.backward()
+        gradients = torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None])
+        torch.testing.assert_close(torch.cat([gradient.flatten() for gradient in first]), gradients)
+        results.append((loss.item(), gradients))
+    (plain, plain_gradients), (fast, fast_gradients) = results
+    assert abs(plain - fast) < 0.02 * plain
+    assert (plain_gradients - fast_gradients).norm() < 0.1 * plain_gradients.norm()
+
+
+@pytest.mark.parametrize("family", ["cnn", "vit"])
+def test_a_teacher_on_a_gpu_answers_like_the_network_that_it_was_made_of(track: Track, family: Family) -> None:
+    images = images_for(track, family)
+    with torch.no_grad():
+        with autocast("bfloat16", GPU):
+            usual = network_of(track, family).eval()(images, ALL_FIELDS)
+        untrained = new_backbone(track, family, seed=0, pretrained=False)
+        teacher = placed_teacher(untrained, GPU, "bfloat16")
+        with autocast("bfloat16", GPU):
+            fast = teacher(images, ALL_FIELDS)
+    assert {parameter.dtype for parameter in teacher.parameters()} == {torch.bfloat16}
+    for name in ("logits", "pooled", "feature_map", "dense_logits"):
+        expected, actual = getattr(usual, name), getattr(fast, name)
+        assert actual.dtype == expected.dtype
+        assert (actual.float() - expected.float()).std() < 0.05 * expected.float().std()

@@ -33,7 +33,7 @@ MOST_FILE_BYTES_OF_ANSWERS = 16 * 2**20
 # Where programs look for a place to write; a training has no other than its scratch folder.
 PLACES_TO_WRITE = ("TMPDIR", "HOME", "XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 # Variables of the user that a training keeps: those that find programs and libraries, and choose devices and kernels.
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "USER", "LOGNAME", "KDBENCH_CACHE")
+KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "USER", "LOGNAME", "KDBENCH_CACHE", "CC", "CXX")
 KEPT_PREFIXES = ("LC_", "CUDA", "NVIDIA", "PYTORCH", "TORCH", "ATEN", "OMP", "MKL", "OPENBLAS", "NPY")
 
 
@@ -42,9 +42,12 @@ def child(job: AnyJob, pipe: Connection) -> None:
     if job.gpu is not None:
         see_only(job.gpu)
     progress = ProgressWriter(pipe.fileno())
+    early = job.compiled_code if isinstance(job, Job) else None
 
     def confined_work(measures: tuple[Measure, ...]) -> None:
         def restrict(confinement: Confinement) -> tuple[Measure, ...]:
+            if early is not None and "read-only" in measures:
+                sandbox.write_no_more_below(early)
             return (*measures, *sandbox.restrict(confinement))
 
         _close_all_but(pipe.fileno())
@@ -60,10 +63,11 @@ def child(job: AnyJob, pipe: Connection) -> None:
         else:
             work(job, progress, restricted)
 
-    if job.confined_to is not None:
-        with contextlib.suppress(OSError):  # reported where the log is opened
-            job.confined_to.mkdir(parents=True, exist_ok=True)
-    guard(confined_work, pipe.fileno(), scratch=job.confined_to)
+    for folder in (job.confined_to, early):
+        if folder is not None:
+            with contextlib.suppress(OSError):  # reported where the log is opened
+                folder.mkdir(parents=True, exist_ok=True)
+    guard(confined_work, pipe.fileno(), scratch=job.confined_to, early=early)
 
 
 def answer_inquiry(job: DescribeJob, progress: Progress, restrict: Restrict) -> None:

@@ -10,7 +10,7 @@ import select
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +22,9 @@ from kdbench.jobs.sandbox import Measure
 SIGNALLED = 64  # the exit code of a guard whose work was ended by a signal: this, and the signal's number
 
 
-def guard(work: Callable[[tuple[Measure, ...]], None], launcher: int, *, scratch: Path | None) -> NoReturn:
+def guard(
+    work: Callable[[tuple[Measure, ...]], None], launcher: int, *, scratch: Path | None, early: Path | None = None
+) -> NoReturn:
     """Fork a process that does `work`, wait for its end, and end everything that it started.
 
     The exit code is that of the work, below `SIGNALLED`; it is `SIGNALLED` plus a number if a signal ended the work.
@@ -32,6 +34,7 @@ def guard(work: Callable[[tuple[Measure, ...]], None], launcher: int, *, scratch
         launcher: file descriptor of a pipe that the launcher holds the other end of.
         scratch: give the work namespaces of its own, in which it writes below this folder only, as far as the kernel
             allows it; None to leave it where it is.
+        early: another folder below which it may write at first; the work itself then takes care of it.
     """
     os.setsid()
     sandbox.adopt_orphans()
@@ -40,7 +43,7 @@ def guard(work: Callable[[tuple[Measure, ...]], None], launcher: int, *, scratch
     if first == 0:
         sandbox.end_with_parent()
         if scratch is not None and separate:
-            _lead(work, scratch)
+            _lead(work, [scratch] if early is None else [scratch, early])
         _work(work, ())
     code = _exit_code(_wait(first, launcher))
     if not separate:  # else the kernel ended them with the first process of their namespace
@@ -48,12 +51,12 @@ def guard(work: Callable[[tuple[Measure, ...]], None], launcher: int, *, scratch
     os._exit(code)
 
 
-def _lead(work: Callable[[tuple[Measure, ...]], None], scratch: Path) -> NoReturn:
+def _lead(work: Callable[[tuple[Measure, ...]], None], writable: Sequence[Path]) -> NoReturn:
     """Be the first process of a namespace: fork the work, and end as it does; the kernel ends whatever is left.
 
     The work itself must not be the first process, which signals cannot end from within.
     """
-    measures: tuple[Measure, ...] = ("read-only",) if sandbox.write_only_below(scratch) else ()
+    measures: tuple[Measure, ...] = ("read-only",) if sandbox.write_only_below(*writable) else ()
     measures = (*(("namespaces",) if sandbox.see_own_processes() else ()), *measures)
     worker = os.fork()
     if worker == 0:

@@ -9,6 +9,7 @@ from kdbench.plan.context import SCRATCH, RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
 
+COMPILED = "compiled"  # the folder in the cache for compiled networks
 ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
 MEASUREMENTS = "timing.json"  # of a TimingJob, in its scratch folder
 CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
@@ -52,6 +53,11 @@ class Job:
     def confined_to(self) -> Path | None:
         """The folder below which the kernel lets it write; None if the kernel is not to restrict it."""
         return self.context.results / SCRATCH if self.runs_method and self.context.sandbox else None
+
+    @property
+    def compiled_code(self) -> Path | None:
+        """The folder of compiled networks, below which it writes before the code of a method; None if it needs none."""
+        return self.context.cache / COMPILED if self.runs_method and self.run.compiled else None
 
 
 @dataclass(frozen=True)

@@ -74,18 +74,29 @@ def see_own_processes() -> bool:
     return _holds(lambda: _call("mount", b"proc", b"/proc", b"proc", ctypes.c_ulong(_MOUNT_WITHOUT_PRIVILEGES), None))
 
 
-def write_only_below(folder: Path) -> bool:
-    """Make every file system of this mount namespace read-only but for a folder, modes and times of files included."""
-    return _holds(lambda: _make_read_only(folder))
+def write_only_below(*folders: Path) -> bool:
+    """Make every file system of this mount namespace read-only but for some folders, modes and times included."""
+    return _holds(lambda: _make_read_only(folders))
 
 
-def _make_read_only(folder: Path) -> None:
-    place = os.fsencode(folder)
-    _call("mount", place, place, None, ctypes.c_ulong(_BIND), None)
-    _call(
-        "syscall", _SET_MOUNT, _HERE, b"/", _RECURSIVE, struct.pack("=QQQQ", _READ_ONLY, 0, 0, 0), ctypes.c_size_t(32)
-    )
-    _call("syscall", _SET_MOUNT, _HERE, place, 0, struct.pack("=QQQQ", 0, _READ_ONLY, 0, 0), ctypes.c_size_t(32))
+def write_no_more_below(folder: Path) -> bool:
+    """Make one of the folders of `write_only_below` read-only, too."""
+    return _holds(lambda: _set_mount(os.fsencode(folder), 0, _READ_ONLY, 0))
+
+
+def _make_read_only(folders: Sequence[Path]) -> None:
+    places = [os.fsencode(folder) for folder in folders]
+    for place in places:
+        _call("mount", place, place, None, ctypes.c_ulong(_BIND), None)
+    _set_mount(b"/", _RECURSIVE, _READ_ONLY, 0)
+    for place in places:
+        _set_mount(place, 0, 0, _READ_ONLY)
+
+
+def _set_mount(place: bytes, flags: int, added: int, removed: int) -> None:
+    """Add attributes to a mount, and remove others."""
+    attributes = struct.pack("=QQQQ", added, removed, 0, 0)
+    _call("syscall", _SET_MOUNT, _HERE, place, flags, attributes, ctypes.c_size_t(len(attributes)))
 
 
 def end_with_parent() -> None:

@@ -1,5 +1,6 @@
 """Trains the network of one run: trusted code first, then the method, in a process that is restricted for good."""
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -18,6 +19,8 @@ from kdbench.jobs import sandbox
 from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
 from kdbench.jobs.job import STOPPED, Job
 from kdbench.methods.loading import load_submission, parse_config
+from kdbench.networks.backbone import ALL_FIELDS
+from kdbench.networks.compiling import compiler_cache
 from kdbench.networks.models import read_weights
 from kdbench.networks.weights import weights_folder
 from kdbench.plan.matrix import PlannedRun
@@ -26,12 +29,14 @@ from kdbench.records.environment import describe_environment
 from kdbench.resources import shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
-from kdbench.training.failures import RuleBroken, Stopped
+from kdbench.training.failures import CannotCompile, RuleBroken, Stopped
 from kdbench.training.loop import Progress, train
+from kdbench.training.memory import shortage_by_one_name
 from kdbench.training.outcome import Tally, write_outcome
 from kdbench.training.teacher import Supervised
 from kdbench.training.torch_settings import settings_kept
 from kdbench.training.untrained import keep_untrained
+from kdbench.training.warm_up import WarmUp, warm_up
 
 MOST_FILE_BYTES = 8 * 2**30
 
@@ -53,6 +58,7 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
     tally = Tally()
     try:
         start_device(job.run.device)
+        _warm_up(job)
         _restrict(job, restrict)
         if job.run.untrained:
             _keep_untrained(job)
@@ -62,7 +68,7 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
             train(_assignment(job, method, teacher), data, progress, tally)
     except Stopped:
         sys.exit(STOPPED)
-    except RuleBroken as error:
+    except (CannotCompile, RuleBroken) as error:
         write_outcome(job.scratch, tally.failed("error", str(error)))
     except BaseException as error:  # whatever a method raises is the outcome of its run
         logging.getLogger(__name__).error("%s", "".join(traceback.format_tb(error.__traceback__)))
@@ -84,6 +90,27 @@ def _last_line_in(trace: TracebackType | None, file: Path) -> int | None:
     """Return the line of the innermost frame that runs code of a file."""
     lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(file)]
     return lines[-1] if lines else None
+
+
+def _warm_up(job: Job) -> None:
+    """Let device and compiler prepare while no code of a method exists and compiled code can still be kept for others.
+
+    A network that does not fit the device is left to the training, which splits its batches.
+    """
+    run = job.run
+    if run.untrained:
+        return
+    settings = WarmUp(
+        track=_as_trained(run),
+        family=run.family,
+        teacher_family=run.teacher.family if run.teacher else None,
+        needs=ALL_FIELDS & set(run.submission.needs),
+        device=torch.device(run.device),
+        compiled=run.compiled,
+    )
+    keeping = contextlib.nullcontext() if job.compiled_code is None else compiler_cache(job.compiled_code)
+    with contextlib.suppress(torch.OutOfMemoryError), shortage_by_one_name(), keeping:
+        warm_up(settings)
 
 
 def _restrict(job: Job, restrict: Restrict) -> None:

@@ -75,7 +75,7 @@ class _Compiled:
 
 
 def obstacle_to_compiling(device: str) -> str | None:
-    """Return what this machine lacks for torch.compile, as the rest of "there is no"; None if nothing.
+    """Return what this machine lacks for torch.compile; None if nothing.
 
     Args:
         device: "cpu" or "cuda", for which networks are to be compiled.
@@ -89,7 +89,7 @@ def obstacle_to_compiling(device: str) -> str | None:
     if not any(map(shutil.which, compilers)):
         return f"C compiler ({' or '.join(compilers)})"
     headers = Path(sysconfig.get_path("include"), "Python.h")
-    return None if headers.is_file() else f"file {headers}, which the compiler needs; install the headers of Python"
+    return None if headers.is_file() else f"headers of Python ({headers})"
 
 
 @contextmanager

@@ -49,6 +49,7 @@ class Submission:
         code: digest of its code.
         config: all values, as JSON.
         control: how the runs of a control arm differ from ordinary ones; None for ordinary runs.
+        needs: the fields of a network's output that it reads.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Submission:
     directions: tuple[Direction, ...]
     control: Control | None = None
     source: bytes | None = None
+    needs: tuple[str, ...] = ("logits",)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def described_submission(file: MethodFile, description: Description) -> Submissi
         config=description.config,
         uses_teacher=description.uses_teacher,
         directions=description.directions,
+        needs=description.needs,
     )
 
 

@@ -25,3 +25,7 @@ class Diverged(Exception):
 
 class TooLittleMemory(Exception):
     """A step does not fit into memory and may not be split; the message says how much it needs and what to do."""
+
+
+class CannotCompile(Exception):
+    """The compiler failed on a network of the spec; the message says why, and what to do."""

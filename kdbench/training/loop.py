@@ -15,7 +15,7 @@ from kdbench.records.environment import describe_environment
 from kdbench.training.assignment import Assignment
 from kdbench.training.capture.steps import make_steps
 from kdbench.training.checkpoints import load_checkpoint, remove_checkpoint, save_checkpoint
-from kdbench.training.failures import BudgetExceeded, Diverged, RuleBroken, Stopped, TooLittleMemory
+from kdbench.training.failures import BudgetExceeded, CannotCompile, Diverged, RuleBroken, Stopped, TooLittleMemory
 from kdbench.training.memory import GIB, plan_micro_batches, shortage_by_one_name, step_memory
 from kdbench.training.outcome import TALLY, Tally, TrainingOutcome, timing_of, write_outcome
 from kdbench.training.setup import Setup, set_up
@@ -58,7 +58,7 @@ def train(assignment: Assignment, data: TrainingSet, progress: Progress, tally: 
         outcome = tally.failed("diverged", str(error))
     except BudgetExceeded as error:
         outcome = tally.failed("over_budget", str(error))
-    except RuleBroken as error:
+    except (CannotCompile, RuleBroken) as error:
         outcome = tally.failed("error", str(error))
     except TooLittleMemory as error:
         outcome = tally.failed("oom", str(error))

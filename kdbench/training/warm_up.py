@@ -1,5 +1,7 @@
 """Lets the device and the compiler prepare for a training, before its time is measured and a method's code exists."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +15,7 @@ from kdbench.networks.models import new_backbone
 from kdbench.networks.placement import memory_format, placed, placed_teacher
 from kdbench.networks.precision import autocast
 from kdbench.spec import Family, Track
+from kdbench.training.failures import CannotCompile
 
 STEPS: Final = 3
 _DONE: set[tuple[object, ...]] = set()  # what this process is warm for
@@ -52,17 +55,36 @@ def warm_up(settings: WarmUp) -> None:
 
     In these steps the device loads its libraries and chooses its kernels, and the compiler compiles. Only the networks
     of the spec and blank images are used. On the CPU, where neither takes time, uncompiled networks are not warmed up.
+
+    Raises:
+        CannotCompile: the compiler failed.
     """
     if settings.key in _DONE or (settings.device.type == "cpu" and not settings.compiled):
         return
+    with _failures_of_the_compiler() if settings.compiled else nullcontext():
+        _exercise_all(settings)
+    forget_peak_memory(settings.device)
+    _DONE.add(settings.key)
+
+
+@contextmanager
+def _failures_of_the_compiler() -> Iterator[None]:
+    """Turn an error of the compiler into one sentence that says what to do."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    try:
+        yield
+    except TorchDynamoException as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise CannotCompile(f"the networks cannot be compiled: {reason}; run with --no-compile") from error
+
+
+def _exercise_all(settings: WarmUp) -> None:
     student = placed(_untrained(settings, settings.family), settings.device).train()
     _exercise(settings, student)
     if settings.teacher_family is not None:
         precision = settings.track.training.precision_on(settings.device.type)
         _exercise(settings, placed_teacher(_untrained(settings, settings.teacher_family), settings.device, precision))
-    del student
-    forget_peak_memory(settings.device)
-    _DONE.add(settings.key)
 
 
 def _untrained(settings: WarmUp, family: Family) -> Backbone:
