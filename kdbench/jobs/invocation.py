@@ -135,6 +135,8 @@ def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast
     counts = f"{described(planned.runs)}, {done} done already, {len(missing)} to run{again}"
     console.print(f"{planned.track.name}: {counts}{estimate}.", highlight=False)
     console.print(f"Device: {planned.device}.", highlight=False)
+    for note in planned.notes:
+        console.print(note, highlight=False)
     print_unofficial(planned.unofficial, console)
 
 

@@ -67,7 +67,7 @@ class RunOptions(TestSetOptions):
         retry_failed: whether to run failed runs again.
         time_limit: seconds of wall time per job.
         memory_limit: GiB of memory per job.
-        compile: whether to train through torch.compile.
+        compile: whether to train through torch.compile; None to do as the track says.
         command: the command line, for the records.
         sandbox: whether trainings are confined as far as the kernel allows; if not, runs are unofficial.
         stop_at: reading of `time.monotonic` at which the invocation stops, whatever is left; None to do all runs.
@@ -84,7 +84,7 @@ class RunOptions(TestSetOptions):
     retry_failed: bool = False
     time_limit: float = 4 * 3600
     memory_limit: float = 16.0
-    compile: bool = False
+    compile: bool | None = None
     command: str = "kdbench run"
     sandbox: bool = True
     stop_at: float | None = None

@@ -25,6 +25,7 @@ class Plan:
         runs: without repetition, teachers before their students.
         unofficial: the reasons why none of the runs is official.
         context: what all runs share.
+        notes: sentences for the user.
     """
 
     track: Track
@@ -32,6 +33,7 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     unofficial: tuple[str, ...]
     context: RunContext
+    notes: tuple[str, ...] = ()
 
 
 def plan(options: RunOptions, describe: Describe) -> Plan:
@@ -56,12 +58,13 @@ def expanded_plan(
     """Return the plan for these submissions, directions and seeds; the options determine everything else.
 
     Raises:
-        InputError: a submission supports none of the directions.
+        InputError: a submission supports none of the directions, or --compile is given where nothing can be compiled.
     """
     from kdbench.networks.device import choose_device
 
     track, unofficial = track_as_run(options)
     device = choose_device(options.device)
+    compiled, notes = _compiled(options.compile, track, device)
     request = Request(
         track=track,
         submissions=submissions,
@@ -72,9 +75,31 @@ def expanded_plan(
         limit_train=options.limit_train,
         limit_test=options.limit_test,
         unofficial=unofficial,
-        compiled=options.compile,
+        compiled=compiled,
     )
-    return Plan(track, device, tuple(expand(request)), unofficial, context_of(options))
+    return Plan(track, device, tuple(expand(request)), unofficial, context_of(options), notes)
+
+
+def _compiled(wish: bool | None, track: Track, device: str) -> tuple[bool, tuple[str, ...]]:
+    """Return whether networks are compiled, and what the user should know about it.
+
+    Args:
+        wish: of the user; None to do as the track says.
+        track: of the runs.
+        device: of the runs.
+    """
+    from kdbench.networks.compiling import obstacle_to_compiling
+
+    wanted = device in track.compile_on if wish is None else wish
+    obstacle = obstacle_to_compiling(device) if wanted else None
+    if obstacle is None:
+        return wanted, ()
+    if wish:
+        raise InputError(
+            f"--compile needs what this machine does not have: {obstacle}; install it, or run without --compile"
+        )
+    note = "Networks are not compiled, so trainings take longer; for compiling, this machine does not have"
+    return False, (f"{note}: {obstacle}.",)
 
 
 def _directions(names: Sequence[str], track: Track) -> list[Direction]:

@@ -206,6 +206,8 @@ class Track(_SpecModel):
     Attributes:
         name: its key in the spec.
         primary: the number that determines the ranks on its boards.
+        compile_on: device types on which networks are compiled unless the user decides otherwise. It is part of no
+            digest, since a compiled run has an id of its own.
     """
 
     name: str
@@ -219,6 +221,7 @@ class Track(_SpecModel):
     backbones: Backbones
     training: Training
     test_sets: Several[TestSet]
+    compile_on: Several[Literal["cpu", "cuda"]] = ()
 
     @model_validator(mode="after")
     def _arms_are_distinct(self) -> Self:

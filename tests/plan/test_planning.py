@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
+from kdbench.methods.loading import load_submission
+from kdbench.networks import compiling
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
 from kdbench.resources import shipped
@@ -12,7 +14,8 @@ from tests.planned_runs import described_here
 
 
 def options(out: Path, **more: object) -> RunOptions:
-    return RunOptions("synthetic", **({"methods": ("lm",), "device": "cpu", "out": out} | more))  # type: ignore[arg-type]
+    chosen = {"track": "synthetic", "methods": ("lm",), "device": "cpu", "out": out} | more
+    return RunOptions(**chosen)  # type: ignore[arg-type]
 
 
 def test_a_plan_is_the_track_as_it_is_run_and_the_folders_of_its_runs(tmp_path: Path) -> None:
@@ -59,3 +62,40 @@ def test_without_names_only_methods_that_fit_are_run_and_a_named_one_is_refused(
 def test_an_unknown_direction_is_refused_with_those_of_the_track(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown direction 'cnn-to-cnn'; track synthetic has: cnn-to-vit, vit-to-cnn"):
         plan(options(tmp_path, directions=("cnn-to-cnn",)), described_here)
+
+
+def compiled(out: Path, **more: object) -> set[bool]:
+    """Return whether the runs of a track on a GPU are compiled."""
+    planned = plan(options(out, **({"track": "cifar10-32", "device": "cuda"} | more)), described_here)
+    return {run.compiled for run in planned.runs}
+
+
+def test_networks_are_compiled_where_the_track_says_so_or_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "obstacle_to_compiling", lambda device: None)
+    assert compiled(tmp_path) == {True}
+    assert compiled(tmp_path, compile=False) == {False}
+    assert compiled(tmp_path, device="cpu") == {False}
+    assert compiled(tmp_path, device="cpu", compile=True) == {True}
+    assert compiled(tmp_path, track="synthetic") == {False}
+
+
+def test_without_a_compiler_the_default_is_not_to_compile_and_the_plan_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "obstacle_to_compiling", lambda device: "C compiler (gcc or clang)")
+    planned = plan(options(tmp_path, track="cifar10-32", device="cuda"), described_here)
+    assert not any(run.compiled for run in planned.runs)
+    (note,) = planned.notes
+    assert note.endswith("this machine does not have: C compiler (gcc or clang).")
+    assert plan(options(tmp_path), described_here).notes == ()
+    with pytest.raises(InputError, match="--compile needs what this machine does not have: C compiler"):
+        plan(options(tmp_path, compile=True), described_here)
+
+
+def test_a_plan_knows_which_features_each_method_reads(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path, methods=("vlfkd",)), described_here)
+    needs = {run.submission.name: set(run.submission.needs) for run in planned.runs}
+    assert needs["independent"] == needs["teacher"] == {"logits"}
+    assert needs["vlfkd"] == set(load_submission("vlfkd").needs)
