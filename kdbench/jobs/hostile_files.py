@@ -43,13 +43,16 @@ def regular_file(path: Path, most: int, left_by: str = "the training") -> Iterat
         return
     except OSError as error:
         raise Refused(f"{left_by} left {path.name}, which cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise Refused(f"{left_by} left {path.name}, which is not a file of its own")
         if status.st_size > most:
             raise Refused(f"{left_by} left {path.name} with {status.st_size} bytes; allowed: at most {most}")
-        yield file
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
 
 
 def read_part(descriptor: int, start: int, size: int) -> bytes:

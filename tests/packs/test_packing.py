@@ -91,6 +91,7 @@ def test_links_and_pipes_that_a_training_left_are_not_followed(results: Path, tm
     (scratch / LOG).symlink_to(tmp_path / "secret")
     (scratch / TALLY).unlink()
     os.mkfifo(scratch / TALLY)
+    (scratch / WEIGHTS).mkdir()
     (results / SCRATCH / ("b" * 16 + "-52b67082")).symlink_to(tmp_path)
     names = names_in(packed(results, tmp_path / "board.zip"))
     assert [name for name in names if name.startswith(f"{SCRATCH}/") and not name.endswith(".json")] == [
