@@ -1,7 +1,21 @@
 """The submission contract: everything that a method file may import from kdbench.
 
 A method is one Python file with one subclass of `Method`. The smallest one defines the class variables, a frozen
-`Config` and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation. A whole file::
+`Config` and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation.
+
+On a GPU, the harness captures a whole step and repeats it without running its Python, which saves time. A
+step that cannot be captured runs as it is written, and the record says why. A step can be captured if it
+
+- never waits for the device: no `.item()`, `.cpu()`, `print` or `if` of a tensor, no mask as an index, no `nonzero`;
+- keeps what changes from step to step in tensors on the device whose shapes stay the same, not in numbers, lists or
+  iterators of Python (`self.mean = 0.9 * self.mean + 0.1 * value` is fine, `self.count += 1` is not);
+- draws random numbers from torch on the device alone, without a generator of its own;
+- compares `run.progress` and `run.step` with constants, but does not compute with them; `run.epoch` may be used freely,
+  and the step is then captured once per epoch;
+- sets the gradients of its own modules to None before each backward pass, as `zero_grad()` does, and uses an optimiser
+  of torch that can be captured (SGD, or one with the option `capturable`, which the harness sets).
+
+A whole file::
 
     # logit_regression.py: Ba & Caruana (2014), arXiv:1312.6184, eq. 1
     from dataclasses import dataclass
@@ -157,7 +171,7 @@ class Run(Protocol):
 
     @property
     def progress(self) -> float:
-        """Share of the student's updates that are finished, in [0, 1)."""
+        """Share of the student's updates that are finished, in [0, 1); see the notes on captured steps above."""
 
     @property
     def epoch(self) -> int:

@@ -121,6 +121,7 @@ def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
             update={
                 "status": "error",
                 "reason": HOSTILE,
+                "execution": HOSTILE,
                 "environment": record.environment.model_copy(update={"command": HOSTILE}),
                 "curves": ({HOSTILE: 1.0},),
             }
@@ -335,6 +336,13 @@ def test_provenance_says_what_confined_the_trainings(noted: str | None, words: s
         for record in examples.records_of(scores)
     ]
     assert words in render(scores, tmp_path, records=records).text
+
+
+def test_provenance_says_how_captured_runs_ran(tmp_path: Path) -> None:
+    scores = examples.full_scores()
+    records = [record.model_copy(update={"execution": "captured"}) for record in examples.records_of(scores)]
+    assert "ok steps captured" in render(scores, tmp_path / "captured", records=records).text
+    assert "steps eager" not in render(scores, tmp_path / "eager", records=examples.records_of(scores)).text
 
 
 def test_provenance_says_what_was_not_scored(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from kdbench.errors import RecordError, WriteError
 from kdbench.records import (
@@ -41,6 +42,22 @@ def test_a_record_that_says_nothing_of_compiling_was_not_compiled(tmp_path: Path
     del written["compiled"]
     (folder / RESULT).write_text(json.dumps(written))
     assert not read_record(folder).compiled
+
+
+@pytest.mark.parametrize("execution", ["captured", "eager: the step waits for the device at a.py:7"])
+def test_a_record_says_how_its_steps_ran(tmp_path: Path, execution: str) -> None:
+    folder = store(tmp_path, a_record(execution=execution))
+    assert read_record(folder).execution == execution
+    written = json.loads((folder / RESULT).read_text())
+    del written["execution"]
+    (folder / RESULT).write_text(json.dumps(written))
+    assert read_record(folder).execution == "eager"
+
+
+@pytest.mark.parametrize("execution", ["eager: " + 300 * "x", "eager\n", "eager: \x1b[2J", "eager: \u202e"])
+def test_a_text_about_steps_that_is_long_or_has_control_characters_is_refused(execution: str) -> None:
+    with pytest.raises(ValidationError, match="must be one line of at most 300 characters"):
+        a_record(execution=execution)
 
 
 def test_predictions_are_read_bit_for_bit(tmp_path: Path) -> None:
