@@ -132,9 +132,13 @@ def write_tensors(path: Path, state: Mapping[str, torch.Tensor]) -> str:
     return tensors_digest(state)
 
 
-def write_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's parameters and buffers as a safetensors file, atomically."""
-    write_tensors(path, model.state_dict())
+def write_weights(path: Path, model: nn.Module) -> str:
+    """Write a model's parameters and buffers as a safetensors file, atomically, and return their `tensors_digest`.
+
+    Parameters in bfloat16 are written as float32, which holds them exactly.
+    """
+    state = model.state_dict()
+    return write_tensors(path, {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in state.items()})
 
 
 def state_digest(module: nn.Module) -> str:

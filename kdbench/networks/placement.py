@@ -2,6 +2,7 @@
 this."""
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.inference import inference_form
@@ -16,6 +17,19 @@ def memory_format(family: Family) -> torch.memory_format:
 def placed(backbone: Backbone, device: torch.device) -> Backbone:
     """Move a backbone to a device, in the memory format of its family, and return it."""
     return backbone.to(device, memory_format=memory_format(backbone.family))  # type: ignore[call-overload,no-any-return]
+
+
+def placed_student(backbone: Backbone, device: torch.device, parameters: Precision) -> Backbone:
+    """Move a backbone to a device for training, with parameters in a precision, and return it.
+
+    The parameters of batch normalisation stay float32, as PyTorch's kernels want them.
+    """
+    if parameters == "bfloat16":
+        for module in backbone.modules():
+            if not isinstance(module, _BatchNorm):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(torch.bfloat16)
+    return placed(backbone, device)
 
 
 def placed_teacher(backbone: Backbone, device: torch.device, precision: Precision) -> Backbone:

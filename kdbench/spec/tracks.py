@@ -126,7 +126,13 @@ class Backbones(_SpecModel):
 
 
 class Training(_SpecModel):
-    """The budget and the settings of training, the same for every method: AdamW, linear warm-up, cosine to zero."""
+    """The budget and the settings of training, the same for every method: AdamW, linear warm-up, cosine to zero.
+
+    Attributes:
+        cpu_precision, cuda_precision: of the forward passes.
+        cpu_parameters, cuda_parameters: of the parameters that are trained; those of batch normalisation are float32.
+            With "bfloat16", which needs forward passes in "bfloat16", small updates are lost in rounding.
+    """
 
     teacher_epochs: Positive
     student_epochs: Positive
@@ -136,10 +142,34 @@ class Training(_SpecModel):
     cpu_precision: Precision
     cuda_precision: Precision
     cpu_threads: Positive
+    cpu_parameters: Precision = "float32"
+    cuda_parameters: Precision = "float32"
 
     def precision_on(self, device_type: str) -> Precision:
         """Return the precision of forward passes on a device type, "cpu" or "cuda"."""
         return self.cuda_precision if device_type == "cuda" else self.cpu_precision
+
+    def parameters_on(self, device_type: str) -> Precision:
+        """Return the precision of the trained parameters on a device type, "cpu" or "cuda"."""
+        return self.cuda_parameters if device_type == "cuda" else self.cpu_parameters
+
+    @model_serializer(mode="wrap")
+    def _parameters_only_where_they_are_not_float32(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the default, so that tracks with it keep the digests from before the keys existed."""
+        dumped: dict[str, Any] = dump(self)
+        for key in ("cpu_parameters", "cuda_parameters"):
+            if dumped.get(key) == "float32":
+                del dumped[key]
+        return dumped
+
+    @model_validator(mode="after")
+    def _parameters_are_no_coarser_than_forward_passes(self) -> Self:
+        for device in ("cpu", "cuda"):
+            if self.parameters_on(device) == "bfloat16" and self.precision_on(device) != "bfloat16":
+                raise ValueError(
+                    f"{device}_parameters is 'bfloat16', but {device}_precision is 'float32'; set it to 'bfloat16', too"
+                )
+        return self
 
 
 class TestSet(_SpecModel):

@@ -19,7 +19,7 @@ from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.compiling import compile_network
 from kdbench.networks.models import new_backbone
-from kdbench.networks.placement import memory_format, placed, placed_teacher
+from kdbench.networks.placement import memory_format, placed, placed_student, placed_teacher
 from kdbench.spec import Direction, Family, Track, families
 from kdbench.training.batches import Batches
 from kdbench.training.capture.steps import CapturedSteps, EagerSteps, Steps, make_steps
@@ -80,7 +80,8 @@ def timed_training(
     teacher_family, student_family = families(direction)
     method_class = load_submission(method_name)
     batches = _batches_of_noise(track, student_family, device, images)
-    student = untrained_network(track, student_family, device).train()
+    untrained = new_backbone(track, student_family, seed=0, pretrained=False)
+    student = placed_student(untrained, device, track.training.parameters_on(device.type)).train()
     teacher = None
     if method_class.uses_teacher:
         untrained = new_backbone(track, teacher_family, seed=0, pretrained=False)

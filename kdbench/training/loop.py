@@ -110,8 +110,8 @@ class _Training:
             with contextlib.suppress(RuntimeError):  # a failed device may not even be able to finish its timers
                 tally.counted = self._outcome("error")
             raise
-        write_weights(self._assignment.folder / WEIGHTS, student)
-        return self._outcome("ok").model_copy(update={"weights": state_digest(student)})
+        weights = write_weights(self._assignment.folder / WEIGHTS, student)
+        return self._outcome("ok").model_copy(update={"weights": weights})
 
     def _train(self, progress: Progress) -> None:
         """Resume from the last checkpoint, or run `prepare`; then train the remaining epochs."""

@@ -10,7 +10,7 @@ from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.compiling import compile_network
 from kdbench.networks.models import head_seed, new_backbone
-from kdbench.networks.placement import memory_format, placed, placed_teacher
+from kdbench.networks.placement import memory_format, placed_student, placed_teacher
 from kdbench.randomness import seed_of
 from kdbench.training.assignment import Assignment
 from kdbench.training.batches import Batches
@@ -111,7 +111,7 @@ def _student(assignment: Assignment) -> Backbone:
     track, family = assignment.track, assignment.family
     seed = head_seed(track.name, assignment.role, family, assignment.seed, assignment.bias)
     backbone = new_backbone(track, family, seed=seed, weights_dir=assignment.weights_dir)
-    return placed(backbone, assignment.torch_device)
+    return placed_student(backbone, assignment.torch_device, track.training.parameters_on(assignment.device))
 
 
 def _teacher(assignment: Assignment) -> Backbone | None:

@@ -12,7 +12,7 @@ from kdbench.networks.backbone import Backbone
 from kdbench.networks.compiling import compile_network
 from kdbench.networks.device import forget_peak_memory
 from kdbench.networks.models import new_backbone
-from kdbench.networks.placement import memory_format, placed, placed_teacher
+from kdbench.networks.placement import memory_format, placed_student, placed_teacher
 from kdbench.networks.precision import autocast
 from kdbench.spec import Family, Track
 from kdbench.training.failures import CannotCompile
@@ -80,7 +80,8 @@ def _failures_of_the_compiler() -> Iterator[None]:
 
 
 def _exercise_all(settings: WarmUp) -> None:
-    student = placed(_untrained(settings, settings.family), settings.device).train()
+    parameters = settings.track.training.parameters_on(settings.device.type)
+    student = placed_student(_untrained(settings, settings.family), settings.device, parameters).train()
     _exercise(settings, student)
     if settings.teacher_family is not None:
         precision = settings.track.training.precision_on(settings.device.type)

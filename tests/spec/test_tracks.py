@@ -119,3 +119,28 @@ def test_how_images_are_resized_moves_both_digests_of_the_track_alone() -> None:
         unchanged = name != "cifar10-224"
         assert (before.track(name).training_digest == after.track(name).training_digest) is unchanged
         assert (before.track(name).testsets_digest == after.track(name).testsets_digest) is unchanged
+
+
+def test_parameters_in_bfloat16_move_the_training_digest_of_the_track_alone() -> None:
+    before = load_spec()
+    after = edited(lambda raw: raw["tracks"]["cifar10-224"]["training"].update(cuda_parameters="bfloat16"))
+    assert after.track("cifar10-224").training.parameters_on("cuda") == "bfloat16"
+    assert {track.training.parameters_on("cuda") for track in before.tracks.values()} == {"float32"}
+    for name in before.tracks:
+        unchanged = name != "cifar10-224"
+        assert (before.track(name).training_digest == after.track(name).training_digest) is unchanged
+    stated = edited(lambda raw: raw["tracks"]["cifar10-224"]["training"].update(cuda_parameters="float32"))
+    assert before.track("cifar10-224").training_digest == stated.track("cifar10-224").training_digest
+
+
+def test_parameters_coarser_than_the_forward_passes_are_refused() -> None:
+    with pytest.raises(ValidationError, match="cpu_parameters is 'bfloat16', but cpu_precision is 'float32'"):
+        edited(lambda raw: raw["tracks"]["synthetic"]["training"].update(cpu_parameters="bfloat16"))
+
+
+def test_where_networks_are_compiled_moves_no_digest() -> None:
+    before = load_spec()
+    after = edited(lambda raw: raw["tracks"]["synthetic"].update(compile_on=["cpu", "cuda"]))
+    tracks = before.track("synthetic"), after.track("synthetic")
+    assert len({track.training_digest for track in tracks}) == 1
+    assert len({track.testsets_digest for track in tracks}) == 1

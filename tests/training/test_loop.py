@@ -15,7 +15,9 @@ from kdbench.api import Batch, Losses, Output, Run, Term
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.methods.loading import load_submission
 from kdbench.networks.compiling import compile_network
+from kdbench.networks.models import read_weights
 from kdbench.records import WEIGHTS
+from kdbench.spec import Family
 from kdbench.training import loop, setup, warm_up
 from kdbench.training.assignment import Assignment
 from kdbench.training.checkpoints import CHECKPOINT
@@ -285,3 +287,28 @@ def test_a_compiled_run_compiles_nothing_while_its_clock_runs(
     assert min(norms) > 0
     assert seen[0] > 0
     assert set(seen) == {seen[0]}
+
+
+@pytest.mark.parametrize("family", ["cnn", "vit"])
+def test_parameters_train_in_the_precision_of_the_spec_and_are_written_as_float32(
+    make: Make, data: TrainingSet, family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assignment = make(Supervised)
+    training = assignment.track.training.model_copy(
+        update={"cpu_precision": "bfloat16", "cpu_parameters": "bfloat16", "student_epochs": 1}
+    )
+    given = replace(assignment, track=assignment.track.model_copy(update={"training": training}), family=family)
+    kinds: list[dict[str, torch.dtype]] = []
+    monkeypatch.setattr(
+        MeteredRun,
+        "prepare",
+        lambda run: kinds.append({name: p.dtype for name, p in run.student.model.named_parameters()}),
+    )
+    outcome = train(given, data, silent)
+    assert (outcome.status, outcome.reason) == ("ok", "")
+    (types,) = kinds
+    coarse = {name for name, kind in types.items() if kind == torch.bfloat16}
+    exact = types.keys() - coarse
+    assert exact == {name for name in types if family == "cnn" and ("bn" in name or "downsample.1" in name)}
+    written = read_weights(given.folder / WEIGHTS, outcome.weights)
+    assert {tensor.dtype for tensor in written.values()} <= {torch.float32, torch.int64}
