@@ -10,7 +10,7 @@ from kdbench.records import ControlTerms
 from kdbench.records.identity import RunIdentity
 from kdbench.spec import Direction, Family, TeacherBias, Track, families
 
-NUMERICS_VERSION = 2  # raise it whenever a change of the code may change a weight
+NUMERICS_VERSION = 3  # raise it whenever a change of the code may change a weight
 
 # In place of the digest of a method's code, for teachers: the harness trains them, and `NUMERICS_VERSION` covers it.
 HARNESS_CODE: Final = "harness"

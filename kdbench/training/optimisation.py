@@ -46,10 +46,9 @@ def make_optimizer(
         {"params": [p for p in own if p.ndim >= 2], "weight_decay": recipe.weight_decay},
     ]
     groups = [group for group in groups if group["params"]]
-    if not capturable:
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-    make_capturable(optimizer)
+    if capturable:
+        make_capturable(optimizer)
     return optimizer
 
 

