@@ -31,15 +31,15 @@ class MethodRun:
 
     @property
     def progress(self) -> float:
-        return cast(float, self._readings.read("progress", self._harness.progress))
+        return cast(float, self._readings.read("progress", self._harness.progress, self._harness.step))
 
     @property
     def epoch(self) -> int:
-        return cast(int, self._readings.read("epoch", self._harness.epoch))
+        return cast(int, self._readings.read("epoch", self._harness.epoch, self._harness.step))
 
     @property
     def step(self) -> int:
-        return cast(int, self._readings.read("step", self._harness.step))
+        return cast(int, self._readings.read("step", self._harness.step, self._harness.step))
 
     def student_forward(self, images: Tensor) -> Output:
         with self._tripwires.harness_at_work():

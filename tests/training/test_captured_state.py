@@ -22,10 +22,10 @@ CPU = torch.device("cpu")
 
 def test_numbers_are_passed_on_as_they_are_unless_they_are_watched() -> None:
     readings = Readings()
-    assert type(readings.read("progress", 0.25)) is float
-    with readings.watching():
-        assert type(readings.read("progress", 0.25)) is not float
-    assert type(readings.read("step", 3)) is int
+    assert type(readings.read("progress", 0.25, 4)) is float
+    with readings.watching(4):
+        assert type(readings.read("progress", 0.25, 4)) is not float
+    assert type(readings.read("step", 3, 3)) is int
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_numbers_are_passed_on_as_they_are_unless_they_are_watched() -> None:
 )
 def test_every_use_of_a_watched_number_is_noted_and_gives_what_the_number_gives(use: Any) -> None:
     readings = Readings()
-    with readings.watching():
-        result = use(readings.read("progress", 0.25))
+    with readings.watching(4):
+        result = use(readings.read("progress", 0.25, 4))
     expected = use(0.25)
     assert torch.equal(result, expected) if isinstance(expected, torch.Tensor) else result == expected
     assert readings.used == {"progress"}
@@ -58,8 +58,8 @@ def test_every_use_of_a_watched_number_is_noted_and_gives_what_the_number_gives(
 
 def test_a_comparison_with_a_constant_is_a_condition_and_no_use() -> None:
     readings = Readings()
-    with readings.watching():
-        progress, step = readings.read("progress", 0.25), readings.read("step", 4)
+    with readings.watching(4):
+        progress, step = readings.read("progress", 0.25, 4), readings.read("step", 4, 4)
         assert progress >= 0.1
         assert not progress > 0.5
         assert step != 5
@@ -67,6 +67,13 @@ def test_a_comparison_with_a_constant_is_a_condition_and_no_use() -> None:
     assert still_hold(readings.conditions, SimpleNamespace(progress=0.4, step=6))
     assert not still_hold(readings.conditions, SimpleNamespace(progress=0.6, step=6))
     assert not still_hold(readings.conditions, SimpleNamespace(progress=0.4, step=5))
+
+
+def test_a_number_that_is_read_after_the_update_of_its_step_counts_as_used() -> None:
+    readings = Readings()
+    with readings.watching(4):
+        assert readings.read("step", 5, 5) == 5
+    assert readings.changing() == "step"
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 import gc
 import random
-import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -84,11 +83,9 @@ class CudaEngine:
         outer = torch.cuda.current_stream(self.device)
         stream = self._own_stream()
         stream.wait_stream(outer)
-        try:
-            with torch.cuda.stream(stream):
-                yield
-        finally:
-            outer.wait_stream(stream)
+        with torch.cuda.stream(stream):
+            yield
+        outer.wait_stream(stream)
 
     def _own_stream(self) -> torch.cuda.Stream:
         """Return the stream of all steps; it is made late, because a process may fork before it uses CUDA."""
@@ -174,4 +171,4 @@ def python_random_states() -> tuple[Hashable, ...]:
 
 def engine_for(device: torch.device) -> Engine | None:
     """Return what captures steps on a device; None where steps cannot be captured."""
-    return CudaEngine(device) if device.type == "cuda" and sys.platform == "linux" else None
+    return CudaEngine(device) if device.type == "cuda" else None

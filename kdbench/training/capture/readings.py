@@ -24,22 +24,37 @@ class Readings:
     def __init__(self) -> None:
         self.used: set[str] = set()
         self.conditions: set[Condition] = set()
-        self._watching = False
+        self._watched_step: int | None = None
 
-    def read(self, name: str, value: float) -> Any:
-        """Return a number that the method reads; while watching, an object that notes its use."""
-        return WatchedNumber(self, name, value) if self._watching else value
+    def read(self, name: str, value: float, step: int) -> Any:
+        """Return a number that the method reads; while watching, an object that notes its use.
+
+        Args:
+            name: of the number.
+            value: of the number.
+            step: number of finished updates; conditions are judged before a step, so a number that is read after the
+                update of its step counts as used.
+        """
+        if self._watched_step is None:
+            return value
+        if step != self._watched_step:
+            self.used.add("step")
+        return WatchedNumber(self, name, value)
+
+    def changing(self) -> str | None:
+        """Return a number that was used and that changes in each step; None if none was."""
+        return next(iter(sorted(self.used - {"epoch"})), None)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Forget all notes, and note every use of a number in the block."""
+    def watching(self, step: int) -> Iterator[None]:
+        """Forget all notes, and note in the block every use of a number, after `step` finished updates."""
         self.used.clear()
         self.conditions.clear()
-        self._watching = True
+        self._watched_step = step
         try:
             yield
         finally:
-            self._watching = False
+            self._watched_step = None
 
 
 class WatchedNumber:

@@ -3,22 +3,21 @@
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from kdbench.api import Batch
 from kdbench.errors import plain_text
-from kdbench.training.capture.agreement import disagreement, losses_agree
+from kdbench.training.capture.capturing import Capture, capture_step, change_in_python
 from kdbench.training.capture.engine import Engine, NewTensors, NotCaptured
-from kdbench.training.capture.method_state import require_same_places, settle
-from kdbench.training.capture.readings import Condition, still_hold
-from kdbench.training.capture.subject import Moment, Subject, groups_of
-from kdbench.training.counts import Counts
+from kdbench.training.capture.method_state import settle
+from kdbench.training.capture.readings import still_hold
+from kdbench.training.capture.subject import Moment, Subject
+from kdbench.training.capture.trial import difference, tried
 from kdbench.training.failures import BudgetExceeded, RuleBroken
 
 EAGER, CAPTURED = "eager", "captured"
@@ -80,29 +79,6 @@ class EagerSteps:
 
     def take(self, batch: Batch) -> None:
         self._run.train_on(batch)
-
-
-@dataclass(frozen=True)
-class Capture:
-    """A captured step.
-
-    Attributes:
-        repeat: computes the step again.
-        batch: the tensors from which it reads its batch.
-        counts: what one step counts.
-        epoch: in which the capture is valid; None for every epoch.
-        conditions: of the numbers of the run, under which the capture is valid.
-        held: objects that must live as long as the capture.
-        checked: whether a repetition has been compared with the same step run eagerly.
-    """
-
-    repeat: Callable[[], None]
-    batch: Batch
-    counts: Counts
-    epoch: int | None
-    conditions: frozenset[Condition]
-    held: tuple[object, ...]
-    checked: bool = False
 
 
 class CapturedSteps:
@@ -205,26 +181,19 @@ class CapturedSteps:
             return
         if waits:
             self._give_up(f"the step waits for the device at {', '.join(waits)}")
-        elif obstacle := self._change_in_python(before, after, random):
+        elif obstacle := change_in_python(before, after, self._engine, random):
             self._give_up(obstacle)
-
-    def _change_in_python(self, before: Moment, after: Moment, random: tuple[object, ...]) -> str | None:
-        """Return what a step has changed in Python that a capture would freeze, as a clause; None for nothing."""
-        if changed := before.method.changed(after.method):
-            return f"the method changes `{changed}` in each step"
-        if self._engine.frozen_random_states() != random:
-            return "the method draws random numbers on the CPU in each step"
-        return None
 
     def _capture_step(self, batch: Batch) -> None:
         """Capture the step, and run it eagerly: no repetition counts before the check, which needs another batch."""
         before = self._moment()
-        if before is None or (shortage := self._engine.shortage(_bytes(before.tensors().values()))):
+        if before is None or (shortage := self._engine.shortage(before.bytes())):
             self._give_up(self._reason or str(shortage))
             self._eagerly(batch)
             return
         try:
-            self._capture = self._captured(self._filled(batch), before)
+            self._capture = capture_step(self._run, self._engine, self._filled(batch), before)
+            self._uses_epoch = self._capture.epoch is not None
         except (BudgetExceeded, RuleBroken):
             raise
         except Exception as error:  # whatever keeps a step from being captured, it can still run eagerly
@@ -232,49 +201,16 @@ class CapturedSteps:
         before.put_back()
         self._eagerly(batch)
 
-    def _captured(self, buffers: Batch, before: Moment) -> Capture:
-        run, random = self._run, self._engine.frozen_random_states()
-        with run.readings.watching():
-            repeat = self._engine.capture(lambda: self._record(buffers, before))
-        self._require_repeatable(before, random)
-        self._uses_epoch = "epoch" in run.readings.used
-        return Capture(
-            repeat=repeat,
-            batch=buffers,
-            counts=run.read_counts().minus(before.counts),
-            epoch=run.epoch if self._uses_epoch else None,
-            conditions=frozenset(run.readings.conditions),
-            held=tuple(before.objects()),
-        )
-
-    def _record(self, buffers: Batch, before: Moment) -> None:
-        """Run the function that is captured."""
-        with self._run.stopwatch.paused():
-            self._run.update_on(buffers)
-        settle(before.method, Moment(self._run, self._engine.device).method)
-
-    def _require_repeatable(self, before: Moment, random: tuple[object, ...]) -> None:
-        """Raise `NotCaptured` if repetitions of the captured step would not do what the step does."""
-        after = Moment(self._run, self._engine.device)
-        if used := sorted(self._run.readings.used - {"epoch"}):
-            raise NotCaptured(f"the method computes with `run.{used[0]}`, which changes in each step")
-        require_same_places(before.method, after.method)
-        require_same_places(before.harness, after.harness)
-        if obstacle := self._change_in_python(before, after, random):
-            raise NotCaptured(obstacle)
-        if before.added_to_gradient():
-            raise NotCaptured("the method adds to gradients of an earlier step; set them to None before")
-
     def _note_failure(self, error: Exception) -> None:
         """Give up, or put the capture off if the step created tensors that live on."""
-        used = sorted(self._run.readings.used - {"epoch"})
+        used = self._run.readings.changing()
         self._put_off += isinstance(error, NewTensors)
         if isinstance(error, NewTensors) and self._put_off <= MOST_NEW_TENSORS:
             return
         if isinstance(error, NotCaptured):
             self._give_up(str(error))
         elif used:
-            self._give_up(f"the method computes with `run.{used[0]}`, which changes in each step")
+            self._give_up(f"the method computes with `run.{used}`, which changes in each step")
         else:
             self._give_up(f"the capture failed{_place(error, self._run)} with {type(error).__name__}: {error}")
 
@@ -284,15 +220,16 @@ class CapturedSteps:
         if before is None or capture is None:
             self._eagerly(batch)
             return
-        tensors = before.tensors()
-        start, random = _copies(tensors), self._engine.random_state()
         self._filled(batch)
-        capture.repeat()
-        repeated = _copies(tensors)
-        _fill(tensors, start)
-        self._engine.set_random_state(random)
+        tensors = before.tensors()
+        try:
+            start, repeated = tried(capture.repeat, tensors, self._engine)
+        except torch.OutOfMemoryError:
+            self._give_up("memory did not suffice for the check of a capture")
+            self._eagerly(batch)
+            return
         self._eagerly(batch)
-        if differs := _difference(start, tensors, repeated):
+        if differs := difference(start, tensors, repeated):
             self._give_up(f"a repetition of the captured step differed from the step itself in {differs}")
         elif self._capture is not None:
             self._capture = replace(capture, checked=True)
@@ -318,29 +255,6 @@ class CapturedSteps:
         """Run all further steps eagerly."""
         logger.info("no further step is captured: %s", reason)
         self._reason, self._capture, self._buffers = reason, None, None
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-
-@torch.no_grad()
-def _fill(tensors: Mapping[str, Tensor], contents: Mapping[str, Tensor]) -> None:
-    for name, tensor in tensors.items():
-        tensor.copy_(contents[name])
-
-
-def _difference(start: Mapping[str, Tensor], eager: Mapping[str, Tensor], repeated: Mapping[str, Tensor]) -> str | None:
-    """Return in what two computations of a step differ by more than noise, or None."""
-    loss = [float(tensors["logged.loss"] - start["logged.loss"]) for tensors in (eager, repeated)]
-    if not losses_agree(*loss):
-        return f"its loss ({loss[1]:.4g} and {loss[0]:.4g})"
-    groups = {name: group for name, group in groups_of(eager).items() if not name.startswith("logged.")}
-    return disagreement(start, eager, repeated, groups)
 
 
 def _place(error: BaseException, run: Subject) -> str:

@@ -93,6 +93,10 @@ class Moment:
         first = {id(tensor): name for name, tensor in reversed(named.items()) if _writable(tensor)}
         return {name: tensor for name, tensor in named.items() if first.get(id(tensor)) == name}
 
+    def bytes(self) -> int:
+        """Return the size of all tensors that a step may change."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors().values())
+
     def objects(self) -> list[object]:
         """Return what a captured step reads or writes and must not be freed before it."""
         return [*self.tensors().values(), *self._gradients.values()]
