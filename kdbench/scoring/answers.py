@@ -54,9 +54,12 @@ class Answers:
 
     @classmethod
     def of(cls, predictions: SetPredictions, images: TestImages, *, clean: bool) -> "Answers":
-        """Return the answers of a record; probabilities are kept only for the clean set."""
+        """Return the answers of a record; probabilities are copied, and only for the clean set.
+
+        Arrays of a record share their memory with those of all its sets, so a part that is not copied keeps the whole.
+        """
         probabilities = (predictions.confidence, predictions.nll, predictions.brier) if clean else ()
-        return cls(images, predictions.label, predictions.kl, *probabilities)
+        return cls(images, predictions.label, predictions.kl, *(array.copy() for array in probabilities))
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -93,7 +96,7 @@ class ImageUnits:
     @property
     def count(self) -> int:
         """The number of units with at least one image."""
-        return len(np.unique(np.concatenate(list(self.units.values()))))
+        return int(np.count_nonzero(np.bincount(np.concatenate(list(self.units.values())))))
 
     def average(self, statistics: Mapping[str, Statistic]) -> Statistic:
         """Return the mean of one statistic per test set, with the effect of each unit."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -125,13 +126,21 @@ class Diagnosis:
         }
 
     def _likeness_on(self, parties: Sequence[Party], names: Sequence[str]) -> Likeness:
+        kappa, errors = cache(self._kappa), cache(self._errors)  # several numbers compare the same answers
+
+        def consistency(first: Answers, second: Answers) -> MaybeStatistic:
+            return found.kappa if isinstance(found := errors(first, second), ErrorConsistency) else found
+
+        def relative_consistency(first: Answers, second: Answers) -> MaybeStatistic:
+            return found.relative if isinstance(found := errors(first, second), ErrorConsistency) else found
+
         return Likeness(
             agreement=self._with_teacher(parties, names, _agreement, least=0.0),
-            label_kappa=self._with_teacher(parties, names, self._kappa),
-            label_kappa_gain=self._gain(parties, names, self._kappa),
-            error_consistency=self._with_teacher(parties, names, self._consistency),
-            error_consistency_gain=self._gain(parties, names, self._consistency),
-            error_consistency_relative=self._with_teacher(parties, names, self._relative_consistency),
+            label_kappa=self._with_teacher(parties, names, kappa),
+            label_kappa_gain=self._gain(parties, names, kappa),
+            error_consistency=self._with_teacher(parties, names, consistency),
+            error_consistency_gain=self._gain(parties, names, consistency),
+            error_consistency_relative=self._with_teacher(parties, names, relative_consistency),
             wrong_label_agreement=self._with_teacher(parties, names, self._common_mistakes, least=0.0),
             divergence=self._divergence(parties, names),
         )
@@ -144,13 +153,8 @@ class Diagnosis:
     def _kappa(self, first: Answers, second: Answers) -> MaybeStatistic:
         return label_kappa(first.label, second.label, self.track.data.num_classes)
 
-    def _consistency(self, first: Answers, second: Answers) -> MaybeStatistic:
-        consistency = error_consistency(first.right, second.right, self.scoring.least_errors)
-        return consistency.kappa if isinstance(consistency, ErrorConsistency) else consistency
-
-    def _relative_consistency(self, first: Answers, second: Answers) -> MaybeStatistic:
-        consistency = error_consistency(first.right, second.right, self.scoring.least_errors)
-        return consistency.relative if isinstance(consistency, ErrorConsistency) else consistency
+    def _errors(self, first: Answers, second: Answers) -> ErrorConsistency | Undefined:
+        return error_consistency(first.right, second.right, self.scoring.least_errors)
 
     def _common_mistakes(self, first: Answers, second: Answers) -> MaybeStatistic:
         return wrong_label_agreement(first.label, second.label, first.images.target, self.scoring.least_both_wrong)

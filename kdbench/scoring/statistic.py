@@ -27,27 +27,33 @@ class Statistic:
     effects: FloatArray
 
     def __add__(self, other: "Statistic | float") -> "Statistic":
-        other = _as_statistic(other)
-        return Statistic(self.value + other.value, self.effects + other.effects)
+        if isinstance(other, Statistic):
+            return Statistic(self.value + other.value, self.effects + other.effects)
+        return Statistic(self.value + other, self.effects)
 
     def __neg__(self) -> "Statistic":
         return Statistic(-self.value, -self.effects)
 
     def __sub__(self, other: "Statistic | float") -> "Statistic":
-        return self + (-_as_statistic(other))
+        if isinstance(other, Statistic):
+            return Statistic(self.value - other.value, self.effects - other.effects)
+        return Statistic(self.value - other, self.effects)
 
     def __rsub__(self, other: float) -> "Statistic":
-        return -self + other
+        return Statistic(other - self.value, -self.effects)
 
     def __mul__(self, other: "Statistic | float") -> "Statistic":
-        other = _as_statistic(other)
-        return Statistic(self.value * other.value, self.effects * other.value + self.value * other.effects)
+        if isinstance(other, Statistic):
+            effects = self.effects * other.value + self.value * other.effects
+            return Statistic(self.value * other.value, effects)
+        return Statistic(self.value * other, self.effects * other)
 
     def __truediv__(self, other: "Statistic | float") -> "Statistic":
         """Return the quotient; callers refuse a denominator of 0 first, in words."""
-        other = _as_statistic(other)
-        value = self.value / other.value
-        return Statistic(value, (self.effects - value * other.effects) / other.value)
+        if isinstance(other, Statistic):
+            value = self.value / other.value
+            return Statistic(value, (self.effects - value * other.effects) / other.value)
+        return Statistic(self.value / other, self.effects / other)
 
     def __abs__(self) -> "Statistic":
         return self if self.value >= 0 else -self
@@ -70,10 +76,6 @@ class Statistic:
         counts = np.maximum(np.bincount(strata), 1)
         means = np.bincount(strata, weights=self.effects) / counts
         return float(np.sqrt(((self.effects - means[strata]) ** 2).sum()))
-
-
-def _as_statistic(value: "Statistic | float") -> Statistic:
-    return value if isinstance(value, Statistic) else Statistic(float(value), np.zeros(1))
 
 
 def mean(values: ArrayLike) -> Statistic:
