@@ -1,12 +1,14 @@
 """`kdbench track` and `kdbench ui`: the records in MLflow."""
 
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kdbench.cli.options import DEFAULT_OUT, OutOption, SpecOption, command_line
+from kdbench.cli.options import DEFAULT_OUT, OutOption, SpecOption, command_line, make_console
 from kdbench.cli.values import whole_number
 from kdbench.errors import KdbenchError
 
@@ -43,8 +45,21 @@ def mirror_records(results: Path, spec: Path | None) -> str:
     from kdbench.testsets.spec import load_spec
     from kdbench.tracking.mirror import mirror
 
-    done = mirror(results, invocation=command_line(), spec=load_spec(spec))
+    with _mirror_bar() as report:
+        done = mirror(results, invocation=command_line(), spec=load_spec(spec), report=report)
     typer.echo(
         f"MLflow: {done.added} records added, {done.replaced} replaced, {done.unchanged} unchanged in {done.uri}"
     )
     return done.warning
+
+
+@contextmanager
+def _mirror_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar with the time left on a terminal until the end of `with`; yield what moves it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = make_console()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task("mirroring records into MLflow", total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -22,7 +22,8 @@ def macro_accuracy(hits: FloatArray, totals: FloatArray) -> FloatArray:
     """
     present = totals > 0
     if present.all():
-        return (hits / totals).sum(axis=-1) / totals.shape[-1]
+        accuracy: FloatArray = (hits / totals).sum(axis=-1) / totals.shape[-1]
+        return accuracy
     shares = np.divide(hits, totals, out=np.zeros(np.broadcast(hits, totals).shape), where=present)
     return _divided(shares.sum(axis=-1), np.broadcast_to(present, shares.shape).sum(axis=-1))
 

@@ -6,7 +6,7 @@ effect as mirroring once. A store may hold several results folders; each has its
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ VALUES, VALUES_VERSION = (
     "kdbench.values",
     "2",
 )  # version of the mirrored values; records of another version are mirrored again
-METRICS_PER_CALL, TEXTS_PER_CALL = 1000, 100  # the largest numbers that MLflow accepts
+METRICS_PER_CALL, PARAMETERS_PER_CALL = 900, 100  # MLflow accepts 1000 in all, and 100 parameters
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,27 @@ class _Progress:
     """The state of a call of `mirror`.
 
     Attributes:
+        report: is told how many records are done, and how many there are.
+        total, done: numbers of records that can be read, and that are dealt with.
         added, replaced, unchanged: numbers of records.
         damaged: a sentence for each record that cannot be read.
         failures: a sentence for each failure of MLflow.
     """
 
+    report: Callable[[int, int], None] | None
+    total: int = 0
+    done: int = 0
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
     damaged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+
+    def advance(self, records: int) -> None:
+        """Count records that are dealt with, and report them."""
+        self.done += records
+        if self.report is not None:
+            self.report(self.done, self.total)
 
     def warning(self, results: Path) -> str:
         """Return one sentence on the records that were not mirrored and what to do; empty if there are none."""
@@ -86,7 +97,12 @@ class _Progress:
 
 
 def mirror(
-    results: Path, tracking_uri: str | None = None, *, invocation: str = "", spec: Spec | None = None
+    results: Path,
+    tracking_uri: str | None = None,
+    *,
+    invocation: str = "",
+    spec: Spec | None = None,
+    report: Callable[[int, int], None] | None = None,
 ) -> Mirrored:
     """Mirror every record below `results` that MLflow does not have yet.
 
@@ -95,13 +111,14 @@ def mirror(
         tracking_uri: an MLflow store; see `tracking_uri_of`.
         invocation: name of the parent run, usually the command line; if empty, the present time.
         spec: of the records, for biases; the shipped spec by default.
+        report: is told how many records are done, and how many there are, whenever the first number rises.
 
     Returns:
         The numbers of records. A failure is reported in `warning` and not raised, since the records can be mirrored
         later.
     """
     uri = tracking_uri_of(results, tracking_uri)
-    progress = _Progress()
+    progress = _Progress(report)
     try:
         with quiet_mlflow():
             invocation = invocation or time.strftime("%Y-%m-%d %H:%M:%S")
@@ -150,6 +167,7 @@ class _Writer:
 
     def write(self, stored_records: Sequence[_RecordToMirror]) -> None:
         """Mirror records, one track after the other."""
+        self.progress.total = len(stored_records)
         for track in dict.fromkeys(stored.record.track for stored in stored_records):
             self._write_track(track, [stored for stored in stored_records if stored.record.track == track])
 
@@ -158,6 +176,7 @@ class _Writer:
         parents, children = self._runs(experiment)
         fresh = [stored for stored in stored_records if not _is_mirrored(children.get(stored.name, []), stored)]
         self.progress.unchanged += len(stored_records) - len(fresh)
+        self.progress.advance(len(stored_records) - len(fresh))
         interrupted = any(run.info.status == "RUNNING" for run in parents)
         if not fresh and not interrupted:
             return
@@ -165,6 +184,7 @@ class _Writer:
         self.client.update_run(parent, status="RUNNING")
         for stored in fresh:
             self._replace(experiment, parent, stored, children.get(stored.name, []))
+            self.progress.advance(1)
         self.client.set_terminated(parent)
 
     def _replace(self, experiment: str, parent: str, stored: _RecordToMirror, stale: Sequence[Any]) -> None:
@@ -236,6 +256,7 @@ class _Writer:
         ended = round((stored.folder / RESULT).stat().st_mtime * 1000)
         started = ended - round(1000 * (record.timing.training + record.timing.evaluation))
         tags = {
+            **run_tags(record),
             KIND: "record",
             FOLDER: self.folder,
             RECORD: stored.name,
@@ -252,20 +273,17 @@ class _Writer:
         self.client.set_terminated(run, "FINISHED" if record.status == "ok" else "FAILED", end_time=ended)
 
     def _log_batches(self, run: str, record: Record, bias: Mapping[str, float], timestamp: int) -> None:
-        """Log parameters, tags and metrics in as few calls as MLflow allows."""
-        from mlflow.entities import Metric, Param, RunTag
+        """Log parameters and metrics in as few calls as MLflow allows: one, but for unusually many of them."""
+        from mlflow.entities import Metric, Param
 
         params = [Param(key, value) for key, value in parameters(record).items()]
-        tags = [RunTag(key, value) for key, value in run_tags(record).items()]
         values = [(name, value, 0) for name, value in final_metrics(record, bias).items()]
         for step, epoch in enumerate(record.curves):
             values += [(name, value, step) for name, value in curve_metrics(epoch).items()]
         metrics = [Metric(name, value, timestamp, step) for name, value, step in values]
-        for first in range(0, max(len(params), len(tags)), TEXTS_PER_CALL):
-            batch = slice(first, first + TEXTS_PER_CALL)
-            self.client.log_batch(run, params=params[batch], tags=tags[batch])
-        for first in range(0, len(metrics), METRICS_PER_CALL):
-            self.client.log_batch(run, metrics=metrics[first : first + METRICS_PER_CALL])
+        while params or metrics:
+            self.client.log_batch(run, metrics[:METRICS_PER_CALL], params[:PARAMETERS_PER_CALL])
+            params, metrics = params[PARAMETERS_PER_CALL:], metrics[METRICS_PER_CALL:]
 
 
 def _is_mirrored(runs: Sequence[Any], stored: _RecordToMirror) -> bool:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -206,6 +207,26 @@ def test_mirroring_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[s
     store(tmp_path, a_record())
     assert mirror(tmp_path).added == 1
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_record_takes_one_call_for_its_numbers_and_progress_is_reported(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(results, a_record(run_id="one"))
+    mirror(results)
+    store(results, a_record(run_id="two"))
+    calls: list[str] = []
+    log_batch, reports = MlflowClient.log_batch, list[tuple[int, int]]()
+
+    def counted(self: MlflowClient, run_id: str, *arguments: Any, **more: Any) -> object:
+        calls.append(run_id)
+        return log_batch(self, run_id, *arguments, **more)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", counted)
+    monkeypatch.setattr(MlflowClient, "set_tag", None)
+    mirror(results, report=lambda done, total: reports.append((done, total)))
+    assert len(calls) == 1
+    assert reports == [(1, 2), (2, 2)]
 
 
 def test_a_track_that_the_spec_does_not_have_has_no_bias(results: Path) -> None:
