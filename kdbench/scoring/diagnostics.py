@@ -129,10 +129,10 @@ class Diagnosis:
         kappa, errors = cache(self._kappa), cache(self._errors)  # several numbers compare the same answers
 
         def consistency(first: Answers, second: Answers) -> MaybeStatistic:
-            return found.kappa if isinstance(found := errors(first, second), ErrorConsistency) else found
+            return pair.kappa if isinstance(pair := errors(first, second), ErrorConsistency) else pair
 
         def relative_consistency(first: Answers, second: Answers) -> MaybeStatistic:
-            return found.relative if isinstance(found := errors(first, second), ErrorConsistency) else found
+            return pair.relative if isinstance(pair := errors(first, second), ErrorConsistency) else pair
 
         return Likeness(
             agreement=self._with_teacher(parties, names, _agreement, least=0.0),
