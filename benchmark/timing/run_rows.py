@@ -21,22 +21,30 @@ FACTORS = {"sskd": 4.5}  # how much longer a step takes than one of `lm`; about 
 MINUTE = 60.0
 
 
-def run_rows(arguments: Sequence[str], device: str) -> Iterator[CheckRow]:
+def run_rows(arguments: Sequence[str], device: str, seconds: float) -> Iterator[CheckRow]:
     """Yield a row for each record of a small run under the default sandbox, and one for the time between runs.
 
     Args:
         arguments: of `kdbench run`; those for the device and the folders are added.
         device: "cpu" or "cuda".
+        seconds: after which the run is ended; what it has finished until then is shown.
     """
     with tempfile.TemporaryDirectory(prefix="kdbench-checks-") as folder:
         places = ("--out", f"{folder}/runs", "--site", f"{folder}/site", "--no-mlflow", "--workers", "1")
         command = [sys.executable, "-m", "kdbench", "run", "--device", device, *arguments, *places]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        records = [read_record(place) for place in find_records(Path(folder) / "runs")]
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it printed no error"])[-1]
-            yield CheckRow("kdbench run", f"exit code {done.returncode}: {last}", good=False)
-        yield from rows_of_records(records)
+        if failure := _failure(command, seconds):
+            yield CheckRow("kdbench run", failure, good=False)
+        yield from rows_of_records([read_record(place) for place in find_records(Path(folder) / "runs")])
+
+
+def _failure(command: Sequence[str], seconds: float) -> str | None:
+    """Run a command and return how it failed, in words; None if it did not."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return f"it was ended after {seconds:.0f} s, before it was finished"
+    lines = done.stderr.strip().splitlines() or ["it printed no error"]
+    return f"exit code {done.returncode}: {lines[-1]}" if done.returncode else None
 
 
 def rows_of_records(records: Sequence[Record]) -> Iterator[CheckRow]:

@@ -97,7 +97,7 @@ class TimingJob:
         device: "cpu" or "cuda".
         scratch: the folder, made for this job, in which they are timed.
         gpu: as of a `Job`.
-        scaling: whether to time trainings of growing size, instead of the steps of methods.
+        scaling: whether to time trainings of growing size with the first method, instead of the steps of all.
     """
 
     methods: tuple[tuple[str, bytes], ...]

@@ -16,7 +16,7 @@ from kdbench.jobs.invocation import run
 from kdbench.jobs.job import MEASUREMENTS, TimingJob
 from kdbench.jobs.launcher import ForkLauncher
 from kdbench.jobs.temporary_folders import temporary_folder
-from kdbench.jobs.timing import LIMITS, LONGEST_LINE, finish, left_by_suite
+from kdbench.jobs.timing import LIMITS, LONGEST_LINE, finish, left_by_suite, method_files
 from kdbench.plan.options import RunOptions
 from kdbench.timing.scaling import (
     CARDS,
@@ -29,6 +29,7 @@ from kdbench.timing.scaling import (
     read_scaling,
     scaling_lines,
 )
+from kdbench.timing.scaling_steps import METHOD
 
 FEW_METHODS = ("lm", "crd", "cskd", "vlfkd")  # of one direction, so that each adds runs of its own
 ALONE = ("independent",)  # which needs the fewest runs
@@ -71,8 +72,10 @@ def run_scaling(out: Path, *, device: str = "auto", print_line: Callable[[str], 
 def _scaling_of_steps(device: str) -> ScalingTable:
     """Time epochs and steps in a process that is restricted as a training is."""
     gpu = visible_gpus()[0] if device == "cuda" else None
+    launcher = ForkLauncher(LIMITS)
+    files = method_files((METHOD,), launcher)
     with temporary_folder("kdbench-timing-") as place:
-        finish(ForkLauncher(LIMITS).time(TimingJob((), (), device, place, gpu, scaling=True)))
+        finish(launcher.time(TimingJob(files, (), device, place, gpu, scaling=True)))
         content, _ = left_by_suite(place)
         return read_scaling(content, place / MEASUREMENTS)
 

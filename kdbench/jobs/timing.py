@@ -63,7 +63,7 @@ def run_timing(
         load_spec().track(track)
     before = read_timings(stored) if stored is not None else None
     launcher, chosen = ForkLauncher(LIMITS), choose_device(device)
-    files = _method_files(methods or list_submissions(), launcher)
+    files = method_files(methods or list_submissions(), launcher)
     gpu = visible_gpus()[0] if chosen == "cuda" else None
     print_line("Timing a training step of each method. This takes a minute or two; the machine should be idle.")
     with temporary_folder("kdbench-timing-") as place:
@@ -89,7 +89,7 @@ def _compared(new: Timings, before: Timings, stored: Path, print_line: Callable[
     return comparison.slower
 
 
-def _method_files(names: Sequence[str], launcher: ForkLauncher) -> tuple[tuple[str, bytes], ...]:
+def method_files(names: Sequence[str], launcher: ForkLauncher) -> tuple[tuple[str, bytes], ...]:
     """Return the names and bytes of method files, all of which keep the contract."""
     files = [read_method_file(submission_path(name)) for name in names]
     ConfinedDescriber(launcher, default_workers("cpu"))([Inquiry(file.path, file.source) for file in files])

@@ -35,7 +35,7 @@ def time_steps(job: TimingJob, restrict: Restrict) -> None:
     readable = shipped("benchmark", "v1"), shipped(*SUITE)
     restrict(confinement(job.scratch, file_bytes=MOST_FILE_BYTES, readable=readable, devices=devices_of(job.gpu)))
     if job.scaling:
-        measured = scaling_of_steps(torch.device(job.device), ScalingEffort())
+        measured = scaling_of_steps(torch.device(job.device), ScalingEffort(method=str(files[0])))
         (job.scratch / MEASUREMENTS).write_text(measured.model_dump_json())
     else:
         pytest.main(_arguments(job, files))

@@ -26,12 +26,14 @@ class ScalingEffort:
         pixels: sizes of images; multiples of the large ViT's patch.
         batch: images per step at each of these sizes.
         rounds: in each of which all sizes are timed, one after the other.
+        method: name or file of the method.
     """
 
     images: tuple[int, ...] = (256, 512, 1024, 2048)
     pixels: tuple[int, ...] = (64, 96, 128, 160)
     batch: int = 4
     rounds: int = 3
+    method: str = METHOD
 
 
 def scaling_of_steps(
@@ -59,13 +61,13 @@ def scaling_of_steps(
 
 def _images_axis(track: Track, device: torch.device, effort: ScalingEffort) -> ScalingAxis:
     direction = track.directions[0]
-    epochs = {number: _epoch(track, direction, device, number) for number in effort.images}
+    epochs = {number: _epoch(track, direction, device, number, effort.method) for number in effort.images}
     work = f"an epoch of {METHOD} {direction}, networks of {track.name}"
     return ScalingAxis(name=IMAGES, work=work, points=_points(epochs, device, effort.rounds))
 
 
-def _epoch(track: Track, direction: Direction, device: torch.device, images: int) -> Callable[[], None]:
-    training = timed_training(track, direction, METHOD, device, images)
+def _epoch(track: Track, direction: Direction, device: torch.device, images: int, method: str) -> Callable[[], None]:
+    training = timed_training(track, direction, method, device, images)
 
     def epoch() -> None:
         for _ in range(images // track.training.batch_size):
@@ -75,14 +77,17 @@ def _epoch(track: Track, direction: Direction, device: torch.device, images: int
 
 
 def _size_axis(track: Track, direction: Direction, device: torch.device, effort: ScalingEffort) -> ScalingAxis:
-    steps = {size: _step(track, direction, device, size, effort.batch) for size in effort.pixels}
+    steps = {size: _step(track, direction, device, size, effort) for size in effort.pixels}
     work = f"a step of {METHOD} {direction} on {effort.batch} images, networks of {track.name}"
     points = _points(steps, device, effort.rounds)
     return ScalingAxis(name=IMAGE_SIZE, work=work, images=effort.batch, points=points)
 
 
-def _step(track: Track, direction: Direction, device: torch.device, size: int, batch: int) -> Callable[[], None]:
-    return timed_training(resized_track(track, size, batch), direction, METHOD, device, images=2 * batch).step
+def _step(
+    track: Track, direction: Direction, device: torch.device, size: int, effort: ScalingEffort
+) -> Callable[[], None]:
+    resized = resized_track(track, size, effort.batch)
+    return timed_training(resized, direction, effort.method, device, images=2 * effort.batch).step
 
 
 def resized_track(track: Track, size: int, batch: int) -> Track:
