@@ -8,6 +8,7 @@ from kdbench.methods.inquiries import Inquiry
 from kdbench.plan.context import SCRATCH, RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
+from kdbench.timing.scaling_effort import ScalingEffort
 
 COMPILED = "compiled"  # the folder in the cache for compiled networks
 ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
@@ -97,7 +98,7 @@ class TimingJob:
         device: "cpu" or "cuda".
         scratch: the folder, made for this job, in which they are timed.
         gpu: as of a `Job`.
-        scaling: whether to time trainings of growing size with the first method, instead of the steps of all.
+        scaling: sizes of trainings of the first method to time; None to time a step of each method.
     """
 
     methods: tuple[tuple[str, bytes], ...]
@@ -105,7 +106,7 @@ class TimingJob:
     device: str
     scratch: Path
     gpu: str | None = None
-    scaling: bool = False
+    scaling: ScalingEffort | None = None
 
     @property
     def runs_method(self) -> bool:

@@ -29,8 +29,9 @@ from kdbench.timing.scaling import (
     read_scaling,
     scaling_lines,
 )
-from kdbench.timing.scaling_steps import METHOD
+from kdbench.timing.scaling_effort import ScalingEffort
 
+METHOD = "lm"  # whose epochs and steps are timed
 FEW_METHODS = ("lm", "crd", "cskd", "vlfkd")  # of one direction, so that each adds runs of its own
 ALONE = ("independent",)  # which needs the fewest runs
 SIZES = (1, 2, 4)
@@ -59,7 +60,7 @@ def run_scaling(out: Path, *, device: str = "auto", print_line: Callable[[str], 
 
     chosen = choose_device(device)
     print_line("Measuring how the time grows with the size of the work. This takes some minutes on an idle machine.")
-    measured = _scaling_of_steps(chosen)
+    measured = scaling_of_steps(chosen, ScalingEffort())
     table = measured.model_copy(update={"axes": (*measured.axes, *run_axes(chosen, seconds_of_run))})
     with atomic_file(out) as file:
         file.write(table.model_dump_json(indent=1).encode())
@@ -69,13 +70,13 @@ def run_scaling(out: Path, *, device: str = "auto", print_line: Callable[[str], 
     return table
 
 
-def _scaling_of_steps(device: str) -> ScalingTable:
+def scaling_of_steps(device: str, effort: ScalingEffort) -> ScalingTable:
     """Time epochs and steps in a process that is restricted as a training is."""
     gpu = visible_gpus()[0] if device == "cuda" else None
     launcher = ForkLauncher(LIMITS)
     files = method_files((METHOD,), launcher)
     with temporary_folder("kdbench-timing-") as place:
-        finish(launcher.time(TimingJob(files, (), device, place, gpu, scaling=True)))
+        finish(launcher.time(TimingJob(files, (), device, place, gpu, scaling=effort)))
         content, _ = left_by_suite(place)
         return read_scaling(content, place / MEASUREMENTS)
 

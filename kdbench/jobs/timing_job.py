@@ -9,7 +9,7 @@ import torch
 from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
 from kdbench.jobs.job import MEASUREMENTS, TimingJob
 from kdbench.resources import shipped
-from kdbench.timing.scaling_steps import ScalingEffort, scaling_of_steps
+from kdbench.timing.scaling_steps import scaling_of_steps
 
 SUITE = ("benchmark", "timing")
 MOST_FILE_BYTES = 64 * 2**20
@@ -34,8 +34,8 @@ def time_steps(job: TimingJob, restrict: Restrict) -> None:
     start_device(job.device)
     readable = shipped("benchmark", "v1"), shipped(*SUITE)
     restrict(confinement(job.scratch, file_bytes=MOST_FILE_BYTES, readable=readable, devices=devices_of(job.gpu)))
-    if job.scaling:
-        measured = scaling_of_steps(torch.device(job.device), ScalingEffort(method=str(files[0])))
+    if job.scaling is not None:
+        measured = scaling_of_steps(str(files[0]), torch.device(job.device), job.scaling)
         (job.scratch / MEASUREMENTS).write_text(measured.model_dump_json())
     else:
         pytest.main(_arguments(job, files))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -10,38 +10,25 @@ from kdbench.records.environment import describe_environment
 from kdbench.spec import Direction, Track
 from kdbench.testsets.spec import load_spec
 from kdbench.timing.scaling import IMAGE_SIZE, IMAGES, ScalingAxis, ScalingPoint, ScalingTable
+from kdbench.timing.scaling_effort import ScalingEffort
 from kdbench.timing.timed_training import timed_training
 from kdbench.training.stopwatch import Stopwatch
 
-METHOD = "lm"
 COMPACT, LARGE = "synthetic", "cifar10-224"  # tracks whose networks see more images, and larger ones
 
 
-@dataclass(frozen=True)
-class ScalingEffort:
-    """The size of a measurement.
-
-    Attributes:
-        images: numbers of training images.
-        pixels: sizes of images; multiples of the large ViT's patch.
-        batch: images per step at each of these sizes.
-        rounds: in each of which all sizes are timed, one after the other.
-        method: name or file of the method.
-    """
-
-    images: tuple[int, ...] = (256, 512, 1024, 2048)
-    pixels: tuple[int, ...] = (64, 96, 128, 160)
-    batch: int = 4
-    rounds: int = 3
-    method: str = METHOD
-
-
 def scaling_of_steps(
-    device: torch.device, effort: ScalingEffort, *, compact: Track | None = None, large: Track | None = None
+    method: str,
+    device: torch.device,
+    effort: ScalingEffort,
+    *,
+    compact: Track | None = None,
+    large: Track | None = None,
 ) -> ScalingTable:
     """Measure epochs of more and more images, and steps on larger and larger ones.
 
     Args:
+        method: name or file of the method.
         device: where to train.
         effort: the sizes.
         compact: track of the epochs; None for `COMPACT`.
@@ -49,20 +36,20 @@ def scaling_of_steps(
     """
     spec = load_spec()
     small, big = compact or spec.track(COMPACT), large or spec.track(LARGE)
-    sizes = [_size_axis(big, direction, device, effort) for direction in big.directions]
+    sizes = [_size_axis(big, direction, device, effort, method) for direction in big.directions]
     facts = describe_environment(device, small.training.precision_on(device.type), "kdbench timing --scaling")
     return ScalingTable(
         machine=f"{facts.processor}, {os.cpu_count()} cores, Python {facts.python}",
         torch=facts.torch,
         device=facts.device,
-        axes=(_images_axis(small, device, effort), *sizes),
+        axes=(_images_axis(small, device, effort, method), *sizes),
     )
 
 
-def _images_axis(track: Track, device: torch.device, effort: ScalingEffort) -> ScalingAxis:
+def _images_axis(track: Track, device: torch.device, effort: ScalingEffort, method: str) -> ScalingAxis:
     direction = track.directions[0]
-    epochs = {number: _epoch(track, direction, device, number, effort.method) for number in effort.images}
-    work = f"an epoch of {METHOD} {direction}, networks of {track.name}"
+    epochs = {number: _epoch(track, direction, device, number, method) for number in effort.images}
+    work = f"an epoch of {Path(method).stem} {direction}, networks of {track.name}"
     return ScalingAxis(name=IMAGES, work=work, points=_points(epochs, device, effort.rounds))
 
 
@@ -76,18 +63,20 @@ def _epoch(track: Track, direction: Direction, device: torch.device, images: int
     return epoch
 
 
-def _size_axis(track: Track, direction: Direction, device: torch.device, effort: ScalingEffort) -> ScalingAxis:
-    steps = {size: _step(track, direction, device, size, effort) for size in effort.pixels}
-    work = f"a step of {METHOD} {direction} on {effort.batch} images, networks of {track.name}"
+def _size_axis(
+    track: Track, direction: Direction, device: torch.device, effort: ScalingEffort, method: str
+) -> ScalingAxis:
+    steps = {size: _step(track, direction, device, size, effort.batch, method) for size in effort.pixels}
+    work = f"a step of {Path(method).stem} {direction} on {effort.batch} images, networks of {track.name}"
     points = _points(steps, device, effort.rounds)
     return ScalingAxis(name=IMAGE_SIZE, work=work, images=effort.batch, points=points)
 
 
 def _step(
-    track: Track, direction: Direction, device: torch.device, size: int, effort: ScalingEffort
+    track: Track, direction: Direction, device: torch.device, size: int, batch: int, method: str
 ) -> Callable[[], None]:
-    resized = resized_track(track, size, effort.batch)
-    return timed_training(resized, direction, effort.method, device, images=2 * effort.batch).step
+    resized = resized_track(track, size, batch)
+    return timed_training(resized, direction, method, device, images=2 * batch).step
 
 
 def resized_track(track: Track, size: int, batch: int) -> Track:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from kdbench.jobs.devices import default_workers
-from kdbench.jobs.scaling import SMALL_RUN, powers_of_two, run_axes, seconds_of_run
+from kdbench.jobs.scaling import SMALL_RUN, powers_of_two, run_axes, scaling_of_steps, seconds_of_run
 from kdbench.timing.scaling import CARDS, METHODS, SEEDS, WORKERS
+from kdbench.timing.scaling_effort import ScalingEffort
 
 
 def test_runs_grow_by_one_thing_at_a_time() -> None:
@@ -47,6 +48,13 @@ def test_cards_are_measured_where_there_are_some(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(("most", "numbers"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4)), (8, (1, 2, 4, 8))])
 def test_workers_double(most: int, numbers: tuple[int, ...]) -> None:
     assert powers_of_two(most) == numbers
+
+
+def test_epochs_are_timed_in_a_confined_process() -> None:
+    table = scaling_of_steps("cpu", ScalingEffort(images=(64,), pixels=(), rounds=1))
+    (point,) = table.axes[0].points
+    assert (point.size, len(point.seconds)) == (64, 1)
+    assert "an epoch of lm" in table.axes[0].work
 
 
 @pytest.mark.slow

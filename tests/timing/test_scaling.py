@@ -23,7 +23,8 @@ from kdbench.timing.scaling import (
     read_scaling,
     scaling_lines,
 )
-from kdbench.timing.scaling_steps import ScalingEffort, resized_track, scaling_of_steps
+from kdbench.timing.scaling_effort import ScalingEffort
+from kdbench.timing.scaling_steps import resized_track, scaling_of_steps
 
 SIZES = (64, 96, 128, 160)
 
@@ -122,7 +123,7 @@ def large() -> Track:
 
 def test_all_sizes_are_measured_in_every_round(compact: Track, large: Track) -> None:
     effort = ScalingEffort(images=(8, 16, 24), pixels=(32, 48, 64), batch=2, rounds=2)
-    measured = scaling_of_steps(torch.device("cpu"), effort, compact=compact, large=large)
+    measured = scaling_of_steps("lm", torch.device("cpu"), effort, compact=compact, large=large)
     assert [axis.name for axis in measured.axes] == [IMAGES, IMAGE_SIZE, IMAGE_SIZE]
     sizes = [[point.size for point in axis.points] for axis in measured.axes]
     assert sizes == [[8, 16, 24], [32, 48, 64], [32, 48, 64]]
