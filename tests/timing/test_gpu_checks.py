@@ -35,7 +35,7 @@ def bench(track: Track) -> Bench:
 
 
 def shallow(track: Track) -> Track:
-    """The track with a ViT of two blocks, the last of which is never compiled."""
+    """The track with a ViT of two blocks."""
     vit = track.backbones.vit
     few = vit.model_copy(update={"arguments": {**vit.arguments, "depth": 2}})
     return track.model_copy(update={"backbones": track.backbones.model_copy(update={"vit": few})})
