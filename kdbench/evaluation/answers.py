@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from kdbench.api import OutputField
 from kdbench.data.pixels import Normalisation, pixels_at_size
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone, read_weights
@@ -18,8 +21,10 @@ from kdbench.records import Predictions, SetPredictions
 from kdbench.spec import Data, Family, Precision, Track
 from kdbench.testsets.arrays import Manipulation, TestArrays
 
-BATCH = 250  # images per forward pass
+BATCH = 250  # images per forward pass on a CPU, and at least on a GPU
+PIXELS_ON_GPU = 2**22  # of all images of a forward pass: 4,096 images of 32 x 32 pixels
 Logits = NDArray[np.float32]
+TakePooled = Callable[[NDArray[np.float32]], None]
 SetProgress = Callable[[int, int], None]
 """A function that is called with the number of finished test sets and their total number."""
 
@@ -41,6 +46,7 @@ def image_batches(
     network: Backbone,
     device: torch.device,
     manipulation: Manipulation | None = None,
+    batch: int = BATCH,
 ) -> Iterator[Tensor]:
     """Yield images as a network sees them.
 
@@ -50,19 +56,19 @@ def image_batches(
         network: that will see them.
         device: of the network.
         manipulation: a change of the resized images; None for no change.
+        batch: images at a time.
 
     Yields:
         (B, 3, H, H) float at the track's size, normalised, in the memory format of the network.
     """
     normalisation = Normalisation(data, device)
-    for start in range(0, len(images), BATCH):
-        pixels = pixels_at_size(images[start : start + BATCH], data, device)
+    for start in range(0, len(images), batch):
+        pixels = pixels_at_size(images[start : start + batch], data, device)
         if manipulation is not None:
-            pixels = manipulation.apply(pixels, slice(start, start + BATCH))
+            pixels = manipulation.apply(pixels, slice(start, start + batch))
         yield normalisation(pixels, memory_format(network.family))
 
 
-@torch.inference_mode()
 def logits_of(
     network: Backbone,
     images: NDArray[np.uint8],
@@ -73,12 +79,57 @@ def logits_of(
     manipulation: Manipulation | None = None,
 ) -> Logits:
     """Return (n, C) float32 logits for (n, h, h, 3) uint8 images; see `image_batches`."""
-    parts = []
-    for batch in image_batches(images, data, network, device, manipulation):
+    return outputs_of(network, images, data, device, precision=precision, manipulation=manipulation)["logits"]
+
+
+def outputs_of(
+    network: Backbone,
+    images: NDArray[np.uint8],
+    data: Data,
+    device: torch.device,
+    *,
+    pooled: bool = False,
+    precision: Precision = "float32",
+    manipulation: Manipulation | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Return (n, C) `logits` for images and, on request, (n, F) `pooled` features from the same forward passes.
+
+    A GPU takes as many images at a time as `PIXELS_ON_GPU` says, or fewer if they do not fit.
+
+    Args:
+        network, images, data, device, manipulation: see `image_batches`.
+        pooled: whether to return the input of the classifier, too.
+        precision: of the forward passes.
+    """
+    batch = first_batch(data, device)
+    while True:
+        try:
+            batches = image_batches(images, data, network, device, manipulation, batch)
+            return _collected(network, batches, device, precision, pooled=pooled)
+        except torch.OutOfMemoryError:
+            if batch <= BATCH:
+                raise
+            batch = max(BATCH, batch // 2)
+
+
+def first_batch(data: Data, device: torch.device) -> int:
+    """Return how many images of a track go through a network at a time, if they fit."""
+    return max(BATCH, PIXELS_ON_GPU // data.image_size**2) if device.type == "cuda" else BATCH
+
+
+@torch.inference_mode()
+def _collected(
+    network: Backbone, batches: Iterator[Tensor], device: torch.device, precision: Precision, *, pooled: bool
+) -> dict[str, NDArray[np.float32]]:
+    """Return the outputs for batches; they leave the device all at once, since each copy would wait for it."""
+    needs: frozenset[OutputField] = frozenset({"logits", "pooled"} if pooled else {"logits"})
+    parts: dict[str, list[Tensor]] = {name: [] for name in needs}
+    for images in batches:
         with autocast(precision, device):
-            output = network(batch)
-        parts.append(output.logits.float().cpu())
-    return torch.cat(parts).numpy()
+            output = network(images, needs)
+        for name, part in parts.items():
+            part.append(getattr(output, name).float())
+    return {name: torch.cat(part).cpu().numpy() for name, part in parts.items()}
 
 
 def answers(arrays: TestArrays, logits: Logits, teacher_logits: Logits | None) -> SetPredictions:
@@ -119,6 +170,7 @@ def evaluate(
     precision: Precision,
     teacher_logits: Mapping[str, Logits],
     progress: SetProgress,
+    take_pooled: Mapping[str, TakePooled] = MappingProxyType({}),
 ) -> tuple[Predictions, dict[str, Logits]]:
     """Return the answers and the logits of a network on every test set, by the set's name.
 
@@ -130,12 +182,15 @@ def evaluate(
         precision: of the forward passes.
         teacher_logits: (n, C) of the network's teacher, by test set; sets may be missing.
         progress: called before every test set.
+        take_pooled: receives the (n, F) pooled features on a test set, by the set's name; sets may be missing.
     """
     predictions, logits = {}, {}
     for number, (name, arrays) in enumerate(test_sets.items()):
         progress(number, len(test_sets))
-        logits[name] = logits_of(
-            network, arrays.images, data, device, precision=precision, manipulation=arrays.manipulation
-        )
+        changed: dict[str, Any] = {"precision": precision, "manipulation": arrays.manipulation}
+        outputs = outputs_of(network, arrays.images, data, device, pooled=name in take_pooled, **changed)
+        logits[name] = outputs["logits"]
+        if name in take_pooled:
+            take_pooled[name](outputs["pooled"])
         predictions[name] = answers(arrays, logits[name], teacher_logits.get(name))
     return predictions, logits

@@ -4,14 +4,17 @@ Only trusted code runs here: networks are built from the spec and get the weight
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
 from kdbench.data.synthetic import condition_objects
-from kdbench.evaluation.answers import Logits, SetProgress, evaluate, load_network
+from kdbench.evaluation.answers import Logits, SetProgress, TakePooled, evaluate, load_network
+from kdbench.evaluation.features import KeptFeatures
 from kdbench.evaluation.kept import read_logits, read_maps, write_logits, write_maps
 from kdbench.evaluation.occlusion import (
     OcclusionMaps,
@@ -42,12 +45,14 @@ class Evaluator:
         test_sets: by name, including the diagnostic ones if they are evaluated.
         device: on which to compute.
         folder: of the run's record, for logits and occlusion maps.
+        features: of networks that were evaluated before. They save time, and change no result.
     """
 
     track: Track
     test_sets: Mapping[str, TestArrays]
     device: torch.device
     folder: Path
+    features: KeptFeatures = field(default_factory=KeptFeatures)
 
     def network(self, family: Family, weights: Path) -> Backbone:
         """Return a network of the track with the weights in a file, in evaluation mode on the device."""
@@ -63,7 +68,8 @@ class Evaluator:
             teacher_logits: (n, C) logits of its teacher by test set; empty for a run without a teacher.
             progress: called before every test set.
         """
-        predictions, logits = self._evaluate(network, self.test_sets, teacher_logits, progress)
+        take_pooled = self._take_pooled(network)
+        predictions, logits = self._evaluate(network, self.test_sets, teacher_logits, progress, take_pooled)
         write_logits(self.folder, logits)
         return predictions
 
@@ -117,6 +123,7 @@ class Evaluator:
         test_sets: Mapping[str, TestArrays],
         teacher_logits: Mapping[str, Logits],
         progress: SetProgress,
+        take_pooled: Mapping[str, TakePooled] = MappingProxyType({}),
     ) -> tuple[Predictions, dict[str, Logits]]:
         return evaluate(
             network,
@@ -126,11 +133,22 @@ class Evaluator:
             precision=self.track.training.precision_on(self.device.type),
             teacher_logits=teacher_logits,
             progress=progress,
+            take_pooled=take_pooled,
         )
+
+    def _take_pooled(self, network: Backbone) -> dict[str, TakePooled]:
+        """Return what keeps the features on clean images, if the forward passes on them have the precision of those."""
+        if self.track.training.precision_on(self.device.type) != "float32":
+            return {}
+        return {self._clean_name: partial(self.features.keep, network, self._clean)}
+
+    @property
+    def _clean_name(self) -> str:
+        return self.track.primary_sets("clean")[0].name
 
     @property
     def _clean(self) -> TestArrays:
-        return self.test_sets[self.track.primary_sets("clean")[0].name]
+        return self.test_sets[self._clean_name]
 
     def _occlusion_maps(self, network: Backbone) -> OcclusionMaps:
         """Compute the occlusion maps of the run's network, and write them."""
@@ -149,7 +167,8 @@ class Evaluator:
         self, network: Backbone, maps: OcclusionMaps | None, teacher: Backbone, folder: Path
     ) -> dict[str, float]:
         """Return the similarity of a network and a teacher; the teacher's maps are read from its folder if possible."""
-        numbers = feature_similarity(network, teacher, self._clean, self.track.data, self.device)
+        features = (self.features.of(each, self._clean, self.track.data, self.device) for each in (network, teacher))
+        numbers = feature_similarity(*features)
         if maps is None:
             return numbers
         teacher_maps = read_maps(folder)

@@ -23,33 +23,14 @@ whatever the track's precision. None is ever ranked: unrelated networks that lea
 """
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from kdbench.evaluation.answers import image_batches
-from kdbench.networks.backbone import Backbone
-from kdbench.spec import Data
-from kdbench.testsets.arrays import TestArrays
-
-PooledFeatures = NDArray[np.float64]
+from kdbench.evaluation.features import PooledFeatures
 
 
-def feature_similarity(
-    student: Backbone, teacher: Backbone, clean: TestArrays, data: Data, device: torch.device
-) -> dict[str, float]:
-    """Return `cka` of two networks in evaluation mode, on all images of the clean set; empty if it is undefined."""
-    features = (pooled_features(network, clean.images, data, device) for network in (student, teacher))
-    cka = debiased_cka(*features)
+def feature_similarity(student: PooledFeatures, teacher: PooledFeatures) -> dict[str, float]:
+    """Return `cka` of the features of two networks on the same images; empty if it is undefined."""
+    cka = debiased_cka(student, teacher)
     return {"cka": cka} if np.isfinite(cka) else {}
-
-
-@torch.inference_mode()
-def pooled_features(network: Backbone, images: NDArray[np.uint8], data: Data, device: torch.device) -> PooledFeatures:
-    """Return (n, F), the input of the classifier for (n, H, W, 3) uint8 images."""
-    needs = frozenset({"pooled"})
-    parts = [network(batch, needs).pooled.float().cpu() for batch in image_batches(images, data, network, device)]
-    features: PooledFeatures = torch.cat(parts).double().numpy()
-    return features
 
 
 def debiased_cka(x: PooledFeatures, y: PooledFeatures) -> float:

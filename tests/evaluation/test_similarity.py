@@ -7,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdbench.evaluation.answers import logits_of
+from kdbench.evaluation.features import KeptFeatures, PooledFeatures
 from kdbench.evaluation.occlusion import first_occlusion_maps, map_similarity
-from kdbench.evaluation.similarity import debiased_cka, feature_similarity, pooled_features
+from kdbench.evaluation.similarity import debiased_cka, feature_similarity
 from kdbench.spec import FAMILIES
 from kdbench.testsets.arrays import TestArrays
 from tests.evaluation.small_networks import CPU, TRACK, Looker, clean_arrays, network, normal
+
+
+def features_of(backbone: object, clean: TestArrays) -> PooledFeatures:
+    return KeptFeatures().of(backbone, clean, TRACK.data, CPU)  # type: ignore[arg-type]
 
 
 @given(st.integers(0, 10**6))
@@ -47,7 +52,7 @@ def test_pooled_features_are_what_the_classifier_reads() -> None:
     for family in FAMILIES:
         backbone, images = network(family), clean_arrays().images
         head = backbone.model.fc if family == "cnn" else backbone.model.head
-        features = torch.from_numpy(pooled_features(backbone, images, TRACK.data, CPU)).float()
+        features = torch.from_numpy(features_of(backbone, clean_arrays())).float()
         logits = torch.from_numpy(logits_of(backbone, images, TRACK.data, CPU))
         torch.testing.assert_close(head(features).detach(), logits, atol=1e-4, rtol=0)  # type: ignore[operator]
 
@@ -55,7 +60,8 @@ def test_pooled_features_are_what_the_classifier_reads() -> None:
 def test_a_network_is_like_itself_in_every_respect() -> None:
     backbone, clean = network("cnn"), clean_arrays(10)
     maps = first_occlusion_maps(backbone, clean, TRACK.data, CPU)
-    numbers = feature_similarity(backbone, backbone, clean, TRACK.data, CPU) | map_similarity(maps, maps)
+    features = features_of(backbone, clean)
+    numbers = feature_similarity(features, features) | map_similarity(maps, maps)
     assert numbers == pytest.approx(
         {
             "cka": 1,
@@ -70,5 +76,6 @@ def test_a_network_is_like_itself_in_every_respect() -> None:
 def test_numbers_that_cannot_be_computed_are_left_out() -> None:
     clean = clean_arrays(10)
     grey = TestArrays(np.full_like(clean.images, 128), clean.targets, clean.textures, clean.index)
-    assert feature_similarity(Looker(), Looker(), grey, TRACK.data, CPU) == {}  # type: ignore[arg-type]
+    features = features_of(Looker(), grey)
+    assert feature_similarity(features, features) == {}
     assert map_similarity(np.zeros((2, 64)), normal(2, 64)) == {"occlusion_undefined": 1}
