@@ -8,7 +8,7 @@ import os
 import secrets
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from lzma import LZMAError
 from pathlib import Path
@@ -139,6 +139,22 @@ def copy(source: IO[bytes], target: IO[bytes]) -> str:
     while piece := source.read(PIECE_BYTES):
         digest.update(piece)
         target.write(piece)
+    return digest.hexdigest()
+
+
+def state_of_files(files: Iterable[Path]) -> str:
+    """Return a digest of what the file system knows about files, which is another one after each change of them.
+
+    A program can set the time of a file's last change of content, but not that of the last change of its inode.
+
+    Raises:
+        OSError: a file does not exist.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        status = path.stat()
+        known = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        digest.update(f"{path.absolute()} {known}\n".encode())
     return digest.hexdigest()
 
 

@@ -1,8 +1,7 @@
 """CIFAR-10 as arrays that are decoded once: every process after the first one maps them into its memory.
 
-An entry belongs to the bytes of the files that it was decoded from, so that another copy has another entry. Files that
-are known by their size, times and inode numbers are not hashed again: a program can set the time of a file's last
-change of content, but not that of the last change of its inode.
+An entry belongs to the bytes of the files that it was decoded from, so that another copy has another entry. Files
+whose state in the file system is known (`state_of_files`) are not hashed again.
 """
 
 import hashlib
@@ -17,7 +16,7 @@ from kdbench.data.cifar10 import BATCHES, Cifar10, SourceLayout, copy_of, read_c
 from kdbench.data.made_once import entry_folder, made_once
 from kdbench.data.store import has_entry
 from kdbench.errors import DataError, WriteError
-from kdbench.files import atomic_file
+from kdbench.files import atomic_file, state_of_files
 from kdbench.spec import Track
 
 VERSION: Final = 1  # of what decoding makes of the files
@@ -54,9 +53,9 @@ def open_cifar10(root: Path | None, cache: Path) -> Cifar10:
         raise DataError(f"CIFAR-10 in {place} cannot be read: {error}; fetch it again") from error
 
     def decode() -> Mapping[str, AnyArray]:
-        before = _signature(files)
+        before = state_of_files(files)
         copy = read_cifar10(root, cache)
-        if _signature(files) != before:
+        if state_of_files(files) != before:
             raise DataError(f"CIFAR-10 in {place} changed while it was read; give the same command again")
         return {name: getattr(copy, name) for name in ARRAYS}
 
@@ -81,17 +80,7 @@ def _remember(folder: Path, recipe: Mapping[str, str | int], files: Sequence[Pat
 
 
 def _mark(files: Sequence[Path]) -> str:
-    return f"copy-{_signature(files)[:32]}"
-
-
-def _signature(files: Sequence[Path]) -> str:
-    """Return a digest of what the file system knows about files."""
-    digest = hashlib.sha256()
-    for path in files:
-        status = path.stat()
-        known = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        digest.update(f"{path.absolute()} {known}\n".encode())
-    return digest.hexdigest()
+    return f"copy-{state_of_files(files)[:32]}"
 
 
 def _digest(files: Sequence[Path]) -> str:

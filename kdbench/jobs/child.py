@@ -6,6 +6,9 @@ import logging
 import os
 import sys
 import tempfile
+import traceback
+from collections.abc import Callable
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TextIO
@@ -16,10 +19,11 @@ import torch
 from kdbench.errors import WriteError
 from kdbench.jobs import sandbox
 from kdbench.jobs.confinement import Restrict, confinement, import_only_what_is_installed, unrestricted
-from kdbench.jobs.devices import see_only
+from kdbench.jobs.devices import is_fault_of_gpu, see_only
 from kdbench.jobs.evaluate_job import evaluate_run
 from kdbench.jobs.guard import guard
-from kdbench.jobs.job import ANSWER, CANNOT_WRITE, AnyJob, DescribeJob, Job, TimingJob
+from kdbench.jobs.job import ANSWER, CANNOT_WRITE, DONE, GPU_FAILED, AnyJob, DescribeJob, EvaluatorJob, Job, TimingJob
+from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.jobs.progress_pipe import ProgressWriter
 from kdbench.jobs.sandbox import Confinement, Measure
 from kdbench.jobs.timing_job import time_steps
@@ -27,6 +31,7 @@ from kdbench.jobs.train_job import train_run
 from kdbench.methods.describing import answer
 from kdbench.records import LOG
 from kdbench.training.loop import Progress
+from kdbench.training.torch_settings import settings_put_back
 
 MOST_FILE_BYTES_OF_ANSWERS = 16 * 2**20
 
@@ -37,8 +42,14 @@ KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "USER", "LOGNAME", "K
 KEPT_PREFIXES = ("LC_", "CUDA", "NVIDIA", "PYTORCH", "TORCH", "ATEN", "OMP", "MKL", "OPENBLAS", "NPY")
 
 
-def child(job: AnyJob, pipe: Connection) -> None:
-    """Do a job as a guard, whose worker does it; end when the launcher is gone."""
+def child(job: AnyJob, pipe: Connection, orders: Connection) -> None:
+    """Do a job as a guard, whose worker does it; end when the launcher is gone.
+
+    Args:
+        job: what to do.
+        pipe: takes the progress.
+        orders: tells a training when its turn has come, and an evaluator what to evaluate.
+    """
     if job.gpu is not None:
         see_only(job.gpu)
     progress = ProgressWriter(pipe.fileno())
@@ -50,7 +61,9 @@ def child(job: AnyJob, pipe: Connection) -> None:
                 sandbox.write_no_more_below(early)
             return (*measures, *sandbox.restrict(confinement))
 
-        _close_all_but(pipe.fileno())
+        _close_all_but(pipe.fileno(), orders.fileno())
+        if not isinstance(job, Job | EvaluatorJob):
+            orders.close()
         if job.runs_method:
             _narrow_environment(job.scratch / "tmp")
             import_only_what_is_installed()
@@ -58,10 +71,12 @@ def child(job: AnyJob, pipe: Connection) -> None:
         if isinstance(job, DescribeJob):
             answer_inquiry(job, progress, restricted)
         elif isinstance(job, TimingJob):
-            _log_into(job.scratch)
+            log_into(job.scratch)
             time_steps(job, restricted)
+        elif isinstance(job, EvaluatorJob):
+            evaluate_runs(orders, progress)
         else:
-            work(job, progress, restricted)
+            work(job, progress, restricted, turn_of(orders))
 
     for folder in (job.confined_to, early):
         if folder is not None:
@@ -87,28 +102,65 @@ def answer_inquiry(job: DescribeJob, progress: Progress, restrict: Restrict) -> 
     (job.scratch / ANSWER).write_text(answer(job.inquiry, job.scratch).model_dump_json())
 
 
-def work(job: Job, progress: Progress, restrict: Restrict = unrestricted) -> None:
+def work(
+    job: Job,
+    progress: Progress,
+    restrict: Restrict = unrestricted,
+    await_turn: Callable[[], None] = lambda: None,
+    opened: OpenedSets | None = None,
+) -> None:
     """Do a job in this process.
 
     Args:
         job: the job.
         progress: told how far the job is.
         restrict: narrows for good what this process may do, before a training runs the code of a method.
+        await_turn: returns when a training may go on to the code of its method.
+        opened: what evaluations of this process opened before; None for the first one.
     """
     torch.set_num_threads(job.run.track.training.cpu_threads)
     try:
         if job.kind == "train":
-            _log_into(job.scratch)
-            train_run(job, progress, restrict)
+            log_into(job.scratch)
+            train_run(job, progress, restrict, await_turn)
         else:
-            _log_into(job.folder)
-            evaluate_run(job, progress)
+            log_into(job.folder)
+            evaluate_run(job, progress, opened or OpenedSets(), log=lambda: log_into(job.folder))
     except WriteError as error:
         logging.getLogger(__name__).error("%s", error)
         sys.exit(CANNOT_WRITE)
 
 
-def _log_into(folder: Path) -> None:
+def evaluate_runs(orders: Connection, progress: Progress) -> None:
+    """Do evaluations in this process as they are ordered, and answer each order once its record is written.
+
+    An evaluation that fails ends the process, whose state nobody could vouch for afterwards: another one takes over.
+    """
+    opened = OpenedSets()
+    with contextlib.suppress(EOFError):
+        while True:
+            job: Job = orders.recv()
+            try:
+                with settings_put_back():
+                    work(job, progress, opened=opened)
+            except RuntimeError as error:
+                traceback.print_exc()
+                sys.exit(GPU_FAILED if is_fault_of_gpu(error) else 1)
+            sys.stdout.flush()
+            orders.send_bytes(DONE)
+
+
+def turn_of(orders: Connection) -> Callable[[], None]:
+    """Return what waits until the launcher says that a training may go on."""
+
+    def await_turn() -> None:
+        orders.recv_bytes()
+        orders.close()
+
+    return await_turn
+
+
+def log_into(folder: Path) -> None:
     """Let all that this process prints go to the end of the log in a folder."""
     log = open_log(folder)
     os.dup2(log.fileno(), 1)
@@ -132,11 +184,11 @@ def open_log(folder: Path) -> TextIO:
         raise WriteError.at(folder / LOG, error) from error
 
 
-def _close_all_but(pipe: int) -> None:
-    """Close what this process has inherited but the standard streams and the pipe of its progress."""
-    highest = os.sysconf("SC_OPEN_MAX")
-    os.closerange(3, pipe)
-    os.closerange(pipe + 1, min(highest, 2**16))
+def _close_all_but(*kept: int) -> None:
+    """Close what this process has inherited but the standard streams and some pipes."""
+    edges = [2, *sorted(kept), min(os.sysconf("SC_OPEN_MAX"), 2**16)]
+    for before, after in pairwise(edges):
+        os.closerange(before + 1, after)
 
 
 def _narrow_environment(folder: Path) -> None:

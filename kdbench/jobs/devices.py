@@ -1,6 +1,9 @@
 """The GPUs and CPU cores of this machine, to be shared out among jobs."""
 
 import os
+from typing import Final
+
+GPU_FAULT: Final = "the GPU failed or was lost"
 
 
 def default_workers(device: str) -> int:
@@ -26,3 +29,8 @@ def visible_gpus() -> tuple[str, ...]:
 def see_only(gpu: str) -> None:
     """Let this process, which has not started CUDA, see one GPU: its only one, number 0."""
     os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+
+
+def is_fault_of_gpu(error: BaseException) -> bool:
+    """Return whether an error says that CUDA cannot go on: nothing works on the GPU in this process any more."""
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error)

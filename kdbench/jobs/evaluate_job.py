@@ -1,25 +1,25 @@
 """Evaluates the network of one run, and writes the run's record."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import torch
 from pydantic import ValidationError
 
 from kdbench.data.cifar10 import provenance_of
-from kdbench.data.decoded import source_of
 from kdbench.errors import DataError, WriteError
 from kdbench.evaluation.evaluator import Evaluator
 from kdbench.files import check_writable
 from kdbench.jobs.completeness import forget_training
 from kdbench.jobs.intake import counted, forget_failure, take_in
 from kdbench.jobs.job import Job
+from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.plan.matrix import NUMERICS_VERSION
 from kdbench.records import LOG, WEIGHTS, Digests, Environment, Predictions, Record, Snapshot, write_record
 from kdbench.records.environment import describe_environment
 from kdbench.records.summary import summarise
 from kdbench.spec import families
 from kdbench.testsets.arrays import array_digests
-from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.loop import Progress
 from kdbench.training.outcome import Tally, TrainingOutcome, ended_training, read_outcome
@@ -27,12 +27,14 @@ from kdbench.training.snapshots import snapshot_path, snapshot_steps
 from kdbench.training.stopwatch import Stopwatch
 
 
-def evaluate_run(job: Job, progress: Progress) -> None:
+def evaluate_run(job: Job, progress: Progress, opened: OpenedSets, log: Callable[[], None]) -> None:
     """Evaluate the network that a run left, and write the record; of a run that failed, write why.
 
     Args:
         job: the run, and where its weights lie.
         progress: called with the test sets done and the test sets in total.
+        opened: what evaluations of this process opened before.
+        log: opens the log again, after that of the training has taken its place.
     """
     try:
         check_writable(job.folder)
@@ -40,8 +42,9 @@ def evaluate_run(job: Job, progress: Progress) -> None:
         forget_failure(job.scratch)  # the disk may be what made the training fail
         raise
     outcome = _outcome(job)
+    log()
     if outcome.status == "ok":
-        record, predictions = _evaluated_record(job, outcome, progress)
+        record, predictions = _evaluated_record(job, outcome, progress, opened)
     else:
         record, predictions = _record(job, outcome, (*job.run.unofficial, *_unverified(job))), {}
     write_record(job.folder, record, predictions)
@@ -85,18 +88,20 @@ def _unverified(job: Job) -> tuple[str, ...]:
         return (f"the test sets were not verified: {error}",)
 
 
-def _evaluated_record(job: Job, outcome: TrainingOutcome, progress: Progress) -> tuple[Record, Predictions]:
+def _evaluated_record(
+    job: Job, outcome: TrainingOutcome, progress: Progress, opened: OpenedSets
+) -> tuple[Record, Predictions]:
     """Evaluate the trained network on every test set; keep what lies beside the record, and return the rest."""
-    run, context = job.run, job.context
-    source = source_of(run.track, context.data_root, context.cache)
-    test_sets = build_test_sets(run.track, context.cache, source=source, workers=1, diagnostics=context.diagnostics)
-    evaluator = Evaluator(run.track, test_sets, torch.device(run.device), job.folder)
+    run = job.run
+    source, test_sets = opened.open(run.track, job.context)
+    evaluator = Evaluator(run.track, test_sets, torch.device(run.device), job.folder, opened.features)
     stopwatch = Stopwatch(evaluator.device)
     started = stopwatch.now()
     predictions, scalars, snapshots = _evaluate(job, outcome, evaluator, progress)
-    timing = outcome.timing.model_copy(update={"evaluation": stopwatch.now() - started})
+    seconds = stopwatch.now() - started
     unverified = () if run.limit_test else differences_from_frozen(run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified))
+    timing = record.timing.model_copy(update={"evaluation": seconds})
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
     results = {"test": summarise(predictions), "scalars": scalars, "snapshots": snapshots}
     return record.model_copy(update={"timing": timing, "digests": digests, **results}), predictions
@@ -145,7 +150,7 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         ),
         environment=environment,
         budget=outcome.budget,
-        timing=outcome.timing,
+        timing=outcome.timing.model_copy(update={"beside": max(job.beside, outcome.timing.beside)}),
         peak_memory_bytes=outcome.peak_memory_bytes,
         parameters=outcome.parameters,
         curves=outcome.curves,

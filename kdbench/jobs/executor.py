@@ -4,7 +4,6 @@ students."""
 import os
 import signal
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import Protocol
 from kdbench.errors import KdbenchError, RecordError, WriteError
 from kdbench.files import check_writable
 from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
+from kdbench.jobs.devices import GPU_FAULT
 from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.intact import IntactWeights
 from kdbench.jobs.intake import forget_failure
-from kdbench.jobs.job import CANNOT_WRITE, STOPPED, Job
+from kdbench.jobs.job import CANNOT_WRITE, GPU_FAILED, STOPPED, Job
 from kdbench.jobs.launcher import Handle, Launcher
+from kdbench.jobs.slots import Slots
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, RESULT, WEIGHTS, Record, Status, read_record
@@ -44,15 +45,24 @@ class Watcher(Protocol):
 
 
 class LocalExecutor:
-    """Runs jobs on `workers` slots of this machine, spread over its GPUs if they use any.
+    """Runs jobs on this machine: `workers` runs at a time on each GPU, or on the CPU if they use no GPU.
 
-    The result of a run does not depend on how many runs there are at a time: each has a process of its own and a fixed
-    number of threads.
+    The result of a run does not depend on how many runs there are at a time: each training has a process of its own and
+    a fixed number of threads.
+
+    Args:
+        launcher: starts the jobs.
+        workers: number of runs at a time.
+        gpus: as `kdbench.jobs.devices` names them.
+        overlap: whether a run is trained while the one before it is evaluated (see `Slots`); None to overlap on GPUs.
     """
 
-    def __init__(self, launcher: Launcher, workers: int, gpus: Sequence[str] = ()) -> None:
-        self._launcher, self._workers, self._gpus = launcher, workers, gpus
-        self._active: dict[str, Handle] = {}
+    def __init__(
+        self, launcher: Launcher, workers: int, gpus: Sequence[str] = (), *, overlap: bool | None = None
+    ) -> None:
+        self._launcher = launcher
+        overlap = bool(gpus) if overlap is None else overlap
+        self._devices = [Slots(gpu, workers, overlap) for gpu in gpus or (None,)]
         self._intact = IntactWeights()
         self._cut_short: dict[str, str] = {}  # by run id, why a repeated evaluation was ended
         self._incomplete: list[str] = []  # a sentence for each record that still lacks answers
@@ -79,53 +89,111 @@ class LocalExecutor:
             while (waiting or self._active) and not context.is_time_up(for_seconds=GRACE_SECONDS):
                 if context.is_time_up():
                     waiting.clear()
-                self._start_ready(waiting, context, watcher)
+                    self._end_prepared()
+                self._start_what_can_start(waiting, context, watcher)
                 time.sleep(_POLL_SECONDS)
                 check = time.monotonic() >= next_check
                 next_check = time.monotonic() + _LIMIT_CHECK_SECONDS if check else next_check
-                ended = [
-                    handle.job for handle in list(self._active.values()) if self._has_ended(handle, check, watcher)
-                ]
-                records += [self._collect(job, context, watcher) for job in ended]
+                records += [self._collect(job, context, watcher) for job in self._ended(check, watcher)]
         finally:
-            for handle in self._active.values():
-                handle.kill()
-            self._active.clear()
+            for slots in self._devices:
+                for handle in slots.handles:
+                    handle.kill()
+            self._launcher.release()
         if self._incomplete:
             more = f" ({len(self._incomplete) - 1} more such runs)" if len(self._incomplete) > 1 else ""
             raise KdbenchError(f"{self._incomplete[0]}{more}")
         return records
 
-    def _has_ended(self, handle: Handle, check_limits: bool, watcher: Watcher) -> bool:
-        """Follow a job, start the job that follows it in its run, and return whether the run has ended."""
+    @property
+    def _active(self) -> set[str]:
+        """The runs that have begun and not ended."""
+        return {run_id for slots in self._devices for run_id in slots.run_ids}
+
+    def _ended(self, check_limits: bool, watcher: Watcher) -> list[Job]:
+        """Follow all jobs, and return the last one of each run that has ended."""
+        return [
+            handle.job
+            for slots in self._devices
+            for handle in slots.handles
+            if self._has_ended(handle, slots, check_limits, watcher)
+        ]
+
+    def _has_ended(self, handle: Handle, slots: Slots, check_limits: bool, watcher: Watcher) -> bool:
+        """Follow a job, let the job that follows it in its run wait, and return whether the run has ended."""
         if (progress := handle.progress()) is not None:
             watcher.advanced(handle.job, *progress)
         follow_up = self._next_job(handle, check_limits)
-        if isinstance(follow_up, Job):
-            if follow_up.failure is None and follow_up.context.is_time_up():
-                del self._active[follow_up.run.run_id]  # a later invocation goes on with it
-            else:
-                self._start(follow_up, watcher)
-        elif follow_up:
-            del self._active[handle.job.run.run_id]
-        return follow_up is True
+        if follow_up is False:
+            return False
+        slots.remove(handle)
+        if follow_up is True:
+            return True
+        if follow_up.failure is not None or not follow_up.context.is_time_up():  # else a later invocation goes on
+            beside = max(follow_up.beside, slots.beside(follow_up.run.run_id))
+            slots.trained.append(replace(follow_up, beside=beside))
+        return False
 
-    def _start(self, job: Job, watcher: Watcher) -> None:
-        self._active[job.run.run_id] = self._launcher.start(job)
-        watcher.started(job)
+    def _end_prepared(self) -> None:
+        for slots in self._devices:
+            while slots.prepared:
+                slots.prepared.pop().kill()
 
-    def _start_ready(self, waiting: dict[str, PlannedRun], context: RunContext, watcher: Watcher) -> None:
-        for run in list(waiting.values()):
-            if len(self._active) >= self._workers:
-                return
+    def _start_what_can_start(self, waiting: dict[str, PlannedRun], context: RunContext, watcher: Watcher) -> None:
+        """Start the evaluations that wait, trainings wherever there is room, and the preparation of further ones."""
+        for slots in self._devices:
+            self._evaluate(slots, watcher)
+            while slots.prepared and slots.has_room:
+                self._train(slots.prepared.popleft(), slots, watcher)
+        while idlest := self._idlest([slots for slots in self._devices if slots.has_room]):
+            if (job := self._ready_job(waiting, context, idlest.gpu)) is None:
+                break
+            self._begin(job, idlest, watcher)
+        for slots in self._devices:
+            while slots.can_prepare and (job := self._ready_job(waiting, context, slots.gpu)):
+                if job.kind == "train":
+                    slots.prepared.append(self._launcher.prepare(job))
+                else:
+                    self._begin(job, slots, watcher)
+            slots.note_neighbours()
+
+    def _begin(self, job: Job, slots: Slots, watcher: Watcher) -> None:
+        """Start the first job of a run."""
+        if job.kind == "train":
+            self._train(self._launcher.prepare(job), slots, watcher)
+        else:
+            slots.trained.append(job)
+            self._evaluate(slots, watcher)
+
+    def _train(self, handle: Handle, slots: Slots, watcher: Watcher) -> None:
+        slots.training[handle.job.run.run_id] = handle
+        handle.proceed()
+        watcher.started(handle.job)
+
+    def _evaluate(self, slots: Slots, watcher: Watcher) -> None:
+        while slots.trained and slots.can_evaluate:
+            job = slots.trained.popleft()
+            slots.evaluating[job.run.run_id] = self._launcher.evaluate(job)
+            watcher.started(job)
+
+    @staticmethod
+    def _idlest(devices: Sequence[Slots]) -> Slots | None:
+        """Return the device with the fewest jobs, the first of equals; a run stays on it to its end."""
+        return min(devices, key=lambda slots: len(slots.run_ids), default=None)
+
+    def _ready_job(self, waiting: dict[str, PlannedRun], context: RunContext, gpu: str | None) -> Job | None:
+        """Take the most expensive run whose teachers are done, and return its first job on a GPU; None without one."""
+        active = self._active
+        for run in waiting.values():
             needed = run.references if run.teacher is None else (run.teacher, *run.references)
-            if any(teacher.run_id in waiting or teacher.run_id in self._active for teacher in needed):
+            if any(teacher.run_id in waiting or teacher.run_id in active for teacher in needed):
                 continue
             del waiting[run.run_id]
             job = _first_job(run, context)
             if job.failure is None:
                 self._check_weights(job, context)
-            self._start(replace(job, gpu=self._idlest_gpu()), watcher)
+            return replace(job, gpu=gpu)
+        return None
 
     def _check_weights(self, job: Job, context: RunContext) -> None:
         """Compare all weights that a job will read with their records.
@@ -141,11 +209,6 @@ class LocalExecutor:
             is_needed = teacher is run.teacher and job.kind == "train"
             if record and (is_needed or (context.folder(teacher) / WEIGHTS).exists()):
                 self._intact.check(teacher, context.folder(teacher), record.digests.weights)
-
-    def _idlest_gpu(self) -> str | None:
-        """Return the GPU with the fewest jobs, the first of equals; a run stays on it from training to evaluation."""
-        jobs = Counter(handle.job.gpu for handle in self._active.values())
-        return min(self._gpus, key=lambda gpu: jobs[gpu], default=None)
 
     def _next_job(self, handle: Handle, check_limits: bool) -> Job | bool:
         """Return the job that follows, True if the run has ended, or False if it goes on."""
@@ -211,6 +274,8 @@ def _first_job(run: PlannedRun, context: RunContext) -> Job:
 
 def _death(job: Job, code: int) -> tuple[Status, str]:
     """Return what the exit code of a guard says of its work, or that of a guard which was ended itself."""
+    if job.kind == "evaluate" and code == GPU_FAILED:
+        return "error", GPU_FAULT
     number = -code if code < 0 else code - SIGNALLED
     if number == signal.SIGKILL:
         return "oom", "the system ended the process (signal 9), most likely because memory ran out"

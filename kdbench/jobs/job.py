@@ -1,5 +1,6 @@
 """Jobs: what one child process does."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,8 @@ COMPILED = "compiled"  # the folder in the cache for compiled networks
 ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
 MEASUREMENTS = "timing.json"  # of a TimingJob, in its scratch folder
 CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
+GPU_FAILED = 44  # exit code of an evaluation on whose GPU nothing works any more; of a training it means nothing
+DONE = b"done"  # an evaluator's answer to an order
 STOPPED = 43  # exit code of a training that has saved a checkpoint because the time of the invocation is up
 
 
@@ -27,6 +30,7 @@ class Job:
         context: where to read and write.
         failure: tells an evaluation that there is nothing to evaluate, and why.
         gpu: the one GPU that the process may see, as `kdbench.jobs.devices` names it; None on a CPU.
+        beside: of an evaluation, how many other jobs worked on the GPU of the training at once, at most.
     """
 
     kind: Literal["train", "evaluate"]
@@ -34,6 +38,7 @@ class Job:
     context: RunContext
     failure: tuple[Status, str] | None = None
     gpu: str | None = None
+    beside: int = 0
 
     @property
     def folder(self) -> Path:
@@ -119,4 +124,19 @@ class TimingJob:
         return self.scratch
 
 
-AnyJob = Job | DescribeJob | TimingJob
+@dataclass(frozen=True)
+class EvaluatorJob:
+    """The evaluation of one run after another, by trusted code alone.
+
+    Attributes:
+        gpu: as of a `Job`.
+        scratch: never used, since no code of a method runs in it.
+    """
+
+    gpu: str | None
+    scratch: Path = Path(os.devnull)
+    runs_method: Literal[False] = False
+    confined_to: None = None
+
+
+AnyJob = Job | DescribeJob | TimingJob | EvaluatorJob

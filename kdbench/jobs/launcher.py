@@ -1,6 +1,8 @@
 """Starts a job in a process of its own, and ends it when it goes over a limit."""
 
+import contextlib
 import os
+import pickle
 import signal
 import sys
 import time
@@ -12,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
-from kdbench.jobs.job import AnyJob, DescribeJob, Job, TimingJob
+from kdbench.jobs.job import DONE, AnyJob, DescribeJob, EvaluatorJob, Job, TimingJob
 from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_above
 from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import LOG, Status
@@ -61,6 +63,9 @@ class Handle(Protocol):
     def progress(self) -> tuple[int, int] | None:
         """Return the newest (done, total) that the job reported, None if there is nothing new."""
 
+    def proceed(self) -> None:
+        """Let a prepared training go on to the code of its method; its limit on time begins now."""
+
     def kill(self) -> None:
         """End the job and all processes that it started, and wait for their end."""
 
@@ -68,8 +73,14 @@ class Handle(Protocol):
 class Launcher(Protocol):
     """Hides how a job gets its process."""
 
-    def start(self, job: Job) -> Handle:
-        """Start a job and return at once."""
+    def prepare(self, job: Job) -> Handle:
+        """Start a training that does what needs no method, then waits for `proceed`; return at once."""
+
+    def evaluate(self, job: Job) -> Handle:
+        """Start an evaluation and return at once."""
+
+    def release(self) -> None:
+        """End the processes that wait for further jobs."""
 
 
 class ForkLauncher:
@@ -77,15 +88,35 @@ class ForkLauncher:
 
     The server starts with the first job, from a fixed environment. This process never runs the code of a method, so
     none can have changed it by then; and an option that is wrong is refused before anything starts.
+
+    Every training has a process of its own. Evaluations, which run no code of a method, are done one after another by
+    processes that keep what they have opened; one of them that has failed at an evaluation is not used again.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload(["kdbench.jobs.child", __name__])
         self._limits = limits
+        self._idle: list[ForkHandle[EvaluatorJob]] = []
 
-    def start(self, job: Job) -> "ForkHandle[Job]":
+    def prepare(self, job: Job) -> "ForkHandle[Job]":
         return self._fork(job, self._limits)
+
+    def evaluate(self, job: Job) -> "EvaluationHandle":
+        return EvaluationHandle(job, self._evaluator(job.gpu), self._idle)
+
+    def release(self) -> None:
+        while self._idle:
+            self._idle.pop().kill()
+
+    def _evaluator(self, gpu: str | None) -> "ForkHandle[EvaluatorJob]":
+        """Return a process that waits for an evaluation on a GPU, or a new one."""
+        for evaluator in [waiting for waiting in self._idle if waiting.job.gpu == gpu]:
+            self._idle.remove(evaluator)
+            if evaluator.poll() is None:
+                return evaluator
+            evaluator.kill()
+        return self._fork(EvaluatorJob(gpu), self._limits)
 
     def time(self, job: TimingJob) -> "ForkHandle[TimingJob]":
         """Start timing training steps and return at once."""
@@ -101,10 +132,12 @@ class ForkLauncher:
             with interruption_held_back():
                 forkserver.ensure_running()
         receiver, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=enter, args=(job, sender))
+        orders, taken = self._context.Pipe()
+        process = self._context.Process(target=enter, args=(job, sender, taken))
         process.start()
         sender.close()
-        return ForkHandle(job, process, receiver, limits)
+        taken.close()
+        return ForkHandle(job, process, receiver, orders, limits)
 
 
 @contextmanager
@@ -138,19 +171,21 @@ def interruption_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def enter(job: AnyJob, pipe: Connection) -> None:
+def enter(job: AnyJob, pipe: Connection, orders: Connection) -> None:
     """Do a job in the child process that was started for it."""
     from kdbench.jobs.child import child  # the launching process stays light
 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the server holds it back
-    child(job, pipe)
+    child(job, pipe, orders)
 
 
 class ForkHandle(Generic[JobType]):
     """A job in a forked process."""
 
-    def __init__(self, job: JobType, process: BaseProcess, receiver: Connection, limits: Limits) -> None:
-        self.job = job
+    def __init__(
+        self, job: JobType, process: BaseProcess, receiver: Connection, orders: Connection, limits: Limits
+    ) -> None:
+        self.job, self.orders = job, orders
         self._process, self._receiver, self._limits = process, receiver, limits
         self._progress = ProgressReader(receiver.fileno())
         self._started = time.monotonic()
@@ -163,6 +198,15 @@ class ForkHandle(Generic[JobType]):
     def restart_clock(self) -> None:
         """Let the limit on time begin now."""
         self._started = time.monotonic()
+
+    def proceed(self) -> None:
+        self.order(b"")
+        self.restart_clock()
+
+    def order(self, content: bytes) -> None:
+        """Tell the process something; one that has ended hears nothing, which `poll` finds out."""
+        with contextlib.suppress(OSError):
+            self.orders.send_bytes(content)
 
     def poll(self) -> int | None:
         return self._process.exitcode
@@ -202,3 +246,43 @@ class ForkHandle(Generic[JobType]):
         assert self._process.pid is not None
         end_tree(self._process.pid)
         self._process.join()
+        self.orders.close()
+
+
+class EvaluationHandle:
+    """An evaluation by a process that does one after another.
+
+    Args:
+        job: the evaluation.
+        evaluator: the process, which does nothing else meanwhile.
+        idle: receives the process once it has written the record.
+    """
+
+    def __init__(self, job: Job, evaluator: ForkHandle[EvaluatorJob], idle: list[ForkHandle[EvaluatorJob]]) -> None:
+        self.job, self._evaluator, self._idle, self._done = job, evaluator, idle, False
+        evaluator.restart_clock()
+        evaluator.order(pickle.dumps(job))
+
+    def poll(self) -> int | None:
+        if not self._done and self._answered():
+            self._done = True
+            self._idle.append(self._evaluator)
+        return 0 if self._done else self._evaluator.poll()
+
+    def _answered(self) -> bool:
+        with contextlib.suppress(OSError, EOFError):
+            return self._evaluator.orders.poll() and self._evaluator.orders.recv_bytes(len(DONE)) == DONE
+        return False
+
+    def over_limit(self) -> tuple[Status, str] | None:
+        return self._evaluator.over_limit()
+
+    def progress(self) -> tuple[int, int] | None:
+        return self._evaluator.progress()
+
+    def proceed(self) -> None:
+        """Do nothing: an evaluation never waits."""
+
+    def kill(self) -> None:
+        if not self._done:
+            self._evaluator.kill()

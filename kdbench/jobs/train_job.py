@@ -4,7 +4,7 @@ import contextlib
 import logging
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +17,7 @@ from kdbench.data.training_sets import TrainingSet, shared_training_set
 from kdbench.files import atomic_file
 from kdbench.jobs import sandbox
 from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_device
+from kdbench.jobs.devices import GPU_FAULT
 from kdbench.jobs.job import STOPPED, Job
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.backbone import ALL_FIELDS
@@ -41,15 +42,15 @@ from kdbench.training.warm_up import WarmUp, warm_up
 MOST_FILE_BYTES = 8 * 2**30
 
 
-def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
+def train_run(job: Job, progress: Progress, restrict: Restrict, await_turn: Callable[[], None]) -> None:
     """Train the network of a run, or keep it as it is before any training, and write what comes of it into scratch.
 
     Args:
         job: the run, and where to write.
         progress: called with the steps done and the steps in total.
         restrict: called once, before the code of a method runs.
+        await_turn: called once before that, when all is done that needs no method. It returns when the run may go on.
     """
-    data, teacher = _training_set(job), _teacher_state(job)
     source = job.run.submission.source
     method_file = job.scratch / "method" / f"{job.run.submission.name}.py"
     if source is not None:
@@ -57,8 +58,10 @@ def train_run(job: Job, progress: Progress, restrict: Restrict) -> None:
             file.write(source)
     tally = Tally()
     try:
+        data, teacher = _training_set(job), _teacher_state(job)
         start_device(job.run.device)
         _warm_up(job)
+        await_turn()
         _restrict(job, restrict)
         if job.run.untrained:
             _keep_untrained(job)
@@ -83,7 +86,8 @@ def reason_of(error: BaseException, method_file: Path) -> str:
         text = "its message cannot be read"
     line = _last_line_in(error.__traceback__, method_file)
     place = f"{method_file.name}:{line}: " if line else ""
-    return f"{place}{type(error).__name__}: {text[:2000]}"
+    fault = f"{GPU_FAULT}: " if "CUDA error" in text else ""
+    return f"{place}{fault}{type(error).__name__}: {text[:2000]}"
 
 
 def _last_line_in(trace: TracebackType | None, file: Path) -> int | None:

@@ -24,12 +24,20 @@ def describe_environment(device: torch.device, precision: Precision, command: st
         numpy=version("numpy"),
         platform=platform.platform(),
         processor=_cpu_name(),
-        device=torch.cuda.get_device_name() if cuda else "cpu",
+        device=_gpu_name() if cuda else "cpu",
         device_class=f"{device.type}-{precision}",
         threads=torch.get_num_threads(),
         commit=_commit(),
         command=command,
     )
+
+
+def _gpu_name() -> str:
+    """Return the name of the GPU; that of one which cannot be asked any more is unknown."""
+    try:
+        return torch.cuda.get_device_name()
+    except (RuntimeError, AssertionError):
+        return "unknown GPU"
 
 
 @cache

@@ -61,6 +61,8 @@ class Timing(_RecordModel):
     """Seconds of wall time; `training` is the sum of the parts above it and of everything else in the loop.
 
     `teacher`, `student` and `method` are None if steps were captured: the parts of a captured step are not timed apart.
+    `beside` is the largest number of other jobs that worked on the same GPU at once while the run was trained: such
+    times are longer than those of a run alone.
     """
 
     data: float = 0.0
@@ -71,6 +73,7 @@ class Timing(_RecordModel):
     training: float = 0.0
     evaluation: float = 0.0
     epochs: tuple[float, ...] = ()
+    beside: Int64 = 0
 
 
 class Environment(_RecordModel):

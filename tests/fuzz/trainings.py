@@ -18,6 +18,7 @@ from kdbench.errors import MOST_REASON
 from kdbench.jobs.evaluate_job import evaluate_run
 from kdbench.jobs.intake import MOST_LOG_BYTES, forget_failure, take_in
 from kdbench.jobs.job import Job
+from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.networks.models import new_backbone, read_weights
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import Control, PlannedRun
@@ -180,7 +181,8 @@ def _killed(place: Path, run: PlannedRun) -> Property:
         lay(scratch, left)
         context.environment_file(run).write_text(ENVIRONMENT.model_dump_json())
         with within_seconds(MOST_SECONDS):
-            evaluate_run(Job("evaluate", run, context, FAILURE), lambda done, total: None)
+            job = Job("evaluate", run, context, FAILURE)
+            evaluate_run(job, lambda done, total: None, OpenedSets(), log=lambda: None)
         record = read_record(context.folder(run))
         assert (record.status, record.reason) == FAILURE
         assert {path.name for path in context.folder(run).iterdir()} <= {RESULT, LOG, WEIGHTS, OUTCOME}

@@ -43,7 +43,7 @@ def record_of(job: Job) -> Record:
 
 class PretendHandle:
     def __init__(self, job: Job, code: int | None, over: tuple[Status, str] | None) -> None:
-        self.job, self._code, self._over, self.killed = job, code, over, False
+        self.job, self._code, self._over, self.killed, self.proceeded = job, code, over, False, False
         if job.kind == "evaluate":
             write_record(job.folder, record_of(job), {})
         elif code == 0:
@@ -57,6 +57,9 @@ class PretendHandle:
 
     def progress(self) -> tuple[int, int] | None:
         return None
+
+    def proceed(self) -> None:
+        self.proceeded = True
 
     def kill(self) -> None:
         self.killed = True
@@ -78,8 +81,20 @@ class PretendLauncher:
         evaluations: dict[str, int] | None = None,
     ) -> None:
         self.codes, self.over, self.slow, self.evaluations = codes or {}, over or {}, slow or {}, evaluations or {}
+        self.released = False
         self.jobs: list[Job] = []
         self.handles: list[PretendHandle] = []
+
+    def prepare(self, job: Job) -> PretendHandle:
+        assert job.kind == "train"
+        return self.start(job)
+
+    def evaluate(self, job: Job) -> PretendHandle:
+        assert job.kind == "evaluate"
+        return self.start(job)
+
+    def release(self) -> None:
+        self.released = True
 
     def start(self, job: Job) -> PretendHandle:
         self.jobs.append(job)
