@@ -88,7 +88,8 @@ TEST_SET_OPTIONS: dict[str, tuple[Any, object]] = {
             typer.Option(
                 parser=whole_number("--workers", least=1),
                 metavar="<int>",
-                help="Number of jobs at a time (default: one per CPU core, or one per GPU).",
+                help="Number of runs at a time, on the CPU or on each GPU (default: one per CPU core; on a GPU as many "
+                "as its memory and the cores allow, at most 4).",
             ),
         ],
         None,

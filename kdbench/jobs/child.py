@@ -2,12 +2,14 @@
 
 import contextlib
 import faulthandler
+import json
 import logging
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from dataclasses import astuple
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,7 +24,19 @@ from kdbench.jobs.confinement import Restrict, confinement, import_only_what_is_
 from kdbench.jobs.devices import is_fault_of_gpu, see_only
 from kdbench.jobs.evaluate_job import evaluate_run
 from kdbench.jobs.guard import guard
-from kdbench.jobs.job import ANSWER, CANNOT_WRITE, DONE, GPU_FAILED, AnyJob, DescribeJob, EvaluatorJob, Job, TimingJob
+from kdbench.jobs.job import (
+    ANSWER,
+    CANNOT_WRITE,
+    DONE,
+    GPU_FAILED,
+    AnyJob,
+    DescribeJob,
+    EvaluatorJob,
+    Job,
+    RoomJob,
+    TimingJob,
+)
+from kdbench.jobs.measured_room import measure_room
 from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.jobs.progress_pipe import ProgressWriter
 from kdbench.jobs.sandbox import Confinement, Measure
@@ -62,7 +76,7 @@ def child(job: AnyJob, pipe: Connection, orders: Connection) -> None:
             return (*measures, *sandbox.restrict(confinement))
 
         _close_all_but(pipe.fileno(), orders.fileno())
-        if not isinstance(job, Job | EvaluatorJob):
+        if job.runs_method and not isinstance(job, Job):
             orders.close()
         if job.runs_method:
             _narrow_environment(job.scratch / "tmp")
@@ -75,6 +89,9 @@ def child(job: AnyJob, pipe: Connection, orders: Connection) -> None:
             time_steps(job, restricted)
         elif isinstance(job, EvaluatorJob):
             evaluate_runs(orders, progress)
+        elif isinstance(job, RoomJob):
+            _print_nothing()
+            orders.send_bytes(json.dumps(astuple(measure_room(job.track, torch.device("cuda")))).encode())
         else:
             work(job, progress, restricted, turn_of(orders))
 
@@ -94,12 +111,17 @@ def answer_inquiry(job: DescribeJob, progress: Progress, restrict: Restrict) -> 
         restrict: narrows for good what this process may do, before it runs.
     """
     torch.set_num_threads(1)
-    with Path(os.devnull).open("w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
+    _print_nothing()
     restrict(confinement(job.scratch, file_bytes=MOST_FILE_BYTES_OF_ANSWERS))
     progress(0, 1)
     (job.scratch / ANSWER).write_text(answer(job.inquiry, job.scratch).model_dump_json())
+
+
+def _print_nothing() -> None:
+    """Let nothing that this process prints be seen."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
 
 
 def work(

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kdbench.errors import SubmissionError, describe_invalid, plain_text
-from kdbench.jobs.devices import default_workers
+from kdbench.jobs.devices import cores
 from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.hostile_files import Refused, read_regular_file
 from kdbench.jobs.job import ANSWER, DescribeJob
@@ -127,5 +127,5 @@ def _description(job: DescribeJob, fault: str | None) -> Description:
 def describe_submissions() -> list[Description]:
     """Return the descriptions of all shipped methods; SubmissionError if one of them is refused."""
     files = [read_method_file(submission_path(name)) for name in list_submissions()]
-    describe = ConfinedDescriber(ForkLauncher(DESCRIBE_LIMITS), default_workers("cpu"))
+    describe = ConfinedDescriber(ForkLauncher(DESCRIBE_LIMITS), cores())
     return describe([Inquiry(file.path, file.source) for file in files])

@@ -6,10 +6,8 @@ from typing import Final
 GPU_FAULT: Final = "the GPU failed or was lost"
 
 
-def default_workers(device: str) -> int:
-    """Return how many jobs run at a time: one per core that this process may use, or one per GPU."""
-    if device == "cuda":
-        return max(1, len(visible_gpus()))
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

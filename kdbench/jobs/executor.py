@@ -130,8 +130,8 @@ class LocalExecutor:
         if follow_up is True:
             return True
         if follow_up.failure is not None or not follow_up.context.is_time_up():  # else a later invocation goes on
-            beside = max(follow_up.beside, slots.beside(follow_up.run.run_id))
-            slots.trained.append(replace(follow_up, beside=beside))
+            neighbours = max(follow_up.beside, slots.beside(follow_up.run.run_id))
+            slots.trained.append(replace(follow_up, beside=neighbours))
         return False
 
     def _end_prepared(self) -> None:

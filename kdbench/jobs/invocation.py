@@ -8,9 +8,10 @@ from rich.console import Console
 from kdbench.errors import InputError
 from kdbench.jobs.completeness import existing_record, forget_training, is_complete, needs_evaluation_only
 from kdbench.jobs.describer import ConfinedDescriber
-from kdbench.jobs.devices import default_workers, visible_gpus
+from kdbench.jobs.devices import cores, visible_gpus
 from kdbench.jobs.executor import LocalExecutor
 from kdbench.jobs.forecast import Forecast, rate_of
+from kdbench.jobs.gpu_room import runs_on_cpu, runs_per_gpu
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.lock import sole_user
 from kdbench.jobs.opening import open_test_sets
@@ -79,14 +80,14 @@ def run(options: RunOptions, console: Console) -> Progressed:
 def confined_jobs(options: RunOptions) -> tuple[ForkLauncher, ConfinedDescriber]:
     """Return what starts the jobs of an invocation, and what describes its method files."""
     launcher = ForkLauncher(Limits(options.time_limit, int(options.memory_limit * 2**30)))
-    return launcher, ConfinedDescriber(launcher, options.workers or default_workers("cpu"), sandbox=options.sandbox)
+    return launcher, ConfinedDescriber(launcher, options.workers or cores(), sandbox=options.sandbox)
 
 
 def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
     """Return what runs that need a GPU would take without one."""
     from kdbench.jobs.cpu_time import building_seconds, run_seconds
 
-    track, workers = planned.track, options.workers or default_workers("cpu")
+    track, workers = planned.track, options.workers or cores()
     runs = roughly(run_seconds(planned.runs, diagnostics=planned.context.diagnostics) / workers)
     return (
         f"track {track.name!r} needs a GPU: its {len(planned.runs)} runs would take this CPU about {runs}, {workers} "
@@ -102,14 +103,17 @@ def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, consol
         if run.run_id in done:
             forget_training(planned.context, run, done[run.run_id])
     missing = [run for run in planned.runs if run.run_id not in done]
-    workers = options.workers or default_workers(planned.device)
+    gpus = visible_gpus() if planned.device == "cuda" else ()
+    each = _runs_at_a_time(planned, options, launcher, gpus) if missing else options.workers or 1
+    workers = each * max(1, len(gpus))
     forecast = Forecast(missing, workers, rate_of(missing, planned.context))
     _print_plan(planned, missing, forecast, console)
     if missing or not (planned.context.results / planned.track.name / GALLERY).exists():
         _, arrays = open_test_sets(planned.track, options, console)
         write_gallery(planned.context.results, planned.track, arrays)
     if missing:
-        done |= {record.run_id: record for record in execute_runs(planned, missing, launcher, forecast, console)}
+        executor = LocalExecutor(launcher, each, gpus)
+        done |= {record.run_id: record for record in execute_runs(planned, missing, executor, forecast, console)}
     records = tuple(done[run.run_id] for run in planned.runs if run.run_id in done)
     reasons = (reason for record in records for reason in record.unofficial)
     print_unofficial((reason for reason in reasons if reason not in planned.unofficial), console)
@@ -140,10 +144,18 @@ def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast
     print_unofficial(planned.unofficial, console)
 
 
+def _runs_at_a_time(planned: Plan, options: RunOptions, launcher: ForkLauncher, gpus: Sequence[str]) -> int:
+    """Return how many runs each GPU gets at a time, or the CPU; InputError if more are wanted than fit."""
+    if planned.device != "cuda":
+        return runs_on_cpu(cores(), options.workers)
+    if options.workers == 1:
+        return 1
+    return runs_per_gpu([launcher.measure_room(planned.track, gpu) for gpu in gpus], cores(), options.workers)
+
+
 def execute_runs(
-    planned: Plan, runs: Sequence[PlannedRun], launcher: ForkLauncher, forecast: Forecast, console: Console
+    planned: Plan, runs: Sequence[PlannedRun], executor: LocalExecutor, forecast: Forecast, console: Console
 ) -> list[Record]:
     """Train and evaluate some runs of a plan, with a progress bar, and return their records."""
-    gpus = visible_gpus() if planned.device == "cuda" else ()
     with RunProgress(console, forecast) as progress:
-        return LocalExecutor(launcher, forecast.workers, gpus).execute(runs, planned.context, progress)
+        return executor.execute(runs, planned.context, progress)

@@ -9,6 +9,7 @@ from kdbench.methods.inquiries import Inquiry
 from kdbench.plan.context import SCRATCH, RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import Status
+from kdbench.spec import Track
 from kdbench.timing.scaling_effort import ScalingEffort
 
 COMPILED = "compiled"  # the folder in the cache for compiled networks
@@ -139,4 +140,21 @@ class EvaluatorJob:
     confined_to: None = None
 
 
-AnyJob = Job | DescribeJob | TimingJob | EvaluatorJob
+@dataclass(frozen=True)
+class RoomJob:
+    """The measurement of how much room a GPU has for runs of a track, by trusted code alone.
+
+    Attributes:
+        track: as it is run.
+        gpu: as of a `Job`.
+        scratch: never used, since no code of a method runs in it.
+    """
+
+    track: Track
+    gpu: str
+    scratch: Path = Path(os.devnull)
+    runs_method: Literal[False] = False
+    confined_to: None = None
+
+
+AnyJob = Job | DescribeJob | TimingJob | EvaluatorJob | RoomJob

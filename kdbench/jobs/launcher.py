@@ -1,6 +1,7 @@
 """Starts a job in a process of its own, and ends it when it goes over a limit."""
 
 import contextlib
+import json
 import os
 import pickle
 import signal
@@ -14,10 +15,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
-from kdbench.jobs.job import DONE, AnyJob, DescribeJob, EvaluatorJob, Job, TimingJob
+from kdbench.errors import KdbenchError
+from kdbench.jobs.gpu_room import GpuRoom
+from kdbench.jobs.job import DONE, AnyJob, DescribeJob, EvaluatorJob, Job, RoomJob, TimingJob
 from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_above
 from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import LOG, Status
+from kdbench.spec import Track
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ class Limits:
 # glibc returns the memory of every large tensor to the system at once by default, and gets it back page by page. These
 # thresholds, in bytes, let a process keep it.
 KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+MOST_SECONDS_TO_MEASURE = 180.0
 DESCRIBE_LIMITS = Limits(seconds=60, memory_bytes=8 * 2**30, disk_bytes=64 * 2**20, processes=32)
 JobType = TypeVar("JobType", bound=AnyJob)
 
@@ -104,6 +109,21 @@ class ForkLauncher:
 
     def evaluate(self, job: Job) -> "EvaluationHandle":
         return EvaluationHandle(job, self._evaluator(job.gpu), self._idle)
+
+    def measure_room(self, track: Track, gpu: str) -> GpuRoom:
+        """Return the room that a GPU has for runs of a track; KdbenchError if it cannot be measured."""
+        handle = self._fork(RoomJob(track, gpu), self._limits)
+        try:
+            if handle.orders.poll(MOST_SECONDS_TO_MEASURE):
+                return GpuRoom(*json.loads(handle.orders.recv_bytes()))
+        except EOFError:
+            pass  # it has ended without an answer
+        finally:
+            handle.kill()
+        raise KdbenchError(
+            f"the memory of GPU {gpu} cannot be measured, most likely because CUDA does not start on it or a single "
+            "step does not fit; --workers 1 runs without a measurement"
+        )
 
     def release(self) -> None:
         while self._idle:

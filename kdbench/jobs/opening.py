@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from kdbench.errors import InputError
-from kdbench.jobs.devices import default_workers
+from kdbench.jobs.devices import cores
 from kdbench.jobs.progress import TestSetProgress, roughly
 from kdbench.plan.options import TestSetOptions
 from kdbench.resources import cache_folder
@@ -47,7 +47,7 @@ def open_test_sets(
             track,
             cache_folder(),
             source=source,
-            workers=options.workers or default_workers("cpu"),
+            workers=options.workers or cores(),
             diagnostics=options.with_diagnostics,
             progress=progress.advanced,
             networks=networks,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from kdbench.errors import KdbenchError
 from kdbench.files import atomic_file
-from kdbench.jobs.devices import default_workers, visible_gpus
+from kdbench.jobs.devices import cores, visible_gpus
 from kdbench.jobs.hostile_files import plain_line
 from kdbench.jobs.invocation import run
 from kdbench.jobs.job import MEASUREMENTS, TimingJob
@@ -93,7 +93,7 @@ def run_axes(device: str, measure: Callable[[Mapping[str, Any]], float]) -> tupl
     four = {**given, "methods": ALONE, "seeds": "0-3"}
     methods = {number: {**given, "methods": FEW_METHODS[:number], "seeds": "0"} for number in SIZES}
     seeds = {number: {**given, "methods": ALONE, "seeds": f"0-{number - 1}"} for number in SIZES}
-    workers = {number: {**four, "workers": number} for number in powers_of_two(default_workers("cpu"))}
+    workers = {number: {**four, "workers": number} for number in powers_of_two(cores())}
     return (
         _axis(METHODS, "a small run of one seed", methods, measure),
         _axis(SEEDS, "a small run without a teacher", seeds, measure),

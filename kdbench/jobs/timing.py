@@ -10,7 +10,7 @@ from typing import Any
 from kdbench.errors import InputError, KdbenchError, plain_text
 from kdbench.files import atomic_file
 from kdbench.jobs.describer import ConfinedDescriber
-from kdbench.jobs.devices import default_workers, visible_gpus
+from kdbench.jobs.devices import cores, visible_gpus
 from kdbench.jobs.hostile_files import Refused, plain_line, read_regular_file
 from kdbench.jobs.job import MEASUREMENTS, TimingJob
 from kdbench.jobs.launcher import ForkHandle, ForkLauncher, Limits
@@ -92,7 +92,7 @@ def _compared(new: Timings, before: Timings, stored: Path, print_line: Callable[
 def method_files(names: Sequence[str], launcher: ForkLauncher) -> tuple[tuple[str, bytes], ...]:
     """Return the names and bytes of method files, all of which keep the contract."""
     files = [read_method_file(submission_path(name)) for name in names]
-    ConfinedDescriber(launcher, default_workers("cpu"))([Inquiry(file.path, file.source) for file in files])
+    ConfinedDescriber(launcher, cores())([Inquiry(file.path, file.source) for file in files])
     return tuple((file.path.name, file.source) for file in files)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from kdbench.errors import InputError, KdbenchError, RecordError
-from kdbench.jobs.devices import default_workers
+from kdbench.jobs.devices import visible_gpus
+from kdbench.jobs.executor import LocalExecutor
 from kdbench.jobs.forecast import Forecast, rate_of
 from kdbench.jobs.invocation import confined_jobs, execute_runs
 from kdbench.jobs.opening import open_test_sets
@@ -203,8 +204,9 @@ def _retrain(folder: Path, record: Record, options: RunOptions, console: Console
         _, test_sets = open_test_sets(plan.track, options, console)
         _compare_arrays(record, array_digests(test_sets))
         runs = [*_missing_teacher(plan, run, _teacher_folder(record, folder)), run]
-        forecast = Forecast(runs, default_workers(plan.device), rate_of(runs, plan.context))
-        execute_runs(plan, runs, launcher, forecast, console)
+        gpus = visible_gpus()[:1] if plan.device == "cuda" else ()
+        forecast = Forecast(runs, 1, rate_of(runs, plan.context))
+        execute_runs(plan, runs, LocalExecutor(launcher, 1, gpus), forecast, console)
         made = read_record(plan.context.folder(run))
         if made.status != "ok":
             raise KdbenchError(

@@ -23,7 +23,7 @@ class TestSetOptions:
         style: picture in whose style the stylised set is rendered.
         diagnostics: whether to open the diagnostic sets, too.
         device: "auto", "cpu" or "cuda".
-        workers: number of jobs at a time; None for one per CPU core, or one per GPU.
+        workers: number of runs at a time on the CPU or on each GPU; None to decide by cores and memory.
         yes: with `device` "cpu", whether to do on the CPU what needs a GPU.
     """
 

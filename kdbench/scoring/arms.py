@@ -128,6 +128,7 @@ class Cost(FrozenModel):
     Attributes:
         student_images, teacher_images: number of images in forward passes of either network, in training and before it.
         relative_time: ratio of the training seconds to those of independent; None without independent.
+        beside: the largest number of other jobs that worked on the GPU of one of these runs at once.
     """
 
     training_seconds: float
@@ -137,6 +138,7 @@ class Cost(FrozenModel):
     student_images: Int64
     teacher_images: Int64
     relative_time: float | None
+    beside: Int64 = 0
 
 
 class Arm(FrozenModel):

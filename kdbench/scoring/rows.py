@@ -179,8 +179,9 @@ def _cost(records: Sequence[Record], context: BoardContext) -> Cost | None:
     if not records:
         return None
     training = median(record.timing.training for record in records)
-    independent = [run.record.timing.training for run in context.references if run.measured is not None]
-    base = median(independent) if independent and records[0].role == "student" else 0.0
+    references = [run.record for run in context.references if run.measured is not None]
+    compared = references if records[0].role == "student" else []
+    base = median(record.timing.training for record in compared) if compared else 0.0
     return Cost(
         training_seconds=training,
         epoch_seconds=median([seconds for record in records for seconds in record.timing.epochs] or [0.0]),
@@ -189,4 +190,5 @@ def _cost(records: Sequence[Record], context: BoardContext) -> Cost | None:
         student_images=round(median(record.budget.student_forward_images for record in records)),
         teacher_images=round(median(record.budget.teacher_forward_images for record in records)),
         relative_time=training / base if base > 0 else None,
+        beside=max(record.timing.beside for record in (*records, *compared)),
     )

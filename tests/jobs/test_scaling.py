@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kdbench.jobs.devices import default_workers
+from kdbench.jobs.devices import cores
 from kdbench.jobs.scaling import SMALL_RUN, powers_of_two, run_axes, scaling_of_steps, seconds_of_run
 from kdbench.timing.scaling import CARDS, METHODS, SEEDS, WORKERS
 from kdbench.timing.scaling_effort import ScalingEffort
@@ -23,7 +23,7 @@ def test_runs_grow_by_one_thing_at_a_time() -> None:
     assert [point.size for point in axes[SEEDS].points] == [1, 2, 4]
     assert [len(options["methods"]) for options in measured[1:4]] == [1, 2, 4]
     assert [options["seeds"] for options in measured[4:7]] == ["0-0", "0-1", "0-3"]
-    assert [options["workers"] for options in measured[7:]] == list(powers_of_two(default_workers("cpu")))
+    assert [options["workers"] for options in measured[7:]] == list(powers_of_two(cores()))
     assert [point.seconds for point in axes[METHODS].points] == [(2.0,), (3.0,), (4.0,)]  # after a run that warms up
 
 
