@@ -176,6 +176,7 @@ class Killed(Exception):
 @pytest.mark.parametrize("stop_at", [3, AT_FIRST + 1, PER_EPOCH + 2])
 def test_a_captured_run_resumes_and_ends_like_an_unbroken_eager_one(
     both: Callable[..., TrainingOutcome],
+    engine: StandInEngine,
     images: TrainingSet,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -192,7 +193,9 @@ def test_a_captured_run_resumes_and_ends_like_an_unbroken_eager_one(
 
     with pytest.raises(Killed):
         train(broken, images, kill)
+    engine.calls.clear()
     outcome = train(broken, images, lambda *_: None)
+    assert engine.calls[0] == "rehearse"
     assert outcome.weights == expected.weights
     assert (outcome.budget, outcome.execution) == (expected.budget, "captured")
     assert outcome.timing.student is None

@@ -98,6 +98,7 @@ class CapturedSteps:
         self.repeated = 0
         self._reason = ""
         self._warm = 0
+        self._rehearsed = False
         self._put_off = 0
         self._uses_epoch = False
         self._buffers: Batch | None = None
@@ -132,7 +133,7 @@ class CapturedSteps:
             return self._eagerly
         if self._warm < WARM_UP:
             return self._eagerly
-        return self._rehearse if self._warm == WARM_UP else self._capture_step
+        return self._capture_step if self._rehearsed else self._rehearse
 
     def _possible_repetitions(self) -> int:
         """Return how many steps a capture of the next step would serve at most."""
@@ -174,6 +175,7 @@ class CapturedSteps:
 
     def _rehearse(self, batch: Batch) -> None:
         """Run a step eagerly, and look for what would make its capture fail or be wrong."""
+        self._rehearsed = True
         before, random = self._moment(), self._engine.frozen_random_states()
         waits = self._engine.rehearse(lambda: self._eagerly(batch))
         after = self._moment()
