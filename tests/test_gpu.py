@@ -11,6 +11,8 @@ from torch import Tensor
 from kdbench.data.pixels import resized
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.jobs.devices import visible_gpus
+from kdbench.jobs.executor import LocalExecutor
+from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import ALL_FIELDS, Backbone
 from kdbench.networks.compiling import compile_network, obstacle_to_compiling
@@ -25,12 +27,16 @@ from kdbench.testsets.spec import load_spec
 from kdbench.training.assignment import Assignment
 from kdbench.training.loop import train
 from kdbench.training.memory import step_memory
+from tests.jobs.pretend_launcher import Silent
+from tests.jobs.small_jobs import context_in, small
+from tests.planned_runs import expanded
 
 pytestmark = pytest.mark.gpu
 
 PAPER = load_spec().track("cifar10-224")
 GPU = torch.device("cuda")
 LARGE_BATCH = 1024
+LIMITS = Limits(seconds=300, memory_bytes=32 * 2**30)
 
 
 @pytest.fixture
@@ -135,6 +141,22 @@ def test_pixels_are_those_of_the_processor() -> None:
     for manipulation in (tile_table(np.arange(8), 224, grid=7), noise_table(np.arange(8), 224, size=64)):
         there = manipulation.apply(here.to(GPU), slice(0, 8)).cpu()
         assert torch.equal(there, manipulation.apply(here, slice(0, 8)))
+
+
+def test_a_gpu_has_room_for_a_run_and_less_of_it_for_a_larger_one(track: Track) -> None:
+    launcher, (gpu, *_) = ForkLauncher(LIMITS), visible_gpus()
+    room = launcher.measure_room(track, gpu)
+    larger = track.model_copy(update={"training": track.training.model_copy(update={"batch_size": LARGE_BATCH})})
+    assert 0 < room.free_bytes < torch.cuda.get_device_properties(GPU).total_memory
+    assert 0 < room.step_bytes < launcher.measure_room(larger, gpu).step_bytes
+
+
+def test_runs_overlap_on_a_gpu_and_are_marked(tmp_path_factory: pytest.TempPathFactory) -> None:
+    runs = [replace(run, device="cuda") for run in expanded(track=small(), directions=("vit-to-cnn",))]
+    context = context_in(tmp_path_factory.mktemp("runs"))
+    records = LocalExecutor(ForkLauncher(LIMITS), 2, visible_gpus()[:1]).execute(runs, context, Silent())
+    assert [(record.status, record.reason) for record in records] == [("ok", "")] * len(runs)
+    assert max(record.timing.beside for record in records) > 0
 
 
 def test_every_visible_gpu_is_named() -> None:

@@ -357,6 +357,12 @@ def test_costs_come_with_their_sample(full: Page) -> None:
     line = "lm from shape teacher 12.2 8.4 to 9.2 36.4 s 1.40× 9,000 9,000 2.1 s"
     assert line in full.text
     assert "3 runs, 9 epochs" in full.text
+    assert "on the same GPU" not in full.text
+
+
+def test_times_of_runs_that_shared_a_gpu_are_marked(tmp_path: Path) -> None:
+    shared = examples.full_scores().model_dump_json().replace('"beside":0', '"beside":3')
+    assert "1.40× with up to 3 other jobs on the same GPU" in render(Scores.model_validate_json(shared), tmp_path).text
 
 
 def test_gallery_shows_every_set_with_a_caption(full: Page) -> None:
