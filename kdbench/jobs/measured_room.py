@@ -9,20 +9,17 @@ from kdbench.networks.placement import memory_format, placed
 from kdbench.networks.precision import autocast
 from kdbench.spec import FAMILIES, Family, Track
 
-STEPS_IN_MEMORY = 2  # an eager and a captured one
-
 
 def measure_room(track: Track, device: torch.device) -> GpuRoom:
     """Measure the room on a GPU for runs of a track; what this process allocated before counts as taken.
 
-    The networks of all families learn, which takes at least as much as one that learns from one that teaches. A run
-    takes twice that, because a captured step keeps memory of its own beside that of eager steps.
+    The networks of all families learn, which takes at least as much as one that learns from one that teaches.
     """
     free = torch.cuda.mem_get_info(device)[0]
     forget_peak_memory(device)
     networks = [_after_a_step(track, family, device) for family in FAMILIES]
     images = track.data.num_train * 3 * track.data.stored_size**2
-    room = GpuRoom(free, STEPS_IN_MEMORY * torch.cuda.max_memory_reserved(device) + images)
+    room = GpuRoom(free, torch.cuda.max_memory_reserved(device) + images)
     del networks  # which were kept until now, as a student and its teacher are
     return room
 
