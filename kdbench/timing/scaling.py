@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Annotated
 
 from pydantic import Field, ValidationError
@@ -53,7 +53,20 @@ class ScalingAxis(FrozenModel, strict=True, allow_inf_nan=False):
         """The fitted power law; None with too few sizes."""
         if len({point.size for point in self.points}) < LEAST_POINTS:
             return None
-        return fit_power_law([p.size for p in self.points], [median(p.seconds) for p in self.points])
+        return fit_power_law([point.size for point in self.points], self.typical_seconds)
+
+    @property
+    def typical_seconds(self) -> list[float]:
+        """Seconds of each point without what slowed down a round as a whole.
+
+        They are medians over the rounds, in each of which they are divided by the round's geometric mean; the median of
+        these means restores their level.
+        """
+        rounds = list(zip(*(point.seconds for point in self.points), strict=False))
+        means = [geometric_mean(times) for times in rounds]
+        level = median(means)
+        relative = [[value / mean for value in times] for times, mean in zip(rounds, means, strict=True)]
+        return [level * median(values) for values in zip(*relative, strict=True)]
 
 
 class ScalingTable(FrozenModel, strict=True):
@@ -89,7 +102,9 @@ def scaling_lines(table: ScalingTable) -> list[str]:
 def _line(axis: ScalingAxis) -> str:
     if not axis.points:
         return f"  {axis.name:10s} not measured: {axis.reason}"
-    points = ", ".join(f"{point.size}: {median(point.seconds):.3g} s" for point in axis.points)
+    points = ", ".join(
+        f"{point.size}: {value:.3g} s" for point, value in zip(axis.points, axis.typical_seconds, strict=True)
+    )
     law = axis.law
     slope = f"slope {_in_words(law.slope)}" if law else "too few sizes for a slope"
     return f"  {axis.name:10s} {axis.work}: {points}; {slope}"

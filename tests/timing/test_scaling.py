@@ -64,6 +64,15 @@ def test_intervals_of_slopes_cover_the_true_one() -> None:
     assert 0.93 <= np.mean([law.slope.low <= 1.5 <= law.slope.high for law in laws]) <= 0.97
 
 
+def test_a_slow_round_does_not_bend_the_law() -> None:
+    slowness = (1.0, 3.0, 1.5)
+    points = tuple(ScalingPoint(size=size, seconds=tuple(s * size**2 for s in slowness)) for size in SIZES)
+    axis = ScalingAxis(name=IMAGES, work="an epoch", points=points)
+    assert axis.typical_seconds == pytest.approx([1.5 * size**2 for size in SIZES])
+    assert axis.law is not None
+    assert (axis.law.slope.low, axis.law.slope.high) == pytest.approx((2.0, 2.0))
+
+
 def test_two_sizes_have_no_slope() -> None:
     with pytest.raises(ValueError, match="too few"):
         fit_power_law((64, 96), (1.0, 2.0))
