@@ -93,8 +93,10 @@ def read_contents(archive: ZipFile, path: Path) -> PackContents:
         raise InputError(f"{path} is not a pack: it has no {CONTENTS}; `kdbench results pack` makes one")
     if (listed := archive.getinfo(CONTENTS)).file_size > MOST_CONTENTS_BYTES:
         raise _refused(path, f"its {CONTENTS} has {listed.file_size} bytes; allowed: at most {MOST_CONTENTS_BYTES}")
+    _check_compression(listed, path)
     try:
-        contents = PackContents.model_validate_json(archive.read(listed))
+        with archive.open(listed) as file:  # without a size, a read would unpack more than the file is declared to have
+            contents = PackContents.model_validate_json(file.read(MOST_CONTENTS_BYTES))
     except ValidationError as error:
         raise _refused(path, f"its {CONTENTS} is not valid: {describe_invalid(error, PackContents)}") from error
     _check_members([member for member in members if member is not listed], contents, path)
@@ -110,8 +112,7 @@ def _check_members(members: list[ZipInfo], contents: PackContents, path: Path) -
             raise _refused(path, f"it holds {name!r}, which has no place in a results folder")
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG) or member.flag_bits & 1:
             raise _refused(path, f"it holds {name!r}, which is a link, a device or encrypted")
-        if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-            raise _refused(path, f"it holds {name!r}, which is compressed in another way than a pack is")
+        _check_compression(member, path)
         if name not in contents.files or member.file_size != contents.files[name].size:
             raise _refused(path, f"it holds {name!r} with {member.file_size} bytes, which {CONTENTS} does not list")
     names = [member.filename for member in members]
@@ -120,6 +121,12 @@ def _check_members(members: list[ZipInfo], contents: PackContents, path: Path) -
     most = MOST_RATIO * path.stat().st_size
     if (size := sum(file.size for file in contents.files.values())) > most:
         raise _refused(path, f"its files would take {size} bytes; allowed for a file of its size: {most}")
+
+
+def _check_compression(member: ZipInfo, path: Path) -> None:
+    """Raise InputError for a member that `zipfile` would unpack without a limit on memory."""
+    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise _refused(path, f"it holds {member.filename!r}, which is compressed in another way than a pack is")
 
 
 def _refused(path: Path, reason: str) -> InputError:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +168,28 @@ def test_a_list_that_is_too_long_is_refused(board: Path, monkeypatch: pytest.Mon
 def test_another_compression_is_refused(board: Path) -> None:
     rewritten(board, compression=zipfile.ZIP_BZIP2)
     assert_nothing_is_merged(board, "is compressed in another way than a pack is")
+
+
+def test_a_list_with_another_compression_is_refused(board: Path) -> None:
+    """Python unpacks it all at once, whatever size it declares."""
+    rewritten(board)
+    with zipfile.ZipFile(board) as archive:
+        listed = archive.read(contents.CONTENTS)
+    with zipfile.ZipFile(board, "w") as archive:
+        archive.writestr(contents.CONTENTS, listed, zipfile.ZIP_LZMA)
+    assert_nothing_is_merged(board, "it holds 'pack.json', which is compressed in another way than a pack is")
+
+
+def test_a_list_that_declares_a_small_size_is_unpacked_no_further(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size, most = 2**26, 2**16
+    with zipfile.ZipFile(board, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(contents.CONTENTS, b" " * size)
+    board.write_bytes(board.read_bytes().replace(size.to_bytes(4, "little"), (4).to_bytes(4, "little")))
+    monkeypatch.setattr(contents, "MOST_CONTENTS_BYTES", most)
+    tracemalloc.start()
+    assert_nothing_is_merged(board, "board.zip is not a pack, or it is damaged: Bad CRC-32")
+    assert tracemalloc.get_traced_memory()[1] < size // 4
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
