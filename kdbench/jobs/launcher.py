@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pickle
 import signal
@@ -105,7 +106,9 @@ class ForkLauncher:
         self._idle: list[ForkHandle[EvaluatorJob]] = []
 
     def prepare(self, job: Job) -> "ForkHandle[Job]":
-        return self._fork(job, self._limits)
+        handle = self._fork(job, self._limits)
+        handle.stop_clock()
+        return handle
 
     def evaluate(self, job: Job) -> "EvaluationHandle":
         return EvaluationHandle(job, self._evaluator(job.gpu), self._idle)
@@ -215,6 +218,10 @@ class ForkHandle(Generic[JobType]):
         """What `multiprocessing.connection.wait` waits for: the end of the process."""
         return self._process.sentinel
 
+    def stop_clock(self) -> None:
+        """Let no limit on time hold until `restart_clock`."""
+        self._started = math.inf
+
     def restart_clock(self) -> None:
         """Let the limit on time begin now."""
         self._started = time.monotonic()
@@ -264,7 +271,8 @@ class ForkHandle(Generic[JobType]):
 
     def kill(self) -> None:
         assert self._process.pid is not None
-        end_tree(self._process.pid)
+        if self.poll() is None:  # else another process may have its number by now
+            end_tree(self._process.pid)
         self._process.join()
         self.orders.close()
 

@@ -110,6 +110,19 @@ def test_a_prepared_training_waits_and_its_time_begins_when_it_goes_on(tmp_path:
     assert (context.scratch(run) / OUTCOME).exists()
 
 
+def test_a_prepared_training_cannot_run_out_of_time_before_its_turn(tmp_path: Path) -> None:
+    """Else it would end together with the training before it that takes too long."""
+    handle = ForkLauncher(replace(LIMITS, seconds=0)).prepare(Job("train", a_teacher(small()), context_in(tmp_path)))
+    try:
+        time.sleep(0.01)
+        assert handle.over_limit() is None
+        handle.proceed()
+        time.sleep(0.01)
+        assert handle.over_limit() == ("timeout", "took more than 0 seconds")
+    finally:
+        handle.kill()
+
+
 def test_a_training_that_is_ended_before_its_turn_leaves_no_process(launcher: ForkLauncher, tmp_path: Path) -> None:
     run, context = a_teacher(small()), context_in(tmp_path)
     handle = launcher.prepare(Job("train", run, context))
