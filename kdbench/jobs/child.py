@@ -71,9 +71,7 @@ def child(job: AnyJob, pipe: Connection, orders: Connection) -> None:
 
     def confined_work(measures: tuple[Measure, ...]) -> None:
         def restrict(confinement: Confinement) -> tuple[Measure, ...]:
-            if early is not None and "read-only" in measures:
-                sandbox.write_no_more_below(early)
-            return (*measures, *sandbox.restrict(confinement))
+            return (*once_closed(early, measures), *sandbox.restrict(confinement))
 
         _close_all_but(pipe.fileno(), orders.fileno())
         if job.runs_method and not isinstance(job, Job):
@@ -100,6 +98,16 @@ def child(job: AnyJob, pipe: Connection, orders: Connection) -> None:
             with contextlib.suppress(OSError):  # reported where the log is opened
                 folder.mkdir(parents=True, exist_ok=True)
     guard(confined_work, pipe.fileno(), scratch=job.confined_to, early=early)
+
+
+def once_closed(early: Path | None, measures: tuple[Measure, ...]) -> tuple[Measure, ...]:
+    """Let this process write no more below a folder, and return the measures that hold then.
+
+    The kernel refuses it while a file there is open for writing: then not everything is read-only.
+    """
+    if early is None or "read-only" not in measures or sandbox.write_no_more_below(early):
+        return measures
+    return tuple(measure for measure in measures if measure != "read-only")
 
 
 def answer_inquiry(job: DescribeJob, progress: Progress, restrict: Restrict) -> None:
@@ -176,7 +184,10 @@ def turn_of(orders: Connection) -> Callable[[], None]:
     """Return what waits until the launcher says that a training may go on."""
 
     def await_turn() -> None:
-        orders.recv_bytes()
+        try:
+            orders.recv_bytes()
+        except EOFError:
+            os._exit(1)  # the launcher is gone, and an exception would become the outcome of the run
         orders.close()
 
     return await_turn

@@ -2,16 +2,20 @@
 
 import os
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from kdbench.jobs.child import open_log, work
+from kdbench.jobs import sandbox
+from kdbench.jobs.child import once_closed, open_log, turn_of, work
 from kdbench.jobs.job import Job
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, LOGITS, Budget, Record, Status, read_predictions, read_record
 from kdbench.testsets.frozen import NOT_ORIGINAL
+from kdbench.training.outcome import OUTCOME
 from tests.jobs.small_jobs import EPOCHS, IMAGES, TRACKS, a_teacher, context_in, silent, small
 from tests.planned_runs import expanded, submission
 
@@ -163,3 +167,26 @@ def test_a_log_is_not_written_through_links(tmp_path: Path) -> None:
         log.write("line")
     assert (elsewhere / "mine").read_text() == "kept"
     assert (folder / LOG).read_text() == "line"
+
+
+def test_a_training_whose_launcher_is_gone_before_its_turn_leaves_no_outcome(tmp_path: Path) -> None:
+    """Its next command would take an outcome for a failure, and remove the checkpoint that lies beside it."""
+    run, context = a_teacher(small()), context_in(tmp_path)
+    orders, launcher = Pipe()
+    launcher.close()
+    process = os.fork()
+    if process == 0:
+        work(Job("train", run, context), silent, await_turn=turn_of(orders))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 1
+    assert (context.scratch(run) / LOG).exists()
+    assert not (context.scratch(run) / OUTCOME).exists()
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_folder_that_stays_writable_is_no_read_only_file_system(
+    closed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "write_no_more_below", lambda folder: closed)
+    measures = once_closed(tmp_path, ("namespaces", "read-only"))
+    assert measures == (("namespaces", "read-only") if closed else ("namespaces",))
