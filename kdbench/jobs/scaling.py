@@ -10,7 +10,8 @@ from rich.console import Console
 
 from kdbench.errors import KdbenchError
 from kdbench.files import atomic_file
-from kdbench.jobs.devices import cores, visible_gpus
+from kdbench.jobs.devices import cores, seeing, visible_gpus
+from kdbench.jobs.gpu_room import MOST_RUNS
 from kdbench.jobs.hostile_files import plain_line
 from kdbench.jobs.invocation import run
 from kdbench.jobs.job import MEASUREMENTS, TimingJob
@@ -93,7 +94,8 @@ def run_axes(device: str, measure: Callable[[Mapping[str, Any]], float]) -> tupl
     four = {**given, "methods": ALONE, "seeds": "0-3"}
     methods = {number: {**given, "methods": FEW_METHODS[:number], "seeds": "0"} for number in SIZES}
     seeds = {number: {**given, "methods": ALONE, "seeds": f"0-{number - 1}"} for number in SIZES}
-    workers = {number: {**four, "workers": number} for number in powers_of_two(cores())}
+    most = cores() if device == "cpu" else min(MOST_RUNS, cores())
+    workers = {number: {**four, "workers": number} for number in powers_of_two(most)}
     return (
         _axis(METHODS, "a small run of one seed", methods, measure),
         _axis(SEEDS, "a small run without a teacher", seeds, measure),
@@ -108,12 +110,17 @@ def powers_of_two(most: int) -> tuple[int, ...]:
 
 
 def _cards_axis(device: str, options: Mapping[str, Any], measure: Callable[[Mapping[str, Any]], float]) -> ScalingAxis:
-    """Time a run on more and more cards, with a worker for each."""
-    cards = len(visible_gpus()) if device == "cuda" else 0
-    if cards < 2:
-        return ScalingAxis(name=CARDS, work="", reason=f"it needs two GPUs, and {cards} are used here")
-    work = {number: {**options, "workers": number} for number in powers_of_two(cards)}
-    return _axis(CARDS, "a small run of four seeds, one worker per card", work, measure)
+    """Time a run on more and more cards, with one worker on each."""
+    gpus = visible_gpus() if device == "cuda" else ()
+    if len(gpus) < 2:
+        return ScalingAxis(name=CARDS, work="", reason=f"it needs two GPUs, and {len(gpus)} are used here")
+
+    def on_cards(number: int) -> ScalingPoint:
+        with seeing(gpus[:number]):
+            return ScalingPoint(size=number, seconds=(measure({**options, "workers": 1}),))
+
+    points = tuple(on_cards(number) for number in powers_of_two(len(gpus)))
+    return ScalingAxis(name=CARDS, work="a small run of four seeds, one worker per card", points=points)
 
 
 def _axis(

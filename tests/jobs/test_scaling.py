@@ -1,11 +1,13 @@
 """Scaling of whole runs: what is run, and what is said where nothing can be."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from kdbench.jobs.devices import cores
+from kdbench.jobs.devices import cores, visible_gpus
+from kdbench.jobs.gpu_room import MOST_RUNS
 from kdbench.jobs.scaling import SMALL_RUN, powers_of_two, run_axes, scaling_of_steps, seconds_of_run
 from kdbench.timing.scaling import CARDS, METHODS, SEEDS, WORKERS
 from kdbench.timing.scaling_effort import ScalingEffort
@@ -32,17 +34,26 @@ def test_cards_are_not_measured_on_a_cpu() -> None:
     assert (cards.points, cards.reason) == ((), "it needs two GPUs, and 0 are used here")
 
 
-def test_cards_are_measured_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdbench.jobs.scaling.visible_gpus", lambda: ("0", "1", "2", "3"))
-    workers: list[int | None] = []
+def test_each_run_on_cards_sees_as_many_and_has_one_worker_on_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: len(os.environ["CUDA_VISIBLE_DEVICES"].split(",")))
+    seen: list[tuple[tuple[str, ...], int | None]] = []
 
     def measure(options: Mapping[str, Any]) -> float:
-        workers.append(options.get("workers"))
+        seen.append((visible_gpus(), options.get("workers")))
         return 1.0
 
     *_, cards = run_axes("cuda", measure)
     assert [point.size for point in cards.points] == [1, 2, 4]
-    assert workers[-3:] == [1, 2, 4]
+    assert seen[-3:] == [(("4",), 1), (("4", "5"), 1), (("4", "5", "6", "7"), 1)]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "4,5,6,7"
+
+
+def test_a_gpu_gets_no_more_workers_than_it_gets_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdbench.jobs.scaling.cores", lambda: 16)
+    monkeypatch.setattr("kdbench.jobs.scaling.visible_gpus", lambda: ("0",))
+    axes = {axis.name: axis for axis in run_axes("cuda", lambda options: 1.0)}
+    assert [point.size for point in axes[WORKERS].points] == [1, 2, MOST_RUNS]
 
 
 @pytest.mark.parametrize(("most", "numbers"), [(1, (1,)), (2, (1, 2)), (6, (1, 2, 4)), (8, (1, 2, 4, 8))])
