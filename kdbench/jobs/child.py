@@ -164,7 +164,7 @@ def work(
 def evaluate_runs(orders: Connection, progress: Progress) -> None:
     """Do evaluations in this process as they are ordered, and answer each order once its record is written.
 
-    An evaluation that fails ends the process, whose state nobody could vouch for afterwards: another one takes over.
+    An evaluation that fails ends the process, because its state is uncertain afterwards.
     """
     opened = OpenedSets()
     with contextlib.suppress(EOFError):

@@ -231,7 +231,7 @@ class ForkHandle(Generic[JobType]):
         self.restart_clock()
 
     def order(self, content: bytes) -> None:
-        """Tell the process something; one that has ended hears nothing, which `poll` finds out."""
+        """Send an order to the process; nothing happens if it has ended, which `poll` shows."""
         with contextlib.suppress(OSError):
             self.orders.send_bytes(content)
 
