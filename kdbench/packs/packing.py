@@ -1,9 +1,10 @@
 """Packs a results folder: its records, and what its unfinished trainings have saved."""
 
 import contextlib
+import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def pack(results: Path, path: Path, spec: Spec, *, with_weights: bool = False) -
             `kdbench verify` does, and so do further test sets. Weights of teachers are always included.
 
     Raises:
-        InputError: there is nothing to pack, or another command writes into the folder.
+        InputError: there is nothing to pack, a file of a record cannot be packed, or another command writes into the
+            folder.
         RecordError: a record is damaged.
         WriteError: the pack cannot be written.
     """
@@ -105,6 +107,7 @@ def _collect(results: Path, spec: Spec, *, with_weights: bool) -> Packed:
                 packed.methods.add(record.method)
                 packed.records += 1
                 left_out = () if with_weights or not _is_trained_student(record) else (WEIGHTS,)
+                _require_files(folder, {RESULT, *record.digests.files}.difference(left_out))
                 packed.files |= {f"{track}/{folder.name}/{name}": folder / name for name in _files(folder, left_out)}
             elif (folder / OUTCOME).exists():
                 _collect_training(folder, results, packed)
@@ -146,6 +149,19 @@ def _files(folder: Path, left_out: tuple[str, ...]) -> Iterator[str]:
     for path in sorted(folder.iterdir()):
         if path.name not in left_out and re.fullmatch(FILE, path.name) and _is_own_file(path):
             yield path.name
+
+
+def _require_files(folder: Path, names: Collection[str]) -> None:
+    """Raise InputError if a file of a record cannot be packed; without it, the pack would lack the record or a teacher.
+
+    Files that do not exist are no reason, since some of them may be deleted.
+    """
+    for path in (folder / name for name in sorted(names)):
+        if os.path.lexists(path) and not _is_own_file(path):
+            raise InputError(
+                f"{path} cannot be packed: it is a link, has a second name, or has more than "
+                f"{MOST_MEMBER_BYTES // 2**30} GiB; copy the results folder without links, and pack the copy"
+            )
 
 
 def _is_own_file(path: Path) -> bool:

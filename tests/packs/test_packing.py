@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,23 @@ def test_links_and_pipes_that_a_training_left_are_not_followed(results: Path, tm
     assert [name for name in names if name.startswith(f"{SCRATCH}/") and not name.endswith(".json")] == [
         f"{SCRATCH}/{UNFINISHED}/{CHECKPOINT}"
     ]
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+@pytest.mark.parametrize("name", [RESULT, PREDICTIONS, WEIGHTS])
+def test_a_linked_file_of_a_record_is_not_left_out_without_a_word(
+    results: Path, tmp_path: Path, name: str, link: Callable[[Path, Path], None]
+) -> None:
+    path, student = teacher_of(results) / name, student_of(results)
+    path.rename(tmp_path / name)
+    link(tmp_path / name, path)
+    with pytest.raises(InputError, match=f"{name} cannot be packed: it is a link, has a second name, or has more"):
+        packed(results, tmp_path / "board.zip")
+    path.unlink()
+    (tmp_path / name).rename(path)
+    (student / WEIGHTS).unlink()
+    (student / WEIGHTS).symlink_to("nowhere")  # it is not packed anyway
+    assert packed(results, tmp_path / "board.zip").exists()
 
 
 def test_what_cannot_be_packed_is_refused(results: Path, tmp_path: Path) -> None:
