@@ -14,7 +14,7 @@ from kdbench.cli.options import (
     check_can_write,
     make_console,
 )
-from kdbench.errors import InputError
+from kdbench.errors import KdbenchError
 
 app = typer.Typer(
     help="Take a results folder to another machine, finished runs and unfinished ones.",
@@ -93,7 +93,8 @@ def merge_results(
 ) -> None:
     """Put the records and the unfinished trainings of a pack into a results folder.
 
-    Everything is checked first. A record that is there already stays, unless it is of a run that failed.
+    Everything is checked first. A record that is there already stays, unless it is of a run that failed. If records of
+    the pack do not fit, the others are merged, and the exit code is 1.
     """
     from kdbench.packs.merging import merge
     from kdbench.testsets.spec import load_spec
@@ -111,6 +112,6 @@ def merge_results(
         )
     if merged.refused:
         name, reason = next(iter(merged.refused.items()))
-        raise InputError(
+        raise KdbenchError(
             f"{len(merged.refused)} records of {path} do not fit and were left out; first: {name}, {reason}"
         )

@@ -4,6 +4,7 @@ students."""
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,7 +90,7 @@ class LocalExecutor:
             while (waiting or self._active) and not context.is_time_up(for_seconds=GRACE_SECONDS):
                 if context.is_time_up():
                     waiting.clear()
-                    self._end_prepared()
+                    self._drop_what_waits()
                 self._start_what_can_start(waiting, context, watcher)
                 time.sleep(_POLL_SECONDS)
                 check = time.monotonic() >= next_check
@@ -134,10 +135,12 @@ class LocalExecutor:
             slots.trained.append(replace(follow_up, beside=neighbours))
         return False
 
-    def _end_prepared(self) -> None:
+    def _drop_what_waits(self) -> None:
+        """End prepared trainings, and leave evaluations that have not begun to a later invocation."""
         for slots in self._devices:
             while slots.prepared:
                 slots.prepared.pop().kill()
+            slots.trained = deque(job for job in slots.trained if job.failure is not None)
 
     def _start_what_can_start(self, waiting: dict[str, PlannedRun], context: RunContext, watcher: Watcher) -> None:
         """Start the evaluations that wait, trainings wherever there is room, and the preparation of further ones."""

@@ -179,6 +179,9 @@ def _move_records(records: dict[Path, Record], results: Path, merged: Merged) ->
     for folder, record in records.items():
         target = results / folder.parent.name / folder.name
         own = _own_record(target)
+        if record.status != "ok" and _steps(results / SCRATCH / folder.name) >= 0:
+            merged.kept.append(folder.name)  # the training under way here may still end well
+            continue
         if own is None or (own.status != "ok" and record.status == "ok"):
             _replace(folder, target)
             merged.records.append(folder.name)

@@ -91,6 +91,15 @@ def test_a_record_of_a_failure_gives_way_to_another(tmp_path: Path, results: Pat
     assert {read_record(folder).status for folder in find_records(failed)} == {"ok"}
 
 
+def test_a_record_of_a_failure_does_not_end_a_training_under_way(tmp_path: Path, results: Path) -> None:
+    failed = write_results(tmp_path / "failed", failed={("lm", 0): ("timeout", "took too long")})
+    student = next(folder for folder in find_records(failed) if read_record(folder).status != "ok")
+    under_way = write_training(tmp_path / "other", steps=7, name=student.name)
+    merged = merge(packed(failed, tmp_path / "failed.zip"), tmp_path / "other", SPEC)
+    assert merged.kept == [student.name]
+    assert (under_way / CHECKPOINT).exists()
+
+
 def test_another_teacher_of_the_same_students_is_refused(tmp_path: Path, results: Path, board: Path) -> None:
     other = shutil.copytree(results, tmp_path / "other")
     teacher = teacher_of(other)
