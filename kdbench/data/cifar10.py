@@ -107,7 +107,7 @@ def copy_of(root: Path) -> tuple[SourceLayout, list[Path]]:
         "parquet": ("train-*.parquet", "test-*.parquet"),
         "image-folder": tuple(f"{split}/{name}/*.png" for split in IMAGES_PER_CLASS for name in CLASSES),
     }
-    return layout, [path for pattern in patterns[layout] for path in sorted(root.glob(pattern))]
+    return layout, [path for pattern in patterns[layout] for path in sorted(root.glob(pattern)) if path.is_file()]
 
 
 def _around_batches(root: Path) -> Path:

@@ -136,3 +136,10 @@ def test_the_cache_keeps_a_fixed_number_of_copies(tmp_path: Path, decodings: Dec
     assert len(list(cache.rglob("manifest.json"))) == MOST_COPIES
     open_cifar10(root, cache)
     assert len(decodings) == MOST_COPIES + 2
+
+
+def test_a_folder_beside_the_batches_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies.small_counts(monkeypatch)
+    root = copies.torchvision_copy(tmp_path / "copy", monkeypatch)
+    (root / "cifar-10-batches-py" / "notes").mkdir()
+    assert open_cifar10(root, tmp_path / "cache").layout == "torchvision"
