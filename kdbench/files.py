@@ -158,6 +158,13 @@ def state_of_files(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def check_unpacked_size(archive: ZipFile | None, most: int) -> None:
+    """Raise ValueError for an archive whose members would take more memory than `most` bytes."""
+    size = sum(member.file_size for member in archive.infolist()) if archive else 0
+    if size > most:
+        raise ValueError(f"its arrays take {size} bytes; allowed: at most {most}")
+
+
 def check_writable(folder: Path) -> None:
     """Raise WriteError if a file of one mebibyte cannot be written into a folder."""
     probe = folder / ".writable"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
+
+from kdbench.files import check_unpacked_size
 
 _NAMES, _IMAGES = "test_sets", "images"
 MOST_ARRAY_BYTES: Final = 2**30
@@ -66,7 +67,7 @@ def read_joined(file: IO[bytes], keys: Iterable[str]) -> JoinedArrays:
         Exception: any of `kdbench.files.DAMAGES`, for a damaged file.
     """
     with np.load(file, allow_pickle=False) as stored:
-        _check_size(stored)
+        check_unpacked_size(stored.zip, MOST_ARRAY_BYTES)
         names, sizes = stored[_NAMES], stored[_IMAGES]
         images = _images_by_set(names, sizes)
         arrays = {key: stored[key] for key in keys}
@@ -85,10 +86,3 @@ def _images_by_set(names: NDArray[Any], sizes: NDArray[Any]) -> dict[str, int]:
     if len(images) < len(names) or min(images.values(), default=0) < 0:
         raise ValueError(f"{_NAMES} and {_IMAGES} name a test set twice, or give one a negative number of images")
     return images
-
-
-def _check_size(arrays: NpzFile) -> None:
-    """Raise ValueError for an archive that takes far more memory than any record does."""
-    size = sum(member.file_size for member in arrays.zip.infolist()) if arrays.zip else 0
-    if size > MOST_ARRAY_BYTES:
-        raise ValueError(f"its arrays take {size} bytes; allowed: at most {MOST_ARRAY_BYTES}")

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images
 from kdbench.errors import InputError
-from kdbench.files import DAMAGES, atomic_file
+from kdbench.files import DAMAGES, atomic_file, check_unpacked_size
 from kdbench.spec import Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
@@ -63,7 +62,7 @@ def read_gallery(path: Path) -> Gallery | None:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            _check_size(arrays)
+            check_unpacked_size(arrays.zip, MOST_BYTES)
             targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])
             sets = {name: (arrays[name], targets) for name in arrays.files if name not in ("targets", "classes")}
             for name, (images, _) in sets.items():
@@ -73,13 +72,6 @@ def read_gallery(path: Path) -> Gallery | None:
     except DAMAGES as error:
         raise InputError(f"{path} is damaged ({error}); delete it, and `kdbench run` will write it again") from error
     return Gallery(sets=sets, class_names=classes)
-
-
-def _check_size(arrays: NpzFile) -> None:
-    """Raise ValueError for a file that takes far more memory than any gallery does."""
-    size = sum(member.file_size for member in arrays.zip.infolist()) if arrays.zip else 0
-    if size > MOST_BYTES:
-        raise ValueError(f"its pictures take {size} bytes; allowed: at most {MOST_BYTES}")
 
 
 def _check_pictures(name: str, images: Images, targets: NDArray[np.integer], classes: tuple[str, ...]) -> None:

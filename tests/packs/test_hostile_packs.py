@@ -26,20 +26,9 @@ from tests.packs.results_folders import (
     rewritten,
     student_of,
     teacher_of,
-    write_results,
 )
 
 RUN = "0" * 16 + "-52b67082"
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return write_results(tmp_path / "runs")
-
-
-@pytest.fixture
-def board(results: Path, tmp_path: Path) -> Path:
-    return packed(results, tmp_path / "board.zip")
 
 
 def assert_nothing_is_merged(path: Path, match: str) -> None:

@@ -28,16 +28,6 @@ from tests.packs.results_folders import (
 )
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return write_results(tmp_path / "runs")
-
-
-@pytest.fixture
-def board(results: Path, tmp_path: Path) -> Path:
-    return packed(results, tmp_path / "board.zip")
-
-
 def test_what_is_merged_is_what_was_packed(tmp_path: Path, results: Path) -> None:
     board = packed(results, tmp_path / "board.zip", with_weights=True)
     shutil.rmtree(results / SCRATCH / UNFINISHED / "tmp")  # it is not needed

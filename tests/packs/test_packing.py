@@ -25,14 +25,8 @@ from tests.packs.results_folders import (
     packed,
     student_of,
     teacher_of,
-    write_results,
     write_training,
 )
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return write_results(tmp_path / "runs")
 
 
 def names_in(path: Path) -> set[str]:

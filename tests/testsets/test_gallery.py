@@ -56,7 +56,7 @@ def test_a_damaged_gallery_is_refused_with_what_to_do(path: Path, tmp_path: Path
         ({"clean": np.zeros((2, 8, 8), np.uint8)}, r"clean has the shape \(2, 8, 8\)"),
         ({"targets": np.array([0, 2])}, "its targets are not numbers of its 2 classes"),
         ({"targets": np.array([0.5])}, "its targets are not numbers of its 2 classes"),
-        ({"clean": np.zeros((8, 2048, 2048, 3), np.uint8)}, "its pictures take [0-9]+ bytes; allowed: at most"),
+        ({"clean": np.zeros((8, 2048, 2048, 3), np.uint8)}, "its arrays take [0-9]+ bytes; allowed: at most"),
     ],
     ids=["floats", "grey", "class", "no number", "huge"],
 )
