@@ -236,8 +236,11 @@ class Method(nn.Module):
         name: lower-case letters, digits, "-" and "_"; unique among the methods of a plan.
         paper: source of the method, such as "arXiv:1503.02531"; may be empty.
         summary: what the method does, in a few words.
-        directions: in which it can train.
+        directions: that it is published for. Unless it reads `attention`, it is also trained with a teacher of the
+            student's own family, where that is needed for comparison; its runs there are marked "beyond the paper".
         needs: fields of `Output` that it reads from teacher and student; `logits` is always available.
+        images: what it shows to either network, in one sentence, which the leaderboard prints. A method that defines
+            `step` or `prepare` must say it.
         uses_teacher: False for a method that never calls its teacher; `loss` then gets None.
         per_sample: True if the loss of an image does not depend on the other images of its batch. A batch that does not
             fit the device may then be split.
@@ -259,6 +262,7 @@ class Method(nn.Module):
     summary: ClassVar[str]
     directions: ClassVar[tuple[Direction, ...]]
     needs: ClassVar[frozenset[OutputField]] = frozenset({"logits"})
+    images: ClassVar[str] = "both networks see the images of the batch as they are"
     uses_teacher: ClassVar[bool] = True
     per_sample: ClassVar[bool] = False
     Config: ClassVar[type[Any]]

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-SMALL_MATRIX = ("--limit-train", "300", "--limit-test", "60", "--epochs", "1", "--controls", "--no-mlflow")
+SMALL_MATRIX = ("--limit-train", "300", "--limit-test", "60", "--epochs", "1", "--controls", "basic", "--no-mlflow")
 # What is measured of a run is never the same twice.
 MEASURED = {"environment", "timing", "finished", "seconds", "peak_memory_bytes"}
 MEASURED |= {"epoch_seconds", "evaluation_seconds", "training_seconds", "relative_time"}

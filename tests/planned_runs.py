@@ -8,8 +8,9 @@ from typing import Any
 from kdbench.methods.describing import describe
 from kdbench.methods.inquiries import Description, Inquiry, Trial
 from kdbench.plan.checks import checked_shapes
-from kdbench.plan.matrix import PlannedRun, Request, Submission, expand
-from kdbench.spec import Direction, Track
+from kdbench.plan.expansion import Request, expand
+from kdbench.plan.matrix import PlannedRun, Submission
+from kdbench.spec import Direction, Question, Track
 from kdbench.testsets.spec import load_spec
 
 TRACK = load_spec().track("synthetic")
@@ -19,8 +20,9 @@ BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
 def submission(
     name: str, *, uses_teacher: bool = True, code: str = "c", config: Mapping[str, Any] | None = None
 ) -> Submission:
-    """Return a submission without a file, for both directions."""
-    return Submission(name, None, code, config or {}, uses_teacher=uses_teacher, directions=BOTH)
+    """Return a submission without a file, for both directions; with a teacher, it can train within a family, too."""
+    beyond: tuple[Direction, ...] = ("vit-to-vit", "cnn-to-cnn") if uses_teacher else ()
+    return Submission(name, None, code, config or {}, uses_teacher=uses_teacher, directions=BOTH, beyond_paper=beyond)
 
 
 INDEPENDENT, TEACHER = (submission(name, uses_teacher=False) for name in ("independent", "teacher"))
@@ -31,12 +33,14 @@ def expanded(
     seeds: tuple[int, ...] = (0,),
     directions: tuple[Direction, ...] = BOTH,
     track: Track = TRACK,
+    questions: tuple[Question, ...] = ("architecture",),
     compiled: bool = False,
 ) -> list[PlannedRun]:
     """Return the runs of submissions on a CPU; without any, of `independent` and `lm`."""
     return expand(
         Request(
             track=track,
+            questions=questions,
             submissions=submissions or (INDEPENDENT, submission("lm")),
             teacher_submission=TEACHER,
             directions=directions,

@@ -28,6 +28,7 @@ class IndependentRotated(Method):
     name, paper = "independent-rotated", ""
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
     summary = "independent on upright and rotated views, those of sskd"
+    images = "the student sees each image of the batch upright and rotated by 90, 180 and 270 degrees"
     uses_teacher = False
 
     @dataclass(frozen=True)

@@ -67,6 +67,10 @@ class IndependentViews(Method):
     name, paper = "independent-views", ""
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
     summary = "independent on images and transformed views, those of capd"
+    images = (
+        "the student sees the images of the batch as they are, and views of half of them that are changed in colour, "
+        "cropped, rotated or masked in part"
+    )
     uses_teacher = False
 
     @dataclass(frozen=True)

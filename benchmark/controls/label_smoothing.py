@@ -18,6 +18,7 @@ class LabelSmoothing(Method):
     name, paper = "label-smoothing", "arXiv:1512.00567"
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
     summary = "independent on labels that are a tenth uniform"
+    images = "the student sees the images of the batch as they are"
     uses_teacher = False
     per_sample = True
 

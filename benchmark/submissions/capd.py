@@ -187,6 +187,10 @@ class CrossArchitectureProjection(Method):
 
     name, paper, directions = "capd", "arXiv:2207.05273", ("vit-to-cnn",)
     summary = "projects a middle stage into the teacher's attention and features, and fools a discriminator"
+    images = (
+        "both networks see the images of the batch as they are, and the student also views of half of them that are "
+        "changed in colour, cropped, rotated or masked in part"
+    )
     needs = frozenset({"logits", "feature_map", "stages", "attention"})
 
     @dataclass(frozen=True)

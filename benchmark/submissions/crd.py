@@ -136,6 +136,7 @@ class ContrastiveRepresentationDistillation(Method):
 
     name, paper, directions = "crd", "arXiv:1910.10699", BOTH
     summary = "tells by the student's features which features of the teacher belong to the same image"
+    images = "both networks see the images of the batch as they are"
     needs = frozenset({"logits", "pooled"})
 
     @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class CumulativeSpatial(Method):
 
     name, paper, directions = "cskd", "arXiv:2307.08500", ("cnn-to-vit",)
     summary = "patch tokens match the teacher's classes at their places, later those of the whole image"
+    images = "both networks see the images of the batch as they are"
     needs = frozenset({"logits", "pooled", "feature_map", "dense_logits"})
     per_sample = True
 

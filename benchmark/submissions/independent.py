@@ -13,6 +13,7 @@ class Independent(Method):
     name, paper = "independent", ""
     directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
     summary = "trained on the labels alone, without a teacher"
+    images = "the student sees the images of the batch as they are"
     uses_teacher = False
     per_sample = True
 

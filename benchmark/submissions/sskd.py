@@ -153,6 +153,7 @@ class SelfSupervisedDistillation(Method):
 
     name, paper, directions = "sskd", "arXiv:2006.07114", ("vit-to-cnn",)
     summary = "matches classes and image similarities on upright and rotated views (direction as in the paper)"
+    images = "both networks see each image of the batch upright and rotated by 90, 180 and 270 degrees"
     needs = frozenset({"logits", "pooled"})
 
     @dataclass(frozen=True)

@@ -185,6 +185,7 @@ class VisualLinguistic(Method):
 
     name, paper, directions = "vlfkd", "arXiv:2310.07265", ("cnn-to-vit",)
     summary = "matches features globally, by patch and by attention pool, and logits decoupled at the true class"
+    images = "both networks see the images of the batch as they are"
     needs = frozenset({"logits", "feature_map"})
 
     @dataclass(frozen=True)

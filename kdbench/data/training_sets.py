@@ -42,9 +42,9 @@ def training_set(
 ) -> TrainingSet:
     """Return the training set of a run.
 
-    On a synthetic track, each role and seed draws its own images: those of a teacher follow the law of its bias, and
-    those of a student follow the neutral law. On a CIFAR track, all networks train on the same images: a balanced
-    subset of the source, or all of it.
+    On a synthetic track, each role and seed draws its own images: those of a planted teacher follow the law of its
+    bias, and those of natural teachers and of students follow the neutral law. On a CIFAR track, all networks train on
+    the same images: a balanced subset of the source, or all of it.
 
     Args:
         track: of the spec.
@@ -136,8 +136,8 @@ def balanced_subset(labels: Integers, count: int) -> Integers:
 
 
 def _law(track: Track, role: Literal["teacher", "student"], bias: TeacherBias | None) -> synthetic.Law:
-    if role == "student":
+    if role == "student" or bias == "natural":
         return "neutral"
     if bias not in ("shape", "texture"):
-        raise InputError(f"a teacher of track {track.name} has the bias 'shape' or 'texture', not {bias!r}")
+        raise InputError(f"a teacher of track {track.name} has the bias 'natural', 'shape' or 'texture', not {bias!r}")
     return bias

@@ -27,7 +27,7 @@ from kdbench.evaluation.similarity import feature_similarity
 from kdbench.networks.backbone import Backbone
 from kdbench.records import WEIGHTS, Predictions, Snapshot, comparison_name, write_snapshots
 from kdbench.records.summary import summarise
-from kdbench.spec import Family, TeacherBias, Track
+from kdbench.spec import Family, TeacherKind, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
 
@@ -82,23 +82,20 @@ class Evaluator:
             logits |= self._evaluate(teacher, missing, {}, _no_progress)[1]
         return logits
 
-    def scalars(
-        self, network: Backbone, teacher_family: Family, teachers: Mapping[TeacherBias, Path], *, occlusion: bool
-    ) -> dict[str, float]:
+    def scalars(self, network: Backbone, teachers: Mapping[TeacherKind, Path], *, occlusion: bool) -> dict[str, float]:
         """Return `Record.scalars` of a network; see `kdbench.evaluation.similarity`.
 
         Args:
             network: of the run.
-            teacher_family: of all teachers.
-            teachers: folders of all teachers of the network's seed, by bias; failed ones are left out.
+            teachers: folders of the teachers to compare it with; those without weights are left out.
             occlusion: whether to compare occlusion maps, too, and write those of the network.
         """
         maps = self._occlusion_maps(network) if occlusion else None
         scalars = {} if maps is None else self._mass_on_objects(maps)
-        for bias, folder in teachers.items():
+        for kind, folder in teachers.items():
             if (folder / WEIGHTS).exists():
-                numbers = self._likeness(network, maps, self.network(teacher_family, folder / WEIGHTS), folder)
-                scalars |= {comparison_name(name, bias): value for name, value in numbers.items()}
+                numbers = self._likeness(network, maps, self.network(kind.family, folder / WEIGHTS), folder)
+                scalars |= {comparison_name(name, kind): value for name, value in numbers.items()}
         return scalars
 
     def snapshots(self, family: Family, weights: Sequence[tuple[int, Path]]) -> tuple[Snapshot, ...]:

@@ -1,8 +1,9 @@
 """The similarity of a student and a teacher, apart from their answers. Only trusted code runs here.
 
-`Record.scalars` has these numbers for every student and every teacher of its seed, whether it was taught by it or not,
-so that those of an independent student can be subtracted. Their names there end in the teacher's bias
-(`kdbench.records.comparison_name`). A number that cannot be computed is left out:
+`Record.scalars` has these numbers for a student and both teachers of its question, whether it was taught by them or
+not. An independent student is compared with the teachers of all questions, so that its numbers can be subtracted. The
+names in the record say which teacher it was (`kdbench.records.comparison_name`). A number that cannot be computed is
+left out:
 
 - `cka`: debiased linear CKA of the pooled features on all clean images; about 0 for unrelated features, 1 for features
   that are equal up to a rotation and a scale.

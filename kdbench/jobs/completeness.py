@@ -30,12 +30,8 @@ def is_complete(context: RunContext, run: PlannedRun, record: Record) -> bool:
 
 def _comparisons(context: RunContext, run: PlannedRun) -> set[str]:
     """Return the name of one scalar of the record per teacher that a run is compared with, without failed teachers."""
-    records = {teacher.teacher_bias: existing_record(context, teacher) for teacher in run.references}
-    return {
-        comparison_name(OCCLUSION_UNDEFINED, bias)
-        for bias, record in records.items()
-        if bias and record and record.status == "ok"
-    }
+    records = [(teacher.kind, existing_record(context, teacher)) for teacher in run.references]
+    return {comparison_name(OCCLUSION_UNDEFINED, kind) for kind, record in records if record and record.status == "ok"}
 
 
 def needs_evaluation_only(context: RunContext, run: PlannedRun) -> bool:

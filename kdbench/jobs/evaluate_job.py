@@ -18,7 +18,6 @@ from kdbench.plan.matrix import NUMERICS_VERSION
 from kdbench.records import LOG, WEIGHTS, Digests, Environment, Predictions, Record, Snapshot, write_record
 from kdbench.records.environment import describe_environment
 from kdbench.records.summary import summarise
-from kdbench.spec import families
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.loop import Progress
@@ -117,8 +116,7 @@ def _evaluate(
     teacher_logits = evaluator.teacher_logits(teacher.family, context.folder(teacher)) if teacher else {}
     predictions = evaluator.predictions(network, teacher_logits, progress)
     teachers = context.reference_folders(run) if run.direction else {}
-    teacher_family = families(run.direction).teacher if run.direction else run.family
-    scalars = evaluator.scalars(network, teacher_family, teachers, occlusion=context.diagnostics)
+    scalars = evaluator.scalars(network, teachers, occlusion=context.diagnostics)
     steps = snapshot_steps(outcome.budget.steps, run.submission.control.snapshots if run.submission.control else 0)
     weights = [(step, snapshot_path(job.folder, number)) for number, step in enumerate(steps, start=1)]
     return predictions, scalars, evaluator.snapshots(run.family, weights)
@@ -135,7 +133,10 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         family=run.family,
         direction=run.direction,
         teacher_bias=run.teacher_bias,
+        dose=run.dose,
         method=run.submission.name,
+        images_shown=run.submission.images,
+        beyond_paper=run.direction in run.submission.beyond_paper,
         config=dict(run.submission.config),
         seed=run.seed,
         teacher_run_id=run.teacher.run_id if run.teacher else None,

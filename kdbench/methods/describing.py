@@ -1,16 +1,18 @@
 """Answers an inquiry about a method file by running the file's code, in a process of its own."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kdbench.api import Method
 from kdbench.errors import SubmissionError, describe_error
-from kdbench.methods.inquiries import Answer, Description, Inquiry
+from kdbench.methods.directions import beyond_paper
+from kdbench.methods.inquiries import Answer, Description, Inquiry, Trial
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.methods.preflight import check_method
+from kdbench.spec import Direction
 
 _LONGEST_REFUSAL = 2000  # characters
 
@@ -45,10 +47,24 @@ def describe(inquiry: Inquiry, folder: Path) -> Description:
         for direction in trial.directions:
             if direction in method.directions:
                 check_method(method, config, trial, direction)
-    return _description(method, asdict(config), inquiry.path)
+    beyond = beyond_paper(method.directions, method.needs, uses_teacher=method.uses_teacher)
+    possible = [direction for direction in beyond if _can_be_made(method, config, inquiry.trial, direction)]
+    return _description(method, asdict(config), possible, inquiry.path)
 
 
-def _description(method: type[Method], config: Mapping[str, Any], path: Path) -> Description:
+def _can_be_made(method: type[Method], config: Any, trial: Trial | None, direction: Direction) -> bool:
+    """Return whether the networks of a direction suit a method, which need not know it; True without networks."""
+    try:
+        if trial:
+            check_method(method, config, trial, direction)
+    except Exception:
+        return False
+    return True
+
+
+def _description(
+    method: type[Method], config: Mapping[str, Any], beyond: Sequence[Direction], path: Path
+) -> Description:
     try:
         values = json.loads(json.dumps(config, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -57,7 +73,9 @@ def _description(method: type[Method], config: Mapping[str, Any], path: Path) ->
         name=method.name,
         summary=method.summary,
         paper=method.paper,
+        images=method.images,
         directions=tuple(method.directions),
+        beyond_paper=tuple(beyond),
         needs=tuple(sorted(method.needs)),
         uses_teacher=method.uses_teacher,
         per_sample=method.per_sample,

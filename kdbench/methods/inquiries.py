@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from kdbench.errors import plain_text
 from kdbench.spec import TEACHER, UNTRAINED, Direction, Family, FrozenModel, Track
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import
@@ -64,22 +65,27 @@ class Description(FrozenModel, strict=True, allow_inf_nan=False):
     """A method that keeps the contract, as far as it can be told without its code; see `kdbench.api.Method`.
 
     Attributes:
+        beyond_paper: further directions, with two networks of one family, in which it can be made.
         config: all values of the config, as JSON.
     """
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=LONGEST_NAME)]
     summary: _Text
     paper: _Text
+    images: _Text
     directions: Annotated[tuple[Direction, ...], Field(min_length=1, max_length=10)]
+    beyond_paper: Annotated[tuple[Direction, ...], Field(max_length=10)]
     needs: Annotated[tuple[Annotated[str, Field(max_length=LONGEST_NAME)], ...], Field(max_length=10)]
     uses_teacher: bool
     per_sample: bool
     config: dict[str, JsonValue]
 
     @model_validator(mode="after")
-    def _has_a_name_and_values_that_can_be_shown(self) -> Self:
+    def _has_a_name_and_texts_that_can_be_shown(self) -> Self:
         if self.name in RESERVED_NAMES:
             raise ValueError(f"the name {self.name!r} is reserved")
+        if self.images != plain_text(self.images, LONGEST_TEXT):
+            raise ValueError("`images` has control characters or lines")
         for value in _leaves(self.config):
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError("the config has a number that is not finite")

@@ -101,9 +101,11 @@ def _breaches(method: type[Method]) -> Iterator[str]:
         yield f"has a name of {len(method.name)} characters; at most {LONGEST_NAME} are allowed"
     elif method.name in RESERVED_NAMES:
         yield f"has the name {method.name!r}, which is reserved; choose another"
-    texts = method.summary, method.paper
+    texts = method.summary, method.paper, method.images
     if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts):
-        yield f"has a summary or paper that is not a string of at most {LONGEST_TEXT} characters"
+        yield f"has a summary, paper or images that is not a string of at most {LONGEST_TEXT} characters"
+    elif _shows_its_own_images(method) and not _states_images(method):
+        yield "defines `step` or `prepare`, so it must say in `images` what it shows to either network"
     for flag in _FLAGS:
         if not isinstance(value := getattr(method, flag), bool):
             yield f"has {flag} = {value!r}; it must be True or False"
@@ -112,6 +114,16 @@ def _breaches(method: type[Method]) -> Iterator[str]:
     if method.loss is Method.loss and method.step is Method.step:
         yield "defines neither `loss` nor `step`"
     yield from _breaches_of_config(method.Config)
+
+
+def _shows_its_own_images(method: type[Method]) -> bool:
+    """Return whether a method may show other images than the harness does for it."""
+    return method.step is not Method.step or method.prepare is not Method.prepare
+
+
+def _states_images(method: type[Method]) -> bool:
+    """Return whether the class or one of its own bases has `images`."""
+    return any("images" in vars(base) for base in method.__mro__[: method.__mro__.index(Method)])
 
 
 def _breaches_of_choice(name: str, value: object, allowed: tuple[str, ...]) -> Iterator[str]:

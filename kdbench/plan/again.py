@@ -15,7 +15,7 @@ from kdbench.plan.overrides import track_as_run
 from kdbench.plan.planning import Plan, expanded_plan
 from kdbench.plan.submissions import described_submission
 from kdbench.records import Record
-from kdbench.spec import INDEPENDENT, Track, families
+from kdbench.spec import INDEPENDENT, Direction, Track, within_family
 
 _OVERRIDE: Final = re.compile(r"--(epochs|limit-test) (\d+)")
 
@@ -26,6 +26,7 @@ def as_recorded(options: RunOptions, record: Record) -> RunOptions:
     return replace(
         options,
         track=record.track,
+        questions=(record.question or "architecture",),
         limit_train=record.limit_train,
         limit_test=overrides.get("limit-test"),
         epochs=overrides.get("epochs"),
@@ -72,10 +73,7 @@ def plan_again(record: Record, options: RunOptions, describe: Describe) -> tuple
     """
     _check_harness(record, options)
     track = track_of(record, options)
-    if record.direction:
-        directions = [record.direction]
-    else:
-        directions = [direction for direction in track.directions if families(direction).teacher == record.family]
+    directions = [direction for direction in track.directions if _leads_to(record, direction)]
     trial = Trial(track, tuple(directions), checked_shapes(track))
     plan = expanded_plan(options, _submissions(record, options, trial, describe), directions, (record.seed,))
     for run in plan.runs:
@@ -85,6 +83,11 @@ def plan_again(record: Record, options: RunOptions, describe: Describe) -> tuple
         f"no run of this harness has the run id {record.run_id}: the settings of its method, or its teacher, are not "
         "those that follow from the record and the file of the method"
     )
+
+
+def _leads_to(record: Record, direction: Direction) -> bool:
+    """Return whether the runs of a board's direction include that of a record; for a teacher this is not sure."""
+    return record.direction in (None, direction, within_family(direction))
 
 
 def device_of(record: Record) -> str:
@@ -113,7 +116,7 @@ def _check_harness(record: Record, options: RunOptions) -> None:
 def _submissions(record: Record, options: RunOptions, trial: Trial, describe: Describe) -> list[Submission]:
     """Return the method of a record; of a teacher, one that has its direction; of a control, all control arms."""
     if record.control:
-        return control_submissions(trial, describe)
+        return control_submissions("all", trial, describe)
     if record.role == "teacher":
         file, config = read_method_file(submission_path(INDEPENDENT)), {}
     else:

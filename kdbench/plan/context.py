@@ -8,7 +8,7 @@ from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.options import RunOptions
 from kdbench.records import record_folder
 from kdbench.resources import cache_folder
-from kdbench.spec import TeacherBias
+from kdbench.spec import TeacherKind
 
 SCRATCH = ".scratch"
 
@@ -53,9 +53,9 @@ class RunContext:
         """Return the file for the environment of a run, which the harness writes and the training cannot change."""
         return self.results / SCRATCH / f"{self.folder(run).name}.json"
 
-    def reference_folders(self, run: PlannedRun) -> dict[TeacherBias, Path]:
-        """Return the folders of the teachers that a run is compared with, by their bias."""
-        return {teacher.teacher_bias: self.folder(teacher) for teacher in run.references if teacher.teacher_bias}
+    def reference_folders(self, run: PlannedRun) -> dict[TeacherKind, Path]:
+        """Return the folders of the teachers that a run is compared with."""
+        return {teacher.kind: self.folder(teacher) for teacher in run.references}
 
 
 def context_of(options: RunOptions) -> RunContext:

@@ -3,14 +3,15 @@
 import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from kdbench.errors import SpecError, describe_invalid
+from kdbench.errors import InputError, SpecError, describe_invalid
 from kdbench.methods.files import read_method_file, submission_path
 from kdbench.methods.inquiries import Describe, Inquiry, Trial
 from kdbench.plan.matrix import HARNESS_CODE, Control, Submission
+from kdbench.plan.options import CONTROL_CHOICES
 from kdbench.plan.submissions import described_submission
 from kdbench.resources import shipped
 from kdbench.spec import UNTRAINED, Direction, FrozenModel
@@ -23,6 +24,8 @@ class ControlArm(FrozenModel):
     """One entry of the table.
 
     Attributes:
+        group: "basic" for an arm that rules out an explanation of transfer, or "frontier" for one that shows how
+            transfer and accuracy change with a method's settings and losses.
         method: a file in the folder of controls (`NAME.py`), or the name of a submission.
         config: the values that differ from the method's defaults.
         random_teacher: whether its teachers are never trained.
@@ -32,6 +35,7 @@ class ControlArm(FrozenModel):
         tracks: names of the tracks that it is run on; empty for all.
     """
 
+    group: Literal["basic", "frontier"]
     method: str
     config: dict[str, float | str | bool] = {}
     random_teacher: bool = False
@@ -83,14 +87,24 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
         raise SpecError(f"controls {path} is not TOML: {error}; restore the shipped file") from error
 
 
-def control_submissions(trial: Trial, describe: Describe) -> list[Submission]:
-    """Return the control arms of a track.
+def control_submissions(choice: str, trial: Trial, describe: Describe) -> list[Submission]:
+    """Return control arms of a track.
 
     Args:
+        choice: one of `CONTROL_CHOICES`.
         trial: the track and its networks.
         describe: answers inquiries about method files.
+
+    Raises:
+        InputError: the choice is not allowed.
     """
-    arms = {name: arm for name, arm in read_controls().items() if arm.runs_on(trial.track.name)}
+    if choice not in CONTROL_CHOICES:
+        raise InputError(f"--controls {choice!r} is not allowed; give one of: {', '.join(CONTROL_CHOICES)}")
+    arms = {
+        name: arm
+        for name, arm in read_controls().items()
+        if choice in (arm.group, "all") and arm.runs_on(trial.track.name)
+    }
     files = [read_method_file(arm.path) for arm in arms.values()]
     inquiries = [
         Inquiry(file.path, file.source, config=arm.config, trial=trial)

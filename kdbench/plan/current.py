@@ -15,11 +15,13 @@ from kdbench.errors import RecordError, SubmissionError
 from kdbench.files import atomic_file
 from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.plan.controls import read_controls
-from kdbench.plan.matrix import HARNESS_CODE, Request, Submission, expand
+from kdbench.plan.expansion import Request, expand
+from kdbench.plan.matrix import HARNESS_CODE, Submission
+from kdbench.plan.questions import posed_by
 from kdbench.records import Record, find_records, read_record
 from kdbench.records.current import CURRENT, CurrentRecords, read_lists
 from kdbench.records.groups import StoredRecord, group_records, row_key
-from kdbench.spec import TEACHER, UNTRAINED, Spec, Track
+from kdbench.spec import DIRECTIONS, TEACHER, UNTRAINED, Spec, Track
 
 
 def write_current(results: Path, spec: Spec) -> None:
@@ -113,12 +115,12 @@ def _present_ids(records: Sequence[Record], track: Track, codes: Mapping[str, st
 def _request(official: Sequence[Record], track: Track, codes: Mapping[str, str]) -> Request:
     """Return the request that makes these runs by the present code; either all of them are compiled or none is."""
     students = [record for record in official if record.role == "student"]
-    directions = [direction for record in students if (direction := record.direction)] or track.directions
     return Request(
         track=track,
+        questions=posed_by(track),
         submissions=_submissions(students, codes),
-        teacher_submission=Submission(TEACHER, None, codes[TEACHER], {}, False, tuple(track.directions)),
-        directions=tuple(dict.fromkeys(directions)),
+        teacher_submission=Submission(TEACHER, None, codes[TEACHER], {}, False, DIRECTIONS),
+        directions=track.directions,
         seeds=tuple({record.seed for record in official}),
         device=official[0].environment.device_class.split("-")[0],
         compiled=official[0].compiled,
@@ -135,15 +137,17 @@ def _submissions(students: Iterable[Record], codes: Mapping[str, str]) -> list[S
 
 
 def _submission(code: str, records: Sequence[Record]) -> Submission:
-    """Return the submission of the runs of one method and config; a control is taken from the present table."""
+    """Return the submission of the runs of one method and config; a control is taken from the present table.
+
+    It has all directions, since run ids without a record do no harm.
+    """
     first, arm = records[0], read_controls().get(records[0].method)
-    directions = tuple(dict.fromkeys(record.direction for record in records if record.direction))
     return Submission(
         first.method,
         None,
         code,
         first.config,
         uses_teacher=any(record.teacher_run_id for record in records),
-        directions=directions,
-        control=arm.control(first.track, directions) if arm and first.control else None,
+        directions=DIRECTIONS,
+        control=arm.control(first.track, DIRECTIONS) if arm and first.control else None,
     )

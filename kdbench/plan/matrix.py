@@ -1,14 +1,12 @@
-"""Expands a request into runs, teachers first, each with the id that tells whether it is already done."""
+"""The parts of a matrix: methods, control arms, and runs with the ids that tell whether they are already done."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from kdbench.errors import InputError
 from kdbench.records import ControlTerms
-from kdbench.records.identity import RunIdentity
-from kdbench.spec import Direction, Family, TeacherBias, Track, families
+from kdbench.spec import Direction, Family, TeacherBias, TeacherKind, Track
 
 NUMERICS_VERSION = 3  # raise it whenever a change of the code may change a weight
 
@@ -48,8 +46,11 @@ class Submission:
         source: bytes of the file, which were hashed and are run; None for a teacher.
         code: digest of its code.
         config: all values, as JSON.
+        directions: that it is published for.
         control: how the runs of a control arm differ from ordinary ones; None for ordinary runs.
         needs: the fields of a network's output that it reads.
+        beyond_paper: further directions, with two networks of one family, in which it can train.
+        images: what it shows to either network, in its own words.
     """
 
     name: str
@@ -61,6 +62,12 @@ class Submission:
     control: Control | None = None
     source: bytes | None = None
     needs: tuple[str, ...] = ("logits",)
+    beyond_paper: tuple[Direction, ...] = ()
+    images: str = ""
+
+    def trains(self, direction: Direction) -> bool:
+        """Return whether it can train in a direction."""
+        return direction in self.directions or direction in self.beyond_paper
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,10 @@ class PlannedRun:
     Attributes:
         run_id: digest of everything that determines the weights.
         track: as it is run, overrides included.
+        dose: of a planted teacher, or of the student's planted teacher; None without one.
         teacher: the run that trains the teacher; None for teachers and for methods that use none.
-        references: the trained teachers of the seed, with which every student is compared.
+        references: the trained teachers with which a student is compared: both of its question, or those of all
+            questions if it uses none. Those that are not part of the plan are left out unless they have a record.
         device: "cpu" or "cuda".
         limit_train: the value of --limit-train, which `track` includes already; None for the whole set.
         limit_test: the value of --limit-test, which `track` includes already; None for whole sets.
@@ -94,6 +103,13 @@ class PlannedRun:
     limit_test: int | None = None
     unofficial: tuple[str, ...] = ()
     compiled: bool = False
+    dose: float | None = None
+
+    @property
+    def kind(self) -> TeacherKind:
+        """What tells a teacher apart from the others of its seed."""
+        assert self.teacher_bias is not None
+        return TeacherKind(self.family, self.teacher_bias)
 
     @property
     def untrained(self) -> bool:
@@ -132,141 +148,6 @@ def relative_cost(images: int, family: Family, teacher_family: Family | None) ->
     weight: Mapping[Family, float] = {"cnn": 1.0, "vit": 2.0}
     forward = weight[teacher_family] / 3 if teacher_family else 0.0
     return images / 1000 * (weight[family] + forward) + weight[family]
-
-
-@dataclass(frozen=True)
-class Request:
-    """A track, submissions, directions and seeds, to be run on one device.
-
-    Attributes:
-        limit_train, limit_test: see `PlannedRun`; `limit_train` is part of the run ids.
-        unofficial, compiled: see `PlannedRun`.
-    """
-
-    track: Track
-    submissions: Sequence[Submission]
-    teacher_submission: Submission
-    directions: Sequence[Direction]
-    seeds: Sequence[int]
-    device: str
-    limit_train: int | None = None
-    limit_test: int | None = None
-    unofficial: tuple[str, ...] = ()
-    compiled: bool = False
-
-
-def expand(request: Request) -> list[PlannedRun]:
-    """Return all runs of a request, each once, teachers before their students.
-
-    Raises:
-        InputError: a submission supports none of the directions.
-    """
-    runs: dict[str, PlannedRun] = {}
-    for submission in request.submissions:
-        if not set(submission.directions) & set(request.directions):
-            raise InputError(
-                f"method {submission.name!r} supports the direction {' and '.join(submission.directions)}, "
-                f"not {' or '.join(request.directions)}"
-            )
-    for seed in request.seeds:
-        for direction in request.directions:
-            runs.update((run.run_id, run) for run in _one_direction(request, direction, seed))
-    return sorted(runs.values(), key=lambda run: (run.seed, run.role != "teacher"))
-
-
-def _one_direction(request: Request, direction: Direction, seed: int) -> Iterator[PlannedRun]:
-    teacher_family, family = families(direction)
-    teachers = _teachers(request, request.teacher_submission, teacher_family, seed)
-    yield from teachers
-    for submission in request.submissions:
-        if direction not in submission.directions:
-            continue
-        arms: Sequence[PlannedRun | None] = teachers if submission.uses_teacher else [None]
-        if submission.control and submission.control.teacher:
-            arms = random_teachers = _teachers(request, submission.control.teacher, teacher_family, seed)
-            yield from random_teachers
-        for teacher in arms:
-            yield _student(request, submission, direction, family, teacher, teachers, seed)
-
-
-def _teachers(request: Request, submission: Submission, family: Family, seed: int) -> list[PlannedRun]:
-    """Return a teacher for each of the track's teacher biases."""
-    return [
-        _planned(request, "teacher", submission, family, seed, direction=None, bias=bias, teacher=None, references=())
-        for bias in request.track.teacher_biases
-    ]
-
-
-def _student(
-    request: Request,
-    submission: Submission,
-    direction: Direction,
-    family: Family,
-    teacher: PlannedRun | None,
-    references: Sequence[PlannedRun],
-    seed: int,
-) -> PlannedRun:
-    return _planned(
-        request,
-        "student",
-        submission,
-        family,
-        seed,
-        direction=direction,
-        bias=teacher.teacher_bias if teacher else None,
-        teacher=teacher,
-        references=tuple(references),
-    )
-
-
-def _planned(
-    request: Request,
-    role: Literal["teacher", "student"],
-    submission: Submission,
-    family: Family,
-    seed: int,
-    *,
-    direction: Direction | None,
-    bias: TeacherBias | None,
-    teacher: PlannedRun | None,
-    references: tuple[PlannedRun, ...],
-) -> PlannedRun:
-    control = submission.control
-    identity = RunIdentity(
-        training=request.track.training_digest,
-        track=request.track.name,
-        role=role,
-        family=family,
-        direction=direction,
-        bias=bias,
-        method=submission.name,
-        code=submission.code,
-        config=submission.config,
-        seed=seed,
-        teacher=teacher.run_id if teacher else None,
-        device=request.device,
-        limit_train=request.limit_train,
-        numerics=NUMERICS_VERSION,
-        control=control.terms(direction) if control else None,
-        compiled=request.compiled,
-    )
-    return PlannedRun(
-        run_id=identity.run_id,
-        role=role,
-        track=request.track,
-        family=family,
-        direction=direction,
-        teacher_bias=bias,
-        submission=submission,
-        seed=seed,
-        teacher=teacher,
-        references=references,
-        device=request.device,
-        limit_train=request.limit_train,
-        limit_test=request.limit_test,
-        unofficial=request.unofficial,
-        compiled=request.compiled,
-    )
 
 
 def described(runs: Iterable[PlannedRun]) -> str:

@@ -8,6 +8,11 @@ from kdbench.errors import InputError
 
 MOST_SEEDS = 1000
 LARGEST_SEED = 2**63 - 1
+DEFAULT_SUITE = "core"
+SUITES = ("quick", DEFAULT_SUITE, "full")
+NO_CONTROLS = "none"
+CONTROL_GROUPS = ("basic", "frontier")
+CONTROL_CHOICES = (NO_CONTROLS, *CONTROL_GROUPS, "all")
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,16 @@ class RunOptions(TestSetOptions):
     """The options of `kdbench run`, before they are checked.
 
     Attributes:
-        methods: names or files of methods; empty for all submissions.
+        methods: names or files of methods; empty for those of the suite.
+        suite: name of a suite of methods; None for the default one, or for `methods`.
+        questions: names of questions that the track poses.
         directions: empty for all directions of the track.
         seeds: as `parse_seeds` reads them.
         configs: as `parse_configs` reads them.
         out: folder of the records.
         limit_train: maximum images of the training set.
         epochs: replaces the epochs of teachers and students.
-        controls: whether to run the control arms.
+        controls: which control arms to run: "none", a group of them, or "all".
         retry_failed: whether to run failed runs again.
         time_limit: seconds of wall time per job.
         memory_limit: GiB of memory per job.
@@ -74,13 +81,15 @@ class RunOptions(TestSetOptions):
     """
 
     methods: Sequence[str] = ()
+    suite: str | None = None
+    questions: Sequence[str] = ("architecture",)
     directions: Sequence[str] = ()
     seeds: str = "0"
     configs: Sequence[str] = ()
     out: Path = Path("runs")
     limit_train: int | None = None
     epochs: int | None = None
-    controls: bool = False
+    controls: str = NO_CONTROLS
     retry_failed: bool = False
     time_limit: float = 4 * 3600
     memory_limit: float = 16.0
@@ -92,7 +101,7 @@ class RunOptions(TestSetOptions):
     @property
     def with_diagnostics(self) -> bool:
         """Whether to evaluate on the diagnostic sets; by default only with controls, since both explain scores."""
-        return self.controls if self.diagnostics is None else self.diagnostics
+        return self.controls != NO_CONTROLS if self.diagnostics is None else self.diagnostics
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

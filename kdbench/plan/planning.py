@@ -1,6 +1,6 @@
 """Plans an invocation: its runs, and the folders of their records. Nothing is trained, fetched or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kdbench.errors import InputError
@@ -8,11 +8,14 @@ from kdbench.methods.inquiries import Describe, Trial
 from kdbench.plan.checks import check_names, checked_shapes
 from kdbench.plan.context import RunContext, context_of
 from kdbench.plan.controls import control_submissions
-from kdbench.plan.matrix import PlannedRun, Request, Submission, expand
-from kdbench.plan.options import RunOptions, parse_configs, parse_seeds
+from kdbench.plan.expansion import Request, expand
+from kdbench.plan.matrix import PlannedRun, Submission
+from kdbench.plan.options import DEFAULT_SUITE, RunOptions, parse_configs, parse_seeds
 from kdbench.plan.overrides import track_as_run
+from kdbench.plan.questions import posed_by
 from kdbench.plan.submissions import read_submissions, teacher_submission
-from kdbench.spec import Direction, Track
+from kdbench.plan.suites import methods_of
+from kdbench.spec import Direction, Question, Track, within_family
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Plan:
 
     Attributes:
         track: with all overrides.
+        questions: that the runs answer, the headline first.
         device: "cpu" or "cuda".
         runs: without repetition, teachers before their students.
         unofficial: the reasons why none of the runs is official.
@@ -29,6 +33,7 @@ class Plan:
     """
 
     track: Track
+    questions: tuple[Question, ...]
     device: str
     runs: tuple[PlannedRun, ...]
     unofficial: tuple[str, ...]
@@ -65,8 +70,10 @@ def expanded_plan(
     track, unofficial = track_as_run(options)
     device = choose_device(options.device)
     compiled, notes = _compiled(options.compile, track, device)
+    questions = _questions(options.questions, track)
     request = Request(
         track=track,
+        questions=questions,
         submissions=submissions,
         teacher_submission=teacher_submission(),
         directions=directions,
@@ -77,7 +84,33 @@ def expanded_plan(
         unofficial=unofficial,
         compiled=compiled,
     )
-    return Plan(track, device, tuple(expand(request)), unofficial, context_of(options), notes)
+    runs = tuple(expand(request))
+    notes = (*notes, *_half_answered(request))
+    return Plan(track, questions, device, runs, unofficial, context_of(options), notes)
+
+
+def _half_answered(request: Request) -> Iterator[str]:
+    """Yield a sentence for each method that cannot have a teacher of the student's own family."""
+    if "architecture" not in request.questions:
+        return
+    for submission in request.submissions:
+        own = [within_family(direction) for direction in request.directions if direction in submission.directions]
+        missing = [direction for direction in own if not submission.trains(direction)]
+        if submission.uses_teacher and missing:
+            yield (
+                f"{submission.name} cannot train {' and '.join(missing)}, so it has no number for the question of "
+                "architecture."
+            )
+
+
+def _questions(names: Sequence[str], track: Track) -> tuple[Question, ...]:
+    """Return the questions of these names, the headline first; InputError for one that the track does not pose."""
+    posed = posed_by(track)
+    unknown = [name for name in names if name not in posed]
+    if unknown or not names:
+        what = f"{unknown[0]!r} is not allowed" if unknown else "names no question"
+        raise InputError(f"--questions {what}; track {track.name} poses: {', '.join(posed)}")
+    return tuple(question for question in posed if question in names)
 
 
 def _compiled(wish: bool | None, track: Track, device: str) -> tuple[bool, tuple[str, ...]]:
@@ -116,15 +149,16 @@ def _submissions(
     track: Track,
     describe: Describe,
 ) -> list[Submission]:
-    """Return the methods, and with --controls the control arms, too."""
+    """Return the methods, and the control arms that are wanted."""
+    if options.methods and options.suite:
+        raise InputError("--suite and --methods both say which methods to run; give one of them")
     trial = Trial(track, tuple(directions), checked_shapes(track))
-    submissions = read_submissions(options.methods, configs, trial, describe)
+    names = options.methods or methods_of(options.suite or DEFAULT_SUITE)
+    submissions = read_submissions(names, configs, trial, describe)
     check_names(submissions)
     if not options.methods:  # leave out methods that do not fit; a method that the user names is refused instead
         submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
-    if not options.controls:
-        return submissions
-    controls = control_submissions(trial, describe)
+    controls = control_submissions(options.controls, trial, describe)
     taken = {control.name for control in controls} & {submission.name for submission in submissions}
     if taken:
         raise InputError(f"method {taken.pop()!r} has the name of a control arm; rename it, or run without --controls")

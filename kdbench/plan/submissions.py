@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from kdbench.errors import InputError
-from kdbench.methods.files import MethodFile, list_submissions, read_method_file, submission_path
+from kdbench.methods.files import MethodFile, read_method_file, submission_path
 from kdbench.methods.inquiries import Describe, Description, Inquiry, Trial
 from kdbench.plan.matrix import HARNESS_CODE, Submission
 from kdbench.spec import DIRECTIONS, INDEPENDENT, TEACHER
@@ -12,7 +12,7 @@ from kdbench.spec import DIRECTIONS, INDEPENDENT, TEACHER
 def read_submissions(
     names: Sequence[str], configs: Mapping[str, Mapping[str, str]], trial: Trial, describe: Describe
 ) -> list[Submission]:
-    """Return `independent`, which every board needs, and then the named methods; without names, all shipped methods.
+    """Return `independent`, which every board needs, and then the named methods.
 
     Args:
         names: of shipped methods, or paths of method files.
@@ -25,7 +25,7 @@ def read_submissions(
         SubmissionError: a file breaks the contract, a config does not fit its method, or a method cannot work with the
             networks.
     """
-    wanted = dict.fromkeys([INDEPENDENT, *(names or list_submissions())])
+    wanted = dict.fromkeys([INDEPENDENT, *names])
     files = [read_method_file(submission_path(name)) for name in wanted]
     inquiries = [Inquiry(file.path, file.source, configs=configs, trial=trial) for file in files]
     submissions = [described_submission(*pair) for pair in zip(files, describe(inquiries), strict=True)]
@@ -49,6 +49,8 @@ def described_submission(file: MethodFile, description: Description) -> Submissi
         uses_teacher=description.uses_teacher,
         directions=description.directions,
         needs=description.needs,
+        beyond_paper=description.beyond_paper,
+        images=description.images,
     )
 
 

@@ -21,9 +21,12 @@ RESULT_COLUMNS = (
     "family",
     "method",
     "config",
+    "question",
     "teacher_bias",
+    "dose",
     "teacher_run_id",
     "seed",
+    "beyond_paper",
     "control",
     "compiled",
     "official",
@@ -71,10 +74,12 @@ def load_results(folder: str | Path) -> "pd.DataFrame":
         - `track`, `direction`: of the run; `direction` is missing for teachers.
         - `role`, `family`: "teacher" or "student", and "cnn" or "vit", of the network that was trained.
         - `method`, `config`: name of the submission ("teacher" for teachers), and its settings as JSON.
+        - `question`: "architecture" or "planted", that the run belongs to; missing for a student without a teacher.
         - `teacher_bias`, `teacher_run_id`: of the student's teacher (a teacher's own bias); missing without one.
+        - `dose`: of a planted teacher, or of the student's planted teacher; missing without one.
         - `seed`: the random seed.
-        - `control`, `compiled`, `official`: whether it is a control arm, was trained through torch.compile, and may be
-          ranked.
+        - `beyond_paper`, `control`, `compiled`, `official`: whether the method is not published for the direction, and
+          whether the run is a control arm, was trained through torch.compile, and may be ranked.
         - `unofficial`: why it may not be ranked, in words; empty for an official run.
         - `status`, `reason`: "ok", or how the run failed and why, in words.
         - `test_set`, `images`: name of the test set, and its number of images.
@@ -117,6 +122,7 @@ def _of_record(folder: Path, record: Record) -> dict[str, Any]:
     plain = {name: getattr(record, name) for name in RESULT_COLUMNS if name in Record.model_fields}
     return {
         **plain,
+        "question": record.question,
         "config": json.dumps(record.config, sort_keys=True),
         "official": record.official,
         "unofficial": ", ".join(record.unofficial),

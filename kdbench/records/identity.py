@@ -26,6 +26,7 @@ class RunIdentity:
         limit_train: maximum images of the training set that was asked for; None for the track's own number.
         numerics: `NUMERICS_VERSION` of the harness.
         control: of a control arm or its teacher; None for any other run.
+        dose: of a planted teacher or of the student's planted teacher; None without one.
     """
 
     training: str
@@ -44,6 +45,7 @@ class RunIdentity:
     numerics: int
     control: ControlTerms | None = None
     compiled: bool = False
+    dose: float | None = None
 
     @property
     def run_id(self) -> str:
@@ -68,6 +70,8 @@ class RunIdentity:
             deciding["control"] = self.control.model_dump()
         if self.compiled:
             deciding["compiled"] = True
+        if self.dose is not None:
+            deciding["dose"] = self.dose
         return digest(deciding)[:ID_LENGTH]
 
 
@@ -90,4 +94,5 @@ def identity_of(record: Record) -> RunIdentity:
         numerics=record.numerics,
         control=record.control_terms,
         compiled=record.compiled,
+        dose=record.dose,
     )

@@ -119,6 +119,8 @@ def _check_kind(record: Record) -> Iterator[str]:
         yield f"its role is {record.role}, and its direction is {record.direction}"
     if record.direction and record.family != families(record.direction).student:
         yield f"its family is {record.family}, and its direction is {record.direction}"
+    if record.dose is not None and record.question != "planted":
+        yield f"its dose is {record.dose}, and its teacher_bias is {record.teacher_bias}"
     if (record.status == "ok") != bool(record.test):
         yield f"its status is {record.status}, and it has the results of {len(record.test)} test sets"
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from kdbench.errors import plain_text
-from kdbench.spec import Direction, Family, FrozenModel, Int64, TeacherBias
+from kdbench.spec import Direction, Family, FrozenModel, Int64, Question, TeacherBias, TeacherKind, question_of
 
 SCHEMA_VERSION: Final = 3
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
@@ -24,15 +24,15 @@ def _checked_time(text: str) -> str:
     return text
 
 
-def _checked_execution(text: str) -> str:
-    """Return how steps ran as it is; ValueError if it is too long or has control characters."""
-    if text != plain_text(text, MOST_EXECUTION):
-        raise ValueError(f"must be one line of at most {MOST_EXECUTION} characters, without control characters")
+def _checked_line(text: str) -> str:
+    """Return a line as it is; ValueError if it is too long or has control characters."""
+    if text != plain_text(text, LONGEST_LINE):
+        raise ValueError(f"must be one line of at most {LONGEST_LINE} characters, without control characters")
     return text
 
 
-MOST_EXECUTION = 300  # characters
-ExecutionText = Annotated[str, AfterValidator(_checked_execution)]
+LONGEST_LINE = 300  # characters
+Line = Annotated[str, AfterValidator(_checked_line)]
 
 
 class _RecordModel(FrozenModel, allow_inf_nan=False):
@@ -163,9 +163,12 @@ TEACHER_COMPARISONS: Final = (
 """Numbers that compare a student with a teacher, documented in `kdbench.evaluation.similarity`."""
 
 
-def comparison_name(name: str, bias: TeacherBias) -> str:
-    """Return what `Record.scalars` calls a number of a student compared with the teacher of a bias: `cka_to_shape`."""
-    return f"{name}_to_{bias}"
+def comparison_name(name: str, teacher: TeacherKind) -> str:
+    """Return what `Record.scalars` calls a number of a student compared with a teacher of its seed.
+
+    The name ends in the bias of a planted teacher (`cka_to_shape`), and in the family of a natural one (`cka_to_cnn`).
+    """
+    return f"{name}_to_{teacher.family if teacher.bias == 'natural' else teacher.bias}"
 
 
 class Record(_RecordModel):
@@ -177,7 +180,11 @@ class Record(_RecordModel):
         family: of the network that was trained and scored.
         direction: None for teachers.
         teacher_bias: a teacher's own bias, or that of the student's teacher; None for independent.
+        dose: of a planted teacher, or of the student's planted teacher: the probability that the label of a conflict
+            image followed the shape. None without a planted teacher.
         method: submission name; "teacher" for teachers.
+        images_shown: what the method shows to either network, in its own words; empty for teachers.
+        beyond_paper: whether the method is not published for this direction.
         reason: why the status is not "ok", in words; else empty.
         unofficial: why the run cannot be ranked; empty for an official run.
         curves: for each epoch, the mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
@@ -204,7 +211,10 @@ class Record(_RecordModel):
     family: Family
     direction: Direction | None
     teacher_bias: TeacherBias | None
+    dose: Annotated[float, Field(ge=0, le=1)] | None = None
     method: str
+    images_shown: Line = ""
+    beyond_paper: bool = False
     config: dict[str, Any]
     seed: Int64
     teacher_run_id: str | None
@@ -225,7 +235,7 @@ class Record(_RecordModel):
     scalars: dict[str, float] = {}
     snapshots: tuple[Snapshot, ...] = ()
     compiled: bool = False
-    execution: ExecutionText = "eager"
+    execution: Line = "eager"
     numerics: Int64
     finished: Annotated[str, AfterValidator(_checked_time)]
 
@@ -233,6 +243,11 @@ class Record(_RecordModel):
     def official(self) -> bool:
         """Whether the run can be ranked."""
         return not self.unofficial
+
+    @property
+    def question(self) -> Question | None:
+        """The question that the run belongs to; None for a student without a teacher, which belongs to all of them."""
+        return question_of(self.teacher_bias) if self.teacher_bias else None
 
 
 @dataclass(frozen=True)

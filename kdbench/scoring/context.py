@@ -7,7 +7,18 @@ from pathlib import Path
 from kdbench.records import TEACHER_COMPARISONS, Record, comparison_name
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.scores import RowKind
-from kdbench.spec import BIAS_AXES, INDEPENDENT, TEACHER, Axis, Direction, Scoring, TeacherBias, Track, families
+from kdbench.spec import (
+    BIAS_AXES,
+    INDEPENDENT,
+    TEACHER,
+    Axis,
+    Direction,
+    Scoring,
+    TeacherBias,
+    TeacherKind,
+    Track,
+    families,
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,8 @@ class BoardContext:
     def likeness(self, record: Record, student: Record) -> dict[str, float]:
         """Return the similarity of a run to the teacher with which `student` is compared, by plain names."""
         bias = self._bias_of(student)
-        names = {name: comparison_name(name, bias) for name in TEACHER_COMPARISONS} if bias else {}
+        kind = TeacherKind(families(student.direction or self.direction).teacher, bias) if bias else None
+        names = {name: comparison_name(name, kind) for name in TEACHER_COMPARISONS} if kind else {}
         return {name: record.scalars[key] for name, key in names.items() if key in record.scalars}
 
     def _bias_of(self, student: Record) -> TeacherBias | None:

@@ -3,6 +3,7 @@
 from kdbench.spec.digests import digest
 from kdbench.spec.loading import SPEC_PATH, read_spec
 from kdbench.spec.models import FrozenModel, Int64
+from kdbench.spec.planted import Planted
 from kdbench.spec.tracks import (
     Augmentation,
     Backbones,
@@ -22,6 +23,7 @@ from kdbench.spec.vocabulary import (
     DIRECTIONS,
     FAMILIES,
     INDEPENDENT,
+    QUESTIONS,
     TEACHER,
     UNTRAINED,
     Axis,
@@ -30,8 +32,12 @@ from kdbench.spec.vocabulary import (
     FamilyPair,
     Precision,
     Primary,
+    Question,
     TeacherBias,
+    TeacherKind,
     families,
+    question_of,
+    within_family,
 )
 
 __all__ = [
@@ -39,6 +45,7 @@ __all__ = [
     "DIRECTIONS",
     "FAMILIES",
     "INDEPENDENT",
+    "QUESTIONS",
     "SPEC_PATH",
     "TEACHER",
     "UNTRAINED",
@@ -53,17 +60,22 @@ __all__ = [
     "FrozenModel",
     "Int64",
     "Look",
+    "Planted",
     "Precision",
     "Primary",
+    "Question",
     "Resize",
     "Scoring",
     "Spec",
     "TeacherBias",
+    "TeacherKind",
     "TestSet",
     "Track",
     "TrackScoring",
     "Training",
     "digest",
     "families",
+    "question_of",
     "read_spec",
+    "within_family",
 ]

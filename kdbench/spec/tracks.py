@@ -13,6 +13,7 @@ from pydantic import (
 from kdbench.errors import InputError
 from kdbench.spec.digests import digest
 from kdbench.spec.models import FrozenModel
+from kdbench.spec.planted import Planted
 from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Family, Precision, Primary, TeacherBias
 
 SYNTHETIC_CLASSES = 10
@@ -236,6 +237,7 @@ class Track(_SpecModel):
     Attributes:
         name: its key in the spec.
         primary: the number that determines the ranks on its boards.
+        planted: the doses of its planted teachers; None for a track that has natural teachers alone.
         compile_on: device types on which networks are compiled unless the user decides otherwise. It is part of no
             digest, since a compiled run has an id of its own.
     """
@@ -243,7 +245,7 @@ class Track(_SpecModel):
     name: str
     summary: str
     directions: Several[Direction]
-    teacher_biases: Several[TeacherBias]
+    planted: Planted | None = None
     primary: Primary
     scoring: TrackScoring
     data: Data
@@ -254,11 +256,10 @@ class Track(_SpecModel):
     compile_on: Several[Literal["cpu", "cuda"]] = ()
 
     @model_validator(mode="after")
-    def _arms_are_distinct(self) -> Self:
-        for key in ("directions", "teacher_biases"):
-            values = getattr(self, key)
-            if not values or len(set(values)) != len(values):
-                raise ValueError(f"{key} is {list(values)}; give at least one value, and none twice")
+    def _directions_are_distinct(self) -> Self:
+        directions = list(self.directions)
+        if not directions or len(set(directions)) != len(directions):
+            raise ValueError(f"directions is {directions}; give at least one value, and none twice")
         return self
 
     @model_validator(mode="after")
@@ -280,14 +281,19 @@ class Track(_SpecModel):
                 )
         return self
 
+    @property
+    def teacher_biases(self) -> tuple[TeacherBias, ...]:
+        """The biases of the teachers whose students are compared on its boards."""
+        return ("shape", "texture") if self.planted else ("natural",)
+
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
         """Return the sets whose mean is the accuracy on an axis, in the spec's order."""
         return tuple(test_set for test_set in self.test_sets if test_set.axis == axis and not test_set.diagnostic)
 
     @property
     def training_digest(self) -> str:
-        """SHA-256 of everything that determines a weight: data, augmentation, backbones, training, teacher biases."""
-        parts = {"data", "augmentation", "backbones", "training", "teacher_biases"}
+        """SHA-256 of everything that determines a weight: data, augmentation, backbones, training, doses."""
+        parts = {"data", "augmentation", "backbones", "training", "planted"}
         return digest(self.model_dump(mode="json", include=parts))
 
     @property

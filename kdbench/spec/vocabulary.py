@@ -1,4 +1,4 @@
-"""The terms of the benchmark as types: families, directions, teacher biases, axes, precisions."""
+"""The terms of the benchmark as types: families, directions, questions, teacher biases, axes, precisions."""
 
 from typing import Final, Literal, NamedTuple, get_args
 
@@ -16,6 +16,12 @@ DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 TeacherBias = Literal["shape", "texture", "natural"]
 """What a teacher's decisions rely on: a planted cue, or whatever it learned to rely on without planting."""
+
+Question = Literal["architecture", "planted"]
+"""What is swapped between two students that differ in nothing but their teacher: its architecture, or a planted cue."""
+
+QUESTIONS: tuple[Question, ...] = get_args(Question)
+"""All questions, the headline first; a track poses some of them."""
 
 Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "cue-conflict"]
 """What a test set measures: the name of a manipulation of images, or "clean" for none."""
@@ -46,7 +52,25 @@ class FamilyPair(NamedTuple):
     student: Family
 
 
+class TeacherKind(NamedTuple):
+    """What tells the teachers of a seed apart."""
+
+    family: Family
+    bias: TeacherBias
+
+
 def families(direction: Direction) -> FamilyPair:
     """Return the families of the teacher and of the student."""
     teacher, student = direction.split("-to-")
     return FamilyPair(teacher, student)  # type: ignore[arg-type]
+
+
+def within_family(direction: Direction) -> Direction:
+    """Return the direction with the same student and a teacher of the student's own family."""
+    student = families(direction).student
+    return f"{student}-to-{student}"  # type: ignore[return-value]
+
+
+def question_of(bias: TeacherBias) -> Question:
+    """Return the question that teachers of a bias belong to."""
+    return "architecture" if bias == "natural" else "planted"

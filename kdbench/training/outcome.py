@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdbench.errors import plain_text
 from kdbench.files import atomic_file
-from kdbench.records import RESULT, Budget, Environment, ExecutionText, Status, Timing, read_record
+from kdbench.records import RESULT, Budget, Environment, Line, Status, Timing, read_record
 from kdbench.spec import Int64
 
 OUTCOME = "training.json"
@@ -22,7 +22,7 @@ class TrainingOutcome(BaseModel):
 
     status: Status
     reason: str = ""
-    execution: ExecutionText = "eager"
+    execution: Line = "eager"
     budget: Budget = Budget()
     timing: Timing = Timing()
     peak_memory_bytes: Int64 = 0

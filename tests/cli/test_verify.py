@@ -15,7 +15,8 @@ from kdbench.methods.files import read_method_file
 from kdbench.methods.inquiries import Inquiry
 from kdbench.networks.models import read_weights, write_tensors
 from kdbench.plan.context import RunContext
-from kdbench.plan.matrix import NUMERICS_VERSION, Request, expand
+from kdbench.plan.expansion import Request, expand
+from kdbench.plan.matrix import NUMERICS_VERSION
 from kdbench.plan.overrides import with_overrides
 from kdbench.plan.submissions import described_submission, teacher_submission
 from kdbench.records import LOG, PREDICTIONS, WEIGHTS, read_predictions, read_record, write_record
@@ -67,6 +68,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Pa
         (description,) = described_here([Inquiry(file.path, file.source)])
         request = Request(
             track=track,
+            questions=("planted",),
             submissions=[described_submission(file, description)],
             teacher_submission=teacher_submission(),
             directions=("cnn-to-vit",),

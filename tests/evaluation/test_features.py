@@ -15,7 +15,7 @@ from kdbench.evaluation.features import MOST_NETWORKS, KeptFeatures
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import write_weights
 from kdbench.records import WEIGHTS
-from kdbench.spec import FAMILIES, Family
+from kdbench.spec import FAMILIES, Family, TeacherKind
 from tests.evaluation.small_networks import CPU, TRACK, clean_arrays, network
 
 
@@ -72,16 +72,12 @@ def test_a_student_is_compared_with_its_teachers_without_further_forward_passes(
         write_weights(tmp_path / bias / WEIGHTS, another_cnn(seed).model)
     student, passes = counting(network("vit"))
     evaluator.predictions(student, {}, silent)
-    folders: dict[str, Path] = {bias: tmp_path / bias for bias in ("shape", "texture")}
-    scalars = evaluator.scalars(student, "cnn", folders, occlusion=False)  # type: ignore[arg-type]
+    folders = {TeacherKind("cnn", "shape"): tmp_path / "shape", TeacherKind("cnn", "texture"): tmp_path / "texture"}
+    scalars = evaluator.scalars(student, folders, occlusion=False)
     assert passes == [40]
-    alone = Evaluator(track, evaluator.test_sets, CPU, tmp_path).scalars(
-        network("vit"),
-        "cnn",
-        folders,  # type: ignore[arg-type]
-        occlusion=False,
-    )
+    alone = Evaluator(track, evaluator.test_sets, CPU, tmp_path).scalars(network("vit"), folders, occlusion=False)
     assert scalars == alone
+    assert set(scalars) == {"cka_to_shape", "cka_to_texture"}
     assert len(set(scalars.values())) == 2
 
 

@@ -103,6 +103,7 @@ def networks():
 _METHOD = """
 class Hostile(Method):
     name, paper, summary = {name!r}, "", "a method of the test suite"
+    images = "both networks see the images of the batch as they are"
     directions, uses_teacher = ("vit-to-cnn",), {uses_teacher}
 {variables}
     @dataclass(frozen=True)

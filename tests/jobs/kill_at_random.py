@@ -202,7 +202,7 @@ def main() -> int:
     work = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     (work / "stops.py").write_text(METHOD_THAT_FAILS)
-    controls = ("--controls", "--no-diagnostics") if given.controls else ()
+    controls = ("--controls", "basic", "--no-diagnostics") if given.controls else ()
     campaign = Campaign(work, given.seed, ("--methods", f"lm,{work / 'stops.py'}", *controls))
     kills = list(_kept(work / "kills.jsonl"))
     while sum(kill.hit for kill in kills) < given.kills:

@@ -28,15 +28,16 @@ def network_of(run: PlannedRun) -> torch.nn.Module:
 
 
 def record_of(job: Job) -> Record:
-    """A record with answers on all sets that the job asks about, and its likeness to its reference teachers."""
+    """A record with answers on all sets that the job asks about, and its likeness to the reference teachers there."""
     run = job.run
     status, reason = job.failure or ("ok", "")
     teacher = run.teacher.run_id if run.teacher else None
     who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
     test_sets = evaluated_sets(run.track, diagnostics=job.context.diagnostics)
     test = {entry.name: SetResult(images=entry.images, macro_accuracy=0.5) for entry in test_sets}
-    biases = job.context.reference_folders(run) if job.context.diagnostics else ()
-    scalars = {comparison_name(OCCLUSION_UNDEFINED, bias): 0.0 for bias in biases}
+    teachers = job.context.reference_folders(run) if job.context.diagnostics else {}
+    there = [kind for kind, folder in teachers.items() if (folder / WEIGHTS).exists()]
+    scalars = {comparison_name(OCCLUSION_UNDEFINED, kind): 0.0 for kind in there}
     weights = DIGESTS.model_copy(update={"weights": tensors_digest(network_of(run).state_dict())})
     return a_record(**who, status=status, reason=reason, test=test, scalars=scalars, digests=weights)
 

@@ -29,6 +29,7 @@ from kdbench.api import BOTH, Method
 
 class Stops(Method):
     name, paper, summary, directions = "stops", "", "fails by itself in its last step", BOTH
+    images = "both networks see the images of the batch as they are"
     @dataclass(frozen=True)
     class Config:
         pass

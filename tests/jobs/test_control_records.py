@@ -37,7 +37,7 @@ def options(out: Path) -> RunOptions:
         epochs=1,
         device="cpu",
         workers=2,
-        controls=True,
+        controls="basic",
     )
 
 
@@ -143,7 +143,7 @@ def test_an_accuracy_matched_control_is_the_independent_with_answers_along_the_w
     records: list[Record], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KDBENCH_CACHE", str(out.parent / "cache"))
-    ordinary = plan(replace(options(out), controls=False), described_here)
+    ordinary = plan(replace(options(out), controls="none"), described_here)
     (planned,) = (run for run in ordinary.runs if run.submission.name == "independent")
     submission = replace(planned.submission, name="accuracy-matched", control=Control(snapshots=8))
     watched = replace(planned, submission=submission, run_id="watched")

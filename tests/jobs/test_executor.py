@@ -24,6 +24,8 @@ from kdbench.records import (
 from tests.jobs.pretend_launcher import PretendHandle, PretendLauncher, Silent, network_of, record_of
 from tests.planned_runs import expanded
 
+RUNS = 8  # of one seed of lm for the question of architecture
+
 
 def execute(launcher: PretendLauncher, results: Path, workers: int = 2, **more: Any) -> dict[str, Record]:
     context = RunContext(results, results / "cache", **more)
@@ -35,7 +37,7 @@ def execute(launcher: PretendLauncher, results: Path, workers: int = 2, **more: 
 def test_every_run_is_trained_then_evaluated_after_its_teacher(tmp_path: Path, workers: int) -> None:
     launcher = PretendLauncher()
     records = execute(launcher, tmp_path, workers)
-    assert len(records) == 10
+    assert len(records) == RUNS
     order = [(job.kind, job.run.run_id) for job in launcher.jobs]
     for job in launcher.jobs:
         mine = order.index(("train", job.run.run_id))
@@ -104,8 +106,20 @@ def test_records_without_diagnostics_are_evaluated_once_more_and_not_trained(tmp
         assert needs_evaluation_only(context, run)
         assert not is_complete(context, run, before[run.run_id])
     after = execute(again, tmp_path, diagnostics=True)
-    assert [job.kind for job in again.jobs] == ["evaluate"] * 10
+    assert [job.kind for job in again.jobs] == ["evaluate"] * RUNS
     assert all(is_complete(context, run, after[run.run_id]) for run in expanded())
+
+
+def test_an_independent_lacks_answers_once_there_are_teachers_of_another_question(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path, diagnostics=True)
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+    alone = next(run for run in expanded() if run.submission.name == "independent")
+    record = read_record(context.folder(alone))
+    assert is_complete(context, alone, record)
+    planted = [run for run in expanded(questions=("planted",)) if run.role == "teacher"]
+    LocalExecutor(PretendLauncher(), 2).execute(planted, context, Silent())
+    assert not is_complete(context, alone, record)
+    assert needs_evaluation_only(context, alone)
 
 
 def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_path: Path) -> None:
@@ -114,7 +128,7 @@ def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_p
     for weights in tmp_path.rglob(WEIGHTS):
         weights.unlink()
     execute(again, tmp_path, diagnostics=True)
-    assert sorted(job.kind for job in again.jobs) == ["evaluate"] * 10 + ["train"] * 10
+    assert sorted(job.kind for job in again.jobs) == ["evaluate"] * RUNS + ["train"] * RUNS
 
 
 def test_a_record_is_complete_for_an_invocation_that_asks_less(tmp_path: Path) -> None:
@@ -210,7 +224,7 @@ def test_a_run_over_its_limit_in_evaluation_has_a_record_and_others_go_on(
     assert {(record.status, record.reason) for record in failed} == {
         (status, f"took more than it may while it was evaluated; give a larger {option}")
     }
-    assert len(records) == 10
+    assert len(records) == RUNS
     assert all(handle.killed for handle in launcher.handles if handle.poll() is None)
 
 

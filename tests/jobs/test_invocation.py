@@ -76,7 +76,7 @@ def test_the_papers_track_runs_on_a_cpu_only_when_told_so_by_name(
 ) -> None:
     monkeypatch.setattr(cpu_time, "operations_per_second", lambda track: 5e10)
     monkeypatch.setattr("kdbench.networks.device.choose_device", lambda wanted: "cpu")
-    sentence = r"its 6 runs would take this CPU about \d+\.\d h, 2 at a time, .* up to \d+\.\d h.*--device cpu --yes"
+    sentence = r"its 8 runs would take this CPU about \d+\.\d h, 2 at a time, .* up to \d+\.\d h.*--device cpu --yes"
     with pytest.raises(InputError, match=sentence):
         run(paper(tmp_path, workers=2, **given), Console(quiet=True))
 

@@ -88,6 +88,7 @@ from kdbench.api import BOTH, Method
 
 class Sleeper(Method):
     name, paper, summary, directions, uses_teacher = "sleeper", "", "sleeps for an hour", BOTH, False
+    images = "the student sees no images"
     @dataclass(frozen=True)
     class Config:
         pass

@@ -60,6 +60,31 @@ def test_a_method_is_tried_only_in_the_directions_that_it_has(tmp_path: Path) ->
         describe(inquiry(both, trial=trial_on()), tmp_path)
 
 
+def test_a_method_also_has_the_directions_within_a_family_that_its_networks_allow(tmp_path: Path) -> None:
+    assert describe(inquiry(METHOD), tmp_path).beyond_paper == ("vit-to-vit",)
+    assert describe(inquiry(METHOD, trial=trial_on()), tmp_path).beyond_paper == ("vit-to-vit",)
+    picky = METHOD + "    def __init__(self, task, config):\n        assert task.teacher.family == 'cnn'\n"
+    picky += "        super().__init__(task, config)\n"
+    assert describe(inquiry(picky, trial=trial_on()), tmp_path).beyond_paper == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "needs = frozenset({'logits', 'attention'})",
+        "uses_teacher = False",
+        "directions = ('cnn-to-vit', 'vit-to-vit')",
+    ],
+    ids=["attention", "no teacher", "published for it"],
+)
+def test_nothing_lies_beyond_the_paper_of_such_a_method(line: str, tmp_path: Path) -> None:
+    assert describe(inquiry(f"{METHOD}    {line}\n"), tmp_path).beyond_paper == ()
+
+
+def test_a_method_that_only_defines_a_loss_shows_the_images_as_they_are(tmp_path: Path) -> None:
+    assert describe(inquiry(METHOD), tmp_path).images == "both networks see the images of the batch as they are"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -69,6 +94,9 @@ def test_a_method_is_tried_only_in_the_directions_that_it_has(tmp_path: Path) ->
         (METHOD.replace('"mine"', '"untrained"'), ["'untrained', which is reserved"]),
         (METHOD.replace('"mine"', f'"{"m" * 61}"'), ["name of 61 characters; at most 60 are allowed"]),
         (METHOD.replace('"sums"', f'"{"s" * 301}"'), ["summary", "at most 300 characters"]),
+        (METHOD + "    images = 3\n", ["images", "at most 300 characters"]),
+        (METHOD + "    def step(self, run, batch): ...\n", ["must say in `images` what it shows to either network"]),
+        (METHOD + "    def prepare(self, run): ...\n", ["must say in `images` what it shows to either network"]),
         (METHOD + "    uses_teacher = 1\n", ["uses_teacher = 1", "True or False"]),
     ],
 )
@@ -82,7 +110,9 @@ VALID = Description(
     name="mine",
     summary="",
     paper="",
+    images="",
     directions=("cnn-to-vit",),
+    beyond_paper=("vit-to-vit",),
     needs=(),
     uses_teacher=True,
     per_sample=False,
@@ -98,6 +128,8 @@ VALID = Description(
         {"name": "mine\n"},
         {"name": "m" * 1000},
         {"directions": ["cnn-to-rnn"]},
+        {"beyond_paper": ["rnn-to-rnn"]},
+        {"images": "two\nlines"},
         {"directions": []},
         {"uses_teacher": "yes"},
         {"config": {"rate": float("inf")}},

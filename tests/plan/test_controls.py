@@ -18,7 +18,7 @@ from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
 from kdbench.resources import shipped
-from kdbench.spec import Direction, Family, Track, families
+from kdbench.spec import DIRECTIONS, QUESTIONS, Direction, Family, Track, families
 from kdbench.testsets.spec import load_spec
 from tests.planned_runs import INDEPENDENT, described_here, expanded, submission, trial_on
 
@@ -26,10 +26,14 @@ SYNTHETIC = load_spec().track("synthetic")
 CONTROLS = {"random-teacher", "label-smoothing", "independent-rotated", "independent-views", "compute-matched"}
 
 
+def options(**more: str) -> RunOptions:
+    return RunOptions("synthetic", methods=("lm",), questions=QUESTIONS, device="cpu", **more)  # type: ignore[arg-type]
+
+
 @pytest.fixture(scope="module")
 def runs() -> tuple[PlannedRun, ...]:
-    """One seed of lm with all controls."""
-    return plan(RunOptions("synthetic", methods=("lm",), device="cpu", controls=True), described_here).runs
+    """One seed of lm with the basic controls, for both questions."""
+    return plan(options(controls="basic"), described_here).runs
 
 
 def of(runs: Sequence[PlannedRun], name: str, **rest: object) -> list[PlannedRun]:
@@ -38,50 +42,48 @@ def of(runs: Sequence[PlannedRun], name: str, **rest: object) -> list[PlannedRun
 
 
 def test_without_the_flag_there_is_no_control() -> None:
-    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu"), described_here)
+    ordinary = plan(options(), described_here)
     assert all(run.submission.control is None for run in ordinary.runs)
     assert {run.submission.name for run in ordinary.runs} == {"teacher", "independent", "lm"}
     assert not ordinary.context.diagnostics
 
 
 def test_controls_come_on_top_and_change_no_other_run(runs: Sequence[PlannedRun]) -> None:
-    ordinary = plan(RunOptions("synthetic", methods=("lm",), device="cpu"), described_here).runs
+    ordinary = plan(options(), described_here).runs
     assert {run.run_id for run in runs if run.submission.control is None} == {run.run_id for run in ordinary}
     assert {run.submission.name for run in runs if run.submission.control} == CONTROLS | {"untrained"}
     assert len({run.run_id for run in runs}) == len(runs)
 
 
-def test_ids_of_ordinary_runs_are_what_they_were_before_there_were_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_of_ordinary_runs_of_the_headline_question_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pinned: another id trains a run anew. The track's digest is held, so only NUMERICS_VERSION may change them."""
     monkeypatch.setattr(Track, "training_digest", property(lambda track: "t" * 64))
     planned = expanded(INDEPENDENT, submission("lm"))
-    ids = {(run.role, run.submission.name): run.run_id for run in (planned[0], planned[4], planned[-1])}
+    ids = {(run.role, run.submission.name): run.run_id for run in reversed(planned)}
     assert ids == {
-        ("teacher", "teacher"): "f3eda26d8aa630b8",
+        ("teacher", "teacher"): "878c885d679ab3e7",
         ("student", "independent"): "794014b6b172fab8",
-        ("student", "lm"): "ae9e5e24f91c179b",
+        ("student", "lm"): "d964194001e4e854",
     }
 
 
 def test_controls_imply_the_diagnostic_sets() -> None:
-    assert plan(
-        RunOptions("synthetic", methods=("lm",), device="cpu", controls=True), described_here
-    ).context.diagnostics
+    assert plan(options(controls="basic"), described_here).context.diagnostics
 
 
 def test_a_random_teacher_stands_in_for_each_teacher_and_is_never_trained(runs: Sequence[PlannedRun]) -> None:
     strangers = of(runs, "untrained")
-    assert {(run.family, run.teacher_bias) for run in strangers} == {
-        (family, bias) for family in ("cnn", "vit") for bias in ("shape", "texture")
-    }
+    kinds = {(family, bias) for family in ("cnn", "vit") for bias in ("natural", "shape", "texture")}
+    assert {run.kind for run in strangers} == kinds
     assert all(run.untrained and run.role == "teacher" and run.epochs == 0 for run in strangers)
     assert not any(run.untrained for run in runs if run not in strangers)
 
 
 def test_students_of_random_teachers_have_lms_code_and_another_teacher(runs: Sequence[PlannedRun]) -> None:
-    for direction in ("cnn-to-vit", "vit-to-cnn"):
+    for direction in DIRECTIONS:
         taught, lm = of(runs, "random-teacher", direction=direction), of(runs, "lm", direction=direction)
-        assert [run.teacher_bias for run in taught] == ["shape", "texture"]
+        is_within = direction in ("cnn-to-cnn", "vit-to-vit")
+        assert [run.teacher_bias for run in taught] == (["natural"] if is_within else ["natural", "shape", "texture"])
         for control, lm_run in zip(taught, lm, strict=True):
             assert control.teacher is not None
             assert control.teacher.untrained
@@ -122,11 +124,11 @@ def test_the_compute_matched_control_costs_as_much_as_the_most_expensive_method(
 
 
 def test_the_accuracy_matched_control_is_run_on_cifar_alone() -> None:
-    assert {submission.name for submission in control_submissions(trial_on(), described_here)} == CONTROLS
+    assert {submission.name for submission in control_submissions("basic", trial_on(), described_here)} == CONTROLS
     for track_name in ("cifar10-32", "cifar10-224"):
         (matched,) = (
             submission
-            for submission in control_submissions(trial_on(load_spec().track(track_name)), described_here)
+            for submission in control_submissions("basic", trial_on(load_spec().track(track_name)), described_here)
             if submission.name not in CONTROLS
         )
         assert matched.name == "accuracy-matched"
@@ -136,9 +138,9 @@ def test_the_accuracy_matched_control_is_run_on_cifar_alone() -> None:
 
 def test_a_track_that_the_table_does_not_know_has_no_matched_controls() -> None:
     mine = SYNTHETIC.model_copy(update={"name": "mine"})
-    assert {submission.name for submission in control_submissions(trial_on(mine), described_here)} == CONTROLS - {
-        "compute-matched"
-    }
+    assert {
+        submission.name for submission in control_submissions("basic", trial_on(mine), described_here)
+    } == CONTROLS - {"compute-matched"}
 
 
 def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> N
         shipped("benchmark", "submissions", "independent.py").read_text().replace('"independent"', '"label-smoothing"')
     )
     with pytest.raises(InputError, match="'label-smoothing' has the name of a control arm"):
-        plan(RunOptions("synthetic", methods=(str(path),), device="cpu", controls=True), described_here)
+        plan(RunOptions("synthetic", methods=(str(path),), device="cpu", controls="basic"), described_here)
 
 
 @pytest.mark.parametrize(
@@ -155,10 +157,10 @@ def test_a_method_with_a_controls_name_is_refused_beside_it(tmp_path: Path) -> N
     [
         ("[a", "not TOML"),
         (
-            "[a]\nmethod = 'lm'\nepoch_factor = 2",
-            "unknown key a.epoch_factor = 2; allowed there: method, .*epochs_factor",
+            "[a]\nmethod = 'lm'\ngroup = 'basic'\nepoch_factor = 2",
+            "unknown key a.epoch_factor = 2; allowed there: group, method, .*epochs_factor",
         ),
-        ("[a]\nmethod = 'lm'\nepochs_factor = { t = { cnn-to-vit = 0.5 } }", "epochs_factor"),
+        ("[a]\nmethod = 'lm'\ngroup = 'basic'\nepochs_factor = { t = { cnn-to-vit = 0.5 } }", "epochs_factor"),
     ],
 )
 def test_a_wrong_table_of_controls_is_refused(tmp_path: Path, text: str, reason: str) -> None:

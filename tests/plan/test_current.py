@@ -9,9 +9,10 @@ import pytest
 
 from kdbench.errors import RecordError
 from kdbench.methods.files import read_method_file, submission_path
-from kdbench.plan import matrix
+from kdbench.plan import expansion, matrix
 from kdbench.plan.current import outdated_records, shipped_codes, write_current
-from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Request, Submission, expand
+from kdbench.plan.expansion import Request, expand
+from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Submission
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
 from kdbench.records import Record, SetResult
@@ -44,6 +45,7 @@ def runs(
     return expand(
         Request(
             track=TRACK,
+            questions=("planted",),
             submissions=[
                 Submission("independent", None, INDEPENDENT, {}, uses_teacher=False, directions=both),
                 Submission("lm", None, lm, {"temperature": 4.0}, uses_teacher=True, directions=both),
@@ -74,6 +76,7 @@ def record_of(run: PlannedRun) -> Record:
         family=run.family,
         direction=run.direction,
         teacher_bias=run.teacher_bias,
+        dose=run.dose,
         method=run.submission.name,
         config=dict(run.submission.config),
         seed=run.seed,
@@ -109,7 +112,7 @@ def test_a_method_whose_code_has_changed_is_scored_by_its_present_code_alone(tmp
 
 def test_a_change_of_numerics_supersedes_every_older_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = stored(tmp_path, runs(seeds=(0, 1, 2)), age=1)
-    monkeypatch.setattr(matrix, "NUMERICS_VERSION", matrix.NUMERICS_VERSION + 1)
+    monkeypatch.setattr(expansion, "NUMERICS_VERSION", matrix.NUMERICS_VERSION + 1)
     new = stored(tmp_path, runs(seeds=(0,)))
     assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)
 
@@ -149,14 +152,14 @@ def test_of_unofficial_runs_of_the_same_seed_the_later_counts(tmp_path: Path) ->
 
 def controls() -> tuple[PlannedRun, ...]:
     """One seed of independents with all controls, as the present code plans them."""
-    return plan(RunOptions("synthetic", methods=("independent",), device="cpu", controls=True), described_here).runs
+    return plan(RunOptions("synthetic", methods=("independent",), device="cpu", controls="basic"), described_here).runs
 
 
 def test_controls_of_the_present_code_are_known_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planned = controls()
     new = stored(tmp_path, planned, age=1)
     assert superseded(new, TRACK) == {}
-    monkeypatch.setattr(matrix, "NUMERICS_VERSION", matrix.NUMERICS_VERSION - 1)
+    monkeypatch.setattr(expansion, "NUMERICS_VERSION", matrix.NUMERICS_VERSION - 1)
     old = stored(tmp_path, controls())  # written later, and older all the same
     monkeypatch.undo()
     assert superseded([*new, *old], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_HARNESS)

@@ -1,27 +1,92 @@
 """The matrix of runs: teachers before students, each run once, with an id of all that decides its weights."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.plan.matrix import Submission
+from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun, Submission
 from kdbench.plan.overrides import with_overrides
+from kdbench.records.identity import identity_of
+from kdbench.spec import QUESTIONS, Track
+from tests.examples import DIGESTS, a_record
 from tests.planned_runs import INDEPENDENT, TRACK, expanded, submission
 
 
-def test_one_seed_of_two_methods_is_four_teachers_and_six_students() -> None:
+def lm_of(runs: list[PlannedRun]) -> list[PlannedRun]:
+    return [run for run in runs if run.submission.name == "lm"]
+
+
+def test_the_architecture_question_swaps_natural_teachers_of_both_families() -> None:
     runs = expanded()
-    assert [run.role for run in runs] == ["teacher"] * 4 + ["student"] * 6
-    assert {(run.family, run.teacher_bias) for run in runs[:4]} == {
-        (f, b) for f in ("cnn", "vit") for b in ("shape", "texture")
-    }
+    assert [run.role for run in runs] == ["teacher"] * 2 + ["student"] * 6
+    assert {run.kind for run in runs[:2]} == {("cnn", "natural"), ("vit", "natural")}
     assert sum(run.submission.name == "independent" for run in runs) == 2
+    assert {run.direction for run in lm_of(runs)} == {"cnn-to-vit", "vit-to-vit", "vit-to-cnn", "cnn-to-cnn"}
 
 
-def test_every_student_has_a_teacher_of_the_other_family_and_the_same_seed() -> None:
-    for run in expanded(seeds=(0, 1)):
-        if run.submission.name == "lm":
-            assert run.teacher is not None
-            assert (run.teacher.family, run.teacher.seed) == ("vit" if run.family == "cnn" else "cnn", run.seed)
+def test_the_planted_question_swaps_two_teachers_of_the_other_family() -> None:
+    runs = expanded(questions=("planted",))
+    assert [run.role for run in runs] == ["teacher"] * 4 + ["student"] * 6
+    assert {run.kind for run in runs[:4]} == {(f, b) for f in ("cnn", "vit") for b in ("shape", "texture")}
+    assert {run.direction for run in lm_of(runs)} == {"cnn-to-vit", "vit-to-cnn"}
+
+
+def test_both_questions_share_the_independents_and_no_teacher() -> None:
+    both = [run.run_id for run in expanded(questions=("architecture", "planted"))]
+    apart = [[run.run_id for run in expanded(questions=(question,))] for question in QUESTIONS]
+    assert len(both) == 6 + 10
+    assert set(both) == set(apart[0]) | set(apart[1])
+    assert len(set(apart[0]) & set(apart[1])) == 2
+
+
+def test_a_student_is_taught_in_its_direction_by_a_teacher_of_its_seed() -> None:
+    for run in lm_of(expanded(seeds=(0, 1), questions=("architecture", "planted"))):
+        assert run.teacher is not None
+        assert run.direction == f"{run.teacher.family}-to-{run.family}"
+        assert (run.teacher.seed, run.teacher.teacher_bias, run.teacher.dose) == (run.seed, run.teacher_bias, run.dose)
+
+
+def test_planted_runs_have_the_doses_of_their_seed_and_natural_ones_none() -> None:
+    assert TRACK.planted is not None
+    for run in expanded(seeds=(0, 6), questions=("architecture", "planted")):
+        shape, texture = TRACK.planted.of_seed(run.seed)
+        assert run.dose == {"shape": shape, "texture": texture}.get(run.teacher_bias or "")
+
+
+def test_a_dose_is_part_of_the_run_id() -> None:
+    assert TRACK.planted is not None
+    other = TRACK.model_copy(update={"planted": TRACK.planted.model_copy(update={"doses": ((1.0, 0.25),)})})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Track, "training_digest", property(lambda track: "t" * 64))
+        plans = [expanded(track=track, questions=QUESTIONS) for track in (TRACK, other)]
+        ids = [{run.title: run.run_id for run in runs} for runs in plans]
+    changed = {title for title, run_id in ids[0].items() if ids[1][title] != run_id}
+    assert changed == {title for title in ids[0] if "texture" in title}
+
+
+def test_a_method_without_the_students_own_family_has_the_other_teacher_alone() -> None:
+    capd = replace(submission("capd"), beyond_paper=())
+    assert {run.direction for run in expanded(capd) if run.role == "student"} == {"cnn-to-vit", "vit-to-cnn"}
+
+
+def test_records_follow_from_runs_with_their_question_and_ids() -> None:
+    for run in expanded(questions=QUESTIONS):
+        record = a_record(
+            run_id=run.run_id,
+            role=run.role,
+            family=run.family,
+            direction=run.direction,
+            teacher_bias=run.teacher_bias,
+            dose=run.dose,
+            method=run.submission.name,
+            config={},
+            teacher_run_id=run.teacher.run_id if run.teacher else None,
+            numerics=NUMERICS_VERSION,
+            digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
+        )
+        assert identity_of(record).run_id == run.run_id
+        assert record.question == {None: None, "natural": "architecture"}.get(run.teacher_bias, "planted")
 
 
 def test_ids_are_unique_and_repeat() -> None:

@@ -42,8 +42,8 @@ def test_a_config_that_names_no_method_or_key_is_refused(text: str) -> None:
 
 
 def test_controls_bring_the_diagnostic_sets_unless_these_are_declined() -> None:
-    assert RunOptions("synthetic", controls=True).with_diagnostics
-    assert not RunOptions("synthetic", controls=True, diagnostics=False).with_diagnostics
+    assert RunOptions("synthetic", controls="basic").with_diagnostics
+    assert not RunOptions("synthetic", controls="basic", diagnostics=False).with_diagnostics
     assert not RunOptions("synthetic").with_diagnostics
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kdbench.errors import InputError
+from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission
 from kdbench.networks import compiling
 from kdbench.plan.options import RunOptions
@@ -27,18 +28,28 @@ def test_a_plan_is_the_track_as_it_is_run_and_the_folders_of_its_runs(tmp_path: 
     assert {run.limit_test for run in planned.runs} == {20}
     assert planned.context.command == "kdbench run --epochs 1"
     folders = {planned.context.folder(run) for run in planned.runs}
-    assert len(folders) == len(planned.runs) == 10
+    assert len(folders) == len(planned.runs) == 8
     assert all(folder.parent == tmp_path / "runs" / "synthetic" for folder in folders)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_students_are_compared_with_the_teachers_of_their_seed(tmp_path: Path) -> None:
-    planned = plan(options(tmp_path, seeds="0-1"), described_here)
+def test_students_are_compared_with_both_teachers_of_their_question_and_seed(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path, seeds="0-1", questions=("architecture", "planted")), described_here)
     teachers = {planned.context.folder(run): run for run in planned.runs if run.role == "teacher"}
-    for student in (run for run in planned.runs if run.role == "student"):
+    for student in (run for run in planned.runs if run.direction in ("cnn-to-vit", "vit-to-vit")):
         references = planned.context.reference_folders(student)
-        assert set(references) == {"shape", "texture"}
+        natural, of_cue = {("cnn", "natural"), ("vit", "natural")}, {("cnn", "shape"), ("cnn", "texture")}
+        expected = {"natural": natural, "shape": of_cue, "texture": of_cue, None: natural | of_cue}
+        assert set(references) == expected[student.teacher_bias]
         assert {teachers[folder].seed for folder in references.values()} == {student.seed}
+
+
+def test_an_independent_is_compared_with_the_teachers_of_another_command_too(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path), described_here)
+    independent = next(run for run in planned.runs if run.submission.name == "independent")
+    teachers = plan(options(tmp_path, questions=("planted",)), described_here).runs[:4]
+    assert {run.run_id for run in teachers} & {run.run_id for run in independent.references}
+    assert not {run.run_id for run in teachers} & {run.run_id for run in planned.runs}
 
 
 def test_the_limit_on_test_images_changes_no_run_id(tmp_path: Path) -> None:
@@ -99,3 +110,43 @@ def test_a_plan_knows_which_features_each_method_reads(tmp_path: Path) -> None:
     needs = {run.submission.name: set(run.submission.needs) for run in planned.runs}
     assert needs["independent"] == needs["teacher"] == {"logits"}
     assert needs["vlfkd"] == set(load_submission("vlfkd").needs)
+
+
+def methods_in(out: Path, **more: object) -> list[str]:
+    runs = plan(options(out, **({"methods": ()} | more)), described_here).runs
+    return list(dict.fromkeys(run.submission.name for run in runs if run.role == "student"))
+
+
+def test_a_suite_names_its_methods_and_the_paper_s_are_the_default(tmp_path: Path) -> None:
+    assert methods_in(tmp_path, suite="quick") == ["independent", "lm"]
+    assert set(methods_in(tmp_path)) == {"independent", "lm", "crd", "cskd", "vlfkd", "sskd", "capd"}
+    assert set(methods_in(tmp_path, suite="full")) == set(list_submissions())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"suite": "all", "methods": ()}, "--suite 'all' is not allowed; give one of: quick, core, full"),
+        ({"suite": "quick"}, "--suite and --methods both say which methods to run; give one of them"),
+        ({"questions": ("tau",)}, "--questions 'tau' is not allowed; track synthetic poses: architecture, planted"),
+        ({"questions": ()}, "--questions names no question; track synthetic poses: architecture, planted"),
+        (
+            {"questions": ("planted",), "track": "cifar10-32"},
+            "'planted' is not allowed; track cifar10-32 poses: architecture",
+        ),
+        ({"controls": "some"}, "--controls 'some' is not allowed; give one of: none, basic, frontier, all"),
+    ],
+)
+def test_a_wrong_suite_question_or_control_is_refused(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plan(options(tmp_path, **wrong), described_here)
+
+
+def test_a_method_that_needs_attention_has_no_second_arm_and_the_plan_says_so(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path, methods=("capd", "sskd")), described_here)
+    directions = {name: set() for name in ("capd", "sskd")}  # type: dict[str, set[str | None]]
+    for run in planned.runs:
+        directions.get(run.submission.name, set()).add(run.direction)
+    assert directions == {"capd": {"vit-to-cnn"}, "sskd": {"vit-to-cnn", "cnn-to-cnn"}}
+    assert planned.notes == ("capd cannot train cnn-to-cnn, so it has no number for the question of architecture.",)
+    assert plan(options(tmp_path, methods=("capd",), questions=("planted",)), described_here).notes == ()

@@ -67,6 +67,7 @@ def test_weights_and_log_may_be_deleted(folder: Path) -> None:
     [
         (lambda f: edited(f, seed=9), r"result.json was changed after it was written"),
         (lambda f: edited(f, seed=9), r"the run id \w+ is not that of its fields"),
+        (lambda f: edited(f, teacher_bias="natural", dose=0.5), "its dose is 0.5, and its teacher_bias is natural"),
         (lambda f: edited(f, run_id="0123456789abcdef"), "the run id 0123456789abcdef is not that of its fields"),
         (lambda f: edited(f, peak_memory_bytes=1), "result.json was changed"),
         (lambda f: edited(f, test={}), "its status is ok, and it has the results of 0 test sets"),
@@ -84,7 +85,16 @@ def test_weights_and_log_may_be_deleted(folder: Path) -> None:
         (with_other_answers, r"the macro accuracy on clean is 0\.\d+, but by predictions\.npz it is 0\.0000"),
     ],
     ids=[
-        *("seed", "seed against run id", "run id", "memory", "no results", "limited training set", "no control terms"),
+        *(
+            "seed",
+            "seed against run id",
+            "dose",
+            "run id",
+            "memory",
+            "no results",
+            "limited training set",
+            "no control terms",
+        ),
         *("family", "unknown key", "weights", "log", "predictions", "no predictions"),
         *("endless predictions", "endless record", "endless weights", "answers"),
     ],

@@ -15,9 +15,9 @@ from kdbench.testsets.spec import load_spec
 Edit = Callable[[dict[str, Any]], object]
 SHIPPED = shipped(*SPEC_PATH).read_text()
 PINNED = {
-    "synthetic": ("ab252cfee9ae09f3", "52b67082761b25ff", "78b7d1e578b055ee"),
-    "cifar10-32": ("74ba5db054f7140b", "a1c64afab0d1894a", "9428327e2b192f1e"),
-    "cifar10-224": ("098b49bf0fe92425", "cd5cfc089b9557bc", "9428327e2b192f1e"),
+    "synthetic": ("121b7f44bd635546", "52b67082761b25ff", "78b7d1e578b055ee"),
+    "cifar10-32": ("a5bf8ae032f0b0bf", "a1c64afab0d1894a", "9428327e2b192f1e"),
+    "cifar10-224": ("ea4fc6d48294c2d1", "cd5cfc089b9557bc", "9428327e2b192f1e"),
 }  # training, test sets, scoring
 
 
@@ -49,10 +49,14 @@ def test_a_track_knows_its_name() -> None:
     assert {name: track.name for name, track in load_spec().tracks.items()} == {name: name for name in PINNED}
 
 
-def test_only_synthetic_teachers_are_planted() -> None:
-    tracks = load_spec().tracks
-    assert tracks["synthetic"].teacher_biases == ("shape", "texture")
-    assert {track.teacher_biases for name, track in tracks.items() if name != "synthetic"} == {("natural",)}
+def test_every_seed_has_a_pair_of_doses_and_none_needs_to_be_the_extremes() -> None:
+    planted = load_spec().track("synthetic").planted
+    assert planted is not None
+    pairs = [planted.of_seed(seed) for seed in range(len(planted.doses))]
+    assert planted.of_seed(len(pairs)) == pairs[0]
+    assert (1.0, 0.0) not in pairs
+    doses = [dose for pair in pairs for dose in pair]
+    assert (min(doses), max(doses)) == (0.0, 1.0)
 
 
 def test_a_diagnostic_set_does_not_count_for_its_axis() -> None:
@@ -67,13 +71,24 @@ def test_a_diagnostic_set_does_not_count_for_its_axis() -> None:
         (lambda raw: raw["tracks"]["synthetic"]["training"].update(student_epochs=4), "training"),
         (lambda raw: raw["tracks"]["synthetic"]["backbones"]["cnn"].update(learning_rate=1e-4), "training"),
         (lambda raw: raw["tracks"]["synthetic"]["augmentation"].update(flip=True), "training"),
+        (lambda raw: raw["tracks"]["synthetic"]["planted"].update(doses=[[1.0, 0.0]]), "training"),
         (lambda raw: raw["tracks"]["synthetic"]["test_sets"][3]["parameters"].update(segments=32), "testsets"),
         (lambda raw: raw["scoring"].update(ranked_seeds=7), "scoring"),
         (lambda raw: raw["tracks"]["synthetic"]["scoring"].update(teacher_margin=0.2), "scoring"),
         (lambda raw: raw["tracks"]["cifar10-32"]["scoring"].update(live_axes={"cnn-to-vit": ["noise"]}), ""),
         (lambda raw: raw["tracks"]["synthetic"].update(summary="Other words."), ""),
     ],
-    ids=["epochs", "learning rate", "flip", "segments", "ranked seeds", "teacher margin", "live axes", "summary"],
+    ids=[
+        "epochs",
+        "learning rate",
+        "flip",
+        "doses",
+        "segments",
+        "ranked seeds",
+        "teacher margin",
+        "live axes",
+        "summary",
+    ],
 )
 def test_a_change_moves_the_digest_of_its_part_alone(edit: Edit, moved: str) -> None:
     before, after = load_spec(), edited(edit)

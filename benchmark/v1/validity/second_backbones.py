@@ -112,7 +112,13 @@ def main() -> None:
     arguments = parser.parse_args()
     path = second_spec(arguments.work / "spec.toml")
     options = RunOptions(
-        TRACK, spec=path, methods=(REFERENCE, METHOD), seeds=arguments.seeds, out=arguments.work, device="cpu"
+        TRACK,
+        spec=path,
+        methods=(REFERENCE, METHOD),
+        questions=("planted",),
+        seeds=arguments.seeds,
+        out=arguments.work,
+        device="cpu",
     )
     records = run(options, make_console()).records
     seeds = len({record.seed for record in records})
