@@ -2,6 +2,8 @@
 
 import csv
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -59,11 +61,45 @@ def test_a_method_without_transfer_gets_the_badge_in_one_board_of_twenty_at_most
 @pytest.mark.parametrize(("name", "seeds"), [("TI", 5), ("G", 3)])
 def test_the_script_makes_the_committed_numbers(simulation: ModuleType, name: str, seeds: int) -> None:
     null_bias: Callable[..., dict[str, float]] = simulation.null_bias
-    mean = null_bias(name, seeds, 20 * REPETITIONS)["mean"]
+    mean = null_bias(name, seeds, repetitions=20 * REPETITIONS)["mean"]
     assert dict(committed("null", "mean"))[f"number {name}, seeds {seeds}"] == pytest.approx(mean, abs=6e-4)
 
 
 def test_a_case_is_the_same_on_every_run_and_does_not_depend_on_others(simulation: ModuleType) -> None:
-    first = simulation.coverage("tau", 0.3, 3, 20, SCORING)
-    simulation.ranks((0.2, 0.4), 5, 2, SCORING)
-    assert simulation.coverage("tau", 0.3, 3, 20, SCORING) == first
+    few = {"repetitions": 20, "scoring": SCORING}
+    first = simulation.coverage("tau", 0.3, 3, 0.01, **few)
+    simulation.words("planted", 5, 0.01, repetitions=2, scoring=SCORING)
+    assert simulation.coverage("tau", 0.3, 3, 0.01, **few) == first
+
+
+def test_finished_cases_are_kept_and_the_tables_are_made_of_all_of_them(
+    simulation: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def case(number: int) -> dict[str, int]:
+        calls.append(number)
+        return {"number": number}
+
+    monkeypatch.setattr(simulation, "cases", lambda *_: {"coverage": [partial(case, number) for number in range(3)]})
+    assert simulation.simulate(2, SCORING, tmp_path, seconds=-1) is None
+    assert calls == []
+    assert simulation.simulate(2, SCORING, tmp_path, seconds=60) == {"coverage": [{"number": k} for k in range(3)]}
+    simulation.simulate(2, SCORING, tmp_path, seconds=-1)
+    assert calls == [0, 1, 2]
+
+
+def test_the_one_bit_probe_is_found_out_and_a_proportional_row_is_not(simulation: ModuleType) -> None:
+    few = {"repetitions": 30, "scoring": SCORING}
+    cases = {method: simulation.proportional(method, 5, 0.03, **few) for method in ("0.4", "one bit")}
+    assert cases["one bit"]["not proportional"] == 1
+    assert cases["one bit"]["residual spread"] > 4 * cases["one bit"]["seed spread"]
+    assert cases["0.4"]["not proportional"] <= 0.1
+
+
+@pytest.mark.parametrize("question", ["planted", "architecture"])
+def test_intervals_cover_backbones_that_are_crossed_with_seeds(simulation: ModuleType, question: str) -> None:
+    name = {"planted": "tau", "architecture": "alpha"}[question]
+    case = simulation.coverage(name, 0.2, 5, 0.03, repetitions=200, scoring=SCORING)
+    assert 0.9 <= case["coverage"] <= 0.99
+    assert abs(case["bias"]) < 0.02
