@@ -10,6 +10,7 @@ from rich.text import Text
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Score, Undefined
+from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Row, Scores
 from kdbench.spec import BIAS_AXES, Primary
 
@@ -109,7 +110,7 @@ def _row_notes(row: Row, board: Board) -> Iterator[str]:
     if row.unranked:
         yield f"{row.title}: unranked: {row.unranked}"
     if row.p_value is not None:
-        badges = "".join(f"{badge}, " for badge in row.badges)
+        badges = "".join(f"{words}, " for words in (*finding_words(row, board), *row.badges))
         p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"
         yield f"{row.title}: {badges}{p} (one-sided, adjusted by Holm for {board.tests} tests)"
     if isinstance(row.primary, Undefined):
@@ -129,11 +130,11 @@ def with_interval(score: Score, *, percent: bool = False) -> str:
     """Return `0.43 [0.38, 0.49]`, or `43 [38, 49]` in percent; a star marks an interval that covers images only."""
     if not isinstance(score, Estimate):
         return "undefined"
-    star = "*" if score.covers == "images" else ""
-    value = f"{100 * score.value:.0f}" if percent else f"{score.value:.2f}"
-    return f"{value} {with_bounds(score.low, score.high, percent=percent)}{star}"
+    star, digits = "*" if score.covers == "images" else "", digits_of(score.value)
+    value = f"{100 * score.value:.0f}" if percent else f"{score.value:.{digits}f}"
+    return f"{value} {with_bounds(score.low, score.high, percent=percent, digits=digits)}{star}"
 
 
-def with_bounds(low: float, high: float, *, percent: bool = False) -> str:
+def with_bounds(low: float, high: float, *, percent: bool = False, digits: int = 2) -> str:
     """Return `[0.38, 0.49]`, or `[38, 49]` in percent."""
-    return f"[{100 * low:.0f}, {100 * high:.0f}]" if percent else f"[{low:.2f}, {high:.2f}]"
+    return f"[{100 * low:.0f}, {100 * high:.0f}]" if percent else f"[{low:.{digits}f}, {high:.{digits}f}]"

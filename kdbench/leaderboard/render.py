@@ -22,6 +22,7 @@ from kdbench.leaderboard.stimuli import track_stimuli
 from kdbench.records import Record
 from kdbench.records.verification import Verification
 from kdbench.resources import shipped
+from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Scores
 from kdbench.spec import Spec
 from kdbench.testsets.gallery import Gallery
@@ -161,6 +162,8 @@ def template_environment() -> Environment:
         number=wording.number,
         count=wording.count,
         p_value=wording.p_value,
+        finding_words=finding_words,
+        digits_of=digits_of,
         duration=wording.duration,
         memory=wording.memory,
         plural=wording.plural,

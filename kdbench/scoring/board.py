@@ -110,6 +110,7 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         rows=rows,
         primary=context.track.primary,
         axes=context.axes,
+        smallest_effect=context.scoring.smallest_effect,
         tests=tests_of(rows) if any(row.p_value is not None for row in rows) else 0,
         null_band=null_band(rows, context.scoring),
         warnings=tuple(axis_warnings(teachers, context)),

@@ -67,6 +67,13 @@ def contrast_of(arms: RunsByBias, context: BoardContext) -> PairedContrast | Und
     return PairedContrast(seeds, Contrast(sides[0] - sides[1], sides[2] - sides[3], images))
 
 
+def independent_profiles(context: BoardContext) -> FloatArray:
+    """Return (K, axes) biases of the board's independent students that have answers on every axis."""
+    runs = measured_by_seed(context.references).values()
+    profiles = [[run.axes[axis].bias[0] for axis in BIAS_AXES] for run in runs if not _incomplete({0: run}, BIAS_AXES)]
+    return np.array(profiles).reshape(-1, len(BIAS_AXES))
+
+
 def triangle_of(
     runs: Sequence[ScoredRun], context: BoardContext, independents: RunsBySeed
 ) -> PairedTriangle | Undefined:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid
 from kdbench.scoring.estimates import Estimate, Undefined
+from kdbench.scoring.findings import finding_words
 from kdbench.scoring.scores import Board, Row, Scores
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ SCORE_COLUMNS = (
     "rank",
     "rank_high",
     "unranked",
+    "finding",
     "teacher_bias",
     "number",
     "axis",
@@ -50,7 +52,7 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
         >>> scores = load_scores("leaderboard/results")
         >>> transfer = scores[(scores.number == "transfer") & (scores.direction == "cnn-to-vit")]
         >>> transfer.set_index("method").loc["lm", ["value", "low", "high"]].to_list()
-        [0.441564, 0.405105, 0.479322]
+        [0.440828, 0.4033, 0.478612]
 
     Args:
         folder: with a `scores.json`, which `kdbench score` writes.
@@ -65,6 +67,7 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
         - `code_digest`: of the method's code.
         - `rank`, `rank_high`: best and worst rank that the seeds allow; missing for a row without a rank.
         - `unranked`: why a method has no rank, in words; else empty.
+        - `finding`: the words for what a ranked row shows of transfer, such as "transfers" or "a trace"; else empty.
         - `teacher_bias`: of the arm that the number is of; missing for numbers of the whole row and without a teacher.
         - `number`: what was computed, by its place in `scores.json`, such as "transfer", "gap_closed",
           "profile.clean", "profile.axes.bias" or "movement.transfer_index". `kdbench.scoring.scores` and
@@ -132,6 +135,7 @@ def _row_columns(board: Board, row: Row) -> dict[str, Any]:
         "rank": row.rank,
         "rank_high": row.rank_high,
         "unranked": row.unranked,
+        "finding": ", ".join(finding_words(row, board)),
     }
 
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdbench.scoring.distances import debiased_dot, is_apart, squared_length
 from kdbench.scoring.estimates import Estimate, Score, Undefined
-from kdbench.scoring.intervals import DIGITS, StandardErrors
-from kdbench.scoring.jackknife import errors_of, jackknife_estimate, joint_spread, left_out
+from kdbench.scoring.intervals import DIGITS, StandardErrors, rounded
+from kdbench.scoring.jackknife import errors_of, fieller, jackknife_estimate, joint_spread, left_out
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.transfer import Contrast, debiased_dot, transfer, transfer_number, transfer_terms
 from kdbench.spec import Axis, Scoring
 
 NO_GAP = "the independent student's and the teacher's profiles do not differ by more than their uncertainty"
@@ -48,11 +48,6 @@ class Triangle:
         """Return the triangle on one axis alone, given its number."""
         axis = slice(number, number + 1)
         return Triangle(self.students[:, axis], self.independents[:, axis], self.teachers[:, axis], self.images)
-
-    @property
-    def movement(self) -> Contrast:
-        """How far the students and the teachers are from the independent students."""
-        return Contrast(self.students - self.independents, self.teachers - self.independents, self.images)
 
 
 def gap_closed(triangle: Triangle, scoring: Scoring) -> Score:
@@ -99,7 +94,16 @@ def transfer_index(triangle: Triangle, scoring: Scoring) -> Score:
 
     Undefined with fewer than `interval_seeds` seeds, and where the distance from independent to teacher may be 0.
     """
-    return _too_few(triangle, scoring) or transfer(triangle.movement, scoring, too_alike=NO_GAP)
+    too_few = _too_few(triangle, scoring)
+    if too_few:
+        return too_few
+    terms = index_terms(*triangle.parts)
+    folds = left_out(index_terms, [part[..., 0] for part in triangle.parts])
+    along, gap = (float(term) for term in terms[:, 0])
+    bounds = fieller(along, gap, joint_spread(terms, folds, scoring))
+    if bounds is None:
+        return Undefined(reason=NO_GAP)
+    return rounded(along / gap, *bounds, images=triangle.images, seeds=len(triangle.students), over_seeds=True)
 
 
 def drift(triangle: Triangle, scoring: Scoring) -> Score:
@@ -119,7 +123,7 @@ def cosine(triangle: Triangle, scoring: Scoring) -> Score:
     too_few = _too_few(triangle, scoring)
     if too_few:
         return too_few
-    if not _is_apart(triangle.students - triangle.independents, scoring):
+    if not is_apart(triangle.students - triangle.independents, scoring):
         return Undefined(reason=NO_MOVEMENT)
     score = _scored(_cosine_number, triangle, scoring, not_finite=NO_MOVEMENT)
     return _rescaled(score, lambda value: min(max(value, -1.0), 1.0))
@@ -148,19 +152,32 @@ def gap_number(students: FloatArray, independents: FloatArray, teachers: FloatAr
 
 
 def _squared_distance(first: FloatArray, second: FloatArray) -> FloatArray:
-    return debiased_dot(first - second, first - second)
+    return squared_length(first - second)
+
+
+def index_terms(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+    """Return (2, ...) the numerator and the denominator of TI, debiased by the covariance over paired seeds.
+
+    Both factors of a product hold the noise of the independent student, so scatter over seeds would add to it.
+    """
+    moved, gap = students - independents, teachers - independents
+    return np.stack([debiased_dot(moved, gap), squared_length(gap)])
+
+
+def index_number(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
+    """Return TI itself; not finite where the distance from independent to teacher is not above 0."""
+    return _quotient(*index_terms(students, independents, teachers))
 
 
 def _squared_drift(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
     moved, gap = students - independents, teachers - independents
-    off_line = moved - transfer_number(moved, gap) * gap
-    return _quotient(debiased_dot(off_line, off_line), debiased_dot(gap, gap))
+    off_line = moved - index_number(students, independents, teachers) * gap
+    return _quotient(squared_length(off_line), squared_length(gap))
 
 
 def _cosine_number(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
-    moved, gap = students - independents, teachers - independents
-    along, length = transfer_terms(moved, gap)
-    lengths = np.maximum(debiased_dot(moved, moved), 0.0) * np.maximum(length, 0.0)
+    along, length = index_terms(students, independents, teachers)
+    lengths = np.maximum(squared_length(students - independents), 0.0) * np.maximum(length, 0.0)
     return _quotient(along, np.sqrt(lengths))
 
 
@@ -178,7 +195,7 @@ def _scored(
     too_few = _too_few(triangle, scoring)
     if too_few:
         return too_few
-    if not _is_apart(triangle.teachers - triangle.independents, scoring):
+    if not is_apart(triangle.teachers - triangle.independents, scoring):
         return Undefined(reason=NO_GAP)
     return jackknife_estimate(number, triangle.parts, triangle.images, scoring) or Undefined(reason=not_finite)
 
@@ -199,15 +216,3 @@ def _too_few(triangle: Triangle, scoring: Scoring) -> Undefined | None:
 def needs_seeds(seeds: int, scoring: Scoring) -> str:
     """Return why a number that needs an interval over seeds does not exist yet."""
     return f"{scoring.interval_seeds} seeds are needed, the row has {seeds}"
-
-
-def _is_apart(difference: FloatArray, scoring: Scoring) -> bool:
-    """Return whether the lower end of the interval of a debiased squared length is above 0."""
-
-    def squared_length(vectors: FloatArray) -> FloatArray:
-        return debiased_dot(vectors, vectors)
-
-    whole = squared_length(difference)
-    folds = left_out(squared_length, [difference[..., 0]])[:, None]
-    spread = joint_spread(whole[None], folds, scoring).reshape(-1)[0]
-    return bool(whole[0] > np.sqrt(spread))

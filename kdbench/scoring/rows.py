@@ -8,9 +8,10 @@ from statistics import median
 from kdbench.errors import RecordError
 from kdbench.records import OCCLUSION_ON_OBJECT, Record
 from kdbench.scoring.arms import Arm, Cost
-from kdbench.scoring.comparisons import RunsByBias, contrast_of, movement_of, triangle_of
+from kdbench.scoring.comparisons import RunsByBias, contrast_of, independent_profiles, movement_of, triangle_of
 from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_by_seed
 from kdbench.scoring.diagnostics import Diagnosis, Party
+from kdbench.scoring.dose_response import dose_response
 from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.gates import failure_words, why_unranked
 from kdbench.scoring.profiles import profile_of
@@ -115,10 +116,13 @@ def _with_primary(row: Row, arms: RunsByBias, context: BoardContext) -> RowEvide
     paired = contrast_of(arms, context)
     if isinstance(paired, Undefined):
         return RowEvidence(row.model_copy(update={"transfer": paired}), None)
-    scores = {
+    scores: dict[str, object] = {
         "transfer": transfer(paired.contrast, context.scoring),
         "transfer_by_axis": transfer_by_axis(paired.contrast, BIAS_AXES, context.scoring),
     }
+    if isinstance(scores["transfer"], Estimate):
+        independents = independent_profiles(context)
+        scores["dose_response"] = dose_response(paired.contrast, paired.seeds, independents, context.scoring)
     return RowEvidence(row.model_copy(update=scores), paired)
 
 

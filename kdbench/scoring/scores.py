@@ -3,19 +3,54 @@
 from typing import Literal
 
 from kdbench.scoring.arms import Arm
-from kdbench.scoring.estimates import Range, Score
+from kdbench.scoring.estimates import Range, Score, Undefined
 from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Int64, Primary
 
 RowKind = Literal["teacher", "independent", "method", "control"]
-Badge = Literal["bias transfer shown", "G only", "one-axis"]
+Badge = Literal["G only", "one-axis"]
+Finding = Literal["transfers", "a trace", "none larger", "none shown"]
+Beyond = Literal["overshoot", "moved away"]
+
+
+class DosePoint(FrozenModel):
+    """One pair of teachers with their students.
+
+    Attributes:
+        teachers: length of the difference between the teachers' profiles.
+        students: the part of the difference between the students' profiles along that of the teachers.
+    """
+
+    seed: Int64
+    teachers: float
+    students: float
+
+
+class DoseResponse(FrozenModel):
+    """Whether students follow the size of the difference between their teachers; `kdbench.scoring.dose_response`.
+
+    Attributes:
+        slope: of the line through 0, which is transfer.
+        residual_spread: standard deviation of the points about the line.
+        seed_spread: standard deviation that seeds and images explain.
+        p_value: one-sided, for the residuals being no larger than that.
+        proportional: False for a row that is labelled "not proportional".
+    """
+
+    points: tuple[DosePoint, ...]
+    slope: float
+    residual_spread: float
+    seed_spread: float
+    p_value: float
+    proportional: bool
 
 
 class Row(FrozenModel):
     """One line of a board.
 
     Attributes:
-        transfer: tau; None on tracks without planted teachers, and for rows without a teacher.
-        transfer_by_axis: tau of the axes on which the teachers differ enough.
+        transfer: alpha or tau, by the board's question; None for rows without a teacher.
+        transfer_by_axis: that of the axes on which the teachers differ enough.
+        dose_response: None for a natural teacher, and where transfer is not defined.
         gap_closed: G on the live axes; None for references, and if it is not the track's primary number.
         cross_check: the multi-bootstrap's interval of the primary number, for three seeds or more.
         rank: the best rank that the row may have; None while unranked.
@@ -24,8 +59,9 @@ class Row(FrozenModel):
             while unranked.
         p_by_axis: that of the number of each axis alone, adjusted for all rows and axes of the board (Benjamini and
             Hochberg): a secondary question.
-        badges: what the row shows: "bias transfer shown", or "G only" where no teachers are planted; "one-axis"
-            where one axis contributes most of G.
+        finding, beyond: what a ranked row shows of transfer; `kdbench.scoring.findings` says when. "none larger" means
+            none larger than the board's smallest effect; `beyond` is None where transfer may lie in [0, 1].
+        badges: what a row shows of G: "G only", and "one-axis" where one axis contributes most of it.
         unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
         unofficial: why the row's runs are not official; empty otherwise.
         compiled: whether its networks were trained through `--compile`, which rounds differently.
@@ -39,12 +75,15 @@ class Row(FrozenModel):
     arms: tuple[Arm, ...]
     transfer: Score | None = None
     transfer_by_axis: dict[Axis, Score] = {}
+    dose_response: DoseResponse | Undefined | None = None
     gap_closed: Score | None = None
     cross_check: Range | None = None
     rank: Int64 | None = None
     rank_high: Int64 | None = None
     p_value: float | None = None
     p_by_axis: dict[Axis, float] = {}
+    finding: Finding | None = None
+    beyond: Beyond | None = None
     badges: tuple[Badge, ...] = ()
     unranked: str = ""
     unofficial: tuple[str, ...] = ()
@@ -58,7 +97,7 @@ class Row(FrozenModel):
 
     @property
     def primary(self) -> Score | None:
-        """Tau for planted teachers, else G."""
+        """Transfer, else G."""
         return self.transfer if self.transfer is not None else self.gap_closed
 
 
@@ -68,8 +107,10 @@ class Board(FrozenModel):
     Attributes:
         primary: the number that determines the ranks.
         axes: on which the gap closed is computed.
+        smallest_effect: the smallest transfer that is called transfer.
         tests: number of official rows of methods, for which p-values are adjusted.
-        null_band: range of the controls that should score 0, including their intervals; None without them.
+        null_band: range of the controls that should score 0, including their intervals; None without such controls
+            whose intervals cover seeds.
         warnings: for the reader of the board.
     """
 
@@ -83,6 +124,7 @@ class Board(FrozenModel):
     rows: tuple[Row, ...]
     primary: Primary = "transfer"
     axes: tuple[Axis, ...] = BIAS_AXES
+    smallest_effect: float = 0.05
     tests: Int64 = 0
     null_band: Range | None = None
     warnings: tuple[str, ...] = ()

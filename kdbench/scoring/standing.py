@@ -1,4 +1,4 @@
-"""Ranks, tests and badges of the rows of a board that meet every condition."""
+"""Ranks, tests and findings of the rows of a board that meet every condition."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from kdbench.scoring.bootstrap import multi_bootstrap
 from kdbench.scoring.comparisons import PairedContrast, PairedTriangle
 from kdbench.scoring.corrections import benjamini_hochberg, holm
 from kdbench.scoring.estimates import Estimate, Range
+from kdbench.scoring.findings import verdicts
 from kdbench.scoring.gap import dominant_axis, gap_errors, gap_number, gap_part_errors
-from kdbench.scoring.intervals import DIGITS, StandardErrors, p_above_zero
-from kdbench.scoring.ranking import PrimaryNumber, RankInterval, common_seeds, rank_intervals
+from kdbench.scoring.intervals import DIGITS, p_above_zero
+from kdbench.scoring.ranking import PrimaryNumber, common_seeds, rank_intervals
 from kdbench.scoring.scores import Badge, Row
-from kdbench.scoring.transfer import transfer_errors, transfer_number
+from kdbench.scoring.transfer import excess, transfer_number
 from kdbench.spec import BIAS_AXES, Axis, Scoring
 
 Paired = PairedContrast | PairedTriangle
@@ -33,19 +34,10 @@ class RowEvidence:
         """The primary number as a function of seeds; None where it is undefined."""
         match self.paired:
             case PairedContrast(seeds, contrast):
-                return PrimaryNumber(seeds, (contrast.students, contrast.teachers), transfer_number)
+                return PrimaryNumber(seeds, (contrast.products(),), transfer_number)
             case PairedTriangle(seeds, triangle):
                 return PrimaryNumber(seeds, triangle.parts, gap_number)
         return None
-
-    def tested(self) -> tuple[float, StandardErrors]:
-        """Return a number with the same sign as the primary number, and its errors."""
-        match self.paired:
-            case PairedContrast(_, contrast):
-                return transfer_errors(contrast)
-            case PairedTriangle(_, triangle):
-                return gap_errors(triangle)
-        raise ValueError("an undefined number has no evidence")
 
     def axis_tests(self) -> Iterator[tuple[Axis, float]]:
         """Yield p-values for the number of one axis not being above 0, for the axes on which it is defined."""
@@ -53,7 +45,7 @@ class RowEvidence:
             case PairedContrast(_, contrast):
                 for number, axis in enumerate(BIAS_AXES):
                     if isinstance(self.row.transfer_by_axis.get(axis), Estimate):
-                        yield axis, p_above_zero(*transfer_errors(contrast.axis(number)))
+                        yield axis, p_above_zero(*excess(contrast.axis(number), 0.0))
             case PairedTriangle(_, triangle):
                 movement = self.row.arms[0].movement
                 for number, axis in enumerate(movement.axes if movement else ()):
@@ -61,7 +53,7 @@ class RowEvidence:
 
 
 def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row]:
-    """Return the rows of one direction's methods with ranks, tests and badges, in the order given.
+    """Return the rows of one direction's methods with ranks, tests and findings, in the order given.
 
     Rows that meet every condition are ranked among themselves and tested against 0. Holm's correction counts all
     official rows, including those that cannot be tested. The tests by axis, a secondary question, are corrected by the
@@ -71,13 +63,14 @@ def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row
     eligible = {number: primary for number, of_row in enumerate(evidence) if (primary := _to_be_ranked(of_row))}
     seeds, ranked = common_seeds({number: primary.seeds for number, primary in eligible.items()}, scoring.ranked_seeds)
     ranks = rank_intervals([eligible[number].on(seeds) for number in ranked], scoring.confidence)
-    p_values = holm([p_above_zero(*evidence[number].tested()) for number in ranked], tests_of(rows))
+    shown = _shown([evidence[number] for number in ranked], tests_of(rows), scoring)
     by_axis = _tests_by_axis([evidence[number] for number in ranked])
     for number in eligible:
         why = f"the row lacks some of the seeds {', '.join(map(str, seeds))}, which all ranked rows share"
         rows[number] = rows[number].model_copy(update={"unranked": why})
-    for number, rank, p_value, p_by_axis in zip(ranked, ranks, p_values, by_axis, strict=True):
-        rows[number] = _ranked(evidence[number].row, rank, p_value, scoring).model_copy(update={"p_by_axis": p_by_axis})
+    for number, rank, findings, p_by_axis in zip(ranked, ranks, shown, by_axis, strict=True):
+        standing = {"rank": rank.low, "rank_high": rank.high, "p_by_axis": p_by_axis}
+        rows[number] = evidence[number].row.model_copy(update=standing | findings)
     return rows
 
 
@@ -100,15 +93,20 @@ def _to_be_ranked(evidence: RowEvidence) -> PrimaryNumber | None:
     return None if evidence.row.unranked else evidence.primary
 
 
-def _ranked(row: Row, rank: RankInterval, p_value: float, scoring: Scoring) -> Row:
-    return row.model_copy(
-        update={
-            "rank": rank.low,
-            "rank_high": rank.high,
-            "p_value": round(p_value, DIGITS),
-            "badges": _badges(row, p_value, scoring),
-        }
-    )
+def _shown(evidence: Sequence[RowEvidence], tests: int, scoring: Scoring) -> list[dict[str, object]]:
+    """Return what each row shows, as fields of rows: a finding about transfer, or badges of G."""
+    contrasts = [of_row.paired.contrast for of_row in evidence if isinstance(of_row.paired, PairedContrast)]
+    if contrasts:
+        return [
+            {"finding": verdict.finding, "beyond": verdict.beyond, "p_value": round(verdict.p_value, DIGITS)}
+            for verdict in verdicts(contrasts, tests, scoring)
+        ]
+    triangles = [of_row.paired.triangle for of_row in evidence if isinstance(of_row.paired, PairedTriangle)]
+    p_values = holm([p_above_zero(*gap_errors(triangle)) for triangle in triangles], tests)
+    return [
+        {"p_value": round(p_value, DIGITS), "badges": _badges(of_row.row, p_value, scoring)}
+        for of_row, p_value in zip(evidence, p_values, strict=True)
+    ]
 
 
 def cross_check(evidence: RowEvidence, scoring: Scoring) -> Range | None:
@@ -121,19 +119,16 @@ def cross_check(evidence: RowEvidence, scoring: Scoring) -> Range | None:
 
 
 def null_band(rows: Iterable[Row], scoring: Scoring) -> Range | None:
-    """Return the range of the null controls, including their intervals; None without null controls."""
+    """Return the range of the null controls, including their intervals; None if no such interval covers seeds."""
     scores = [row.primary for row in rows if row.kind == "control" and row.method in scoring.null_controls]
-    estimates = [score for score in scores if isinstance(score, Estimate)]
+    estimates = [score for score in scores if isinstance(score, Estimate) and score.covers != "images"]
     if not estimates:
         return None
     return Range(low=min(score.low for score in estimates), high=max(score.high for score in estimates))
 
 
 def _badges(row: Row, p_value: float, scoring: Scoring) -> tuple[Badge, ...]:
-    shown = p_value <= 1 - scoring.confidence
-    if row.transfer is not None:
-        return ("bias transfer shown",) if shown else ()
     movement = row.arms[0].movement
     single = movement is not None and dominant_axis(movement.gap_closed, movement.gap_by_axis, scoring) is not None
-    badges: dict[Badge, bool] = {"G only": shown, "one-axis": single}
+    badges: dict[Badge, bool] = {"G only": p_value <= 1 - scoring.confidence, "one-axis": single}
     return tuple(badge for badge, given in badges.items() if given)

@@ -1,9 +1,15 @@
-"""Transfer: the part of the difference between two teachers with opposite planted biases that students show.
+"""Transfer: the part of the difference between two teachers that shows between their students.
 
-    tau = [c(d_A) - c(d_B)] . [c(t_A) - c(t_B)] / |c(t_A) - c(t_B)|^2
+The two students of a seed have the same method and differ in nothing but their teacher, A or B. With profiles c of the
+students d and of the teachers t, and sums over seeds s and over the axes of the profile,
 
-over the axes of the profile c. It is 0 if the teacher's bias has no effect on the student, and 1 if the student has all
-of it. Effects that both arms share cancel.
+    transfer = sum_s [c(d_A) - c(d_B)] . [c(t_A) - c(t_B)] / sum_s |c(t_A) - c(t_B)|^2
+
+It is 0 if the teacher has no effect on the student, 1 if the student has all of the difference, above 1 if it has more,
+and below 0 if the student moved away. Effects that both students share cancel. Sums are pooled before they are divided,
+so a seed whose teachers differ little weighs little.
+
+The same number answers both questions: alpha for natural teachers of two families, tau for planted teachers of one.
 """
 
 from collections.abc import Sequence
@@ -11,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdbench.scoring.distances import is_apart
 from kdbench.scoring.estimates import Score, Undefined
-from kdbench.scoring.intervals import StandardErrors, rounded
-from kdbench.scoring.jackknife import errors_of, fieller, joint_spread, left_out
+from kdbench.scoring.intervals import StandardErrors, rounded, t_quantile
+from kdbench.scoring.jackknife import fieller, jackknife_covariance, joint_spread, left_out
 from kdbench.scoring.metrics import FloatArray
 from kdbench.spec import Axis, Scoring
 
@@ -33,94 +40,104 @@ class Contrast:
     teachers: FloatArray
     images: int
 
-    @property
-    def data(self) -> tuple[FloatArray, FloatArray]:
-        """(K, axes) each, without the resamples."""
-        return self.students[..., 0], self.teachers[..., 0]
-
     def axis(self, number: int) -> "Contrast":
         """Return the contrast on one axis alone, given its number."""
         axis = slice(number, number + 1)
         return Contrast(self.students[:, axis], self.teachers[:, axis], self.images)
 
+    def products(self) -> FloatArray:
+        """Return the numerator and the denominator of transfer per seed, (K, 2, 1 + S).
 
-def transfer(contrast: Contrast, scoring: Scoring, *, too_alike: str = TOO_ALIKE) -> Score:
-    """Return tau with its interval.
+        What the finite test sets add to a product on average, the covariance of its factors over resamples of the
+        images, is subtracted. Scatter over seeds is not: the difference between the two teachers of a seed is what its
+        students were given, so it is no error.
+        """
+        factors = ((self.students, self.teachers), (self.teachers, self.teachers))
+        return np.stack([_unbiased_products(*pair) for pair in factors], axis=1)
 
-    tau is debiased for paired seeds from 2 seeds on; its interval covers seeds and images from `interval_seeds` on. The
-    interval is Fieller's, so a poorly known denominator widens it, and one that may be 0 makes tau undefined.
+
+def _unbiased_products(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Return (K, 1 + S) products of the seeds' profiles (K, axes, 1 + S), without their covariance over images."""
+    deviations = [part[..., 1:] - part[..., 1:].mean(axis=-1, keepdims=True) for part in (first, second)]
+    covariance = (deviations[0] * deviations[1]).sum(axis=(1, 2)) / (first.shape[-1] - 2)
+    products: FloatArray = (first * second).sum(axis=1) - covariance[:, None]
+    return products
+
+
+def pooled(products: FloatArray) -> FloatArray:
+    """Return the mean over seeds of (K, ...) numbers."""
+    mean: FloatArray = products.sum(axis=0) / len(products)  # `mean` is slow on few numbers
+    return mean
+
+
+def transfer_number(products: FloatArray) -> FloatArray:
+    """Return transfer, (...), from products per seed, (K, 2, ...); not finite where the denominator is 0."""
+    numerator, denominator = pooled(products)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        number: FloatArray = numerator / denominator
+    return number
+
+
+def transfer(contrast: Contrast, scoring: Scoring) -> Score:
+    """Return transfer with its interval, which covers seeds and images from `interval_seeds` on.
+
+    Over seeds, it is the jackknife-t interval of the quotient, given the teachers: how much the pairs of teachers
+    differ is decided by their doses and is no error. Over images, it is Fieller's, since the images' error of the
+    denominator may be large. Transfer is undefined where the teachers may not differ, or not in the same way on all
+    seeds: single networks always differ by chance.
 
     Args:
         contrast: of students and teachers.
         scoring: confidence and the number of seeds.
-        too_alike: the reason, in words, where the denominator may be 0.
     """
-    seeds = len(contrast.students)
-    terms = transfer_terms(contrast.students, contrast.teachers)
+    if not is_apart(_directions(contrast.teachers), scoring):
+        return Undefined(reason=TOO_ALIKE)
+    products = contrast.products()
+    seeds = len(products)
     over_seeds = seeds >= scoring.interval_seeds
-    folds = left_out(transfer_terms, contrast.data) if over_seeds else None
+    terms = pooled(products)
     numerator, denominator = (float(term) for term in terms[:, 0])
-    bounds = fieller(numerator, denominator, joint_spread(terms, folds, scoring))
+    spread = joint_spread(terms, None, scoring)
+    if over_seeds:
+        spread[0, 0] += (t_quantile(scoring.confidence, seeds - 1) * denominator * _error_over_seeds(products)) ** 2
+    bounds = fieller(numerator, denominator, spread)
     if bounds is None:
-        return Undefined(reason=too_alike)
+        return Undefined(reason=TOO_ALIKE)
     return rounded(numerator / denominator, *bounds, images=contrast.images, seeds=seeds, over_seeds=over_seeds)
 
 
-def transfer_errors(contrast: Contrast) -> tuple[float, StandardErrors]:
-    """Return the numerator of tau, whose sign is tau's, with its errors: a test of tau > 0 rests on it."""
-
-    def numerator(students: FloatArray, teachers: FloatArray) -> FloatArray:
-        return debiased_dot(students, teachers)
-
-    parts = (contrast.students, contrast.teachers)
-    return float(numerator(*parts)[0]), errors_of(numerator, parts)
+def _directions(differences: FloatArray) -> FloatArray:
+    """Return (K, axes, ...) differences divided by their length, so that the doses of the seeds do not matter."""
+    length = np.linalg.norm(differences, axis=1, keepdims=True)
+    directions: FloatArray = np.divide(differences, length, out=np.zeros_like(differences), where=length > 0)
+    return directions
 
 
-def transfer_number(students: FloatArray, teachers: FloatArray) -> FloatArray:
-    """Return tau itself; not finite where the denominator is 0."""
-    numerator, denominator = transfer_terms(students, teachers)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tau: FloatArray = numerator / denominator
-    return tau
+def _error_over_seeds(products: FloatArray) -> float:
+    """Return the jackknife's standard error of transfer over seeds, from products per seed, (K, 2, 1 + S)."""
+    folds = left_out(transfer_number, [products[..., :1]])
+    return float(np.sqrt(jackknife_covariance(folds)[0, 0]))
+
+
+def excess(contrast: Contrast, margin: float) -> tuple[float, StandardErrors]:
+    """Return a number with the sign of transfer minus `margin`, with its errors: tests rest on it.
+
+    It is N - margin Q, with N and Q the numerator and the denominator of transfer. A test of it at one-sided level p
+    rejects where the interval of confidence 1 - 2 p excludes the margin.
+
+    Args:
+        contrast: of students and teachers whose transfer is defined, at least 2 seeds.
+        margin: in the unit of transfer.
+    """
+    products = contrast.products()
+    numerator, denominator = pooled(products)
+    difference = numerator - margin * denominator
+    over_seeds = float(denominator[0]) * _error_over_seeds(products)
+    return float(difference[0]), StandardErrors(over_seeds, float(difference[1:].std(ddof=1)), len(products))
 
 
 def transfer_by_axis(contrast: Contrast, axes: Sequence[Axis], scoring: Scoring) -> dict[Axis, Score]:
-    """Return tau of each axis on which the teachers differ by at least `planted_axis_gap`."""
+    """Return transfer on each axis on which the teachers differ by at least `teacher_axis_gap` on average."""
     gaps = np.abs(contrast.teachers[:, :, 0].mean(axis=0))
-    live = [number for number, gap in enumerate(gaps) if gap >= scoring.planted_axis_gap]
+    live = [number for number, gap in enumerate(gaps) if gap >= scoring.teacher_axis_gap]
     return {axes[number]: transfer(contrast.axis(number), scoring) for number in live}
-
-
-def transfer_terms(students: FloatArray, teachers: FloatArray) -> FloatArray:
-    """Return numerator and denominator of tau, each an unbiased estimate from 2 seeds on.
-
-    A product of means over K seeds is too large by the covariance of the factors over K, which is subtracted.
-
-    Args:
-        students, teachers: (K, axes, ...) differences between the arms, per seed.
-
-    Returns:
-        (2, ...).
-    """
-    return np.stack([debiased_dot(students, teachers), debiased_dot(teachers, teachers)])
-
-
-def debiased_dot(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return the product of two mean profiles, summed over axes, minus what their covariance over seeds adds to it.
-
-    mean(a) . mean(b) - sum_axes Cov_k(a, b) / K; without the second term for one seed.
-
-    Args:
-        first, second: (K, axes, ...).
-
-    Returns:
-        (...).
-    """
-    seeds = len(first)
-    mean_first, mean_second = first.sum(axis=0) / seeds, second.sum(axis=0) / seeds  # `mean` is slow on few numbers
-    products = mean_first * mean_second
-    if seeds > 1:
-        covariance = ((first - mean_first) * (second - mean_second)).sum(axis=0) / (seeds - 1)
-        products = products - covariance / seeds
-    dot: FloatArray = products.sum(axis=0)
-    return dot

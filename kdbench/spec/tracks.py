@@ -203,7 +203,9 @@ class Scoring(_SpecModel):
     competence_margin: Share
     competence_ratio: Share
     bootstrap_samples: Positive
-    planted_axis_gap: Share
+    teacher_axis_gap: Share
+    natural_margin: Share
+    smallest_effect: Share
     collapse_entropy: Share
     live_axis_gap: Share
     live_axes_needed: Positive

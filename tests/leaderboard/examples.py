@@ -240,7 +240,7 @@ def full_scores() -> Scores:
             rank=1,
             rank_high=1,
             p_value=0.0004,
-            badges=("bias transfer shown",),
+            finding="transfers",
             cross_check=Range(low=0.57, high=0.65),
         ),
         method_row("cskd", "vit", estimate(-0.02, reach=0.07), pull=0.0, rank=2, rank_high=3, p_value=0.61, config={}),

@@ -28,4 +28,4 @@ def test_the_multi_bootstrap_of_a_mean_has_its_textbook_spread() -> None:
 
 def test_the_multi_bootstrap_of_what_hardly_ever_exists_is_none() -> None:
     nothing = np.zeros((3, 2, 101))
-    assert multi_bootstrap(transfer_number, [nothing, nothing], 0.95) is None
+    assert multi_bootstrap(transfer_number, [nothing], 0.95) is None

@@ -21,11 +21,11 @@ from kdbench.scoring.gap import (
     gap_errors,
     gap_number,
     gap_terms,
+    index_number,
     transfer_index,
 )
 from kdbench.scoring.intervals import p_above_zero
 from kdbench.scoring.metrics import FloatArray, chance_corrected
-from kdbench.scoring.transfer import transfer_errors, transfer_number
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 
@@ -193,14 +193,10 @@ def test_what_seeds_share_is_not_mistaken_for_noise() -> None:
 
 def test_a_test_against_zero_agrees_with_the_interval() -> None:
     """At p = .025 one-sided, the two-sided 95 % interval of the same errors touches 0."""
-    for contents in (
-        gap_errors(triangle(INDEPENDENT + 0.1 * GAP)),
-        transfer_errors(triangle(INDEPENDENT + 0.1 * GAP).movement),
-    ):
-        _, errors = contents
-        assert p_above_zero(errors.half_width(0.95), errors) == pytest.approx(0.025, rel=1e-3)
-        assert p_above_zero(0, errors) == 0.5
-        assert p_above_zero(-0.1, errors) == pytest.approx(1 - p_above_zero(0.1, errors))
+    _, errors = gap_errors(triangle(INDEPENDENT + 0.1 * GAP))
+    assert p_above_zero(errors.half_width(0.95), errors) == pytest.approx(0.025, rel=1e-3)
+    assert p_above_zero(0, errors) == 0.5
+    assert p_above_zero(-0.1, errors) == pytest.approx(1 - p_above_zero(0.1, errors))
 
 
 # The paper's Tables 1 and 3, with the other table's independent student in the teacher's place
@@ -237,7 +233,7 @@ PROXIES = [
 def test_the_papers_winners_move_away_or_overshoot(number: int, method: str, index: float, gap: float) -> None:
     """With one seed nothing is debiased; the second column is 1 - |d - t| / |i - t|, the unsquared gap closed."""
     student, independent, teacher = published(number, method)
-    assert transfer_number(student - independent, teacher - independent) == pytest.approx(index, abs=0.005)
+    assert index_number(student, independent, teacher) == pytest.approx(index, abs=0.005)
     distance, length = gap_terms(student, independent, teacher)
     assert 1 - np.sqrt(distance / length) == pytest.approx(gap, abs=0.005)
 

@@ -8,6 +8,7 @@ import pytest
 
 from kdbench.records import Predictions, SetPredictions, read_predictions, read_record
 from kdbench.scoring.estimates import Range, Undefined
+from kdbench.scoring.findings import finding_words
 from kdbench.scoring.scores import Board
 from tests.record_factory import record_of, write_again, write_matrix
 from tests.scoring.boards import SPEC, board_of, estimated, rewrite, rows_of, with_live_axes
@@ -37,9 +38,11 @@ def test_methods_that_seeds_do_not_tell_apart_share_a_rank(planted: Board) -> No
     assert ranks == {"best": (1, 2), "equal": (1, 2), "weak": (3, 3), "none": (4, 4)}
 
 
-def test_transfer_above_zero_has_the_badge_and_none_has_not(planted: Board) -> None:
+def test_transfer_above_the_smallest_effect_is_called_transfer_and_none_is_not(planted: Board) -> None:
     rows = rows_of(planted)
-    assert {name: rows[name].badges for name in ("weak", "none")} == {"weak": ("bias transfer shown",), "none": ()}
+    assert rows["weak"].finding == "transfers"
+    assert rows["none"].finding in ("none shown", "none larger")
+    assert finding_words(rows["weak"], planted) == ("transfers",)
     assert planted.tests == 4
     p_values = [row.p_value for row in planted.rows if row.p_value is not None]
     assert len(p_values) == 4
@@ -49,7 +52,8 @@ def test_transfer_above_zero_has_the_badge_and_none_has_not(planted: Board) -> N
 def test_controls_are_shown_beside_the_methods_but_neither_ranked_nor_tested(planted: Board) -> None:
     controls = {row.method: row for row in planted.rows if row.kind == "control"}
     assert set(controls) == {"random-teacher", "label-smoothing", "untrained"}
-    assert all((row.rank, row.p_value, row.badges, row.unranked) == (None, None, (), "") for row in controls.values())
+    standing = [(row.rank, row.p_value, row.finding, row.unranked) for row in controls.values()]
+    assert standing == [(None, None, None, "")] * 3
     assert [row.kind for row in planted.rows] == ["teacher", "independent", *["method"] * 4, *["control"] * 3]
 
 
@@ -58,6 +62,13 @@ def test_a_random_teacher_s_students_are_measured_by_the_trained_teachers_differ
     tau = estimated(rows_of(planted)["random-teacher"].transfer)
     assert tau.low < 0 < tau.high
     assert planted.null_band == Range(low=tau.low, high=tau.high)
+
+
+def test_no_null_band_is_made_of_intervals_that_cover_images_only(tmp_path: Path) -> None:
+    write_planted(tmp_path, seeds=range(2), controls=("random-teacher",))
+    board = board_of(tmp_path)
+    assert estimated(rows_of(board)["random-teacher"].transfer).covers == "images"
+    assert board.null_band is None
 
 
 def test_a_control_without_a_teacher_has_no_transfer(planted: Board) -> None:

@@ -1,4 +1,4 @@
-"""Transfer: its identities, its debiasing and the coverage of its interval."""
+"""Transfer: its identities, what cancels, its debiasing and the coverage of its interval."""
 
 import numpy as np
 import pytest
@@ -6,25 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdbench.scoring.estimates import Estimate, Undefined
-from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.transfer import TOO_ALIKE, Contrast, transfer, transfer_by_axis, transfer_terms
+from kdbench.scoring.intervals import p_above_zero
+from kdbench.scoring.transfer import TOO_ALIKE, excess, transfer, transfer_by_axis, transfer_number
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
+from tests.scoring.contrasts import GAP, contrast, drawn, noisy
 
 SCORING = load_spec().scoring
-GAP = np.array([0.7, -0.7, -0.1, 0.4, -0.6])
-
-
-def noisy(means: FloatArray, seeds: int, entropy: int, spread: float = 0.03, image_error: float = 0.01) -> FloatArray:
-    """(seeds, axes, 1 + 200): means with noise over seeds, and resamples with an error that all seeds share."""
-    random = np.random.default_rng(entropy)
-    values = means + random.normal(0, spread, (seeds, len(means)))
-    shared = random.normal(0, image_error, (len(means), 200))
-    return np.concatenate([values[..., None], values[..., None] + shared], axis=-1)
-
-
-def contrast(students: FloatArray, teachers: FloatArray) -> Contrast:
-    return Contrast(students, teachers, images=1000)
 
 
 def defined(score: Estimate | Undefined) -> Estimate:
@@ -90,24 +78,80 @@ def test_swapping_the_two_arms_changes_nothing() -> None:
     assert transfer(contrast(-students, -teachers), SCORING) == transfer(contrast(students, teachers), SCORING)
 
 
-def test_noise_over_seeds_does_not_inflate_the_terms() -> None:
-    """Seeds in which students follow their own teacher's noise: without the correction both terms are too large."""
+def test_effects_that_both_students_share_cancel() -> None:
+    """Better regularisation, another student family or backbone: whatever moves both students of a seed alike."""
+    teachers = noisy(GAP, 5, 1)
+    of_a, of_b = noisy(0.4 * GAP, 5, 2), noisy(0 * GAP, 5, 3)
+    effect = noisy(np.array([0.3, -0.2, 0.1, 0.4, -0.5]), 5, 4, spread=0.2)
+    before = transfer(contrast(of_a - of_b, teachers), SCORING)
+    assert transfer(contrast((of_a + effect) - (of_b + effect), teachers), SCORING) == before
+
+
+def test_students_that_follow_pairs_of_any_dose_have_the_same_transfer() -> None:
+    """Each seed has its own dose: scaling a pair of teachers, and with it their students, changes nothing."""
+    doses = np.array([1.0, 0.5, 0.7, 0.6, 0.9])[:, None, None]
+    students, teachers = 0.4 * noisy(GAP, 5, 1, spread=0), noisy(GAP, 5, 1, spread=0)
+    whole, scaled = (transfer(contrast(dose * students, dose * teachers), SCORING) for dose in (1.0, doses))
+    assert defined(scaled).value == pytest.approx(defined(whole).value, abs=1e-6)
+    assert (defined(scaled).low, defined(scaled).high) == pytest.approx((0.4, 0.4), abs=1e-5)
+
+
+def test_a_seed_whose_teachers_differ_little_weighs_little() -> None:
+    """Its students' difference counts in proportion to that of its teachers, so its noise does, too."""
+    teachers = noisy(GAP, 4, 1, spread=0)
+    noise = 0.2 * teachers[:1]
+    weak = np.concatenate([teachers[:3], 0.1 * teachers[3:]])
+    errors = [
+        defined(transfer(contrast(np.concatenate([0.4 * part[:3], 0.4 * part[3:] + noise]), part), SCORING)).value - 0.4
+        for part in (teachers, weak)
+    ]
+    assert errors == pytest.approx([0.2 / 4, 0.1 * 0.2 / 3.01], rel=1e-3)
+
+
+def test_the_finite_test_sets_do_not_inflate_the_products() -> None:
+    """Errors over images that students and teachers share: without the correction both products are too large."""
     random = np.random.default_rng(0)
-    shared = random.normal(0, 0.3, (4000, 3, 5))
-    students, teachers = GAP / 4 + shared, GAP + shared
-    terms = np.mean([transfer_terms(s, t) for s, t in zip(students, teachers, strict=True)], axis=0)
-    assert terms == pytest.approx([GAP @ GAP / 4, GAP @ GAP], abs=0.02)
-    plain = np.mean([s.mean(axis=0) @ t.mean(axis=0) for s, t in zip(students, teachers, strict=True)])
-    assert plain == pytest.approx(GAP @ GAP / 4 + 5 * 0.09 / 3, abs=0.02)
+    sums = np.zeros((2, 2))
+    for _ in range(400):
+        errors = random.normal(0, 0.1, (1, 5, 101))
+        errors[..., 1:] += errors[..., :1]
+        teachers, students = GAP[:, None] + errors, GAP[:, None] / 4 + errors
+        products = contrast(students, teachers).products()[0, :, 0]
+        sums += np.stack([products, [(students * teachers)[0, :, 0].sum(), (teachers[0, :, 0] ** 2).sum()]])
+    corrected, plain = sums / 400
+    assert corrected == pytest.approx([GAP @ GAP / 4, GAP @ GAP], abs=0.03)
+    assert plain == pytest.approx([GAP @ GAP / 4 + 0.05, GAP @ GAP + 0.05], abs=0.03)
+
+
+def test_students_that_follow_the_noise_of_their_teachers_have_learned_it_from_them() -> None:
+    """The difference between the two teachers of a seed is what the students were given, noise over seeds included."""
+    teachers = noisy(GAP, 5, 1, spread=0.1, image_error=0)
+    assert defined(transfer(contrast(0.4 * teachers, teachers), SCORING)).value == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.05, 0.4, 1.0])
+def test_a_test_against_a_margin_agrees_with_the_interval(margin: float) -> None:
+    """Fieller's interval touches the margin where its two-sided test has the level of the interval."""
+    for entropy in range(40):
+        sample = drawn(margin + 0.03, entropy)
+        score = defined(transfer(sample, SCORING))
+        p_value = p_above_zero(*excess(sample, margin))
+        if abs(score.low - margin) > 1e-5:
+            assert (score.low > margin) == (p_value < 0.025)
+
+
+def test_the_number_of_products_is_the_transfer_of_the_contrast() -> None:
+    sample = drawn(0.4, 0)
+    number = transfer_number(sample.products())
+    assert number.shape == (201,)
+    assert number[0] == pytest.approx(defined(transfer(sample, SCORING)).value, abs=1e-6)
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_the_interval_over_seeds_covers_the_truth_as_often_as_it_says(seeds: int) -> None:
     hits = 0
     for repetition in range(600):
-        teachers = noisy(GAP, seeds, 2 * repetition, spread=0.04, image_error=0)
-        students = noisy(0.4 * GAP, seeds, 2 * repetition + 1, spread=0.04, image_error=0)
-        tau = defined(transfer(contrast(students, teachers), SCORING))
+        tau = defined(transfer(drawn(0.4, repetition, seeds=seeds, spread=0.04, image_error=1e-4), SCORING))
         hits += tau.low <= 0.4 <= tau.high
     assert 0.92 <= hits / 600 <= 0.98
 
