@@ -138,31 +138,23 @@ def _without_images(contrast: Contrast) -> Contrast:
 def words(question: str, seeds: int, backbone: float, *, repetitions: int, scoring: Scoring) -> Case:
     """Measure in which share of boards a word is wrong for some row, and how often large transfers are called so."""
     random = random_of("words", question, seeds, backbone)
-    boards = [
+    shown = [
         verdicts(board(question, SMALL, seeds, backbone, random).rows, len(SMALL), scoring) for _ in range(repetitions)
     ]
-    wrong = {
-        word: mean([_is_wrong(word, board_verdicts, scoring) for board_verdicts in boards])
-        for word in get_args(Finding)[:3]
-    }
-    beyond = [
-        any(row.beyond and 0 <= truth <= 1 for row, truth in zip(board_verdicts, SMALL, strict=True))
-        for board_verdicts in boards
-    ]
+    wrong = {word: mean([_is_wrong(word, rows, scoring) for rows in shown]) for word in get_args(Finding)[:3]}
+    beyond = [any(row.beyond and 0 <= truth <= 1 for row, truth in zip(rows, SMALL, strict=True)) for rows in shown]
     return {
         "question": question,
         "seeds": seeds,
         "backbone sd": f"{backbone:g}",
         **{f"wrong: {word}": share for word, share in wrong.items()},
         "wrong: overshoot or moved away": mean(beyond),
-        "0.2 transfers": mean([board_verdicts[SMALL.index(0.2)].finding == "transfers" for board_verdicts in boards]),
-        "0 is none larger": mean(
-            [board_verdicts[SMALL.index(0.0)].finding == "none larger" for board_verdicts in boards]
-        ),
+        "0.2 transfers": mean([rows[SMALL.index(0.2)].finding == "transfers" for rows in shown]),
+        "0 is none larger": mean([rows[SMALL.index(0.0)].finding == "none larger" for rows in shown]),
     }
 
 
-def _is_wrong(word: Finding, board_verdicts: Sequence[Verdict], scoring: Scoring) -> bool:
+def _is_wrong(word: Finding, rows: Sequence[Verdict], scoring: Scoring) -> bool:
     """Return whether a board wrongly has a word in some row."""
     smallest = scoring.smallest_effect
     holds: Mapping[str, Callable[[float], bool]] = {
@@ -170,7 +162,7 @@ def _is_wrong(word: Finding, board_verdicts: Sequence[Verdict], scoring: Scoring
         "a trace": lambda truth: truth > 0,
         "none larger": lambda truth: truth < smallest,
     }
-    return any(row.finding == word and not holds[word](truth) for row, truth in zip(board_verdicts, SMALL, strict=True))
+    return any(row.finding == word and not holds[word](truth) for row, truth in zip(rows, SMALL, strict=True))
 
 
 def proportional(method: str, seeds: int, backbone: float, *, repetitions: int, scoring: Scoring) -> Case:
