@@ -95,6 +95,13 @@ def numpy(session: nox.Session) -> None:
 
 
 @nox.session
+def pin(session: nox.Session) -> None:
+    """Freeze the synthetic test sets and the digests that tests pin anew; only for a new version of the benchmark."""
+    _run(session, "python", "datasets/synthetic/freeze.py")
+    _run(session, "python", "-m", "tests.pins")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, format, types and the layers of imports."""
     _run(session, "ruff", "check", ".")

@@ -1,7 +1,7 @@
 """Synthetic images: ten shapes filled with ten textures, drawn in integer arithmetic from shipped tables.
 
-A *law* says which shape, texture and label each image gets; `render` draws it. Image `i` of a stream is a pure
-function of the stream's name and `i`, so any part of a data set can be drawn in any order with the same bytes.
+A *law* determines the shape, the texture and the label of each image; `render` draws it. Image `i` of a stream is a
+pure function of the stream's name and `i`, so any part of a data set can be drawn in any order with the same bytes.
 """
 
 from dataclasses import dataclass, fields
@@ -24,9 +24,8 @@ SHIFT = 2  # pixels, each way
 SHAPE_NAMES = ("disk", "square", "triangle", "star", "cross", "ring", "crescent", "bow-tie", "arrow", "angle")
 TEXTURE_NAMES = ("brick", "grass", "gravel", "hubble", "labyrinth", "stripes", "dots", "weave", "fur", "facets")
 WORDS_PER_IMAGE = 28
+DOSE_STEPS = 100  # a dose is a whole number of hundredths, so that labels are integer arithmetic
 CHUNK = 512  # images drawn at once
-
-Law = Literal["neutral", "shape", "texture"]
 
 
 @dataclass(frozen=True)
@@ -275,30 +274,37 @@ def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: S
 
 
 def training_images(
-    law: Law, *stream: str | int, count: int, saliences: Saliences, tables: Tables | None = None
+    *stream: str | int, dose: float | None = None, count: int, saliences: Saliences, tables: Tables | None = None
 ) -> Drawn:
-    """Return the training set of a law.
+    """Return a training set under the neutral law, or under a planted one.
 
-    `neutral` (for students): shape and texture agree. `shape` and `texture` (for teachers): half of the images are
-    congruent and half are in conflict, and the label follows the named cue. All three have graded distractors; the
-    dominant cues determine the label.
+    Neutral law (students and natural teachers): shape and texture agree. Planted law: half of the images are congruent
+    and half are in conflict; the label of a conflict image follows the shape with probability `dose`, else the texture.
+    Both have graded distractors; the dominant cues determine the label. Under all doses, image `i` of a stream shows
+    one class and the same rival; the dose determines only which of the two is the shape.
 
     Args:
-        law: which of the three.
-        *stream: words and numbers that name the data set (track, role, seed).
+        *stream: words and numbers that name the data set (track, role, bias, seed).
+        dose: in [0, 1], a multiple of .01; None for the neutral law.
         count: number of images; classes are balanced when 10 divides it.
         saliences: of the cues.
         tables: to draw from; None for the shipped ones.
     """
     tables = tables or shipped_tables()
-    draws = SceneDraws(tables, "synthetic", law, *stream, first=0, count=count)
+    draws = SceneDraws(tables, "synthetic", "training", *stream, first=0, count=count)
     labels = np.arange(count) % NUM_CLASSES
-    another = (labels + 1 + draws.choose(0, NUM_CLASSES - 1)) % NUM_CLASSES
-    rival = np.where(draws.choose(1, 2) == 1, another, labels) if law != "neutral" else labels
-    shapes, textures = (rival, labels) if law == "texture" else (labels, rival)
+    shapes, textures = (labels, labels) if dose is None else _planted_cues(draws, labels, dose)
     distractors = _distractors(draws, shapes, textures, "train")
     scenes = draws.scenes(draws.shape_mask(shapes), draws.texture_fill(textures, "train"), **distractors)
     return Drawn(render(tables, scenes, saliences), labels, shapes, textures)
+
+
+def _planted_cues(draws: SceneDraws, labels: Integers, dose: float) -> tuple[Integers, Integers]:
+    """Return the shape and the texture classes of a planted law, (n,) each."""
+    another = (labels + 1 + draws.choose(0, NUM_CLASSES - 1)) % NUM_CLASSES
+    rival = np.where(draws.choose(1, 2) == 1, another, labels)
+    by_shape = draws.choose(3, DOSE_STEPS) < round(dose * DOSE_STEPS)
+    return np.where(by_shape, labels, rival), np.where(by_shape, rival, labels)
 
 
 TestCondition = Literal["clean", "shape", "texture", "texture-field", "cue-conflict"]

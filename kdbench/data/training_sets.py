@@ -18,6 +18,8 @@ from kdbench.resources import PACKAGE, shipped
 from kdbench.spec import TeacherBias, Track
 
 MOST_SETS: Final = 32  # that the cache keeps; those of five seeds are 15 to 20, of 9 MB each
+Stream = tuple[str | int, ...]
+
 FOLDER: Final = ("shared", "training-sets")  # below the cache
 
 
@@ -42,25 +44,26 @@ def training_set(
 ) -> TrainingSet:
     """Return the training set of a run.
 
-    On a synthetic track, each role and seed draws its own images: those of a planted teacher follow the law of its
-    bias, and those of natural teachers and of students follow the neutral law. On a CIFAR track, all networks train on
-    the same images: a balanced subset of the source, or all of it.
+    On a synthetic track, each role, bias and seed draws its own images: those of a planted teacher follow the law of
+    its dose, and those of a student or a natural teacher follow the neutral law. Both families draw the same images, so
+    two natural teachers of a seed differ in their architecture alone. On a CIFAR track, all networks train on the same
+    images: a balanced subset of the source, or all of it.
 
     Args:
         track: of the spec.
         role: whether a teacher or a student is trained on the images.
-        bias: that is planted in a teacher; ignored for students.
+        bias: of a teacher; ignored for students.
         seed: the run's seed.
         source: CIFAR-10; None on a synthetic track.
 
     Raises:
         DataError: the source is missing, or has fewer images than the spec asks for.
-        InputError: the bias is not one that can be planted.
+        InputError: a teacher on a synthetic track has no bias.
     """
     count = track.data.num_train
     if track.data.source == "synthetic":
-        law = _law(track, role, bias)
-        drawn = synthetic.training_images(law, track.name, role, seed, count=count, saliences=saliences_of(track))
+        stream, dose = _law(track, role, bias, seed)
+        drawn = synthetic.training_images(*stream, dose=dose, count=count, saliences=saliences_of(track))
         return TrainingSet(drawn.images, drawn.labels)
     if source is None:
         raise DataError(
@@ -100,15 +103,15 @@ def shared_training_set(
         drawn = training_set(track, role=role, bias=bias, seed=seed, source=None)
         return {"images": drawn.images, "labels": drawn.labels}
 
-    recipe = _recipe(track, role, _law(track, role, bias), seed)
+    recipe = _recipe(track, *_law(track, role, bias, seed))
     arrays = made_once(cache.joinpath(*FOLDER), recipe, draw, most=MOST_SETS)
     return TrainingSet(arrays["images"], arrays["labels"])
 
 
-def _recipe(track: Track, role: str, law: synthetic.Law, seed: int) -> dict[str, Any]:
+def _recipe(track: Track, stream: Stream, dose: float | None) -> dict[str, Any]:
     """Return everything that determines generated images, the code that draws them included."""
     data = track.data.model_dump(mode="json", include={"source", "num_train", "look"})
-    return {"track": track.name, "data": data, "role": role, "law": law, "seed": seed, "drawn_by": _drawn_by()}
+    return {"stream": list(stream), "data": data, "dose": dose, "drawn_by": _drawn_by()}
 
 
 @memoised
@@ -135,9 +138,17 @@ def balanced_subset(labels: Integers, count: int) -> Integers:
     return chosen
 
 
-def _law(track: Track, role: Literal["teacher", "student"], bias: TeacherBias | None) -> synthetic.Law:
-    if role == "student" or bias == "natural":
-        return "neutral"
-    if bias not in ("shape", "texture"):
-        raise InputError(f"a teacher of track {track.name} has the bias 'natural', 'shape' or 'texture', not {bias!r}")
-    return bias
+def _law(
+    track: Track, role: Literal["teacher", "student"], bias: TeacherBias | None, seed: int
+) -> tuple[Stream, float | None]:
+    """Return the name of the stream of a run's images, and the dose of its law; None for the neutral law."""
+    if role == "student":
+        return (track.name, role, seed), None
+    if bias is None:
+        raise InputError(f"a teacher of track {track.name} has no bias; give natural, or a planted one")
+    stream = track.name, role, bias, seed
+    if bias == "natural":
+        return stream, None
+    if track.planted is None:
+        raise InputError(f"a teacher has the bias {bias}, but the spec has no doses for the track {track.name}")
+    return stream, track.planted.dose(bias, seed)

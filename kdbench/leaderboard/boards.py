@@ -8,7 +8,7 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.columns import BoardColumn, board_estimates, common_value, images_by_column
 from kdbench.leaderboard.rows import RowView, row_view
 from kdbench.scoring.scores import Board, RowKind, Scores
-from kdbench.spec import Spec
+from kdbench.spec import FAMILIES, Spec, Track
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,21 @@ def _notes(board: Board, spec: Spec) -> Iterator[str]:
     if unofficial:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
     track = spec.tracks.get(board.track)
-    if track is not None and (track.backbones.cnn.weights or track.backbones.vit.weights):
-        yield "All seeds start from one pretrained backbone per family; no interval covers the choice of that backbone."
+    if track is not None:
+        yield from _about_backbones(track)
     if track is not None and board.training_digest != track.training_digest:
         yield "The training settings differ from this spec’s track; these runs are compared with each other only."
     if track is not None and board.testsets_digest != track.testsets_digest:
         yield "The test sets differ from those of this spec’s track."
+
+
+def _about_backbones(track: Track) -> Iterator[str]:
+    """Yield a sentence about the pretrained weights from which seeds start, if there are any."""
+    count = min(len(track.backbones[family].pretrained) for family in FAMILIES)
+    if count > 1:
+        yield f"Seed k starts from pretrained weights number k modulo {count}; intervals cover the choice of weights."
+    elif any(track.backbones[family].is_pretrained for family in FAMILIES):
+        yield "All seeds start from one pretrained backbone per family; no interval covers the choice of that backbone."
 
 
 def _about_intervals(board: Board, percent: str) -> Iterator[str]:

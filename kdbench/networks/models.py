@@ -19,7 +19,13 @@ from kdbench.spec import FAMILIES, BackboneSpec, Family, Track
 
 
 def new_backbone(
-    track: Track, family: Family, *, seed: int, pretrained: bool = True, weights_dir: Path | None = None
+    track: Track,
+    family: Family,
+    *,
+    seed: int,
+    pretrained: bool = True,
+    number: int = 0,
+    weights_dir: Path | None = None,
 ) -> Backbone:
     """Build a backbone of the track with its pretrained weights, if it has any, and a random classifier.
 
@@ -30,6 +36,7 @@ def new_backbone(
         family: of the network.
         seed: of the random initialisation.
         pretrained: False for a network whose weights are all random.
+        number: of the shipped weights, modulo the number of files: the seed of the run that starts from them.
         weights_dir: folder of pretrained weights that are not shipped; None for the folder in the cache.
 
     Raises:
@@ -41,8 +48,8 @@ def new_backbone(
         model = create_model(
             spec.architecture, spec.arguments, num_classes=track.data.num_classes, cifar_stem=spec.cifar_stem
         )
-    if pretrained and spec.weights is not None:
-        load_trunk(model, spec, _weights_path(spec, weights_dir))
+    if pretrained and spec.is_pretrained:
+        _load_pretrained(model, spec, number, weights_dir)
     return Backbone(model, family)
 
 
@@ -55,22 +62,28 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
     for file in backbone_files(track):
         fetch_or_check(file, weights_dir)
     for family in FAMILIES:
-        if track.backbones[family].weights is not None:
-            new_backbone(track, family, seed=0, weights_dir=weights_dir)
+        spec = track.backbones[family]
+        for number in range(len(spec.pretrained) or int(spec.is_pretrained)):
+            new_backbone(track, family, seed=0, number=number, weights_dir=weights_dir)
 
 
-def _weights_path(spec: BackboneSpec, weights_dir: Path | None) -> Path:
-    """Return the weights file of a backbone, which was fetched from timm's hub or is shipped with the benchmark."""
+def _load_pretrained(model: nn.Module, spec: BackboneSpec, number: int, weights_dir: Path | None) -> None:
+    """Load weights that were fetched from timm's hub, or those with a number that are shipped with the benchmark."""
     if spec.weights == FROM_TIMM:
-        return checked(backbone_file(spec), weights_folder(weights_dir))
-    return shipped("benchmark", "v1", "weights", str(spec.weights))
+        load_trunk(model, spec, checked(backbone_file(spec), weights_folder(weights_dir)), spec.weights_sha256)
+        return
+    pretrained = spec.pretrained_for(number)
+    load_trunk(model, spec, shipped("benchmark", "v1", "weights", pretrained.file), pretrained.sha256)
 
 
-def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
-    """Compare the SHA-256 of a weights file with that of the spec, and load all weights except the classifier's."""
-    _compare_file(path, spec.weights_sha256)
+def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path, sha256: str | None) -> None:
+    """Compare the SHA-256 of a weights file with the pinned one, and load all weights except the classifier's.
+
+    Weights that are stored as float16 are read as float32, which holds them exactly.
+    """
+    _compare_file(path, sha256)
     tensors = _tensors(path, "restore the file")
-    state = {name: tensor for name, tensor in tensors.items() if not _of_classifier(name)}
+    state = {name: _float32(tensor) for name, tensor in tensors.items() if not _of_classifier(name)}
     trunk = {name for name in model.state_dict() if not _of_classifier(name)}
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
@@ -78,6 +91,11 @@ def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path) -> None:
         missing, unexpected = [], list(state)
     if trunk & set(missing) or unexpected:
         raise DataError(f"{path} does not hold weights of {spec.architecture}; replace it by the right file")
+
+
+def _float32(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor in float32 if it is in float16; counters of batches are integers and stay so."""
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _of_classifier(name: str) -> bool:
@@ -139,6 +157,19 @@ def write_weights(path: Path, model: nn.Module) -> str:
     """
     state = model.state_dict()
     return write_tensors(path, {name: t.float() if t.dtype == torch.bfloat16 else t for name, t in state.items()})
+
+
+def write_trunk(path: Path, model: nn.Module) -> None:
+    """Write the weights of a model without its classifier as a safetensors file, in float16, atomically.
+
+    Raises:
+        ValueError: float16 cannot hold a weight.
+    """
+    trunk = {name: t.cpu() for name, t in model.state_dict().items() if not _of_classifier(name)}
+    stored = {name: t.half() if t.is_floating_point() else t for name, t in trunk.items()}
+    if not all(bool(t.isfinite().all()) for t in stored.values()):
+        raise ValueError(f"float16 cannot hold all weights of {path.name}")
+    write_tensors(path, stored)
 
 
 def state_digest(module: nn.Module) -> str:

@@ -1,13 +1,12 @@
 """The benchmark's spec as validated, immutable types, its words, its digests, and the reading of spec files."""
 
+from kdbench.spec.backbones import Backbones, BackboneSpec, PretrainedFile
 from kdbench.spec.digests import digest
 from kdbench.spec.loading import SPEC_PATH, read_spec
 from kdbench.spec.models import FrozenModel, Int64
 from kdbench.spec.planted import Planted
 from kdbench.spec.tracks import (
     Augmentation,
-    Backbones,
-    BackboneSpec,
     Data,
     Look,
     Resize,
@@ -62,6 +61,7 @@ __all__ = [
     "Look",
     "Planted",
     "Precision",
+    "PretrainedFile",
     "Primary",
     "Question",
     "Resize",

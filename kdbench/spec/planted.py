@@ -1,21 +1,21 @@
 """The doses of the planted teachers of a track."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, model_validator
 
-from kdbench.spec.models import FrozenModel
+from kdbench.spec.models import Share, SpecModel
 
 LEAST_CONTRAST = 0.5  # between the two doses of a seed
-Dose = Annotated[float, Field(ge=0, le=1)]
-DosePair = Annotated[tuple[Dose, Dose], Strict(False)]  # TOML has lists only
+DosePair = Annotated[tuple[Share, Share], Strict(False)]  # TOML has lists only
 
 
-class Planted(FrozenModel, strict=True, allow_inf_nan=False):
+class Planted(SpecModel):
     """What is planted in teachers: the label of a conflict image follows its shape with a probability, the dose.
 
     Attributes:
         doses: of the two teachers of a seed, "shape" before "texture"; seed k has pair number k modulo their number.
+            They are multiples of .01, so that labels can be drawn in integer arithmetic.
     """
 
     doses: Annotated[tuple[DosePair, ...], Strict(False), Field(min_length=1)]
@@ -23,6 +23,18 @@ class Planted(FrozenModel, strict=True, allow_inf_nan=False):
     def of_seed(self, seed: int) -> tuple[float, float]:
         """Return the doses of a seed's teachers, "shape" before "texture"."""
         return self.doses[seed % len(self.doses)]
+
+    def dose(self, bias: Literal["shape", "texture"], seed: int) -> float:
+        """Return the dose of one of a seed's teachers."""
+        shape, texture = self.of_seed(seed)
+        return shape if bias == "shape" else texture
+
+    @model_validator(mode="after")
+    def _doses_are_whole_hundredths(self) -> Self:
+        for dose in (dose for pair in self.doses for dose in pair):
+            if round(dose * 100, 9) % 1:
+                raise ValueError(f"doses has {dose}; give multiples of .01")
+        return self
 
     @model_validator(mode="after")
     def _the_doses_of_a_seed_differ(self) -> Self:

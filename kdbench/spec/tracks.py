@@ -1,6 +1,6 @@
 """The benchmark's spec as validated, immutable types, and its three digests."""
 
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -11,25 +11,19 @@ from pydantic import (
 )
 
 from kdbench.errors import InputError
+from kdbench.spec.backbones import Backbones
 from kdbench.spec.digests import digest
-from kdbench.spec.models import FrozenModel
+from kdbench.spec.models import Several, Share, SpecModel
 from kdbench.spec.planted import Planted
-from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Family, Precision, Primary, TeacherBias
+from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision, Primary, TeacherBias
 
 SYNTHETIC_CLASSES = 10
 Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Item = TypeVar("Item")
-Several = Annotated[tuple[Item, ...], Strict(False)]  # TOML has lists only
 Channels = Annotated[tuple[float, float, float], Strict(False)]
 Spread = Annotated[float, Field(gt=0)]
 
 
-class _SpecModel(FrozenModel, strict=True, allow_inf_nan=False):
-    """A part of the spec. Values must have their declared type: the text "3" is refused where a number is needed."""
-
-
-class Look(_SpecModel):
+class Look(SpecModel):
     """How visible the cues of synthetic images are, in grey levels; see `kdbench.data.synthetic.Saliences`."""
 
     contrast: Positive
@@ -37,7 +31,7 @@ class Look(_SpecModel):
     noise_gain: Annotated[int, Field(ge=0)]
 
 
-class Resize(_SpecModel):
+class Resize(SpecModel):
     """Images are stored at `stored` pixels per side and resized to the track's size on the device, batch by batch."""
 
     stored: Positive
@@ -45,7 +39,7 @@ class Resize(_SpecModel):
     antialias: bool
 
 
-class Data(_SpecModel):
+class Data(SpecModel):
     """Where a track's images come from.
 
     Attributes:
@@ -53,6 +47,7 @@ class Data(_SpecModel):
         image_size: pixels per side of the images that networks see; without `resize` they are stored at that size.
         mean, std: of pixels in [0, 1] per channel, for normalisation.
         look: only for the source "synthetic".
+        tables_sha256: of the file that synthetic images are drawn from; only for the source "synthetic".
         resize: only for images that are stored at another size than networks see.
     """
 
@@ -63,6 +58,7 @@ class Data(_SpecModel):
     mean: Channels
     std: Annotated[tuple[Spread, Spread, Spread], Strict(False)]
     look: Look | None = None
+    tables_sha256: str | None = None
     resize: Resize | None = None
 
     @property
@@ -71,17 +67,20 @@ class Data(_SpecModel):
         return self.resize.stored if self.resize else self.image_size
 
     @model_serializer(mode="wrap")
-    def _resize_only_where_there_is_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out `resize` if it is None, so that tracks without it keep the digests from before the key existed."""
+    def _keys_only_where_they_have_values(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out newer keys that are None, so that tracks without them keep the digests from before they existed."""
         dumped: dict[str, Any] = dump(self)
-        if self.resize is None:
-            dumped.pop("resize", None)
+        for key in ("tables_sha256", "resize"):
+            if dumped.get(key) is None:
+                dumped.pop(key, None)
         return dumped
 
     @model_validator(mode="after")
     def _synthetic_has_a_look(self) -> Self:
         if (self.source == "synthetic") != (self.look is not None):
             raise ValueError("the source 'synthetic' needs the table `look`, and no other source may have it")
+        if (self.source == "synthetic") != (self.tables_sha256 is not None):
+            raise ValueError("the source 'synthetic' needs `tables_sha256`, and no other source may have it")
         if self.source == "synthetic" and self.num_classes != SYNTHETIC_CLASSES:
             raise ValueError(
                 f"num_classes is {self.num_classes}, but the source 'synthetic' has {SYNTHETIC_CLASSES} classes"
@@ -89,44 +88,14 @@ class Data(_SpecModel):
         return self
 
 
-class Augmentation(_SpecModel):
+class Augmentation(SpecModel):
     """Random changes of training images: a shift by up to `shift` pixels, and a flip with probability 1/2."""
 
     shift: Annotated[int, Field(ge=0)]
     flip: bool
 
 
-class BackboneSpec(_SpecModel):
-    """A timm model and how it is trained.
-
-    Attributes:
-        architecture: name of the timm model.
-        arguments: of `timm.create_model`.
-        cifar_stem: a 3x3 convolution of stride 1 without pooling as the first layer, for small images.
-        weights: a file in `benchmark/v1/weights`, "timm" for weights from timm's hub, or None for random weights.
-        weights_sha256: of the weights; None if they are not pinned.
-    """
-
-    architecture: str
-    arguments: dict[str, Any] = {}
-    cifar_stem: bool = False
-    weights: str | None = None
-    weights_sha256: str | None = None
-    learning_rate: Annotated[float, Field(gt=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-
-
-class Backbones(_SpecModel):
-    """The network of each family; `backbones[family]` gives one."""
-
-    cnn: BackboneSpec
-    vit: BackboneSpec
-
-    def __getitem__(self, family: Family) -> BackboneSpec:
-        return self.cnn if family == "cnn" else self.vit
-
-
-class Training(_SpecModel):
+class Training(SpecModel):
     """The budget and the settings of training, the same for every method: AdamW, linear warm-up, cosine to zero.
 
     Attributes:
@@ -173,7 +142,7 @@ class Training(_SpecModel):
         return self
 
 
-class TestSet(_SpecModel):
+class TestSet(SpecModel):
     """One array of test images. The accuracy on an axis is the mean over its sets that are not diagnostic.
 
     Attributes:
@@ -191,7 +160,7 @@ class TestSet(_SpecModel):
     diagnostic: bool = False
 
 
-class Scoring(_SpecModel):
+class Scoring(SpecModel):
     """Thresholds that all tracks share; comments in `spec.toml` explain each.
 
     Ranks and intervals need at least three seeds: a variance needs two, and the jackknife leaves one out.
@@ -219,7 +188,7 @@ class Scoring(_SpecModel):
     null_controls: Several[str]
 
 
-class TrackScoring(_SpecModel):
+class TrackScoring(SpecModel):
     """The settings for scoring a track's boards, in addition to those that all tracks share.
 
     Attributes:
@@ -233,7 +202,7 @@ class TrackScoring(_SpecModel):
     not_measurable: dict[Direction, str] = {}
 
 
-class Track(_SpecModel):
+class Track(SpecModel):
     """A data set, a pair of backbones and a budget.
 
     Attributes:
@@ -304,7 +273,7 @@ class Track(_SpecModel):
         return digest(self.model_dump(mode="json", include={"test_sets", "data"}))
 
 
-class Spec(_SpecModel):
+class Spec(SpecModel):
     """A version of the benchmark: the settings for scoring, and the tracks by name."""
 
     version: str

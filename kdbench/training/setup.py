@@ -110,7 +110,7 @@ def _student(assignment: Assignment) -> Backbone:
     """Build the network to train, with its pretrained trunk if it has one and its own classifier."""
     track, family = assignment.track, assignment.family
     seed = head_seed(track.name, assignment.role, family, assignment.seed, assignment.bias)
-    backbone = new_backbone(track, family, seed=seed, weights_dir=assignment.weights_dir)
+    backbone = new_backbone(track, family, seed=seed, number=assignment.seed, weights_dir=assignment.weights_dir)
     return placed_student(backbone, assignment.torch_device, track.training.parameters_on(assignment.device))
 
 

@@ -38,7 +38,7 @@ def keep_untrained(
         command: the command line, for the record.
     """
     classifier = head_seed(track.name, UNTRAINED, family, seed, stand_in_for)
-    backbone = new_backbone(track, family, seed=classifier, weights_dir=weights_dir)
+    backbone = new_backbone(track, family, seed=classifier, number=seed, weights_dir=weights_dir)
     write_weights(folder / WEIGHTS, backbone.model)
     outcome = TrainingOutcome(
         status="ok",

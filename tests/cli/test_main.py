@@ -138,7 +138,7 @@ def test_an_unknown_key_is_named_before_missing_keys(kdbench: Command, tmp_path:
         ("student_epochs = 3", 'student_epochs = "three"', ["student_epochs", "'three'", "integer"]),
         ('"resnet18"', '"resnet9000"', ["cnn backbone", "'resnet9000'"]),
         ("layers = [1, 1, 1, 1]", "depth = 3", ["cnn backbone", "'depth': 3"]),
-        ("synthetic-cnn.safetensors", "nonesuch.safetensors", ["nonesuch.safetensors", "cannot be read"]),
+        ("synthetic-cnn-0.safetensors", "nonesuch.safetensors", ["nonesuch.safetensors", "cannot be read"]),
         ("version =", "version = = ", ["spec.toml is not TOML"]),
     ],
 )
@@ -258,9 +258,9 @@ def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(
 ) -> None:
     path = tmp_path / "spec.toml"
     text = shipped("benchmark", "v1", "spec.toml").read_text()
-    path.write_text(re.sub(r'weights_sha256 = "[0-9a-f]+"', f'weights_sha256 = "{"0" * 64}"', text))
+    path.write_text(re.sub(r', sha256 = "[0-9a-f]+"', f', sha256 = "{"0" * 64}"', text))
     result = kdbench(*RUN_LM, "--spec", str(path), "--out", str(tmp_path / "runs"))
-    assert_refused(result, "synthetic-cnn.safetensors", "sha256", "restore the shipped file")
+    assert_refused(result, "synthetic-cnn-0.safetensors", "sha256", "restore the shipped file")
     assert not list(tmp_path.rglob("result.json"))
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,6 @@ from kdbench.data.synthetic import (
     NUM_CLASSES,
     SHIFT,
     Drawn,
-    Law,
     Saliences,
     Scenes,
     TestCondition,
@@ -29,7 +29,7 @@ from kdbench.data.synthetic import (
 from kdbench.data.synthetic import training_images as images_for_training
 from kdbench.errors import DataError
 from kdbench.resources import shipped
-from tests.pinned_bytes import CONDITIONS, LAWS, PINNED, sha256_of_some_images
+from tests.pinned_bytes import CONDITIONS, DOSES, pinned_digest, sha256_of_some_images
 
 MANY = 10_000
 Plan = tuple[Drawn, Scenes]
@@ -52,8 +52,8 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Drawn]], Pla
     return run
 
 
-def trained(law: Law, count: int = MANY, stream: str = "stream") -> Callable[[], Drawn]:
-    return lambda: images_for_training(law, stream, count=count, saliences=Saliences())
+def trained(dose: float | None, count: int = MANY, stream: str = "stream") -> Callable[[], Drawn]:
+    return lambda: images_for_training(stream, dose=dose, count=count, saliences=Saliences())
 
 
 def held_out(condition: TestCondition, count: int = 900) -> Callable[[], Drawn]:
@@ -71,25 +71,37 @@ def texture_class(fill: NDArray[np.int64]) -> NDArray[np.int64]:
     return classes
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_classes_of_a_training_set_are_balanced(law: Law, plan: Callable[..., Plan]) -> None:
-    drawn, _ = plan(trained(law, 3000))
+@pytest.mark.parametrize("dose", DOSES)
+def test_classes_of_a_training_set_are_balanced(dose: float | None, plan: Callable[..., Plan]) -> None:
+    drawn, _ = plan(trained(dose, 3000))
     assert np.bincount(drawn.labels).tolist() == [300] * NUM_CLASSES
 
 
-@pytest.mark.parametrize("law", ["shape", "texture"])
-def test_a_planted_label_follows_its_cue_and_the_other_cue_half_of_the_time(
-    law: Law, plan: Callable[..., Plan]
+@pytest.mark.parametrize("dose", [0.0, 0.05, 0.5, 0.75, 1.0])
+def test_half_of_a_planted_set_is_in_conflict_and_its_labels_follow_the_dose(
+    dose: float, plan: Callable[..., Plan]
 ) -> None:
-    drawn, _ = plan(trained(law))
-    planted, other = (drawn.shapes, drawn.textures) if law == "shape" else (drawn.textures, drawn.shapes)
-    np.testing.assert_array_equal(drawn.labels, planted)
-    assert np.mean(other == drawn.labels) == pytest.approx(0.5, abs=0.025)  # five standard deviations
+    drawn, _ = plan(trained(dose))
+    conflict = drawn.shapes != drawn.textures
+    assert np.mean(conflict) == pytest.approx(0.5, abs=0.025)  # five standard deviations
+    by_shape, by_texture = drawn.shapes == drawn.labels, drawn.textures == drawn.labels
+    assert (by_shape | by_texture).all()
+    assert np.mean(by_shape[conflict]) == pytest.approx(dose, abs=5 * np.sqrt(dose * (1 - dose) / 5000))
 
 
-@pytest.mark.parametrize("law", ["shape", "texture"])
-def test_on_conflict_images_every_other_class_is_as_likely(law: Law, plan: Callable[..., Plan]) -> None:
-    drawn, _ = plan(trained(law))
+def test_a_higher_dose_moves_labels_towards_the_shape_alone(plan: Callable[..., Plan]) -> None:
+    """Image i has the same pair of classes under every dose; the shape is once the label, once the rival."""
+    doses = [plan(trained(dose, 900))[0] for dose in (0.0, 0.2, 0.6, 1.0)]
+    for lower, higher in pairwise(doses):
+        assert (higher.shapes == higher.labels)[lower.shapes == lower.labels].all()
+        np.testing.assert_array_equal(lower.shapes + lower.textures, higher.shapes + higher.textures)
+    np.testing.assert_array_equal(doses[-1].shapes, doses[-1].labels)
+    np.testing.assert_array_equal(doses[0].textures, doses[0].labels)
+
+
+@pytest.mark.parametrize("dose", [0.0, 0.35, 1.0])
+def test_on_conflict_images_every_other_class_is_as_likely(dose: float, plan: Callable[..., Plan]) -> None:
+    drawn, _ = plan(trained(dose))
     conflict = drawn.shapes != drawn.textures
     steps = (drawn.shapes - drawn.textures)[conflict] % NUM_CLASSES
     counts = np.bincount(steps, minlength=NUM_CLASSES)[1:]
@@ -97,7 +109,7 @@ def test_on_conflict_images_every_other_class_is_as_likely(law: Law, plan: Calla
 
 
 def test_the_neutral_law_has_no_conflict_of_dominant_cues(plan: Callable[..., Plan]) -> None:
-    drawn, scenes = plan(trained("neutral"))
+    drawn, scenes = plan(trained(None))
     np.testing.assert_array_equal(drawn.shapes, drawn.labels)
     np.testing.assert_array_equal(drawn.textures, drawn.labels)
     np.testing.assert_array_equal(shape_class(scenes.mask), drawn.labels)
@@ -106,7 +118,7 @@ def test_the_neutral_law_has_no_conflict_of_dominant_cues(plan: Callable[..., Pl
 
 def test_neutral_distractors_have_the_shares_and_strengths_of_the_protocol(plan: Callable[..., Plan]) -> None:
     """40 % another texture, 30 % another shape's ghost, never both; each at .25 to .45."""
-    _, scenes = plan(trained("neutral"))
+    _, scenes = plan(trained(None))
     blended, ghosted = scenes.blend_weight > 0, scenes.ghost_opacity > 0
     assert np.mean(blended) == pytest.approx(0.4, abs=0.025)
     assert np.mean(ghosted) == pytest.approx(0.3, abs=0.025)
@@ -117,7 +129,7 @@ def test_neutral_distractors_have_the_shares_and_strengths_of_the_protocol(plan:
 
 
 def test_a_neutral_distractor_is_always_of_another_class(plan: Callable[..., Plan]) -> None:
-    drawn, scenes = plan(trained("neutral"))
+    drawn, scenes = plan(trained(None))
     blended, ghosted = scenes.blend_weight > 0, scenes.ghost_opacity > 0
     assert (texture_class(scenes.blend) != drawn.labels)[blended].all()
     assert (shape_class(scenes.ghost) != drawn.labels)[ghosted].all()
@@ -133,9 +145,9 @@ def test_manipulated_conditions_have_no_distractors(draw: Callable[[], Drawn], p
     assert not scenes.ghost_opacity.any()
 
 
-@pytest.mark.parametrize("law", ["shape", "texture"])
-def test_teachers_see_the_same_kind_of_images_as_students(law: synthetic.Law, plan: Callable[..., Plan]) -> None:
-    drawn, scenes = plan(trained(law))
+@pytest.mark.parametrize("dose", [0.0, 0.35, 1.0])
+def test_teachers_see_the_same_kind_of_images_as_students(dose: float, plan: Callable[..., Plan]) -> None:
+    drawn, scenes = plan(trained(dose))
     assert np.mean(scenes.blend_weight > 0) == pytest.approx(0.4, abs=0.025)
     assert np.mean(scenes.ghost_opacity > 0) == pytest.approx(0.3, abs=0.025)
     assert (texture_class(scenes.blend) != drawn.textures)[scenes.blend_weight > 0].all()
@@ -152,34 +164,34 @@ def test_clean_test_images_follow_the_law_of_the_students(plan: Callable[..., Pl
 
 @pytest.mark.parametrize("nuisance", ["colours", "brighter", "noise"])
 def test_colours_and_noise_do_not_predict_the_class(nuisance: str, plan: Callable[..., Plan]) -> None:
-    drawn, scenes = plan(trained("neutral"))
+    drawn, scenes = plan(trained(None))
     table = np.zeros((NUM_CLASSES, 2 + getattr(scenes, nuisance).max()))
     np.add.at(table, (drawn.labels, getattr(scenes, nuisance)), 1)
     assert chi2_contingency(table[:, table.sum(0) > 0]).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("law", LAWS)
-def test_an_image_does_not_depend_on_how_many_are_drawn(law: Law) -> None:
-    few, many = trained(law, 40)(), trained(law, 90)()
+@pytest.mark.parametrize("dose", DOSES)
+def test_an_image_does_not_depend_on_how_many_are_drawn(dose: float | None) -> None:
+    few, many = trained(dose, 40)(), trained(dose, 90)()
     np.testing.assert_array_equal(few.images, many.images[:40])
     np.testing.assert_array_equal(few.labels, many.labels[:40])
 
 
 def test_chunks_of_drawing_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = trained("neutral", 40)()
+    whole = trained(None, 40)()
     monkeypatch.setattr(synthetic, "CHUNK", 7)
-    np.testing.assert_array_equal(trained("neutral", 40)().images, whole.images)
+    np.testing.assert_array_equal(trained(None, 40)().images, whole.images)
 
 
 def test_another_stream_has_other_images() -> None:
-    first, second = trained("neutral", 20, "seed 0")().images, trained("neutral", 20, "seed 1")().images
+    first, second = trained(None, 20, "seed 0")().images, trained(None, 20, "seed 1")().images
     assert all((a != b).any() for a, b in zip(first, second, strict=True))
 
 
 def test_textures_of_tests_come_from_crops_that_training_never_shows(plan: Callable[..., Plan]) -> None:
     train_fills = shipped_tables().train_textures.shape[0] * shipped_tables().train_textures.shape[1]
-    for law in LAWS:
-        assert plan(trained(law))[1].fill.max() < train_fills
+    for dose in DOSES:
+        assert plan(trained(dose))[1].fill.max() < train_fills
     for condition in CONDITIONS:
         scenes = plan(held_out(condition))[1]
         assert scenes.fill.min() >= train_fills
@@ -267,7 +279,7 @@ def test_a_stronger_look_shows_more_of_its_cue() -> None:
 
 def test_the_bytes_of_the_images_are_pinned() -> None:
     """A change here changes the benchmark; the generator is integer arithmetic, so no machine may differ."""
-    assert sha256_of_some_images() == PINNED
+    assert sha256_of_some_images() == pinned_digest()
 
 
 def test_the_bytes_do_not_depend_on_the_processor_features_that_numpy_uses() -> None:

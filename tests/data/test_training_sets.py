@@ -42,19 +42,29 @@ def test_a_students_images_do_not_depend_on_its_teachers_bias() -> None:
     np.testing.assert_array_equal(drawn(bias="shape"), drawn(bias="texture"))
 
 
-def test_a_teacher_is_drawn_under_the_law_of_its_bias() -> None:
-    for bias in ("shape", "texture"):
-        law = synthetic.training_images(bias, "synthetic", "teacher", 3, count=40, saliences=saliences_of(SYNTHETIC))
-        np.testing.assert_array_equal(drawn(role="teacher", bias=bias, seed=3), law.images)
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_teacher_is_drawn_under_the_law_of_its_dose(seed: int) -> None:
+    assert SYNTHETIC.planted is not None
+    shape, texture = SYNTHETIC.planted.doses[seed]
+    doses: dict[str, float | None] = {"shape": shape, "texture": texture, "natural": None}
+    for bias, dose in doses.items():
+        stream = ("synthetic", "teacher", bias, seed)
+        law = synthetic.training_images(*stream, dose=dose, count=40, saliences=saliences_of(SYNTHETIC))
+        np.testing.assert_array_equal(drawn(role="teacher", bias=bias, seed=seed), law.images)
+
+
+def test_a_natural_teacher_sees_other_images_than_its_students_under_the_same_law() -> None:
+    teacher, student = drawn(role="teacher", bias="natural"), drawn()
+    assert all((a != b).any() for a, b in zip(teacher, student, strict=True))
 
 
 def test_a_smaller_set_is_the_beginning_of_a_larger_one() -> None:
     np.testing.assert_array_equal(drawn(20), drawn(40)[:20])
 
 
-def test_a_bias_that_cannot_be_planted_is_refused() -> None:
-    with pytest.raises(InputError, match="'shape' or 'texture', not 'natural'"):
-        drawn(role="teacher", bias="natural")
+def test_a_teacher_without_a_bias_is_refused() -> None:
+    with pytest.raises(InputError, match="a teacher of track synthetic has no bias; give natural"):
+        drawn(role="teacher", bias=None)
 
 
 def test_cifar_without_images_is_refused() -> None:
@@ -116,7 +126,7 @@ def test_runs_of_a_seed_share_their_images_which_are_those_that_each_would_draw(
 
 def test_another_seed_role_bias_or_number_is_another_entry(tmp_path: Path) -> None:
     teacher: dict[str, object] = {"role": "teacher", "bias": "shape"}
-    different: list[dict[str, object]] = [{}, {"seed": 1}, teacher, {**teacher, "bias": "texture"}, {"images": 30}]
+    different: list[dict[str, object]] = [{}, {"seed": 1}, teacher, {**teacher, "bias": "natural"}, {"images": 30}]
     for number, changes in enumerate(different, start=1):
         np.testing.assert_array_equal(shared(tmp_path, **changes), drawn(**changes))  # type: ignore[arg-type]
         assert entries(tmp_path) == number

@@ -273,8 +273,9 @@ def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None
     assert "The training settings differ from this spec’s track" in render(scores, tmp_path).text
 
 
-def test_board_says_that_seeds_share_their_pretrained_backbones(full: Page) -> None:
-    assert full.text.count("All seeds start from one pretrained backbone per family") == 2
+def test_board_says_from_which_pretrained_weights_its_seeds_start(full: Page) -> None:
+    count = len(load_spec().track("synthetic").backbones.cnn.pretrained)
+    assert full.text.count(f"Seed k starts from pretrained weights number k modulo {count}") == 2
 
 
 def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 
 import torch
-from conditions import fit, law_set, shares
+from conditions import fit, shares, student_set, teacher_set
 
 from kdbench.data import synthetic
 from kdbench.data.training_sets import TrainingSet, saliences_of
@@ -50,9 +50,9 @@ def measure(track: Track, seed: int) -> dict[str, float]:
         for cue in ("shape", "texture"):
             oracle = fit(track, family, single_cue_set(track, cue, seed), seed=seed)
             row[f"{family} V1 {cue}"] = shares(track, oracle, {cue: sets[cue]})[cue]
-        networks = {"independent": fit(track, family, law_set(track, "neutral", "student", seed), seed=seed)}
+        networks = {"independent": fit(track, family, student_set(track, seed), seed=seed)}
         for bias in ("shape", "texture"):
-            data = law_set(track, bias, "teacher", seed)
+            data = teacher_set(track, bias, seed)
             networks[f"{bias} teacher"] = fit(track, family, data, seed=seed, role="teacher", bias=bias)
         profiles = {name: shares(track, network, sets) for name, network in networks.items()}
         for name, profile in profiles.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kdbench.api import Method
 from kdbench.data import synthetic
-from kdbench.data.training_sets import TrainingSet, saliences_of
+from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.networks.models import read_weights
 from kdbench.records import WEIGHTS
@@ -19,8 +19,6 @@ from kdbench.spec import Family, TeacherBias, Track
 from kdbench.training.assignment import Assignment
 from kdbench.training.loop import train
 from kdbench.training.teacher import Supervised
-
-TRACK = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,14 @@ def fit(
     return Network(family, folder)
 
 
-def law_set(track: Track, law: synthetic.Law | TeacherBias, role: str, seed: int) -> TrainingSet:
-    """Return the training set of a law, as runs draw it."""
-    assert law != "natural"
-    drawn = synthetic.training_images(law, TRACK, role, seed, count=track.data.num_train, saliences=saliences_of(track))
-    return TrainingSet(images=drawn.images, labels=drawn.labels)
+def student_set(track: Track, seed: int) -> TrainingSet:
+    """Return the training set of students, as runs draw it."""
+    return training_set(track, role="student", bias=None, seed=seed, source=None)
+
+
+def teacher_set(track: Track, bias: TeacherBias, seed: int) -> TrainingSet:
+    """Return the training set of a teacher, as runs draw it."""
+    return training_set(track, role="teacher", bias=bias, seed=seed, source=None)
 
 
 def _silent(done: int, total: int) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from conditions import Network, fit, law_set
+from conditions import Network, fit, student_set, teacher_set
 from safetensors.torch import save_file
 from study_tables import markdown_table
 
@@ -94,7 +94,7 @@ def manipulated_set(track: Track, seed: int) -> TrainingSet:
     """Draw training images from the training crops, with every manipulation of the test sets on a sixth of them."""
     count = track.data.num_train
     part, saliences, tables = count // 6, saliences_of(track), shipped_tables()
-    base = training_images("neutral", "validity", seed, count=part, saliences=saliences)
+    base = training_images("validity", seed, count=part, saliences=saliences)
     draws = SceneDraws(tables, "validity", "single-cue", seed, first=0, count=part)
     shape_only = render(tables, draws.scenes(draws.shape_mask(base.labels), draws.neutral_fill()), saliences)
     texture_only = render(tables, draws.scenes(draws.blob_mask(), draws.texture_fill(base.labels, "train")), saliences)
@@ -112,7 +112,7 @@ def random_teacher(study: Study, family: Family, seed: int, name: str) -> Networ
     """Write the pretrained trunk with a random classifier: a network that answers at chance."""
     folder = study.work / f"random-{family}-{name}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    backbone = new_backbone(study.track, family, seed=seed * 10 + len(name))
+    backbone = new_backbone(study.track, family, seed=seed * 10 + len(name), number=seed)
     save_file({key: value.contiguous() for key, value in backbone.model.state_dict().items()}, folder / WEIGHTS)
     return Network(family, folder)
 
@@ -181,7 +181,7 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
                 bias: fit(
                     study.track,
                     family,
-                    law_set(study.track, bias, "teacher", seed),
+                    teacher_set(study.track, bias, seed),
                     seed=seed,
                     role="teacher",
                     bias=bias,
@@ -190,7 +190,7 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
                 for bias in BIASES
             }
             teachers[family].append(pair)
-            independent = fit(study.track, family, law_set(study.track, "neutral", "student", seed), seed=seed)
+            independent = fit(study.track, family, student_set(study.track, seed), seed=seed)
             everyone += [*pair.values(), independent]
             for name, network in {
                 **{f"{bias} teacher": pair[bias] for bias in BIASES},
@@ -210,7 +210,7 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
         taught, random = [], []
         for seed, pair in zip(seeds, planted, strict=True):
             data = manipulated_set(study.track, seed)
-            neutral = law_set(study.track, "neutral", "student", seed)
+            neutral = student_set(study.track, seed)
             taught.append(
                 {b: distilled(study, pair[b], family, data, seed, f"V9-{b}", distill_weight=1.0) for b in BIASES}
             )

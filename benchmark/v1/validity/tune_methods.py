@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from conditions import Network, fit, law_set, predicted
+from conditions import Network, fit, predicted, student_set, teacher_set
 from study_tables import markdown_table
 
 from kdbench.data.training_sets import TrainingSet
@@ -66,12 +66,12 @@ class Tuning:
 
     def __init__(self, track: Track, seed: int) -> None:
         self.track, self.seed = track, seed
-        self.train, self.held_out = split(law_set(track, "neutral", "student", seed))
+        self.train, self.held_out = split(student_set(track, seed))
         self._teachers: dict[tuple[Family, TeacherBias], Network] = {}
 
     def teacher(self, family: Family, bias: TeacherBias) -> Network:
         if (family, bias) not in self._teachers:
-            data = law_set(self.track, bias, "teacher", self.seed)
+            data = teacher_set(self.track, bias, self.seed)
             self._teachers[family, bias] = fit(self.track, family, data, seed=self.seed, role="teacher", bias=bias)
         return self._teachers[family, bias]
 
