@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from kdbench.methods.preflight import backbone_shapes
 from kdbench.networks.models import new_backbone
 from kdbench.plan.controls import control_submissions, read_controls
 from kdbench.plan.matrix import PlannedRun
-from kdbench.plan.options import RunOptions
+from kdbench.plan.options import CONTROL_CHOICES, RunOptions
 from kdbench.plan.planning import plan
 from kdbench.resources import shipped
 from kdbench.spec import DIRECTIONS, QUESTIONS, Direction, Family, Track, families
@@ -174,6 +175,26 @@ def test_every_control_is_explained() -> None:
     assert all(f"| `{name}` |" in text for name in read_controls())
 
 
+def test_the_frontier_is_run_where_it_is_asked_for_alone() -> None:
+    names = {
+        choice: {submission.name for submission in control_submissions(choice, trial_on(), described_here)}
+        for choice in CONTROL_CHOICES
+    }
+    assert names["none"] == set()
+    assert {"lm-w100-t1", "lm-hard", "lm-views", "crd-kd", "capd-kd"} <= names["frontier"]
+    assert not names["frontier"] & names["basic"]
+    assert names["all"] == names["frontier"] | names["basic"]
+
+
+def test_arms_of_lm_are_called_after_their_weight_and_temperature() -> None:
+    for name, arm in read_controls().items():
+        if name.startswith("lm-w"):
+            weight, temperature = (
+                arm.config.get(key, own) for key, own in (("distill_weight", 0.9), ("temperature", 4))
+            )
+            assert name == f"lm-w{100 * float(weight):.0f}-t{temperature:.0f}"
+
+
 class Recorder:
     """Stands for the harness: keeps the images that a step asks about, and its losses."""
 
@@ -186,6 +207,10 @@ class Recorder:
         self.seen.append(images)
         return Output(logits=images.flatten(1)[:, : self._classes])
 
+    def teacher_forward(self, images: torch.Tensor) -> Output:
+        self.seen.append(images)
+        return Output(logits=images.flatten(1)[:, -self._classes :])
+
     def backward_and_step(self, losses: dict[str, torch.Tensor]) -> None:
         self.losses = losses
 
@@ -196,7 +221,7 @@ def method_of(name: str, **config: object) -> Method:
         num_classes=10,
         num_train=100,
         train_labels=torch.arange(100) % 10,
-        teacher=None,
+        teacher=backbone_shapes(SYNTHETIC, "vit"),
         student=backbone_shapes(SYNTHETIC, "cnn"),
         total_steps=10,
         epochs=1,
@@ -231,6 +256,32 @@ def test_rotated_views_are_those_of_sskd_with_the_same_labels() -> None:
     torch.testing.assert_close(run.losses["cross_entropy"], cross_entropy(logits[:6], batch.labels))
     rotated = cross_entropy(logits[6:], batch.labels.repeat(3))
     torch.testing.assert_close(run.losses["rotated_cross_entropy"], rotated)
+
+
+def test_hard_matching_has_the_teacher_s_preferred_class_as_its_label() -> None:
+    batch, mine, theirs = some_batch(), torch.randn(6, 10), torch.randn(6, 10)
+    losses: Any = method_of("lm-hard").loss(batch, Output(logits=mine), Output(logits=theirs))
+    cross_entropy = torch.nn.functional.cross_entropy
+    assert [losses[name].weight for name in ("cross_entropy", "distillation")] == pytest.approx([0.1, 0.9])
+    torch.testing.assert_close(losses["cross_entropy"].value, cross_entropy(mine, batch.labels))
+    torch.testing.assert_close(losses["distillation"].value, cross_entropy(mine, theirs.argmax(dim=1)))
+
+
+def test_matching_on_views_is_the_mean_of_lm_on_each_view() -> None:
+    batch, run = some_batch(), Recorder()
+    method_of("lm-views").step(run, batch)  # type: ignore[arg-type]
+    teacher, student = run.seen
+    assert teacher is student
+    losses: Any = run.losses
+    lm, expected = method_of("lm-w90-t1", temperature=4.0), []
+    for turns in range(4):
+        view = batch.images.rot90(turns, dims=(2, 3)).flatten(1)
+        parts: Any = lm.loss(batch, Output(view[:, :10]), Output(view[:, -10:]))
+        expected.append(parts["distillation"].value)
+    torch.testing.assert_close(losses["distillation"].value, torch.stack(expected).mean())
+    logits = batch.images.flatten(1)[:, :10]
+    upright = torch.nn.functional.cross_entropy(logits, batch.labels)
+    torch.testing.assert_close(losses["cross_entropy"].value, upright)
 
 
 def test_views_leave_about_half_of_the_images_alone_and_change_the_others() -> None:

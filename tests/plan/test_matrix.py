@@ -56,9 +56,9 @@ def test_planted_runs_have_the_doses_of_their_seed_and_natural_ones_none() -> No
 
 def test_a_dose_is_part_of_the_run_id() -> None:
     assert TRACK.planted is not None
-    other = TRACK.model_copy(
-        update={"planted": TRACK.planted.model_copy(update={"doses": ((TRACK.planted.of_seed(0)[0], 0.25),)})}
-    )
+    shape, texture = TRACK.planted.of_seed(0)
+    pair = (shape, texture / 2 + 0.01)
+    other = TRACK.model_copy(update={"planted": TRACK.planted.model_copy(update={"doses": (pair,)})})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Track, "training_digest", property(lambda track: "t" * 64))
         plans = [expanded(track=track, questions=QUESTIONS) for track in (TRACK, other)]
