@@ -138,6 +138,7 @@ def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast
         estimate = f"; about {roughly(left)} with {forecast.workers} at a time, estimated from {forecast.rate.source}"
     counts = f"{described(planned.runs)}, {done} done already, {len(missing)} to run{again}"
     console.print(f"{planned.track.name}: {counts}{estimate}.", highlight=False)
+    console.print(f"Questions: {', '.join(planned.questions)}.", highlight=False)
     console.print(f"Device: {planned.device}.", highlight=False)
     for note in planned.notes:
         console.print(note, highlight=False)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.records.schema import Record
+from kdbench.spec import Question
 
 StoredRecord = tuple[Path, Record]  # the folder of a record, and the record
-RowKey = tuple[str, str, str | None, str, bool, bool, bool]
+RowKey = tuple[str, str, str | None, Question | None, str, bool, bool, bool]
 
 
 @dataclass(frozen=True, order=True)
@@ -42,6 +43,7 @@ def row_key(record: Record) -> RowKey:
         record.method,
         record.family,
         record.direction,
+        record.question,
         config,
         record.official,
         record.control,

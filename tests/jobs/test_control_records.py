@@ -30,6 +30,7 @@ def options(out: Path) -> RunOptions:
     return RunOptions(
         "synthetic",
         methods=("lm",),
+        questions=("planted",),
         directions=("vit-to-cnn",),
         out=out,
         limit_train=TRAIN,

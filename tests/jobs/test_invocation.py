@@ -45,18 +45,18 @@ def options(out: Path, *, epochs: int | None = None, limit_test: int | None = No
 
 
 def test_an_official_invocation_says_its_device_and_nothing_of_being_unofficial(tmp_path: Path) -> None:
-    assert printed(options(tmp_path))[1:] == ["Device: cpu."]
+    assert printed(options(tmp_path))[1:] == ["Questions: architecture.", "Device: cpu."]
 
 
 def test_what_makes_runs_unofficial_is_said_before_they_begin_and_not_again(tmp_path: Path) -> None:
     lines = printed(options(tmp_path, epochs=1, limit_test=100))
     assert "0 to run" in lines[0]
-    assert lines[1:] == ["Device: cpu.", "Unofficial, never ranked: --epochs 1, --limit-test 100."]
+    assert lines[2:] == ["Device: cpu.", "Unofficial, never ranked: --epochs 1, --limit-test 100."]
 
 
 def test_what_only_records_know_is_said_at_the_end_on_one_line(tmp_path: Path) -> None:
     lines = printed(options(tmp_path, epochs=1), of_records=[NOT_ORIGINAL])
-    assert lines[2:] == ["Unofficial, never ranked: --epochs 1.", f"Unofficial, never ranked: {NOT_ORIGINAL}."]
+    assert lines[3:] == ["Unofficial, never ranked: --epochs 1.", f"Unofficial, never ranked: {NOT_ORIGINAL}."]
 
 
 def test_an_invocation_writes_which_records_are_current(tmp_path: Path) -> None:

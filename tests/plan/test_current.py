@@ -21,7 +21,7 @@ from kdbench.records.groups import StoredRecord
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.superseded import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, superseded_records
-from kdbench.spec import Direction, Track
+from kdbench.spec import DIRECTIONS, Direction, Question, Track
 from kdbench.testsets.spec import load_spec
 from tests.examples import DIGESTS, a_record, store
 from tests.planned_runs import described_here
@@ -37,6 +37,7 @@ def runs(
     lm: str = LM,
     teacher: str = TEACHER,
     seeds: Sequence[int] = (0,),
+    questions: Sequence[Question] = ("planted",),
     directions: Sequence[Direction] = ("cnn-to-vit",),
     compiled: bool = False,
 ) -> list[PlannedRun]:
@@ -45,10 +46,10 @@ def runs(
     return expand(
         Request(
             track=TRACK,
-            questions=("planted",),
+            questions=questions,
             submissions=[
                 Submission("independent", None, INDEPENDENT, {}, uses_teacher=False, directions=both),
-                Submission("lm", None, lm, {"temperature": 4.0}, uses_teacher=True, directions=both),
+                Submission("lm", None, lm, {"temperature": 4.0}, uses_teacher=True, directions=DIRECTIONS),
             ],
             teacher_submission=Submission("teacher", None, teacher, {}, uses_teacher=False, directions=both),
             directions=directions,
@@ -136,6 +137,17 @@ def test_compiled_runs_of_old_code_are_superseded_by_compiled_ones_alone(tmp_pat
     plain, compiled = stored(tmp_path, runs()), stored(tmp_path, runs(compiled=True))
     assert superseded([*old, *plain], TRACK) == {}
     assert superseded([*old, *compiled], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
+
+
+def test_runs_of_one_question_do_not_supersede_those_of_the_other(tmp_path: Path) -> None:
+    old = [
+        entry
+        for entry in stored(tmp_path, runs(lm="1" * 64, questions=("architecture",)), age=1)
+        if entry[1].method == "lm"
+    ]
+    assert superseded([*old, *stored(tmp_path, runs())], TRACK) == {}
+    new = stored(tmp_path, runs(questions=("architecture",)))
+    assert superseded([*old, *new], TRACK) == dict.fromkeys([folder for folder, _ in old], OTHER_CODE.format("lm"))
 
 
 def test_a_method_of_ones_own_keeps_a_row_for_each_version_of_its_file(tmp_path: Path) -> None:
