@@ -1,14 +1,19 @@
-"""Freezes the synthetic test arrays: `python datasets/synthetic/freeze.py`.
+"""Freezes the synthetic test arrays: `python datasets/synthetic/freeze.py`, which `nox -s pin` runs first.
 
-Makes the superpixel maps for the look and the tables as they are now, builds every test set, and writes the SHA-256 of
-each to `manifest.toml` and the picture `contact-sheet.png`. After this, look, tables and test sets may not change.
+Writes the SHA-256 of the tables to the spec, makes the superpixel maps for the look and the tables as they are now,
+builds every test set and every diagnostic variant, and writes the SHA-256 of each to `manifest.toml` and the picture
+`contact-sheet.png`. After a release, look, tables and test sets may not change.
 """
 
+import re
 import tempfile
 from pathlib import Path
 
 import slic_labels
 
+from kdbench.networks.weights import file_sha256
+from kdbench.resources import shipped
+from kdbench.spec import SPEC_PATH
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.contact_sheet import contact_sheet
 from kdbench.testsets.frozen import manifest_rows, write_manifest
@@ -18,14 +23,23 @@ HERE = Path(__file__).parent
 HEADING = "SHA-256 of the images, then the targets (int16, little-endian), of each test array. Made by freeze.py."
 
 
+def pin_tables() -> None:
+    """Write the SHA-256 of the tables to the spec."""
+    path, line = shipped(*SPEC_PATH), f'tables_sha256 = "{file_sha256(HERE / "tables.npz")}"'
+    text, count = re.subn(r'(?m)^tables_sha256 = "\w*"', line, path.read_text())
+    if count != 1:
+        raise RuntimeError(f"{path} has {count} lines with tables_sha256, expected one")
+    path.write_text(text)
+
+
 def main() -> None:
+    pin_tables()
     slic_labels.write_benchmark_maps(HERE / "slic_labels.npz")
     track = load_spec().track("synthetic")
     with tempfile.TemporaryDirectory() as cache:
-        made = build_test_sets(track, Path(cache), source=None, diagnostics=True)
-        arrays = {test_set.name: made[test_set.name] for test_set in track.test_sets}
+        arrays = build_test_sets(track, Path(cache), source=None, diagnostics=True)
         write_manifest(HERE / "manifest.toml", manifest_rows("synthetic", arrays, None), heading=HEADING)
-        contact_sheet(arrays, HERE / "contact-sheet.png")
+        contact_sheet({each.name: arrays[each.name] for each in track.test_sets}, HERE / "contact-sheet.png")
     print(f"froze {len(arrays)} arrays in {HERE}")
 
 

@@ -15,6 +15,7 @@ from kdbench.networks.weights import FROM_TIMM, backbone_file, file_sha256, weig
 from kdbench.resources import shipped
 from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
+from kdbench.testsets.diagnostics import evaluated_sets
 
 SourceKind = Literal["generated", "original", "other"]
 NOT_ORIGINAL = "the test sets were made from a copy of CIFAR-10 that is not the original (its checksums do not match)"
@@ -134,7 +135,7 @@ def differences_from_frozen(
 
     Args:
         track: of the spec.
-        arrays: by set; diagnostic sets that are not in the manifest are not compared.
+        arrays: by set. Diagnostic sets, variants included, are compared if the manifest has them.
         source: the copy of CIFAR-10 that they were made from; None on a synthetic track.
         manifest: to compare with; None for the shipped one.
     """
@@ -142,20 +143,20 @@ def differences_from_frozen(
         return (NOT_ORIGINAL,)
     path = manifest or manifest_path(track)
     frozen = _rows_of(path, track.name, source_kind(source))
-    reasons = []
-    for test_set in track.test_sets:
-        row, test_arrays = frozen.get(test_set.name), arrays.get(test_set.name)
-        if test_arrays is None:
-            if not test_set.diagnostic:
-                reasons.append(f"test set {test_set.name} was not built")
-        elif row is None:
-            if not test_set.diagnostic:
-                reasons.append(_without_digest(test_set, path))
-        elif row.sha256 != test_arrays.sha256:
-            reasons.append(
-                f"test set {test_set.name} ({len(test_arrays)} images) is not the frozen one ({row.images} images)"
-            )
-    return tuple(reasons)
+    test_sets = evaluated_sets(track, diagnostics=True)
+    reasons = (_difference(each, frozen.get(each.name), arrays.get(each.name), path) for each in test_sets)
+    return tuple(reason for reason in reasons if reason)
+
+
+def _difference(test_set: TestSet, row: FrozenArray | None, arrays: TestArrays | None, manifest: Path) -> str:
+    """Return why the arrays of a set are not the frozen ones; empty if they are, or if a diagnostic set is missing."""
+    if arrays is not None and row is not None:
+        if row.sha256 == arrays.sha256:
+            return ""
+        return f"test set {test_set.name} ({len(arrays)} images) is not the frozen one ({row.images} images)"
+    if test_set.diagnostic:
+        return ""
+    return f"test set {test_set.name} was not built" if arrays is None else _without_digest(test_set, manifest)
 
 
 def differences_before_building(track: Track, kind: SourceKind, *, manifest: Path | None = None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from kdbench.errors import DataError
 from kdbench.plan.overrides import with_overrides
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.build import build_test_sets
+from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.testsets.frozen import differences_from_frozen, manifest_path, manifest_rows, read_manifest, write_manifest
 from kdbench.testsets.spec import load_spec
 from tests.testsets.pictures import small_cifar10
@@ -24,13 +25,12 @@ REAL = Path(__file__).parents[2].parent / "shared" / "cifar10"
 
 @pytest.fixture(scope="module")
 def arrays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestArrays]:
-    made = build_test_sets(SYNTHETIC, tmp_path_factory.mktemp("store"), source=None, diagnostics=True)
-    return {test_set.name: made[test_set.name] for test_set in SYNTHETIC.test_sets}
+    return build_test_sets(SYNTHETIC, tmp_path_factory.mktemp("store"), source=None, diagnostics=True)
 
 
 def test_every_synthetic_array_is_the_frozen_one(arrays: dict[str, TestArrays]) -> None:
     frozen = read_manifest(manifest_path(SYNTHETIC))
-    assert {row.set for row in frozen} == {test_set.name for test_set in SYNTHETIC.test_sets}
+    assert [row.set for row in frozen] == [each.name for each in evaluated_sets(SYNTHETIC, diagnostics=True)]
     assert manifest_rows("synthetic", arrays, None) == frozen
     assert differences_from_frozen(SYNTHETIC, arrays, None) == ()
 
