@@ -49,10 +49,13 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from kdbench.spec.vocabulary import Direction, Family
+from kdbench.spec.vocabulary import DIRECTIONS, Direction, Family
 
 BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
 """The directions in which teacher and student are of different families."""
+
+EVERY: tuple[Direction, ...] = DIRECTIONS
+"""All directions, for a method that does not depend on the families of the networks."""
 
 OutputField = Literal["logits", "pooled", "feature_map", "dense_logits", "stages", "attention"]
 """A field of `Output` that a method may list in `needs`."""

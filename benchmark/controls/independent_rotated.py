@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import Batch, Method, Run
+from kdbench.api import EVERY, Batch, Method, Run
 
 TURNS = (1, 2, 3)  # quarters of a full turn
 
@@ -26,7 +26,7 @@ class IndependentRotated(Method):
     """Train with cross-entropy on upright and on rotated images, with the same labels."""
 
     name, paper = "independent-rotated", ""
-    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    directions = EVERY
     summary = "independent on upright and rotated views, those of sskd"
     images = "the student sees each image of the batch upright and rotated by 90, 180 and 270 degrees"
     uses_teacher = False

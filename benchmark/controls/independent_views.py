@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import Batch, Method, Run
+from kdbench.api import EVERY, Batch, Method, Run
 
 PATCH_STAGE = 2  # stage 3, counted from 0; in both networks its grid is that of the ViT's patches
 COLOUR_STRENGTH = 0.4  # of saturation, contrast and brightness, in standard deviations of the normalised image
@@ -65,7 +65,7 @@ class IndependentViews(Method):
     """Train with cross-entropy on each image and on a view of it, with the same label."""
 
     name, paper = "independent-views", ""
-    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    directions = EVERY
     summary = "independent on images and transformed views, those of capd"
     images = (
         "the student sees the images of the batch as they are, and views of half of them that are changed in colour, "

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from torch.nn import functional as F
 
-from kdbench.api import Batch, Losses, Method, Output
+from kdbench.api import EVERY, Batch, Losses, Method, Output
 
 
 class LabelSmoothing(Method):
     """Train the independent student on softened labels."""
 
     name, paper = "label-smoothing", "arXiv:1512.00567"
-    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    directions = EVERY
     summary = "independent on labels that are a tenth uniform"
     images = "the student sees the images of the batch as they are"
     uses_teacher = False

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from torch.nn import functional as F
 
-from kdbench.api import BOTH, Batch, Losses, Method, Output, Term
+from kdbench.api import EVERY, Batch, Losses, Method, Output, Term
 
 
 class HardLogitMatching(Method):
     """Match the class that the teacher prefers."""
 
-    name, paper, directions = "lm-hard", "arXiv:2012.12877", BOTH
+    name, paper, directions = "lm-hard", "arXiv:2012.12877", EVERY
     summary = "matches the teacher's preferred class"
     per_sample = True
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import BOTH, Batch, Method, Run, Term
+from kdbench.api import EVERY, Batch, Method, Run, Term
 
 TURNS = (1, 2, 3)  # quarters of a full turn
 
@@ -25,7 +25,7 @@ def upright_and_rotated(images: Tensor) -> Tensor:
 class LogitMatchingOnViews(Method):
     """Match the teacher's softened class probabilities on upright and on rotated images."""
 
-    name, paper, directions = "lm-views", "", BOTH
+    name, paper, directions = "lm-views", "", EVERY
     summary = "lm on upright and rotated views, those of sskd"
     images = "both networks see each image of the batch upright and rotated by 90, 180 and 270 degrees"
 

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from torch.nn import functional as F
 
-from kdbench.api import Batch, Losses, Method, Output
+from kdbench.api import EVERY, Batch, Losses, Method, Output
 
 
 class Independent(Method):
     """Train without a teacher: L = CE(z_s, y)."""
 
     name, paper = "independent", ""
-    directions = ("cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit")
+    directions = EVERY
     summary = "trained on the labels alone, without a teacher"
     images = "the student sees the images of the batch as they are"
     uses_teacher = False

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import BOTH, Batch, Losses, Method, Output, Term
+from kdbench.api import EVERY, Batch, Losses, Method, Output, Term
 
 
 def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -33,7 +33,7 @@ def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) 
 class LogitMatching(Method):
     """Match the teacher's softened class probabilities."""
 
-    name, paper, directions = "lm", "arXiv:1503.02531", BOTH
+    name, paper, directions = "lm", "arXiv:1503.02531", EVERY
     summary = "matches the teacher's softened class probabilities"
     per_sample = True
 

@@ -60,7 +60,7 @@ def test_the_limit_on_test_images_changes_no_run_id(tmp_path: Path) -> None:
 def test_without_names_only_methods_that_fit_are_run_and_a_named_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "one_way.py"
     text = shipped("benchmark", "submissions", "lm.py").read_text()
-    path.write_text(text.replace('"lm"', '"one-way"').replace(", BOTH", ', ("cnn-to-vit",)'))
+    path.write_text(text.replace('"lm"', '"one-way"').replace(", EVERY", ', ("cnn-to-vit",)'))
     with pytest.raises(InputError, match="'one-way' supports the direction cnn-to-vit, not vit-to-cnn"):
         plan(options(tmp_path, methods=(str(path),), directions=("vit-to-cnn",)), described_here)
     names = {
