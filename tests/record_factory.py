@@ -9,7 +9,7 @@ pure function of the arguments.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,7 +35,20 @@ from kdbench.records.arrays import JoinedArrays
 from kdbench.records.identity import RunIdentity, identity_of
 from kdbench.records.storage import seal_record
 from kdbench.records.summary import summarise
-from kdbench.spec import BIAS_AXES, FAMILIES, Axis, Direction, Family, TeacherBias, TestSet, Track, digest, families
+from kdbench.spec import (
+    BIAS_AXES,
+    FAMILIES,
+    Axis,
+    Direction,
+    Family,
+    Question,
+    TeacherBias,
+    TestSet,
+    Track,
+    digest,
+    families,
+    within_family,
+)
 from kdbench.testsets.spec import load_spec
 
 CONFIGS: Mapping[str, dict[str, Any]] = {
@@ -81,6 +94,10 @@ TEACHERS: Mapping[tuple[Family, TeacherBias], FakeProfile] = {
     ("cnn", "texture"): FakeProfile.of(0.92, 0.84, 0.28, 0.05, 0.42, 0.08, conflict=(0.16, 0.58)),
     ("cnn", "natural"): FakeProfile.of(0.91, 0.52, 0.12, 0.24, 0.22, 0.60, conflict=(0.14, 0.55)),
 }
+NATURAL: Mapping[Family, FakeProfile] = {  # teachers of the synthetic track
+    "vit": FakeProfile.of(0.95, 0.42, 0.60, 0.45, 0.33, 0.72, conflict=(0.58, 0.22)),
+    "cnn": FakeProfile.of(0.97, 0.48, 0.58, 0.14, 0.35, 0.50, conflict=(0.54, 0.24)),
+}
 INDEPENDENTS: Mapping[tuple[Family, bool], FakeProfile] = {  # by family and whether the track's teachers are planted
     ("vit", True): FakeProfile.of(0.96, 0.40, 0.62, 0.14, 0.32, 0.70, conflict=(0.58, 0.22)),
     ("cnn", True): FakeProfile.of(0.97, 0.50, 0.58, 0.10, 0.34, 0.48, conflict=(0.54, 0.24)),
@@ -107,9 +124,28 @@ class Matrix:
     controls: Collection[str] = field(default=())
     scalars: Mapping[str, float] = field(default_factory=dict)
 
+    question: Question | None = None
+
     @property
     def planted(self) -> bool:
         return self.track.primary == "transfer"
+
+    def arms(self, direction: Direction) -> list[tuple[Direction, TeacherBias]]:
+        """Return the direction and the teacher's bias of each student of a method."""
+        if self.question == "architecture":
+            return [(direction, "natural"), (within_family(direction), "natural")]
+        return [(direction, bias) for bias in self.track.teacher_biases]
+
+    def teacher(self, family: Family, bias: TeacherBias) -> FakeProfile:
+        """Return the profile of a trained teacher."""
+        return NATURAL[family] if self.planted and bias == "natural" else TEACHERS[family, bias]
+
+    def middle(self, family: Family) -> FakeProfile:
+        """Return the profile half-way between the two teachers of a board whose teacher is of a family."""
+        if self.question == "architecture":
+            return NATURAL["vit"].moved(NATURAL["cnn"], NATURAL["vit"], 0.5)
+        shape, texture = TEACHERS[family, "shape"], TEACHERS[family, "texture"]
+        return shape.moved(texture, shape, 0.5)
 
 
 def write_matrix(
@@ -129,8 +165,9 @@ def write_matrix(
     skip: Collection[str] = (),
     controls: Collection[str] = (),
     scalars: Mapping[str, float] | None = None,
+    question: Question | None = None,
 ) -> list[Path]:
-    """Write teachers of every bias, independents and the students of all methods, in each direction, below `results`.
+    """Write the teachers of a question, independents and the students of all methods, in each direction.
 
     Args:
         results: folder that gets `TRACK/RUN-TESTSETS/`.
@@ -149,6 +186,8 @@ def write_matrix(
         controls: control arms beside the methods: `random-teacher`, with untrained teachers of its own, or any name of
             one without a teacher. Their students are like independent.
         scalars: of every student.
+        question: "architecture" for natural teachers of both families; by default, the teachers that rank the track:
+            planted ones of the other family or, on tracks without them, its natural ones.
 
     Returns:
         Folders of the records written, teachers first.
@@ -170,37 +209,36 @@ def write_matrix(
         skip=skip,
         controls=controls,
         scalars=scalars or {},
+        question=question,
     )
     folders = []
     for seed in seeds:
         wanted = directions or shipped.directions
-        for family in dict.fromkeys(families(direction).teacher for direction in wanted):
-            folders += [_write_teacher(matrix, family, bias, seed) for bias in shipped.teacher_biases]
+        arms = {direction: matrix.arms(direction) for direction in wanted}
+        taught = dict.fromkeys((families(way).teacher, bias) for pair in arms.values() for way, bias in pair)
+        folders += [_write_teacher(matrix, family, bias, seed) for family, bias in taught]
         for direction in wanted:
             folders.append(_write_student(matrix, "independent", direction, None, seed))
-            folders += [_write_student(matrix, m, direction, b, seed) for m in methods for b in shipped.teacher_biases]
+            folders += [_write_student(matrix, m, way, bias, seed) for m in methods for way, bias in arms[direction]]
             for control in controls:
                 folders += _write_control(matrix, control, direction, seed)
     return folders
 
 
 def _write_teacher(matrix: Matrix, family: Family, bias: TeacherBias, seed: int) -> Path:
-    profile = _jittered(TEACHERS[family, bias], matrix.spread, "teacher", family, bias, seed)
+    profile = _jittered(matrix.teacher(family, bias), matrix.spread, "teacher", family, bias, seed)
     return _write(matrix, profile, method="teacher", family=family, direction=None, bias=bias, seed=seed)
 
 
 def _write_control(matrix: Matrix, control: str, direction: Direction, seed: int) -> list[Path]:
     if control != "random-teacher":
         return [_write_student(matrix, control, direction, None, seed)]
-    family, knows_nothing = families(direction).teacher, FakeProfile.of(0.12, 0, 0, 0, 0, 0, conflict=(0.1, 0.1))
-    biases = matrix.track.teacher_biases
-    return [
-        *(
-            _write(matrix, knows_nothing, method="untrained", family=family, direction=None, bias=b, seed=seed)
-            for b in biases
-        ),
-        *(_write_student(matrix, control, direction, bias, seed) for bias in biases),
-    ]
+    knows_nothing, folders = FakeProfile.of(0.12, 0, 0, 0, 0, 0, conflict=(0.1, 0.1)), []
+    for way, bias in matrix.arms(direction):
+        family = families(way).teacher
+        untrained = partial(_write, method="untrained", family=family, direction=None, bias=bias, seed=seed)
+        folders += [untrained(matrix, knows_nothing), _write_student(matrix, control, way, bias, seed)]
+    return folders
 
 
 def _write_student(matrix: Matrix, method: str, direction: Direction, bias: TeacherBias | None, seed: int) -> Path:
@@ -208,18 +246,12 @@ def _write_student(matrix: Matrix, method: str, direction: Direction, bias: Teac
     alone = INDEPENDENTS[family, matrix.planted]
     profile = alone
     if bias is not None:
-        origin = _middle(teacher) if matrix.planted else alone
-        profile = alone.moved(TEACHERS[teacher, bias], origin, matrix.transfer.get(method, 0.0))
+        origin = matrix.middle(teacher) if matrix.planted else alone
+        profile = alone.moved(matrix.teacher(teacher, bias), origin, matrix.transfer.get(method, 0.0))
     if method in matrix.clean:
         profile = replace(profile, clean=matrix.clean[method])
     profile = _jittered(profile, matrix.spread, method, direction, bias or "alone", seed)
     return _write(matrix, profile, method=method, family=family, direction=direction, bias=bias, seed=seed)
-
-
-def _middle(family: Family) -> FakeProfile:
-    """Return the profile half-way between the two planted teachers of a family."""
-    shape, texture = TEACHERS[family, "shape"], TEACHERS[family, "texture"]
-    return shape.moved(texture, shape, 0.5)
 
 
 def _jittered(profile: FakeProfile, spread: float, *name: str | int) -> FakeProfile:

@@ -51,7 +51,7 @@ def board_tables(board: Board, console: Console) -> list[Table]:
 
 def _table(board: Board, headings: Sequence[str], *, narrow: bool = False) -> Table:
     table = Table(
-        title=f"{board.track}, {board.direction} ({board.device_class})",
+        title=f"{board.track}, {board.direction}, {board.question} ({board.device_class})",
         title_justify="left",
         box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
         pad_edge=not narrow,
@@ -94,7 +94,8 @@ def rank_words(row: Row) -> str:
 def _name(row: Row, arm: Arm) -> str:
     name = f"{row.family} {row.title}" if row.kind in ("teacher", "independent") else row.title
     name = f"{name} (control)" if row.kind == "control" else name
-    return f"{name}, {arm.teacher_bias}" if arm.teacher_bias else name
+    of_family = f" {arm.teacher_family}" if arm.teacher_bias == "natural" and row.kind != "teacher" else ""
+    return f"{name}, {arm.teacher_bias}{of_family}" if arm.teacher_bias else name
 
 
 def _notes(board: Board) -> Iterator[str]:

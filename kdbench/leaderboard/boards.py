@@ -39,18 +39,23 @@ class BoardView:
 
     @property
     def title(self) -> str:
-        """Track and direction."""
-        return f"{self.board.track}: {self.direction}"
+        """Track, direction and question."""
+        return f"{self.board.track}: {self.direction}, {wording.QUESTION_NAMES[self.board.question]}"
 
     @property
-    def planted(self) -> bool:
-        """Whether rows are ranked by tau of planted biases; else by G."""
+    def symbol(self) -> str:
+        """The letter for transfer on this board: α between architectures, τ for by_transfer cues."""
+        return wording.SYMBOLS[self.board.question]
+
+    @property
+    def by_transfer(self) -> bool:
+        """Whether rows are ranked by transfer; else by G."""
         return self.board.primary == "transfer"
 
     @property
     def scale(self) -> int:
         """The factor by which the primary number is multiplied for the page."""
-        return 1 if self.planted else 100
+        return 1 if self.by_transfer else 100
 
     @property
     def mixed(self) -> bool:

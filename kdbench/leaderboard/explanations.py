@@ -118,7 +118,7 @@ def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfA
         1,
         _moved(lambda m: m.clean_gain),
     )
-    if view.planted:
+    if view.by_transfer:
         yield (
             "100 G to this teacher",
             "share of the squared distance to this teacher that the student closes",

@@ -58,7 +58,7 @@ class Forest:
 
 def forests(views: Sequence[BoardView]) -> tuple[Forest, ...]:
     """Return the plots of tau and of G, in this order, without those of a number that no method has."""
-    plots = (_forest([view for view in views if view.planted is planted]) for planted in (True, False))
+    plots = (_forest([view for view in views if view.by_transfer is planted]) for planted in (True, False))
     return tuple(plot for plot in plots if plot is not None)
 
 
@@ -71,9 +71,9 @@ def _forest(views: Sequence[BoardView]) -> Forest | None:
         ForestGroup(view, tuple(_forest_row(view, row, score, scale) for row, score in rows), _null_band(view, scale))
         for view, rows in drawn
     )
-    factor, digits = (1, 1) if views[0].planted else (100, 0)
+    factor, digits = (1, 1) if views[0].by_transfer else (100, 0)
     ticks = tuple(Tick(scale.percent(value), wording.number(factor * value, digits)) for value in TICKS)
-    return Forest(views[0].planted, tuple(groups), ticks, scale.percent(0), scale.percent(1))
+    return Forest(views[0].by_transfer, tuple(groups), ticks, scale.percent(0), scale.percent(1))
 
 
 def _estimated(view: BoardView) -> list[tuple[RowView, Estimate]]:

@@ -111,7 +111,7 @@ def _profile_axis(view: BoardView, method: RowView | None, axis: Axis, scale: Sc
 def _mark(row: RowView, arm: Arm, axis: Axis, scale: Scale) -> ProfileMark | str:
     """Return the mark of an arm on an axis, or why there is none."""
     roles: dict[str, MarkRole] = {"teacher": "teacher", "independent": "independent", "method": "student"}
-    label = wording.arm_words(row.row, arm.teacher_bias)
+    label = wording.arm_words(row.row, arm)
     label = label if row.row.kind == "method" else f"{row.row.kind}, {label}"
     if arm.profile is None or axis not in arm.profile.axes:
         return f"{label}: not scored"

@@ -116,13 +116,16 @@ def records_of_row(row: RowView, records: Sequence[Record]) -> list[Record]:
     """Return the records of a row, by bias and seed."""
     run_ids = {run_id for arm in row.row.arms for run_id in arm.run_ids}
     by_run_id = {record.run_id: record for record in records if record.run_id in run_ids}
-    return sorted(by_run_id.values(), key=lambda record: (record.teacher_bias or "", record.seed, record.run_id))
+    return sorted(
+        by_run_id.values(),
+        key=lambda record: (record.teacher_bias or "", record.seed, record.run_id),
+    )
 
 
 def _arm_line(row: Row, arm: Arm) -> ArmLine:
     scores = [score for _, score in profile_scores(arm.profile)] if arm.profile is not None else []
     return ArmLine(
-        label=wording.arm_words(row, arm.teacher_bias),
+        label=wording.arm_words(row, arm),
         arm=arm,
         basis=basis_of(scores),
         shared_reason=_shared_reason(scores),

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+from kdbench.scoring.arms import Arm
 from kdbench.scoring.scores import Row
-from kdbench.spec import Axis, Direction, Family, TeacherBias, families
+from kdbench.spec import Axis, Direction, Family, Question, families
 
 MINUS = "−"
 FAMILY_NAMES: Mapping[Family, str] = {"cnn": "CNN", "vit": "ViT"}
+QUESTION_NAMES: Mapping[Question, str] = {"architecture": "architecture", "planted": "planted cues"}
+SYMBOLS: Mapping[Question, str] = {"architecture": "α", "planted": "τ"}
 AXIS_NAMES: Mapping[Axis, str] = {
     "clean": "Clean",
     "shape": "Shape",
@@ -78,15 +81,17 @@ def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
     return ", ".join(f"{key} {value}" for key, value in config.items())
 
 
-def arm_words(row: Row, bias: TeacherBias | None) -> str:
-    """Return the label of an arm: the bias of a teacher, or of the teacher that a student or a random teacher has."""
-    if bias is None:
+def arm_words(row: Row, arm: Arm) -> str:
+    """Return the label of an arm: the kind of a teacher, or of the teacher that a student or a random teacher has."""
+    if arm.teacher_bias is None:
         return {"independent": "trained alone", "control": "without a teacher"}.get(row.kind, "all runs")
+    family = FAMILY_NAMES[arm.teacher_family] if arm.teacher_family else ""
+    kind = family if arm.teacher_bias == "natural" else arm.teacher_bias
     if row.kind == "control":
-        return "random teacher" if bias == "natural" else f"random {bias} teacher"
+        return " ".join(filter(None, ("random", kind, "teacher")))
     if row.kind == "teacher":
-        return f"relies on {bias}" if bias != "natural" else "natural teacher"
-    return f"from {bias} teacher"
+        return f"relies on {arm.teacher_bias}" if arm.teacher_bias != "natural" else "natural teacher"
+    return f"from {kind} teacher" if kind else "from natural teacher"
 
 
 def row_words(row: Row) -> str:

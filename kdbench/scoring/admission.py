@@ -16,10 +16,11 @@ from kdbench.records.groups import RecordGroup, StoredRecord
 from kdbench.records.integrity import check_fields, read_answers
 from kdbench.scoring.context import ScoredRun
 from kdbench.scoring.measured import measure
+from kdbench.scoring.questions import teacher_of
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.scores import RefusedRecord
 from kdbench.scoring.superseded import superseded_records
-from kdbench.spec import Spec, Track, families
+from kdbench.spec import Spec, Track
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,11 @@ def _without_teacher(
         teacher = teachers.get(name)
         if teacher is None:
             problems[folder] = f"its teacher {name} {'was refused' if name in gone else 'has no record'}"
-        elif _as_teacher(teacher) != (families(record.direction).teacher, record.teacher_bias, record.seed):
-            problems[folder] = f"its teacher {name} is {_title(teacher)}, {teacher.teacher_bias}"
+        elif _as_teacher(teacher) != (teacher_of(record), record.dose, record.seed):
+            dose = "" if teacher.dose is None else f" of dose {teacher.dose:g}"
+            problems[folder] = f"its teacher {name} is {_title(teacher)}, {teacher.teacher_bias}{dose}"
     return problems
 
 
 def _as_teacher(record: Record) -> tuple[object, ...]:
-    return record.family, record.teacher_bias, record.seed
+    return teacher_of(record), record.dose, record.seed

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from kdbench.scoring.estimates import Score
-from kdbench.spec import Axis, FrozenModel, Int64, TeacherBias
+from kdbench.spec import Axis, Family, FrozenModel, Int64, TeacherBias, TeacherKind
 
 
 class AxisScore(FrozenModel):
@@ -142,9 +142,10 @@ class Cost(FrozenModel):
 
 
 class Arm(FrozenModel):
-    """The students of one method with teachers of one bias. Teachers and independents have arms, too.
+    """The students of one method with one kind of teacher. Teachers and independents have arms, too.
 
     Attributes:
+        teacher_bias, teacher_family: of the teacher; None without one.
         seeds: of the successful runs, from which the profile is computed.
         failed: the other runs, in words: "seed 1 diverged: loss is not finite".
         run_ids: of all runs, failed ones included, by seed.
@@ -153,6 +154,7 @@ class Arm(FrozenModel):
     """
 
     teacher_bias: TeacherBias | None
+    teacher_family: Family | None = None
     seeds: tuple[Int64, ...]
     failed: tuple[str, ...] = ()
     profile: Profile | None
@@ -160,3 +162,10 @@ class Arm(FrozenModel):
     run_ids: tuple[str, ...]
     diagnostics: Diagnostics | None = None
     movement: Movement | None = None
+
+    @property
+    def teacher(self) -> TeacherKind | None:
+        """The kind of teacher; None without one."""
+        return (
+            TeacherKind(self.teacher_family, self.teacher_bias) if self.teacher_family and self.teacher_bias else None
+        )

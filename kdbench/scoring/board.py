@@ -9,14 +9,15 @@ from kdbench.files import atomic_file
 from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
 from kdbench.scoring.admission import admit, readable_records, refusal
-from kdbench.scoring.context import BoardContext, ScoredRun, belongs, kind_of
+from kdbench.scoring.context import BoardContext, ScoredRun, kind_of
 from kdbench.scoring.gates import axis_warnings
 from kdbench.scoring.intervals import DIGITS
+from kdbench.scoring.questions import belongs, boards_of
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, Scores, Superseded
 from kdbench.scoring.standing import null_band, tests_of
-from kdbench.spec import Direction, Spec, Track, families
+from kdbench.spec import Spec
 
 
 def score(
@@ -91,22 +92,24 @@ def _in_order(groups: Mapping[RecordGroup, list[StoredRecord]], spec: Spec) -> l
 def _boards(group: RecordGroup, admitted: Iterable[ScoredRun], spec: Spec) -> list[Board]:
     track = spec.tracks[group.track]
     runs = sorted(admitted, key=lambda run: (run.record.seed, run.record.run_id))
-    contexts = [BoardContext.of(runs, direction, track, spec.scoring) for direction in _directions(runs, track)]
+    keys = boards_of([run.record for run in runs], track)
+    contexts = [BoardContext.of(runs, key, track, spec.scoring) for key in keys]
     return [_board(group, runs, context) for context in contexts]
 
 
 def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext) -> Board:
-    in_direction = [run for run in runs if belongs(run.record, context.direction)]
-    rows = board_rows(in_direction, context)
-    teachers = [run for run in in_direction if kind_of(run.record) == "teacher"]
+    of_board = [run for run in runs if belongs(run.record, context.question, context.direction)]
+    rows = board_rows(of_board, context)
+    teachers = [run for run in of_board if kind_of(run.record) == "teacher"]
     return Board(
         track=group.track,
+        question=context.question,
         direction=context.direction,
         training_digest=group.training,
         testsets_digest=group.testsets,
         device_class=group.device_class,
         num_classes=context.num_classes,
-        seeds=tuple(sorted({run.record.seed for run in in_direction})),
+        seeds=tuple(sorted({run.record.seed for run in of_board})),
         rows=rows,
         primary=context.track.primary,
         axes=context.axes,
@@ -115,16 +118,6 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         null_band=null_band(rows, context.scoring),
         warnings=tuple(axis_warnings(teachers, context)),
     )
-
-
-def _directions(runs: Sequence[ScoredRun], track: Track) -> list[Direction]:
-    """Return the directions of the students or, without students, the directions in which the teachers could teach."""
-    directions = {run.record.direction for run in runs if run.record.direction is not None}
-    if not directions:
-        teachers = {run.record.family for run in runs}
-        directions = {direction for direction in track.directions if families(direction).teacher in teachers}
-    order = {direction: place for place, direction in enumerate(track.directions)}
-    return sorted(directions, key=lambda direction: (order.get(direction, len(order)), direction))
 
 
 def write_scores(scores: Scores, path: Path) -> None:

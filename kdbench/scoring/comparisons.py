@@ -23,9 +23,9 @@ from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.profiles import near_chance
 from kdbench.scoring.transfer import Contrast
-from kdbench.spec import BIAS_AXES, Axis, TeacherBias
+from kdbench.spec import BIAS_AXES, Axis, TeacherKind
 
-RunsByBias = Mapping[TeacherBias | None, Sequence[ScoredRun]]
+RunsByTeacher = Mapping[TeacherKind | None, Sequence[ScoredRun]]
 RunsBySeed = Mapping[int, MeasuredRun]
 
 
@@ -45,26 +45,32 @@ class PairedTriangle:
     triangle: Triangle
 
 
-def contrast_of(arms: RunsByBias, context: BoardContext) -> PairedContrast | Undefined:
+def contrast_of(arms: RunsByTeacher, context: BoardContext) -> PairedContrast | Undefined:
     """Compare the students of both teachers and the teachers themselves, on the seeds on which all four are scored."""
-    biases = context.track.teacher_biases
-    missing = [bias for bias in biases if not measured_by_seed(arms.get(bias, ()))]
+    kinds = context.swapped
+    missing = [teacher_words(kind) for kind in kinds if not measured_by_seed(arms.get(kind, ()))]
     if missing:
-        return Undefined(reason=f"no student of the {' or '.join(missing)} teacher was scored")
-    students = {bias: measured_by_seed(arms[bias]) for bias in biases}
-    teachers = {bias: context.teachers_of(arms[bias]) for bias in biases}
+        return Undefined(reason=f"no student of the {' or the '.join(missing)} was scored")
+    students = {kind: measured_by_seed(arms[kind]) for kind in kinds}
+    teachers = {kind: context.teachers_of(arms[kind]) for kind in kinds}
     seeds = _common_seeds(*students.values(), *teachers.values())
     if not seeds:
-        return Undefined(reason=f"no seed has scored students and scored teachers of both biases ({', '.join(biases)})")
+        both = " and a ".join(map(teacher_words, kinds))
+        return Undefined(reason=f"no seed has a scored {both} and a scored student of each")
     sides: list[FloatArray] = []
-    for who, networks in (("student of the {} teacher", students), ("{} teacher", teachers)):
-        for bias in biases[:2]:
-            profiles = _profiles(networks[bias], seeds, BIAS_AXES, who.format(bias), context)
+    for who, networks in (("student of the {}", students), ("{}", teachers)):
+        for kind in kinds:
+            profiles = _profiles(networks[kind], seeds, BIAS_AXES, who.format(teacher_words(kind)), context)
             if isinstance(profiles, Undefined):
                 return profiles
             sides.append(profiles)
-    images = students[biases[0]][seeds[0]].images
+    images = students[kinds[0]][seeds[0]].images
     return PairedContrast(seeds, Contrast(sides[0] - sides[1], sides[2] - sides[3], images))
+
+
+def teacher_words(kind: TeacherKind) -> str:
+    """Return a kind of teacher in words: "shape teacher", "natural vit teacher"."""
+    return f"natural {kind.family} teacher" if kind.bias == "natural" else f"{kind.bias} teacher"
 
 
 def independent_profiles(context: BoardContext) -> FloatArray:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kdbench.records import TEACHER_COMPARISONS, Record, comparison_name
 from kdbench.scoring.measured import MeasuredRun
+from kdbench.scoring.questions import BoardKey, belongs, swapped_teachers, teacher_of
 from kdbench.scoring.scores import RowKind
 from kdbench.spec import (
     BIAS_AXES,
@@ -13,8 +14,8 @@ from kdbench.spec import (
     TEACHER,
     Axis,
     Direction,
+    Question,
     Scoring,
-    TeacherBias,
     TeacherKind,
     Track,
     families,
@@ -41,6 +42,7 @@ class BoardContext:
     """The context that all rows of a board share.
 
     Attributes:
+        question: whose teachers are swapped.
         teachers: trained teacher runs of the board's group, by run id.
         independents: independent students of the board.
         matched: runs of the control that keeps snapshots of an independent student, by seed.
@@ -48,24 +50,27 @@ class BoardContext:
 
     track: Track
     direction: Direction
+    question: Question
     scoring: Scoring
     teachers: Mapping[str, ScoredRun]
     independents: tuple[ScoredRun, ...]
     matched: Mapping[int, ScoredRun]
 
     @classmethod
-    def of(cls, runs: Sequence[ScoredRun], direction: Direction, track: Track, scoring: Scoring) -> "BoardContext":
-        """Return the context of one direction, given all runs of a track, pair of digests and device class.
+    def of(cls, runs: Sequence[ScoredRun], board: BoardKey, track: Track, scoring: Scoring) -> "BoardContext":
+        """Return the context of one board, given all runs of a track, pair of digests and device class.
 
         Its independent students are those of the direction, or else those of the same student family.
         """
+        question, direction = board
         family = families(direction).student
         of_family = [run for run in runs if kind_of(run.record) == "independent" and run.record.family == family]
         independents = [run for run in of_family if run.record.direction == direction] or of_family
-        with_snapshots = [run for run in runs if run.snapshots and belongs(run.record, direction)]
+        with_snapshots = [run for run in runs if run.snapshots and belongs(run.record, question, direction)]
         return cls(
             track,
             direction,
+            question,
             scoring,
             teachers={run.record.run_id: run for run in runs if kind_of(run.record) == "teacher"},
             independents=tuple(independents),
@@ -76,6 +81,11 @@ class BoardContext:
     def references(self) -> tuple[ScoredRun, ...]:
         """The independent students with which others are compared: the official ones, if there are any."""
         return _official_if_any(self.independents)
+
+    @property
+    def swapped(self) -> tuple[TeacherKind, TeacherKind]:
+        """Teachers A and B of the board."""
+        return swapped_teachers(self.question, self.direction)
 
     @property
     def num_classes(self) -> int:
@@ -95,42 +105,32 @@ class BoardContext:
 
     def likeness(self, record: Record, student: Record) -> dict[str, float]:
         """Return the similarity of a run to the teacher with which `student` is compared, by plain names."""
-        bias = self._bias_of(student)
-        kind = TeacherKind(families(student.direction or self.direction).teacher, bias) if bias else None
+        kind = self._compared_with(student)
         names = {name: comparison_name(name, kind) for name in TEACHER_COMPARISONS} if kind else {}
         return {name: record.scalars[key] for name, key in names.items() if key in record.scalars}
 
-    def _bias_of(self, student: Record) -> TeacherBias | None:
-        """Return the bias of the teacher with which a student is compared.
+    def _compared_with(self, student: Record) -> TeacherKind | None:
+        """Return the kind of teacher with which a student is compared.
 
-        Return None for a student without a teacher on a track with several teachers.
+        A student without a teacher is compared with the natural teacher of the other family, and with neither of two
+        planted ones.
         """
-        biases = self.track.teacher_biases
-        return student.teacher_bias or (biases[0] if len(biases) == 1 else None)
+        return teacher_of(student) or (self.swapped[0] if self.question == "architecture" else None)
 
     def _teacher_of(self, record: Record) -> ScoredRun | None:
         """Return the teacher of a student; for a control, the trained teacher of its seed, which it did not use."""
         if not record.control:
             return self.teachers.get(record.teacher_run_id or "")
-        bias = self._bias_of(record)
-        candidates = [run for run in self.teachers.values() if self._stands_in(run.record, bias, record.seed)]
+        kind = self._compared_with(record)
+        candidates = [
+            run for run in self.teachers.values() if teacher_of(run.record) == kind and run.record.seed == record.seed
+        ]
         return next(iter(_official_if_any(candidates)), None)
-
-    def _stands_in(self, teacher: Record, bias: TeacherBias | None, seed: int) -> bool:
-        family = families(self.direction).teacher
-        return (teacher.family, teacher.teacher_bias, teacher.seed) == (family, bias, seed)
 
 
 def _official_if_any(runs: Sequence[ScoredRun]) -> tuple[ScoredRun, ...]:
     """Return the official runs, or all runs if none is official."""
     return tuple(run for run in runs if run.record.official) or tuple(runs)
-
-
-def belongs(record: Record, direction: Direction) -> bool:
-    """Return whether a run belongs to a direction's board: a student by its direction, a teacher by its family."""
-    if record.direction is None:
-        return record.family == families(direction).teacher
-    return record.direction == direction
 
 
 def kind_of(record: Record) -> RowKind:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SCORES_FILE = "scores.json"
 SCORE_COLUMNS = (
     "track",
+    "question",
     "direction",
     "device_class",
     "kind",
@@ -32,6 +33,7 @@ SCORE_COLUMNS = (
     "unranked",
     "finding",
     "teacher_bias",
+    "teacher_family",
     "number",
     "axis",
     "value",
@@ -60,7 +62,7 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
     Returns:
         A data frame with the columns
 
-        - `track`, `direction`, `device_class`: of the board. Boards are never compared with each other.
+        - `track`, `question`, `direction`, `device_class`: of the board. Boards are never compared with each other.
         - `kind`: "teacher", "independent", "method" or "control".
         - `method`, `config`, `family`: name of the submission, its settings as JSON, and family of the network.
         - `compiled`, `official`: whether the row was trained through torch.compile, and whether it may be ranked.
@@ -68,7 +70,8 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
         - `rank`, `rank_high`: best and worst rank that the seeds allow; missing for a row without a rank.
         - `unranked`: why a method has no rank, in words; else empty.
         - `finding`: the words for what a ranked row shows of transfer, such as "transfers" or "a trace"; else empty.
-        - `teacher_bias`: of the arm that the number is of; missing for numbers of the whole row and without a teacher.
+        - `teacher_bias`, `teacher_family`: of the arm that the number is of; missing for numbers of the whole row and
+          without a teacher.
         - `number`: what was computed, by its place in `scores.json`, such as "transfer", "gap_closed",
           "profile.clean", "profile.axes.bias" or "movement.transfer_index". `kdbench.scoring.scores` and
           `kdbench.scoring.arms` document each.
@@ -111,18 +114,20 @@ def _read_scores(path: Path) -> Scores:
 def _lines(board: Board, row: Row) -> Iterator[dict[str, Any]]:
     """Yield the lines of a row: its own numbers, then those of each arm."""
     by_axis = "transfer_by_axis" if row.transfer is not None else "movement.gap_by_axis"
-    for part, bias in ((row, None), *((arm, arm.teacher_bias) for arm in row.arms)):
+    for part, teacher in ((row, None), *((arm, arm.teacher) for arm in row.arms)):
+        family, bias = teacher or (None, None)
         for number, axis, score in _numbers(part):
             p_value = row.p_by_axis.get(axis) if number == by_axis else None
             if part is row and axis is None:  # the primary number is the only one of the row itself
                 p_value = row.p_value
-            names = {"teacher_bias": bias, "number": number, "axis": axis, "p_value": p_value}
+            names = {"teacher_bias": bias, "teacher_family": family, "number": number, "axis": axis, "p_value": p_value}
             yield {**_row_columns(board, row), **names, **_score_columns(score)}
 
 
 def _row_columns(board: Board, row: Row) -> dict[str, Any]:
     return {
         "track": board.track,
+        "question": board.question,
         "direction": board.direction,
         "device_class": board.device_class,
         "kind": row.kind,

@@ -6,14 +6,14 @@ import numpy as np
 
 from kdbench.records import Record
 from kdbench.scoring.answers import Answers
-from kdbench.scoring.comparisons import RunsByBias, RunsBySeed
+from kdbench.scoring.comparisons import RunsBySeed, RunsByTeacher, teacher_words
 from kdbench.scoring.context import BoardContext, ScoredRun, measured_by_seed
 from kdbench.scoring.diagnostics import has_collapsed
 from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.scores import Row
-from kdbench.spec import BIAS_AXES, Axis, TeacherBias
+from kdbench.spec import BIAS_AXES, Axis, TeacherKind
 
 STATUS_WORDS = {
     "diverged": "diverged",
@@ -23,19 +23,19 @@ STATUS_WORDS = {
 }
 
 
-def why_unranked(row: Row, arms: RunsByBias, context: BoardContext, seeds: Sequence[int] | None) -> str:
+def why_unranked(row: Row, arms: RunsByTeacher, context: BoardContext, seeds: Sequence[int] | None) -> str:
     """Return why a method has no rank, in words; empty for a row that meets every condition.
 
     Args:
         row: with its primary number.
-        arms: its runs by teacher bias.
+        arms: its runs by kind of teacher.
         context: of the board.
         seeds: those that the primary number rests on; None where it is undefined.
     """
     return "; ".join(_reasons(row, arms, context, seeds))
 
 
-def _reasons(row: Row, arms: RunsByBias, context: BoardContext, seeds: Sequence[int] | None) -> Iterator[str]:
+def _reasons(row: Row, arms: RunsByTeacher, context: BoardContext, seeds: Sequence[int] | None) -> Iterator[str]:
     runs = [run for arm in arms.values() for run in arm]
     yield from _failures(runs)
     if row.unofficial:
@@ -45,7 +45,10 @@ def _reasons(row: Row, arms: RunsByBias, context: BoardContext, seeds: Sequence[
     yield from incompetent
     yield from _other_budget(runs, context)
     yield from [*_collapse(arms, context)][:1]
-    yield from [*_teachers_incompetence(arms, context)][:1]
+    if context.question == "architecture" and context.track.primary == "transfer":
+        yield from _unequal_teachers(arms, context)
+    else:
+        yield from [*_teachers_incompetence(arms, context)][:1]
     yield from _coverage(runs, context)
     if isinstance(row.primary, Undefined) and not incompetent:
         yield f"{'transfer' if row.transfer else 'the gap closed'} is undefined: {row.primary.reason}"
@@ -94,7 +97,7 @@ def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
         above_chance = clean.low - chance >= scoring.competence_margin
         if not (above_chance and clean.value - chance >= scoring.competence_ratio * (base - chance)):
             yield (
-                f"not competent: the student{_of_teacher(arm.teacher_bias)} has a clean accuracy of {clean.value:.3f}, "
+                f"not competent: the student{_of_teacher(arm.teacher)} has a clean accuracy of {clean.value:.3f}, "
                 f"the independent student has {base:.3f}"
             )
 
@@ -105,8 +108,8 @@ def mean_clean_accuracy(runs: Iterable[MeasuredRun]) -> float | None:
     return float(np.mean(accuracies)) if accuracies else None
 
 
-def _of_teacher(bias: TeacherBias | None) -> str:
-    return f" of the {bias} teacher" if bias else ""
+def _of_teacher(teacher: TeacherKind | None) -> str:
+    return f" of the {teacher_words(teacher)}" if teacher else ""
 
 
 def _other_budget(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
@@ -126,28 +129,40 @@ def _budget_words(budgets: Iterable[tuple[int, int]]) -> str:
     return " or ".join(f"{steps:,} steps on {examples:,} examples" for steps, examples in sorted(budgets))
 
 
-def _collapse(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
+def _collapse(arms: RunsByTeacher, context: BoardContext) -> Iterator[str]:
     """Yield the students that nearly always give the same few answers to clean images."""
     clean_set = context.track.primary_sets("clean")[0].name
-    for bias, runs in arms.items():
+    for teacher, runs in arms.items():
         for seed, run in measured_by_seed(runs).items():
             if has_collapsed(run.answers[clean_set], context.num_classes, context.scoring):
-                who = f"the student{_of_teacher(bias)} of seed {seed}"
+                who = f"the student{_of_teacher(teacher)} of seed {seed}"
                 yield f"collapsed: {who} nearly always gives the same few answers"
 
 
-def _teachers_incompetence(arms: RunsByBias, context: BoardContext) -> Iterator[str]:
+def _teachers_incompetence(arms: RunsByTeacher, context: BoardContext) -> Iterator[str]:
     base, margin = (
         mean_clean_accuracy(measured_by_seed(context.references).values()),
         context.track.scoring.teacher_margin,
     )
-    for bias, runs in arms.items():
+    for teacher, runs in arms.items():
         clean = mean_clean_accuracy(context.teachers_of(runs).values())
-        if base is not None and clean is not None and base - clean > margin:
+        if teacher and base is not None and clean is not None and base - clean > margin:
             yield (
-                f"the {bias} teacher is not competent: its clean accuracy is {clean:.3f}, independent has {base:.3f}, "
-                f"and the teacher's may be lower by at most {margin:.2f}"
+                f"the {teacher_words(teacher)} is not competent: its clean accuracy is {clean:.3f}, "
+                f"independent has {base:.3f}, and the teacher's may be lower by at most {margin:.2f}"
             )
+
+
+def _unequal_teachers(arms: RunsByTeacher, context: BoardContext) -> Iterator[str]:
+    """Yield a reason if the clean accuracies of the two natural teachers of a row differ by too much."""
+    margin, accuracies = context.scoring.natural_margin, dict[str, float]()
+    for teacher, runs in arms.items():
+        clean = mean_clean_accuracy(context.teachers_of(runs).values())
+        if teacher and clean is not None:
+            accuracies[teacher_words(teacher)] = clean
+    if accuracies and max(accuracies.values()) - min(accuracies.values()) > margin:
+        words = ", ".join(f"{clean:.3f} of the {name}" for name, clean in accuracies.items())
+        yield f"the clean accuracies of the two teachers differ by more than {margin:.2f}: {words}"
 
 
 def _coverage(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
@@ -173,7 +188,7 @@ def _least_coverage(answers: Answers, clean: Answers) -> float:
     return min(float(covered[target == label].mean()) for label in np.unique(target))
 
 
-def _too_few_seeds(arms: RunsByBias, context: BoardContext, seeds: Sequence[int] | None) -> Iterator[str]:
+def _too_few_seeds(arms: RunsByTeacher, context: BoardContext, seeds: Sequence[int] | None) -> Iterator[str]:
     students = set.intersection(*(set(measured_by_seed(runs)) for runs in arms.values()))
     compared = students if seeds is None else students & set(seeds)
     needed = context.scoring.ranked_seeds

@@ -1,4 +1,4 @@
-"""The rows of a board: runs of the same method, config and code, with one arm per teacher bias."""
+"""The rows of a board: runs of the same method, config and code, with one arm per kind of teacher."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,17 +8,18 @@ from statistics import median
 from kdbench.errors import RecordError
 from kdbench.records import OCCLUSION_ON_OBJECT, Record
 from kdbench.scoring.arms import Arm, Cost
-from kdbench.scoring.comparisons import RunsByBias, contrast_of, independent_profiles, movement_of, triangle_of
+from kdbench.scoring.comparisons import RunsByTeacher, contrast_of, independent_profiles, movement_of, triangle_of
 from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_by_seed
 from kdbench.scoring.diagnostics import Diagnosis, Party
 from kdbench.scoring.dose_response import dose_response
 from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.gates import failure_words, why_unranked
 from kdbench.scoring.profiles import profile_of
+from kdbench.scoring.questions import teacher_of
 from kdbench.scoring.scores import Row, RowKind
 from kdbench.scoring.standing import RowEvidence, cross_check, with_standing
 from kdbench.scoring.transfer import transfer, transfer_by_axis
-from kdbench.spec import BIAS_AXES, TeacherBias
+from kdbench.spec import BIAS_AXES, TeacherKind
 
 
 def board_rows(runs: Sequence[ScoredRun], context: BoardContext) -> tuple[Row, ...]:
@@ -67,13 +68,13 @@ def _identity(run: ScoredRun) -> tuple[str, str, str, str, bool, bool]:
 
 def _row(kind: RowKind, runs: Sequence[ScoredRun], context: BoardContext) -> RowEvidence:
     first = runs[0].record
-    arms = _by_arm(runs, context.track.teacher_biases)
+    arms = _by_arm(runs, context.swapped)
     row = Row(
         kind=kind,
         method=first.method,
         config={key: _plain(value) for key, value in sorted(first.config.items())},
         family=first.family,
-        arms=tuple(_arm(kind, bias, arm, context) for bias, arm in arms.items()),
+        arms=tuple(_arm(kind, teacher, arm, context) for teacher, arm in arms.items()),
         unofficial=tuple(dict.fromkeys(reason for run in runs for reason in run.record.unofficial)),
         compiled=first.compiled,
         code=first.digests.code,
@@ -92,11 +93,11 @@ def _plain(value: object) -> bool | int | float | str | None:
     return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value, sort_keys=True)
 
 
-def _by_arm(runs: Sequence[ScoredRun], biases: Sequence[TeacherBias]) -> RunsByBias:
-    """Return the runs by teacher bias in the track's order, each bias sorted by seed."""
-    order: tuple[TeacherBias | None, ...] = tuple(dict.fromkeys((*biases, *(run.record.teacher_bias for run in runs))))
-    arms = {bias: [run for run in runs if run.record.teacher_bias == bias] for bias in order}
-    by_seed = {bias: sorted(arm, key=lambda run: run.record.seed) for bias, arm in arms.items() if arm}
+def _by_arm(runs: Sequence[ScoredRun], swapped: Sequence[TeacherKind]) -> RunsByTeacher:
+    """Return the runs by kind of teacher, those of the board in its order first, each kind sorted by seed."""
+    order = dict.fromkeys((*swapped, *(teacher_of(run.record) for run in runs)))
+    arms = {teacher: [run for run in runs if teacher_of(run.record) == teacher] for teacher in order}
+    by_seed = {teacher: sorted(arm, key=lambda run: run.record.seed) for teacher, arm in arms.items() if arm}
     for arm in by_seed.values():
         for before, after in pairwise(arm):
             if before.record.seed == after.record.seed:
@@ -107,8 +108,8 @@ def _by_arm(runs: Sequence[ScoredRun], biases: Sequence[TeacherBias]) -> RunsByB
     return by_seed
 
 
-def _with_primary(row: Row, arms: RunsByBias, context: BoardContext) -> RowEvidence:
-    """Return a row of students with its primary number: tau for planted teachers, else G."""
+def _with_primary(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEvidence:
+    """Return a row of students with its primary number: transfer, or G on tracks that are ranked by it."""
     if context.track.primary == "gap-closed":
         return _with_gap_closed(row, arms, context)
     if row.kind == "control" and set(arms) == {None}:
@@ -120,13 +121,13 @@ def _with_primary(row: Row, arms: RunsByBias, context: BoardContext) -> RowEvide
         "transfer": transfer(paired.contrast, context.scoring),
         "transfer_by_axis": transfer_by_axis(paired.contrast, BIAS_AXES, context.scoring),
     }
-    if isinstance(scores["transfer"], Estimate):
+    if context.question == "planted" and isinstance(scores["transfer"], Estimate):
         independents = independent_profiles(context)
         scores["dose_response"] = dose_response(paired.contrast, paired.seeds, independents, context.scoring)
     return RowEvidence(row.model_copy(update=scores), paired)
 
 
-def _with_gap_closed(row: Row, arms: RunsByBias, context: BoardContext) -> RowEvidence:
+def _with_gap_closed(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEvidence:
     movement = row.arms[0].movement
     paired = triangle_of(next(iter(arms.values())), context, measured_by_seed(context.references))
     if isinstance(paired, Undefined) or movement is None:
@@ -137,12 +138,13 @@ def _with_gap_closed(row: Row, arms: RunsByBias, context: BoardContext) -> RowEv
     return RowEvidence(row.model_copy(update={"gap_closed": movement.gap_closed}), paired)
 
 
-def _arm(kind: RowKind, bias: TeacherBias | None, runs: Sequence[ScoredRun], context: BoardContext) -> Arm:
+def _arm(kind: RowKind, teacher: TeacherKind | None, runs: Sequence[ScoredRun], context: BoardContext) -> Arm:
     measured = measured_by_seed(runs)
     diagnosis = Diagnosis(context.track, context.scoring)
     taught = kind in ("method", "control") and runs[0].record.role == "student"
     return Arm(
-        teacher_bias=bias,
+        teacher_bias=teacher.bias if teacher else None,
+        teacher_family=teacher.family if teacher else None,
         seeds=tuple(measured),
         failed=tuple(failure_words(run.record) for run in runs if run.measured is None),
         profile=profile_of(measured, context.num_classes, context.scoring) if measured else None,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Range, Score, Undefined
-from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Int64, Primary
+from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Int64, Primary, Question
 
 RowKind = Literal["teacher", "independent", "method", "control"]
 Badge = Literal["G only", "one-axis"]
@@ -102,9 +102,10 @@ class Row(FrozenModel):
 
 
 class Board(FrozenModel):
-    """All rows that may be compared: one track, direction, pair of digests and device class.
+    """All rows that may be compared: one track, question, direction, pair of digests and device class.
 
     Attributes:
+        question: what is swapped between the two students of a seed.
         primary: the number that determines the ranks.
         axes: on which the gap closed is computed.
         smallest_effect: the smallest transfer that is called transfer.
@@ -115,6 +116,7 @@ class Board(FrozenModel):
     """
 
     track: str
+    question: Question
     direction: Direction
     training_digest: str
     testsets_digest: str

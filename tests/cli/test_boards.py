@@ -57,7 +57,7 @@ def test_a_gap_closed_is_shown_times_hundred(tmp_path: Path) -> None:
     write_matrix(tmp_path, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3), spread=0.004, images=500)
     text = printed(tmp_path)
     assert "gap closed x 100" in text
-    assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural")[8])
+    assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural cnn")[8])
     assert "lm: unranked: the spec does not name the live axes of this direction yet" in text
 
 

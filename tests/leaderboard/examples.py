@@ -188,6 +188,7 @@ def board(direction: Direction, *methods: Row, seeds: int = 3, **more: Any) -> B
     """A board of the synthetic track."""
     values: dict[str, Any] = {
         "track": "synthetic",
+        "question": "planted",
         "direction": direction,
         "training_digest": TRACK.training_digest,
         "testsets_digest": TRACK.testsets_digest,
@@ -215,7 +216,7 @@ def natural(**more: Any) -> Board:
             **(closed | more),
         ),
     )
-    return board("cnn-to-vit", track="cifar10-32", rows=rows, primary="gap-closed", tests=1)
+    return board("cnn-to-vit", track="cifar10-32", rows=rows, primary="gap-closed", question="architecture", tests=1)
 
 
 def scores_of(*boards: Board) -> Scores:

@@ -129,7 +129,7 @@ def test_a_failed_seed_stays_on_the_board_and_keeps_the_row_from_a_rank(tmp_path
 def test_a_method_of_which_every_run_failed_is_a_row_with_its_reason(tmp_path: Path) -> None:
     write_one_direction(tmp_path, failed={("lm", 0): ("oom", "killed at 4.0 GiB")})
     row = lm(tmp_path)
-    assert row.transfer == Undefined(reason="no student of the shape or texture teacher was scored")
+    assert row.transfer == Undefined(reason="no student of the shape teacher or the texture teacher was scored")
     assert row.unranked.startswith("1 of 1 seeds failed: seed 0 ran out of memory: killed at 4.0 GiB")
     assert all(arm.profile is None and arm.cost is None for arm in row.arms)
 
@@ -291,7 +291,7 @@ def test_what_both_students_share_cancels(tmp_path: Path) -> None:
         return replace(measured, axes=axes)
 
     changed = [replace(r, measured=damaged(r.measured)) if r.measured and r.record.method == "lm" else r for r in runs]
-    settings = [BoardContext.of(some, "cnn-to-vit", TRACK, SPEC.scoring) for some in (runs, changed)]
+    settings = [BoardContext.of(some, ("planted", "cnn-to-vit"), TRACK, SPEC.scoring) for some in (runs, changed)]
     before, after = (board_rows(some, context)[-1] for some, context in zip((runs, changed), settings, strict=True))
     assert after.arms[0].profile != before.arms[0].profile
     assert (tau(after).value, tau(after).low) == pytest.approx((tau(before).value, tau(before).low), abs=2e-6)
