@@ -134,7 +134,8 @@ class Matrix:
         """Return the direction and the teacher's bias of each student of a method."""
         if self.question == "architecture":
             return [(direction, "natural"), (within_family(direction), "natural")]
-        return [(direction, bias) for bias in self.track.teacher_biases]
+        biases: tuple[TeacherBias, ...] = ("shape", "texture") if self.track.planted else ("natural",)
+        return [(direction, bias) for bias in biases]
 
     def teacher(self, family: Family, bias: TeacherBias) -> FakeProfile:
         """Return the profile of a trained teacher."""

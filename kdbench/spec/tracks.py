@@ -15,7 +15,7 @@ from kdbench.spec.backbones import Backbones
 from kdbench.spec.digests import digest
 from kdbench.spec.models import Several, Share, SpecModel
 from kdbench.spec.planted import Planted
-from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision, Primary, TeacherBias
+from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision, Primary
 
 SYNTHETIC_CLASSES = 10
 Positive = Annotated[int, Field(gt=0)]
@@ -251,11 +251,6 @@ class Track(SpecModel):
                     f"scoring.live_axes: {direction} has {list(axes)}; allowed are {', '.join(BIAS_AXES)}, each once"
                 )
         return self
-
-    @property
-    def teacher_biases(self) -> tuple[TeacherBias, ...]:
-        """The biases of the teachers whose students are compared on its boards."""
-        return ("shape", "texture") if self.planted else ("natural",)
 
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
         """Return the sets whose mean is the accuracy on an axis, in the spec's order."""
