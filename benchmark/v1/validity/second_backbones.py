@@ -1,35 +1,33 @@
-"""Repeats the board of logit matching from other backbones: `python benchmark/v1/validity/second_backbones.py`.
+"""Repeats the board of logit matching from each pair of backbones: `python benchmark/v1/validity/second_backbones.py`.
 
-All seeds of the synthetic track start from one pretrained backbone per family, so every result is conditional on it.
-This study repeats the board of `lm` with backbones that were pretrained from another seed,
-`weights/second-*.safetensors`. It uses the official seeds for teachers, independents and students, and changes nothing
-else. It writes `BACKBONES.md` with both boards; the first is read from the official records. Runs that are in the
+Seed k of the synthetic track starts from pretrained pair k modulo their number. This study trains `lm` with planted
+teachers from every pair alone, with the same seeds for teachers, independents and students, and changes nothing else.
+It writes `BACKBONES.md` with one row per direction and pair: how much tau differs between pairs. Runs that are in the
 folder `--work` are not repeated.
 """
 
 import argparse
 import math
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import tomli_w
 from study_tables import markdown_table
 
 from kdbench.cli.options import make_console
 from kdbench.jobs.invocation import run
-from kdbench.networks.weights import file_sha256
 from kdbench.plan.options import RunOptions
 from kdbench.records.current import read_current
 from kdbench.resources import shipped
 from kdbench.scoring.board import score
 from kdbench.scoring.estimates import Score, Undefined
 from kdbench.scoring.scores import Board, Row, Scores
-from kdbench.spec import BIAS_AXES, FAMILIES, SPEC_PATH
+from kdbench.spec import BIAS_AXES, SPEC_PATH
 from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
-WEIGHTS = HERE.parent / "weights"
-OFFICIAL = HERE.parents[2] / "leaderboard" / "results"
 TRACK, REFERENCE, METHOD = "synthetic", "independent", "lm"
 COLUMNS = (
     *("direction", "backbones", "seeds", "independent", "teachers apart", "lm from shape, texture", "tau"),
@@ -37,17 +35,13 @@ COLUMNS = (
 )
 
 
-def second_spec(path: Path) -> Path:
-    """Write the shipped spec with the second backbones in place of the first, and return its path."""
-    text = shipped(*SPEC_PATH).read_text()
-    for family in FAMILIES:
-        first, second = (WEIGHTS / f"{name}-{family}.safetensors" for name in (TRACK, "second"))
-        for old, new in ((first.name, second.name), (file_sha256(first), file_sha256(second))):
-            if text.count(f'"{old}"') != 1:
-                raise RuntimeError(f"{old} occurs {text.count(old)} times in the spec, expected once")
-            text = text.replace(f'"{old}"', f'"{new}"')
+def spec_of_pair(path: Path, number: int) -> Path:
+    """Write the shipped spec with one pair of pretrained files, from which all seeds start, and return its path."""
+    spec = tomllib.loads(shipped(*SPEC_PATH).read_text())
+    for backbone in spec["tracks"][TRACK]["backbones"].values():
+        backbone["pretrained"] = [backbone["pretrained"][number]]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(tomli_w.dumps(spec))
     return path
 
 
@@ -105,28 +99,29 @@ def as_text(rows: pd.DataFrame) -> str:
     )
 
 
+def rows_of_pair(work: Path, number: int, seeds: str) -> Iterator[dict[str, str]]:
+    """Train from a pair what is missing, and yield a row of the table per direction."""
+    path = spec_of_pair(work / "spec.toml", number)
+    options = RunOptions(
+        TRACK, spec=path, methods=(REFERENCE, METHOD), questions=("planted",), seeds=seeds, out=work, device="cpu"
+    )
+    records = run(options, make_console()).records
+    scores = score(work, load_spec(path), current=read_current(work))
+    for board in boards(scores, len({record.seed for record in records})):
+        yield table_row(board, f"pair {number}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0-4")
-    parser.add_argument("--work", type=Path, default=Path("runs") / "second-backbones")
+    parser.add_argument("--work", type=Path, default=Path("runs") / "backbones")
     arguments = parser.parse_args()
-    path = second_spec(arguments.work / "spec.toml")
-    options = RunOptions(
-        TRACK,
-        spec=path,
-        methods=(REFERENCE, METHOD),
-        questions=("planted",),
-        seeds=arguments.seeds,
-        out=arguments.work,
-        device="cpu",
-    )
-    records = run(options, make_console()).records
-    seeds = len({record.seed for record in records})
-    by_backbones = {
-        "first": boards(score(OFFICIAL, load_spec()), seeds),
-        "second": boards(score(arguments.work, load_spec(path), current=read_current(arguments.work)), seeds),
-    }
-    rows = [table_row(board, name) for name, of_backbones in by_backbones.items() for board in of_backbones]
+    count = len(load_spec().track(TRACK).backbones.cnn.pretrained)
+    rows = [
+        row
+        for number in range(count)
+        for row in rows_of_pair(arguments.work / f"pair-{number}", number, arguments.seeds)
+    ]
     table = pd.DataFrame(rows).sort_values("direction", kind="stable")
     (HERE / "BACKBONES.md").write_text(as_text(table))
     print(f"see {HERE / 'BACKBONES.md'}")
