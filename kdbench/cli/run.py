@@ -28,106 +28,120 @@ from kdbench.plan.options import CONTROL_CHOICES, NO_CONTROLS, SUITES, RunOption
 
 RUNS_ARE_LEFT = 3  # exit code
 
+MethodsInsteadOption = Annotated[
+    str, typer.Option(help="Names or .py files of methods, separated by commas, instead of a suite.")
+]
+SuiteOption = Annotated[
+    str | None,
+    typer.Option(
+        parser=one_of("--suite", SUITES),
+        metavar=f"<{'|'.join(SUITES)}>",
+        help="Methods to run beside independent: quick is logit matching (lm), core the six methods of the paper, "
+        "and full all methods that ship (default: core).",
+    ),
+]
+QuestionsOption = Annotated[
+    str,
+    typer.Option(
+        help="What is swapped between two students: architecture (a natural teacher of the other family for one of "
+        "the student's own), planted (two teachers with different planted cues), or both, separated by a comma."
+    ),
+]
+DirectionsOption = Annotated[
+    str,
+    typer.Option(help="cnn-to-vit, vit-to-cnn, or both, separated by a comma (default: all directions of the track)."),
+]
+SeedsOption = Annotated[str, typer.Option(help="Random seeds: 0, or 0,1,2, or 0-4.")]
+ConfigsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--config",
+        help="Setting of a method, written METHOD.KEY=VALUE, for example lm.temperature=2; may be repeated.",
+    ),
+]
+LimitTrainOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number("--limit-train", least=10),
+        metavar="<int>",
+        help="Maximum images of the training set, at least 10; makes runs unofficial.",
+    ),
+]
+EpochsOption = Annotated[
+    int | None,
+    typer.Option(
+        parser=whole_number("--epochs", least=1),
+        metavar="<int>",
+        help="Epochs of teachers and students; makes runs unofficial.",
+    ),
+]
+CompileOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Compile the networks with torch.compile before training, which rounds differently, so compiled runs "
+        "have rows of their own (default: as the track says; both CIFAR-10 tracks compile on a GPU)."
+    ),
+]
+DiagnosticsOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Evaluate on the diagnostic test sets and compute occlusion maps (default: only with --controls)."
+    ),
+]
+ControlsOption = Annotated[
+    str,
+    typer.Option(
+        parser=one_of("--controls", CONTROL_CHOICES),
+        metavar=f"<{'|'.join(CONTROL_CHOICES)}>",
+        help="Control arms to run as well, which are never ranked: basic ones rule out explanations (random "
+        "teachers, label smoothing, more views or epochs without a teacher), and frontier ones vary settings and "
+        "losses of methods (see benchmark/controls/README.md).",
+    ),
+]
+RetryFailedOption = Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")]
+SandboxOption = Annotated[
+    str,
+    typer.Option(
+        parser=one_of("--sandbox", ("auto", "off")),
+        metavar="<auto|off>",
+        help="Whether the kernel restricts what the code of a method may read, write and start: auto restricts it "
+        "as far as this machine allows; off does not restrict it, and makes runs unofficial.",
+    ),
+]
+StopAfterOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=number("--stop-after", least=0.01),
+        metavar="<minutes>",
+        help="Minutes after which no run starts and those under way save a checkpoint and stop. If runs are left, "
+        "the exit code is 3, and the same command goes on with them.",
+    ),
+]
+MlflowOption = Annotated[bool, typer.Option(help="Mirror the records into MLflow.")]
+
 
 @with_test_set_options(without=("diagnostics",))
 def run(
     options: TestSetOptions,
-    methods: Annotated[
-        str, typer.Option(help="Names or .py files of methods, separated by commas, instead of a suite.")
-    ] = "",
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            parser=one_of("--suite", SUITES),
-            metavar=f"<{'|'.join(SUITES)}>",
-            help="Methods to run beside independent: quick is logit matching (lm), core the six methods of the paper, "
-            "and full all methods that ship (default: core).",
-        ),
-    ] = None,
-    questions: Annotated[
-        str,
-        typer.Option(
-            help="What is swapped between two students: architecture (a natural teacher of the other family for one of "
-            "the student's own), planted (two teachers with different planted cues), or both, separated by a comma."
-        ),
-    ] = "architecture",
-    directions: Annotated[
-        str,
-        typer.Option(
-            help="cnn-to-vit, vit-to-cnn, or both, separated by a comma (default: all directions of the track)."
-        ),
-    ] = "",
-    seeds: Annotated[str, typer.Option(help="Random seeds: 0, or 0,1,2, or 0-4.")] = "0",
-    configs: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--config",
-            help="Setting of a method, written METHOD.KEY=VALUE, for example lm.temperature=2; may be repeated.",
-        ),
-    ] = None,
+    methods: MethodsInsteadOption = "",
+    suite: SuiteOption = None,
+    questions: QuestionsOption = "architecture",
+    directions: DirectionsOption = "",
+    seeds: SeedsOption = "0",
+    configs: ConfigsOption = None,
     out: OutOption = DEFAULT_OUT,
-    limit_train: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole_number("--limit-train", least=10),
-            metavar="<int>",
-            help="Maximum images of the training set, at least 10; makes runs unofficial.",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole_number("--epochs", least=1),
-            metavar="<int>",
-            help="Epochs of teachers and students; makes runs unofficial.",
-        ),
-    ] = None,
-    compile: Annotated[
-        bool | None,
-        typer.Option(
-            help="Compile the networks with torch.compile before training, which rounds differently, so compiled runs "
-            "have rows of their own (default: as the track says; both CIFAR-10 tracks compile on a GPU)."
-        ),
-    ] = None,
-    diagnostics: Annotated[
-        bool | None,
-        typer.Option(
-            help="Evaluate on the diagnostic test sets and compute occlusion maps (default: only with --controls)."
-        ),
-    ] = None,
-    controls: Annotated[
-        str,
-        typer.Option(
-            parser=one_of("--controls", CONTROL_CHOICES),
-            metavar=f"<{'|'.join(CONTROL_CHOICES)}>",
-            help="Control arms to run as well, which are never ranked: basic ones rule out explanations (random "
-            "teachers, label smoothing, more views or epochs without a teacher), and frontier ones vary settings and "
-            "losses of methods (see benchmark/controls/README.md).",
-        ),
-    ] = NO_CONTROLS,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")] = False,
+    limit_train: LimitTrainOption = None,
+    epochs: EpochsOption = None,
+    compile: CompileOption = None,
+    diagnostics: DiagnosticsOption = None,
+    controls: ControlsOption = NO_CONTROLS,
+    retry_failed: RetryFailedOption = False,
     time_limit: TimeLimitOption = 14400,
     memory_limit: MemoryLimitOption = 16,
-    sandbox: Annotated[
-        str,
-        typer.Option(
-            parser=one_of("--sandbox", ("auto", "off")),
-            metavar="<auto|off>",
-            help="Whether the kernel restricts what the code of a method may read, write and start: auto restricts it "
-            "as far as this machine allows; off does not restrict it, and makes runs unofficial.",
-        ),
-    ] = "auto",
-    stop_after: Annotated[
-        float | None,
-        typer.Option(
-            parser=number("--stop-after", least=0.01),
-            metavar="<minutes>",
-            help="Minutes after which no run starts and those under way save a checkpoint and stop. If runs are left, "
-            "the exit code is 3, and the same command goes on with them.",
-        ),
-    ] = None,
+    sandbox: SandboxOption = "auto",
+    stop_after: StopAfterOption = None,
     site: SiteOption = DEFAULT_SITE,
-    mlflow: Annotated[bool, typer.Option(help="Mirror the records into MLflow.")] = True,
+    mlflow: MlflowOption = True,
 ) -> None:
     """Train, evaluate, score and render the leaderboard.
 
