@@ -123,8 +123,12 @@ class Matrix:
     skip: Collection[str] = field(default=())
     controls: Collection[str] = field(default=())
     scalars: Mapping[str, float] = field(default_factory=dict)
-
+    frontier: Collection[str] = field(default=())
     question: Question | None = None
+
+    def is_control(self, method: str) -> bool:
+        """Return whether the runs of a method are control arms or their teachers."""
+        return method in (*self.controls, *self.frontier, "untrained")
 
     @property
     def planted(self) -> bool:
@@ -165,6 +169,7 @@ def write_matrix(
     device_class: str = "cpu-float32",
     skip: Collection[str] = (),
     controls: Collection[str] = (),
+    frontier: Collection[str] = (),
     scalars: Mapping[str, float] | None = None,
     question: Question | None = None,
 ) -> list[Path]:
@@ -177,7 +182,8 @@ def write_matrix(
         seeds: random seeds; every seed has its own teachers.
         directions: the track's, if None.
         images: at most that many per test set (a multiple of 10; 90 for cue-conflict); None for the spec's number.
-        transfer: share of the teachers' difference that shows in the students, for all methods or by name.
+        transfer: share of the teachers' difference that shows in the students: of all methods and frontier arms, or
+            by name.
         spread: standard deviation of every c over seeds.
         clean: clean accuracy by method, where it shall differ from independent's; 0.1 is chance, on every set.
         failed: status and reason by (method, seed), "teacher" included: these records have no predictions.
@@ -186,6 +192,7 @@ def write_matrix(
         skip: test sets that are left out of all predictions.
         controls: control arms beside the methods: `random-teacher`, with untrained teachers of its own, or any name of
             one without a teacher. Their students are like independent.
+        frontier: control arms that have the trained teachers, as methods have.
         scalars: of every student.
         question: "architecture" for natural teachers of both families; by default, the teachers that rank the track:
             planted ones of the other family or, on tracks without them, its natural ones.
@@ -194,7 +201,8 @@ def write_matrix(
         Folders of the records written, teachers first.
     """
     shipped = load_spec().track(track)
-    every = transfer if isinstance(transfer, Mapping) else dict.fromkeys(methods, float(transfer))
+    taught = (*methods, *frontier)
+    every = transfer if isinstance(transfer, Mapping) else dict.fromkeys(taught, float(transfer))
     environment = _environment(device_class)
     matrix = Matrix(
         results=results,
@@ -209,6 +217,7 @@ def write_matrix(
         environment=environment,
         skip=skip,
         controls=controls,
+        frontier=frontier,
         scalars=scalars or {},
         question=question,
     )
@@ -216,11 +225,11 @@ def write_matrix(
     for seed in seeds:
         wanted = directions or shipped.directions
         arms = {direction: matrix.arms(direction) for direction in wanted}
-        taught = dict.fromkeys((families(way).teacher, bias) for pair in arms.values() for way, bias in pair)
-        folders += [_write_teacher(matrix, family, bias, seed) for family, bias in taught]
+        teachers = dict.fromkeys((families(way).teacher, bias) for pair in arms.values() for way, bias in pair)
+        folders += [_write_teacher(matrix, family, bias, seed) for family, bias in teachers]
         for direction in wanted:
             folders.append(_write_student(matrix, "independent", direction, None, seed))
-            folders += [_write_student(matrix, m, way, bias, seed) for m in methods for way, bias in arms[direction]]
+            folders += [_write_student(matrix, m, way, bias, seed) for m in taught for way, bias in arms[direction]]
             for control in controls:
                 folders += _write_control(matrix, control, direction, seed)
     return folders
@@ -277,7 +286,7 @@ def _write(
 ) -> Path:
     """Write the record of one run, or the bytes of it that an earlier matrix in this process has written."""
     outcome = matrix.failed.get((method, seed), ("ok", ""))
-    control = method in (*matrix.controls, "untrained")
+    control = matrix.is_control(method)
     of_matrix = (matrix.track.name, matrix.images, matrix.skip, matrix.unofficial, matrix.environment, matrix.scalars)
     key = repr((of_matrix, outcome, control, profile, method, family, direction, bias, seed))
     run_id = _run_id(matrix, method, direction or family, bias, seed)
@@ -338,7 +347,7 @@ def _record(
         ),
         environment=matrix.environment,
         test=summarise(predictions),
-        control=method in (*matrix.controls, "untrained"),
+        control=matrix.is_control(method),
         control_terms=_control_terms(matrix, method),
         scalars=dict(matrix.scalars) if direction and status == "ok" else {},
         numerics=1,
@@ -380,7 +389,7 @@ def _run_id(matrix: Matrix, method: str, place: Direction | Family, bias: Teache
 
 
 def _control_terms(matrix: Matrix, method: str) -> ControlTerms | None:
-    return ControlTerms(epochs_factor=1.0, snapshots=0) if method in (*matrix.controls, "untrained") else None
+    return ControlTerms(epochs_factor=1.0, snapshots=0) if matrix.is_control(method) else None
 
 
 def _code(method: str) -> str:

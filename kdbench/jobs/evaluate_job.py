@@ -137,6 +137,7 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         method=run.submission.name,
         images_shown=run.submission.images,
         beyond_paper=run.direction in run.submission.beyond_paper,
+        needs=run.submission.needs if run.direction else (),
         config=dict(run.submission.config),
         seed=run.seed,
         teacher_run_id=run.teacher.run_id if run.teacher else None,

@@ -185,6 +185,7 @@ class Record(_RecordModel):
         method: submission name; "teacher" for teachers.
         images_shown: what the method shows to either network, in its own words; empty for teachers.
         beyond_paper: whether the method is not published for this direction.
+        needs: the fields of a network's output that the method reads; empty for teachers.
         reason: why the status is not "ok", in words; else empty.
         unofficial: why the run cannot be ranked; empty for an official run.
         curves: for each epoch, the mean of each loss term and logged number (`train_accuracy`, `learning_rate`,
@@ -215,6 +216,7 @@ class Record(_RecordModel):
     method: str
     images_shown: Line = ""
     beyond_paper: bool = False
+    needs: tuple[Line, ...] = ()
     config: dict[str, Any]
     seed: Int64
     teacher_run_id: str | None

@@ -151,6 +151,7 @@ class Arm(FrozenModel):
         run_ids: of all runs, failed ones included, by seed.
         diagnostics: None if no run could be scored.
         movement: of students with a teacher, if independent and teacher were scored on a common seed.
+        random_teacher: whether its teachers were never trained, or it consists of such teachers.
     """
 
     teacher_bias: TeacherBias | None
@@ -162,6 +163,7 @@ class Arm(FrozenModel):
     run_ids: tuple[str, ...]
     diagnostics: Diagnostics | None = None
     movement: Movement | None = None
+    random_teacher: bool = False
 
     @property
     def teacher(self) -> TeacherKind | None:

@@ -23,7 +23,7 @@ from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.profiles import near_chance
 from kdbench.scoring.transfer import Contrast
-from kdbench.spec import BIAS_AXES, Axis, TeacherKind
+from kdbench.spec import BIAS_AXES, Axis, Scoring, TeacherKind
 
 RunsByTeacher = Mapping[TeacherKind | None, Sequence[ScoredRun]]
 RunsBySeed = Mapping[int, MeasuredRun]
@@ -48,9 +48,9 @@ class PairedTriangle:
 def contrast_of(arms: RunsByTeacher, context: BoardContext) -> PairedContrast | Undefined:
     """Compare the students of both teachers and the teachers themselves, on the seeds on which all four are scored."""
     kinds = context.swapped
-    missing = [teacher_words(kind) for kind in kinds if not measured_by_seed(arms.get(kind, ()))]
+    missing = [kind for kind in kinds if not measured_by_seed(arms.get(kind, ()))]
     if missing:
-        return Undefined(reason=f"no student of the {' or the '.join(missing)} was scored")
+        return Undefined(reason=_why_no_student(missing, arms))
     students = {kind: measured_by_seed(arms[kind]) for kind in kinds}
     teachers = {kind: context.teachers_of(arms[kind]) for kind in kinds}
     seeds = _common_seeds(*students.values(), *teachers.values())
@@ -68,9 +68,28 @@ def contrast_of(arms: RunsByTeacher, context: BoardContext) -> PairedContrast | 
     return PairedContrast(seeds, Contrast(sides[0] - sides[1], sides[2] - sides[3], images))
 
 
+def _why_no_student(teachers: Sequence[TeacherKind], arms: RunsByTeacher) -> str:
+    """Return why there are no students of some teachers, in words."""
+    needs = {name for runs in arms.values() for run in runs for name in run.record.needs}
+    words = " or the ".join(map(teacher_words, teachers))
+    if "attention" in needs and all(kind.family == "cnn" for kind in teachers):
+        return f"it reads the attention of its teacher, so it cannot have a student of the {words}"
+    return f"no student of the {words} was scored"
+
+
 def teacher_words(kind: TeacherKind) -> str:
     """Return a kind of teacher in words: "shape teacher", "natural vit teacher"."""
     return f"natural {kind.family} teacher" if kind.bias == "natural" else f"{kind.bias} teacher"
+
+
+def mean_clean(arms: RunsByTeacher, scoring: Scoring) -> Score | None:
+    """Return the clean accuracy averaged over arms, on the seeds that all of them have; None without such a seed."""
+    students = [measured_by_seed(runs) for runs in arms.values()]
+    seeds = _common_seeds(*students)
+    if not seeds:
+        return None
+    samples = np.stack([np.mean([runs[seed].clean for runs in students], axis=0) for seed in seeds])
+    return estimate(samples, students[0][seeds[0]].images, scoring, share=True)
 
 
 def independent_profiles(context: BoardContext) -> FloatArray:

@@ -8,7 +8,14 @@ from statistics import median
 from kdbench.errors import RecordError
 from kdbench.records import OCCLUSION_ON_OBJECT, Record
 from kdbench.scoring.arms import Arm, Cost
-from kdbench.scoring.comparisons import RunsByTeacher, contrast_of, independent_profiles, movement_of, triangle_of
+from kdbench.scoring.comparisons import (
+    RunsByTeacher,
+    contrast_of,
+    independent_profiles,
+    mean_clean,
+    movement_of,
+    triangle_of,
+)
 from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_by_seed
 from kdbench.scoring.diagnostics import Diagnosis, Party
 from kdbench.scoring.dose_response import dose_response
@@ -18,8 +25,8 @@ from kdbench.scoring.profiles import profile_of
 from kdbench.scoring.questions import teacher_of
 from kdbench.scoring.scores import Row, RowKind
 from kdbench.scoring.standing import RowEvidence, cross_check, with_standing
-from kdbench.scoring.transfer import transfer, transfer_by_axis
-from kdbench.spec import BIAS_AXES, TeacherKind
+from kdbench.scoring.transfer import transfer, transfer_by_axis, transfer_by_pair
+from kdbench.spec import BIAS_AXES, UNTRAINED, TeacherKind
 
 
 def board_rows(runs: Sequence[ScoredRun], context: BoardContext) -> tuple[Row, ...]:
@@ -78,6 +85,7 @@ def _row(kind: RowKind, runs: Sequence[ScoredRun], context: BoardContext) -> Row
         unofficial=tuple(dict.fromkeys(reason for run in runs for reason in run.record.unofficial)),
         compiled=first.compiled,
         code=first.digests.code,
+        clean=mean_clean(arms, context.scoring) if first.role == "student" else None,
     )
     if kind in ("teacher", "independent") or first.role == "teacher":
         return RowEvidence(row, None)
@@ -117,9 +125,11 @@ def _with_primary(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEv
     paired = contrast_of(arms, context)
     if isinstance(paired, Undefined):
         return RowEvidence(row.model_copy(update={"transfer": paired}), None)
+    pairs = context.track.backbones.pairs
     scores: dict[str, object] = {
         "transfer": transfer(paired.contrast, context.scoring),
         "transfer_by_axis": transfer_by_axis(paired.contrast, BIAS_AXES, context.scoring),
+        "transfer_by_pair": transfer_by_pair(paired.contrast, paired.seeds, pairs, context.scoring),
     }
     if context.question == "planted" and isinstance(scores["transfer"], Estimate):
         independents = independent_profiles(context)
@@ -152,7 +162,13 @@ def _arm(kind: RowKind, teacher: TeacherKind | None, runs: Sequence[ScoredRun], 
         run_ids=tuple(run.record.run_id for run in runs),
         diagnostics=diagnosis.of(_parties(runs, context, taught)) if measured else None,
         movement=movement_of(runs, context) if taught else None,
+        random_teacher=kind == "control" and teacher is not None and _is_untrained(runs[0].record, context),
     )
+
+
+def _is_untrained(record: Record, context: BoardContext) -> bool:
+    """Return whether a control's teacher was never trained, or it is such a teacher."""
+    return record.method == UNTRAINED or record.teacher_run_id not in context.teachers
 
 
 def _parties(runs: Sequence[ScoredRun], context: BoardContext, taught: bool) -> list[Party]:

@@ -50,6 +50,10 @@ class Row(FrozenModel):
     Attributes:
         transfer: alpha or tau, by the board's question; None for rows without a teacher.
         transfer_by_axis: that of the axes on which the teachers differ enough.
+        transfer_by_pair: that of the seeds that start from one pair of pretrained weights, by the number of the pair;
+            empty unless the row's seeds start from several pairs.
+        clean: clean accuracy averaged over the students of both teachers, from 0 to 1; None for teachers, and if no
+            seed has all students of the row.
         dose_response: None for a natural teacher, and where transfer is not defined.
         gap_closed: G on the live axes; None for references, and if it is not the track's primary number.
         cross_check: the multi-bootstrap's interval of the primary number, for three seeds or more.
@@ -75,6 +79,8 @@ class Row(FrozenModel):
     arms: tuple[Arm, ...]
     transfer: Score | None = None
     transfer_by_axis: dict[Axis, Score] = {}
+    transfer_by_pair: dict[Int64, Score] = {}
+    clean: Score | None = None
     dose_response: DoseResponse | Undefined | None = None
     gap_closed: Score | None = None
     cross_check: Range | None = None

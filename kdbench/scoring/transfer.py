@@ -45,6 +45,10 @@ class Contrast:
         axis = slice(number, number + 1)
         return Contrast(self.students[:, axis], self.teachers[:, axis], self.images)
 
+    def of_seeds(self, places: Sequence[int]) -> "Contrast":
+        """Return the contrast of some seeds, given their places in the order of the seeds."""
+        return Contrast(self.students[places], self.teachers[places], self.images)
+
     def products(self) -> FloatArray:
         """Return the numerator and the denominator of transfer per seed, (K, 2, 1 + S).
 
@@ -117,6 +121,26 @@ def _error_over_seeds(products: FloatArray) -> float:
     """Return the jackknife's standard error of transfer over seeds, from products per seed, (K, 2, 1 + S)."""
     folds = left_out(transfer_number, [products[..., :1]])
     return float(np.sqrt(jackknife_covariance(folds)[0, 0]))
+
+
+def transfer_by_pair(contrast: Contrast, seeds: Sequence[int], pairs: int, scoring: Scoring) -> dict[int, Score]:
+    """Return transfer of the seeds of each pair of pretrained weights, by the pair's number.
+
+    Args:
+        contrast: of students and teachers.
+        seeds: of the contrast, in its order; seed k starts from pair k modulo `pairs`.
+        pairs: number of pairs of the track; 0 without pretrained weights of its own.
+        scoring: confidence and the number of seeds.
+
+    Returns:
+        Nothing where all seeds start from the same weights.
+    """
+    places: dict[int, list[int]] = {}
+    for place, seed in enumerate(seeds):
+        places.setdefault(seed % pairs if pairs else 0, []).append(place)
+    if len(places) < 2:
+        return {}
+    return {pair: transfer(contrast.of_seeds(places[pair]), scoring) for pair in sorted(places)}
 
 
 def excess(contrast: Contrast, margin: float) -> tuple[float, StandardErrors]:

@@ -70,5 +70,10 @@ class Backbones(SpecModel):
     cnn: BackboneSpec
     vit: BackboneSpec
 
+    @property
+    def pairs(self) -> int:
+        """The number of shipped pairs of pretrained weights; seed k starts from pair k modulo this number."""
+        return min(len(self.cnn.pretrained), len(self.vit.pretrained))
+
     def __getitem__(self, family: Family) -> BackboneSpec:
         return self.cnn if family == "cnn" else self.vit

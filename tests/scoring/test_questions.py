@@ -1,5 +1,6 @@
 """The boards of the two questions, from records."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from kdbench.records import Predictions, read_record
+from kdbench.records.storage import seal_record
 from kdbench.scoring.board import score
 from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.questions import boards_of, swapped_teachers
@@ -80,6 +82,44 @@ def test_a_method_that_works_with_one_family_of_teachers_has_no_alpha(tmp_path: 
     row = row_of(boards_by_question(tmp_path)["architecture"], "lm")
     assert row.transfer == Undefined(reason="no student of the natural vit teacher was scored")
     assert estimated(row.arms[0].movement.transfer_index if row.arms[0].movement else None).seeds == 3
+
+
+def test_a_method_that_reads_attention_has_no_alpha_for_that_reason(tmp_path: Path) -> None:
+    folders = write_matrix(tmp_path, directions=("vit-to-cnn",), question="architecture", seeds=range(3))
+    for folder in folders:
+        record = read_record(folder)
+        if (record.method, record.direction) == ("lm", "cnn-to-cnn"):
+            shutil.rmtree(folder)
+        elif record.method == "lm":
+            seal_record(folder, record.model_copy(update={"needs": ("attention", "logits")}))
+    reason = "it reads the attention of its teacher, so it cannot have a student of the natural cnn teacher"
+    assert rows_of(boards_by_question(tmp_path)["architecture"])["lm"].transfer == Undefined(reason=reason)
+
+
+def test_transfer_is_given_for_each_pair_of_backbones_and_pools_to_the_whole(natural: Board) -> None:
+    pairs = TRACK.backbones.pairs
+    by_pair = row_of(natural, "much").transfer_by_pair
+    assert sorted(by_pair) == list(range(pairs))
+    assert sum(estimated(score).seeds for score in by_pair.values()) == len(natural.seeds)
+    values = [estimated(score).value for score in by_pair.values()]
+    assert min(values) < estimated(row_of(natural, "much").transfer).value < max(values)
+
+
+def test_clean_accuracy_of_a_row_is_the_mean_of_its_students(natural: Board) -> None:
+    row = row_of(natural, "much")
+    clean = estimated(row.clean)
+    of_arms = [estimated(arm.profile.clean).value for arm in row.arms if arm.profile]
+    assert clean.value == pytest.approx(np.mean(of_arms), abs=1e-5)
+    assert clean.low < clean.value < clean.high
+    assert row_of(natural, "teacher", "cnn").clean is None
+
+
+def test_only_controls_with_untrained_teachers_are_marked_as_such(tmp_path: Path) -> None:
+    write_natural(tmp_path, seeds=(0,), controls=("random-teacher", "label-smoothing"), frontier=("lm-w10-t4",))
+    rows = boards_by_question(tmp_path)["architecture"].rows
+    marked = {(row.kind, row.method) for row in rows if any(arm.random_teacher for arm in row.arms)}
+    assert marked == {("control", "random-teacher"), ("control", "untrained")}
+    assert [row.kind for row in rows if row.method == "lm-w10-t4"] == ["control"]
 
 
 def without_some_right_answers(predictions: Predictions) -> Predictions:
