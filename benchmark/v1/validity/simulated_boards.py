@@ -8,12 +8,14 @@ two teachers that they were given, noise of these teachers included.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from kdbench.scoring.gap import Triangle
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.transfer import Contrast
+from kdbench.testsets.spec import load_spec
 
 RESAMPLES = 100
 BACKBONES = 5
@@ -22,7 +24,6 @@ BACKBONES = 5
 PLANTED = np.array([-0.70, 0.75, 0.15, -0.50, 0.55])  # between planted teachers of doses 1 and 0; its length is 1.28
 FAMILIES = np.array([0.03, -0.04, 0.30, 0.04, 0.19])  # between natural teachers of two families; its length is 0.36
 NATURAL = np.array([0.14, -0.20, 0.08, -0.18, 0.12])  # between independent and a natural teacher; its length is 0.34
-DOSES = ((1.0, 0.5), (0.75, 0.25), (0.5, 0.0), (1.0, 0.0), (0.9, 0.3))  # of seed k: number k mod 5
 SEED_SHARED, SEED_OWN = 0.02, 0.02  # standard deviations of c over seeds: shared by all students, and of each network
 IMAGES_SHARED, IMAGES_OWN = 0.006, 0.006  # errors of c from the finite test sets: shared, and of each network
 
@@ -78,9 +79,16 @@ class SimulatedBoard:
 
 def sizes(question: str, seeds: int) -> FloatArray:
     """Return (K, 1) the difference of the doses of each seed's teachers; 1 for natural teachers."""
-    pairs = [DOSES[seed % len(DOSES)] for seed in range(seeds)]
-    planted = np.array([[high - low] for high, low in pairs])
-    return planted if question == "planted" else np.ones((seeds, 1))
+    shape, texture = doses(seeds)
+    return shape - texture if question == "planted" else np.ones((seeds, 1))
+
+
+@cache
+def doses(seeds: int) -> FloatArray:
+    """Return (2, K, 1) the doses of each seed's "shape" and "texture" teachers, which are those of `synthetic`."""
+    planted = load_spec().track("synthetic").planted
+    assert planted is not None
+    return np.array([planted.of_seed(seed) for seed in range(seeds)]).T[..., None]
 
 
 def board(
@@ -112,11 +120,10 @@ def one_bit_board(seeds: int, backbone: float, random: np.random.Generator, shar
     """Draw the method that reads "shape or texture" of each teacher, by a dose above one half, and nothing else."""
     noise = Noise.of_board(seeds, backbone, random)
     of_teachers, of_students = noise.shared(), noise.shared()
-    pairs = np.array([DOSES[seed % len(DOSES)] for seed in range(seeds)])
     teachers, students = [], []
-    for doses in pairs.T[..., None]:
-        teachers.append(noise.measured((doses - 0.5) * PLANTED + of_teachers + noise.of_network()))
-        read = (doses > 0.5) - 0.5
+    for dose in doses(seeds):
+        teachers.append(noise.measured((dose - 0.5) * PLANTED + of_teachers + noise.of_network()))
+        read = (dose > 0.5) - 0.5
         students.append(noise.measured(share * read * PLANTED + of_students + noise.of_network()))
     row = Contrast(students[0] - students[1], teachers[0] - teachers[1], images=1000)
     return SimulatedBoard((row,), of_students + noise.of_network())
