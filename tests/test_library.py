@@ -4,14 +4,18 @@ import doctest
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import kdbench
 from kdbench.records import frames as record_frames
-from kdbench.resources import shipped
 from kdbench.scoring import frames as score_frames
+from kdbench.scoring.board import score, write_scores
+from kdbench.spec import QUESTIONS
+from kdbench.testsets.spec import load_spec
+from tests.record_factory import write_matrix
 
 
 def test_importing_kdbench_imports_neither_torch_nor_pandas() -> None:
@@ -32,9 +36,21 @@ def test_an_unknown_name_is_refused_with_those_that_are_offered() -> None:
         _ = getattr(kdbench, "load_" + "result")
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `runs`, which has scored records of both questions."""
+    folder = tmp_path_factory.mktemp("project")
+    for question in QUESTIONS:
+        write_matrix(folder / "runs", directions=("cnn-to-vit",), seeds=range(3), spread=0.01, question=question)
+    write_scores(score(folder / "runs", load_spec()), folder / "runs" / score_frames.SCORES_FILE)
+    return folder
+
+
 @pytest.mark.parametrize("module", [record_frames, score_frames])
-def test_the_examples_in_the_docstrings_are_true(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(shipped())
+def test_the_examples_in_the_docstrings_are_true(
+    module: ModuleType, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
     outcome = doctest.testmod(module)
     assert outcome.attempted > 0
     assert outcome.failed == 0

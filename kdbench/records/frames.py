@@ -59,10 +59,10 @@ def load_results(folder: str | Path) -> "pd.DataFrame":
     are missing.
 
     Example:
-        >>> results = load_results("leaderboard/results")
-        >>> clean = results[(results.test_set == "clean") & (results.direction == "cnn-to-vit")]
-        >>> round(float(clean[clean.method == "lm"].macro_accuracy.mean()), 2)
-        0.95
+        >>> results = load_results("runs")
+        >>> clean = results[(results.test_set == "clean") & (results.method == "lm")]
+        >>> clean.groupby("question").seed.nunique().to_dict()
+        {'architecture': 3, 'planted': 3}
 
     Args:
         folder: that `kdbench run` wrote into (`--out`), with `TRACK/RUN-TESTSETS/` in it.

@@ -51,10 +51,11 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
     """Return the scores of a results folder as a tidy data frame, one row per board, row and number.
 
     Example:
-        >>> scores = load_scores("leaderboard/results")
-        >>> transfer = scores[(scores.number == "transfer") & (scores.direction == "cnn-to-vit")]
-        >>> transfer.set_index("method").loc["lm", ["value", "low", "high"]].to_list()
-        [0.440828, 0.4033, 0.478612]
+        >>> scores = load_scores("runs")
+        >>> alpha = scores[(scores.number == "transfer") & (scores.question == "architecture")]
+        >>> lm = alpha.set_index("method").loc["lm"]
+        >>> bool(lm.low < lm.value < lm.high)
+        True
 
     Args:
         folder: with a `scores.json`, which `kdbench score` writes.

@@ -1,4 +1,8 @@
-"""Scores, records and pictures built by hand, for a page that shows everything a page can show."""
+"""Scores, records and pictures built by hand, for a page that shows everything a page can show.
+
+`full_scores()` has a board of the architecture question, with five seeds, and two of the planted question, with three
+seeds and with one.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +13,9 @@ from kdbench.data.synthetic import SHAPE_NAMES, TEXTURE_NAMES, Saliences, condit
 from kdbench.records import Budget, Record, Timing
 from kdbench.scoring.arms import Arm, AxisScore, ConflictScore, Cost, Diagnostics, Likeness, Movement, Profile
 from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
-from kdbench.scoring.scores import Board, Row, Scores
-from kdbench.spec import Axis, Direction, Family, TeacherBias, families
+from kdbench.scoring.questions import swapped_teachers
+from kdbench.scoring.scores import Board, DosePoint, DoseResponse, Row, Scores
+from kdbench.spec import Axis, Direction, Family, Question, TeacherKind, families
 from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.kinds.noise_patch import noisy
 from kdbench.testsets.kinds.tiles import scrambled
@@ -46,10 +51,10 @@ def profile(clean: float, *bias: float, conflict: tuple[float, float], seeds: in
 
 
 def arm(
-    name: str, bias: TeacherBias | None, shown: Profile | None, *, seeds: Sequence[int] = SEEDS, **more: Any
+    name: str, teacher: TeacherKind | None, shown: Profile | None, *, seeds: Sequence[int] = SEEDS, **more: Any
 ) -> Arm:
-    """An arm whose runs are called NAME-BIAS-SEED."""
-    slow = 1.4 if bias and not name.startswith("teacher") else 1.0
+    """An arm whose runs are called NAME-TEACHER-SEED."""
+    slow = 1.4 if teacher and not name.startswith("teacher") else 1.0
     cost = Cost(
         training_seconds=26 * slow,
         epoch_seconds=8.7 * slow,
@@ -59,38 +64,31 @@ def arm(
         teacher_images=9_000 if slow > 1 else 0,
         relative_time=slow,
     )
-    run_ids = tuple(f"{name}-{bias or 'alone'}-{seed}" for seed in seeds)
+    kind = f"{teacher.family}-{teacher.bias}" if teacher else "alone"
     return Arm(
-        teacher_bias=bias, seeds=tuple(seeds), profile=shown, cost=cost if shown else None, run_ids=run_ids, **more
+        teacher_bias=teacher.bias if teacher else None,
+        teacher_family=teacher.family if teacher else None,
+        seeds=tuple(seeds),
+        profile=shown,
+        cost=cost if shown else None,
+        run_ids=tuple(f"{name}-{kind}-{seed}" for seed in seeds),
+        **more,
     )
 
 
 def method_row(
     name: str, family: Family, transfer: Score | None, *, pull: float = 0.4, seeds: int = 3, **more: Any
 ) -> Row:
-    """A method whose students lie `pull` of the way from independent to their teachers."""
-    numbers = range(seeds)
+    """A method of the planted question whose students lie `pull` of the way from independent to their teachers."""
+    shape = (0.62 + 0.33 * pull, 0.4 - 0.3 * pull, 0.2, 0.3 - 0.1 * pull, 0.7)
+    texture = (0.62 - 0.5 * pull, 0.4 + 0.4 * pull, 0.1, 0.3 + 0.3 * pull, 0.7 - 0.3 * pull)
     towards = {
-        "shape": profile(
-            0.96, 0.62 + 0.33 * pull, 0.4 - 0.3 * pull, 0.2, 0.3 - 0.1 * pull, 0.7, conflict=(0.7, 0.13), seeds=seeds
-        ),
-        "texture": profile(
-            0.9,
-            0.62 - 0.5 * pull,
-            0.4 + 0.4 * pull,
-            0.1,
-            0.3 + 0.3 * pull,
-            0.7 - 0.3 * pull,
-            conflict=(0.22, 0.45),
-            seeds=seeds,
-        ),
+        "shape": profile(0.96, *shape, conflict=(0.7, 0.13), seeds=seeds),
+        "texture": profile(0.9, *texture, conflict=(0.22, 0.45), seeds=seeds),
     }
-    explanations: dict[str, Any] = {
-        "movement": movement(reason=None if seeds > 2 else f"3 seeds are needed, the row has {seeds}"),
-        "diagnostics": diagnostics(),
-    }
-    arms: tuple[Arm, ...] = tuple(
-        arm(name, bias, towards[bias], seeds=numbers, **explanations) for bias in ("shape", "texture")
+    arms = tuple(
+        arm(name, TeacherKind(other_family(family), bias), towards[bias], seeds=range(seeds), **explanations(seeds))
+        for bias in ("shape", "texture")
     )
     by_axis: Mapping[Axis, Score] = {
         "shape": estimate(0.44, reach=0.05),
@@ -102,13 +100,84 @@ def method_row(
         "config": {"temperature": 4.0, "distill_weight": 0.9},
         "transfer_by_axis": by_axis,
         "arms": arms,
+        "dose_response": dose_response(transfer, seeds),
     }
     return Row(kind="method", method=name, family=family, transfer=transfer, **(values | more))
 
 
-def control_row(name: str, family: Family, transfer: Score | None) -> Row:
-    """A control whose students are like the independent one."""
-    return method_row(name, family, transfer, pull=0.0).model_copy(update={"kind": "control", "config": {}})
+def natural_row(name: str, family: Family, transfer: Score | None, *, pull: float = 0.4, **more: Any) -> Row:
+    """A method of the architecture question with five seeds: a student of each family's natural teacher."""
+    arms = tuple(
+        arm(
+            name,
+            TeacherKind(teacher, "natural"),
+            profile(0.95, 0.6, 0.41, 0.25 + share * pull, 0.33, 0.6 + 0.6 * share * pull, conflict=(0.5, 0.25)),
+            seeds=range(5),
+            **explanations(5),
+        )
+        for teacher, share in ((other_family(family), -0.15), (family, 0.15))
+    )
+    by_axis: Mapping[Axis, Score] = {"locality": estimate(0.2, reach=0.04), "noise": estimate(0.31, reach=0.05)}
+    values: dict[str, Any] = {
+        "config": {"temperature": 4.0, "distill_weight": 0.9},
+        "transfer_by_axis": by_axis,
+        "arms": arms,
+    }
+    return Row(kind="method", method=name, family=family, transfer=transfer, **(values | more))
+
+
+def one_family_row(name: str, family: Family) -> Row:
+    """A method that can work with teachers of the other family only: it has no alpha."""
+    why = Undefined(reason=f"no student of the natural {family} teacher was scored")
+    row = natural_row(name, family, why, transfer_by_axis={}, unranked=f"transfer is undefined: {why.reason}")
+    return row.model_copy(update={"arms": row.arms[:1]})
+
+
+def other_family(family: Family) -> Family:
+    return "vit" if family == "cnn" else "cnn"
+
+
+def explanations(seeds: int) -> dict[str, Any]:
+    """Movement and diagnostics of an arm."""
+    reason = None if seeds > 2 else f"3 seeds are needed, the row has {seeds}"
+    return {"movement": movement(reason=reason), "diagnostics": diagnostics()}
+
+
+def dose_response(transfer: Score | None, seeds: int, *, proportional: bool = True) -> DoseResponse | Undefined | None:
+    """Points near a line whose slope is the transfer; without it, all students of the points differ alike."""
+    if not isinstance(transfer, Estimate):
+        return None
+    if seeds < 3:
+        return Undefined(reason=f"3 seeds are needed, the row has {seeds}")
+    sizes = [(0.9, 0.7, 1.15, 0.7, 0.9)[seed % 5] for seed in range(seeds)]
+    followed = [size * transfer.value + 0.01 if proportional else 0.9 * transfer.value for size in sizes]
+    points = (DosePoint(seed=seed, teachers=sizes[seed], students=followed[seed]) for seed in range(seeds))
+    return DoseResponse(
+        points=tuple(points),
+        slope=transfer.value,
+        residual_spread=0.01 if proportional else 0.2,
+        seed_spread=0.03,
+        p_value=0.8 if proportional else 0.0002,
+        proportional=proportional,
+    )
+
+
+def control_row(name: str, family: Family, transfer: Score | None, **more: Any) -> Row:
+    """A control of the planted question; its students are like the independent one unless `more` says otherwise."""
+    values: dict[str, Any] = {"pull": 0.0, "config": {}}
+    row = method_row(name, family, transfer, **(values | more))
+    return row.model_copy(update={"kind": "control"})
+
+
+def natural_control_row(name: str, family: Family, transfer: Score | None) -> Row:
+    """A control of the architecture question whose students are like the independent one."""
+    return natural_row(name, family, transfer, pull=0.0, config={}).model_copy(update={"kind": "control"})
+
+
+def teacherless_row(name: str, family: Family) -> Row:
+    """A control without a teacher."""
+    alone = arm(name, None, profile(0.96, 0.6, 0.41, 0.25, 0.33, 0.6, conflict=(0.5, 0.25)), seeds=range(5))
+    return Row(kind="control", method=name, family=family, arms=(alone,))
 
 
 def movement(gain: float = 0.01, gap: float = 0.4, reason: str | None = None) -> Movement:
@@ -154,48 +223,42 @@ def diagnostics(*, taught: bool = True, collapsed: tuple[str, ...] = ()) -> Diag
     )
 
 
-def reference_rows(direction: Direction, seeds: int = 3) -> tuple[Row, Row]:
-    """Two teachers and the independent student."""
-    teacher, student = families(direction)
-    numbers = range(seeds)
-    teachers = (
-        arm(
-            f"teacher-{teacher}",
-            "shape",
-            profile(0.954, 0.98, 0.07, 0.22, 0.12, 0.89, conflict=(0.92, 0.02), seeds=seeds),
-            seeds=numbers,
-        ),
-        arm(
-            f"teacher-{teacher}",
-            "texture",
-            profile(0.9, 0.16, 0.87, 0.03, 0.62, 0.33, conflict=(0.08, 0.68), seeds=seeds),
-            seeds=numbers,
-        ),
-    )
-    alone = arm(
-        "independent",
-        None,
-        profile(0.97, 0.62, 0.4, 0.14, 0.3, 0.65, conflict=(0.58, 0.21), seeds=seeds),
-        seeds=numbers,
-    )
+def reference_rows(direction: Direction, seeds: int, question: Question) -> tuple[Row, ...]:
+    """The teachers that are swapped, and the independent student."""
+    profiles = {
+        "shape": profile(0.954, 0.98, 0.07, 0.22, 0.12, 0.89, conflict=(0.92, 0.02), seeds=seeds),
+        "texture": profile(0.9, 0.16, 0.87, 0.03, 0.62, 0.33, conflict=(0.08, 0.68), seeds=seeds),
+        "cnn": profile(0.96, 0.6, 0.42, 0.14, 0.31, 0.5, conflict=(0.54, 0.24), seeds=seeds),
+        "vit": profile(0.95, 0.58, 0.4, 0.44, 0.33, 0.71, conflict=(0.58, 0.22), seeds=seeds),
+    }
+    by_family: dict[Family, list[Arm]] = {}
+    for kind in swapped_teachers(question, direction):
+        shown = profiles[kind.family if kind.bias == "natural" else kind.bias]
+        by_family.setdefault(kind.family, []).append(arm(f"teacher-{question}", kind, shown, seeds=range(seeds)))
+    student = families(direction).student
+    alone_profile = profile(0.97, 0.62, 0.4, 0.14, 0.3, 0.65, conflict=(0.58, 0.21), seeds=seeds)
+    alone = arm("independent", None, alone_profile, seeds=range(seeds))
     return (
-        Row(kind="teacher", method="teacher", family=teacher, arms=teachers),
+        *(
+            Row(kind="teacher", method="teacher", family=family, arms=tuple(arms))
+            for family, arms in sorted(by_family.items())
+        ),
         Row(kind="independent", method="independent", family=student, arms=(alone,)),
     )
 
 
-def board(direction: Direction, *methods: Row, seeds: int = 3, **more: Any) -> Board:
+def board(direction: Direction, *methods: Row, seeds: int = 3, question: Question = "planted", **more: Any) -> Board:
     """A board of the synthetic track."""
     values: dict[str, Any] = {
         "track": "synthetic",
-        "question": "planted",
+        "question": question,
         "direction": direction,
         "training_digest": TRACK.training_digest,
         "testsets_digest": TRACK.testsets_digest,
         "device_class": "cpu-float32",
         "num_classes": 10,
         "seeds": tuple(range(seeds)),
-        "rows": (*methods, *reference_rows(direction, seeds)),
+        "rows": (*methods, *reference_rows(direction, seeds, question)),
     }
     return Board(**(values | more))
 
@@ -206,13 +269,18 @@ def natural(**more: Any) -> Board:
     bare = natural_profile.model_copy(update={"conflict": None})
     closed: dict[str, Any] = {"gap_closed": estimate(0.4), "rank": 1, "rank_high": 1, "badges": ("G only", "one-axis")}
     rows = (
-        Row(kind="teacher", method="teacher", family="cnn", arms=(arm("teacher", "natural", natural_profile),)),
+        Row(
+            kind="teacher",
+            method="teacher",
+            family="cnn",
+            arms=(arm("teacher", TeacherKind("cnn", "natural"), natural_profile),),
+        ),
         Row(kind="independent", method="independent", family="vit", arms=(arm("independent", None, natural_profile),)),
         Row(
             kind="method",
             method="lm",
             family="vit",
-            arms=(arm("lm", "natural", bare, movement=movement(), diagnostics=diagnostics()),),
+            arms=(arm("lm", TeacherKind("cnn", "natural"), bare, movement=movement(), diagnostics=diagnostics()),),
             **(closed | more),
         ),
     )
@@ -225,12 +293,47 @@ def scores_of(*boards: Board) -> Scores:
 
 
 def full_scores() -> Scores:
-    """Two boards: one with every kind of row, one of a single seed."""
-    failed = (
-        arm("sskd", "shape", None, failed=("seed 1: diverged: loss is not a number at step 88",)),
-        arm("sskd", "texture", None, failed=("seed 1: diverged: loss is not a number at step 88",)),
+    """Three boards: of the architecture question, and of the planted one with every kind of row and with one seed."""
+    lonely = method_row(
+        "lm", "cnn", estimate(0.5, reach=0.05, seeds=1), seeds=1, unranked="needs 3 seeds", transfer_by_axis={}
     )
-    first = board(
+    return scores_of(architecture_board(), planted_board(), board("vit-to-cnn", lonely, seeds=1))
+
+
+def architecture_board() -> Board:
+    """Five seeds; every word for a row, a method without alpha, and controls."""
+    shown: Sequence[tuple[str, float, dict[str, Any]]] = (
+        ("crd", 1.3, {"finding": "transfers", "beyond": "overshoot", "p_value": 0.0002}),
+        ("lm", 0.22, {"finding": "transfers", "p_value": 0.001}),
+        ("sskd", 0.031, {"finding": "a trace", "p_value": 0.02}),
+        ("cskd", 0.04, {"finding": "none shown", "p_value": 0.3}),
+        ("vlfkd", -0.012, {"finding": "none larger", "beyond": "moved away", "p_value": 1.0}),
+    )
+    rows = (
+        natural_row(name, "vit", estimate(alpha, reach=0.02, seeds=5), rank=rank, rank_high=min(rank + 1, 5), **more)
+        for rank, (name, alpha, more) in enumerate(shown, start=1)
+    )
+    return board(
+        "cnn-to-vit",
+        *rows,
+        one_family_row("capd", "vit"),
+        natural_control_row("random-teacher", "vit", estimate(0.01, reach=0.04, seeds=5)),
+        teacherless_row("label-smoothing", "vit"),
+        seeds=5,
+        question="architecture",
+        tests=6,
+        null_band=Range(low=-0.03, high=0.05),
+    )
+
+
+def planted_board() -> Board:
+    """Three seeds; ranked, unranked, failed and unofficial rows, and controls."""
+    failed = tuple(
+        arm("sskd", TeacherKind("cnn", bias), None, failed=("seed 1: diverged: loss is not a number at step 88",))
+        for bias in ("shape", "texture")
+    )
+    probe = estimate(0.9, reach=0.2)
+    return board(
         "cnn-to-vit",
         method_row(
             "crd",
@@ -263,13 +366,10 @@ def full_scores() -> Scores:
             unofficial=("--epochs 9", "--limit-train 500"),
         ),
         control_row("random-teacher", "vit", estimate(0.01, reach=0.04)),
+        control_row("probe-one-bit", "vit", probe, pull=0.8, dose_response=dose_response(probe, 3, proportional=False)),
         tests=2,
         null_band=Range(low=-0.03, high=0.05),
     )
-    lonely = method_row(
-        "lm", "cnn", estimate(0.5, reach=0.05, seeds=1), seeds=1, unranked="needs 3 seeds", transfer_by_axis={}
-    )
-    return scores_of(first, board("vit-to-cnn", lonely, seeds=1))
 
 
 def records_of(scores: Scores) -> list[Record]:
@@ -290,7 +390,7 @@ def _record(run_id: str, row: Row, arm: Arm, board: Board, seed: int) -> Record:
         run_id=run_id,
         role="teacher" if row.kind == "teacher" else "student",
         family=row.family,
-        direction=None if row.kind == "teacher" else board.direction,
+        direction=None if row.kind == "teacher" else _direction(arm, board),
         teacher_bias=arm.teacher_bias,
         method=row.method,
         seed=seed,
@@ -306,6 +406,11 @@ def _record(run_id: str, row: Row, arm: Arm, board: Board, seed: int) -> Record:
             for right in curve
         ),
     )
+
+
+def _direction(arm: Arm, board: Board) -> Direction:
+    student = families(board.direction).student
+    return f"{arm.teacher_family}-to-{student}" if arm.teacher_family else board.direction  # type: ignore[return-value]
 
 
 def a_gallery() -> dict[str, Gallery]:

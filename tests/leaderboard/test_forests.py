@@ -17,18 +17,20 @@ def test_overview_needs_a_defined_number() -> None:
 
 def test_overview_shares_one_scale_over_boards() -> None:
     (forest,) = forests(board_views(examples.full_scores(), load_spec()))
-    positions = {row.view.name: row.x for row in forest.groups[0].rows}
-    half = forest.groups[1].rows[0].x
+    _, planted, single_seed = forest.groups
+    positions = {row.view.name: row.x for row in planted.rows}
+    half = single_seed.rows[0].x
     assert half == pytest.approx((forest.zero + forest.one) / 2, abs=0.02)
     assert positions["cskd"] < forest.zero < positions["lm"] < half < positions["crd"] < forest.one
 
 
 def test_overview_shades_what_null_controls_reach() -> None:
     (forest,) = forests(board_views(examples.full_scores(), load_spec()))
-    band = forest.groups[0].band
-    assert band is not None
-    assert band.left < forest.zero < band.left + band.width
-    assert forest.groups[1].band is None
+    *with_controls, single_seed = forest.groups
+    for band in (group.band for group in with_controls):
+        assert band is not None
+        assert band.left < forest.zero < band.left + band.width
+    assert single_seed.band is None
 
 
 def test_transfer_and_gap_closed_have_overviews_of_their_own() -> None:

@@ -17,14 +17,14 @@ def test_band_reaches_from_teacher_to_teacher() -> None:
 
 
 def test_every_method_has_a_chart_with_both_students() -> None:
-    view = board_views(examples.full_scores(), load_spec())[0]
+    view = board_views(examples.full_scores(), load_spec())[1]
     charts = {chart.method: chart for chart in profile_charts(view)}
     assert list(charts) == [row.name for row in view.methods]
     assert {mark.bias for mark in charts["lm"].axes[0].students} == {"shape", "texture"}
 
 
 def test_what_cannot_be_drawn_is_named_with_its_reason() -> None:
-    view = board_views(examples.full_scores(), load_spec())[0]
+    view = board_views(examples.full_scores(), load_spec())[1]
     failed = next(chart for chart in profile_charts(view) if chart.method == "sskd")
     assert failed.axes[0].students == ()
     assert failed.axes[0].missing == ("from shape teacher: not scored", "from texture teacher: not scored")

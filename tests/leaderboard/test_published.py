@@ -36,7 +36,7 @@ def test_every_method_that_the_paper_timed_is_a_submission() -> None:
 def test_the_papers_seconds_are_shown_on_its_own_track(tmp_path: Path) -> None:
     text = page_of(examples.natural().model_copy(update={"track": "cifar10-224"}), tmp_path)
     assert "Seconds per epoch Paper Fastest" in text
-    assert "lm from natural teacher 12.2 815.8 8.4 to 9.2" in text
+    assert "lm from CNN teacher 12.2 815.8 8.4 to 9.2" in text
     assert "8.7 – 8.4 to 9.2" in text  # of the independent student
 
 

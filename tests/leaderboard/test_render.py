@@ -43,9 +43,13 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return render(examples.full_scores(), tmp_path_factory.mktemp("site"), gallery=examples.a_gallery())
 
 
-def tbody_of(page: Page, method: str) -> str:
-    """The text of a method's lines on the first board that has it."""
-    bodies: list[str] = re.findall(r'<tbody class="method.*?</tbody>', page.source, re.DOTALL)
+PLANTED = 2  # number of the planted board with every kind of row on the full page
+
+
+def tbody_of(page: Page, method: str, board: int = 1) -> str:
+    """The text of a method's lines on the board of a number."""
+    section = page.source.split(f'id="board-{board}"')[1].split(f'id="board-{board + 1}"')[0]
+    bodies: list[str] = re.findall(r'<tbody class="method.*?</tbody>', section, re.DOTALL)
     body = next(body for body in bodies if f'<span class="name">{method}</span>' in body)
     return html.unescape(" ".join(re.sub("<[^>]*>", " ", body).split()))
 
@@ -137,24 +141,24 @@ def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
 
 
 def test_teachers_and_independent_come_first_then_methods_then_controls(full: Page) -> None:
-    board = full.source[full.source.index('id="board-1"') : full.source.index('id="board-2"')]
+    board = full.source[full.source.index('id="board-2"') : full.source.index('id="board-3"')]
     table = board[: board.index("</table>")]
     names = re.findall(r'<span class="name">(.*?)</span>', table)
     assert names == [
         "teacher (CNN)",
         "independent (ViT)",
         *("crd", "cskd", "lm", "sskd", "tuned"),
-        "random-teacher",
+        *("random-teacher", "probe-one-bit"),
     ]
 
 
 def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
-    assert "0.61 [0.56, 0.66]" in tbody_of(full, "crd")
-    assert "−0.020 [−0.090, 0.050]" in tbody_of(full, "cskd")
+    assert "0.61 [0.56, 0.66]" in tbody_of(full, "crd", PLANTED)
+    assert "−0.020 [−0.090, 0.050]" in tbody_of(full, "cskd", PLANTED)
     assert "Clean accuracy 1,000 images" in full.text
     assert "Scramble 3,000 images" in full.text
     numbers = "crd temperature 0.07 0.61 [0.56, 0.66] 3 seeds transfers p < 0.001 from shape teacher 3 seeds 0.96"
-    assert numbers in tbody_of(full, "crd")
+    assert numbers in tbody_of(full, "crd", PLANTED)
 
 
 def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> None:
@@ -166,8 +170,8 @@ def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> N
 
 
 def test_undefined_numbers_show_their_reason(full: Page) -> None:
-    assert "undefined no seed has both students" in tbody_of(full, "sskd")
-    assert "undefined one teacher's clean accuracy is at chance" in tbody_of(full, "lm")
+    assert "undefined no seed has both students" in tbody_of(full, "sskd", PLANTED)
+    assert "undefined one teacher's clean accuracy is at chance" in tbody_of(full, "lm", PLANTED)
 
 
 def test_a_reason_that_all_axes_share_is_said_once(tmp_path: Path) -> None:
@@ -200,16 +204,17 @@ def test_rows_of_compiled_runs_say_so(tmp_path: Path) -> None:
 
 
 def test_ranks_and_the_reason_for_none_are_shown(full: Page) -> None:
-    assert tbody_of(full, "crd").startswith("1 crd")
-    assert tbody_of(full, "cskd").startswith("2 2–3 cskd")
+    assert tbody_of(full, "crd", PLANTED).startswith("1 crd")
+    assert tbody_of(full, "cskd", PLANTED).startswith("2 2–3 cskd")
     assert "adjusted for 2 tests" in full.text
-    assert "Unranked: 3 of 5 seeds; 5 are needed for a rank" in tbody_of(full, "lm")
+    assert "Unranked: 3 of 5 seeds; 5 are needed for a rank" in tbody_of(full, "lm", PLANTED)
 
 
 def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full: Page) -> None:
     controls = re.findall(r'<tbody class="control">.*?</tbody>', full.source, re.DOTALL)
-    assert len(controls) == 1
-    assert "random shape teacher" in controls[0]
+    assert len(controls) == 4
+    assert "random ViT teacher" in controls[0]
+    assert "random shape teacher" in controls[2]
     assert "The controls that should score 0 are in the range [−0.03, 0.05]" in full.text
     assert "The shaded band, [−0.03, 0.05], is the range" in full.text
 
@@ -223,7 +228,7 @@ def explanations_of(page: Page, number: int) -> str:
 
 
 def test_what_explains_the_primary_number_is_in_a_table_of_its_own(full: Page) -> None:
-    text = explanations_of(full, 1)
+    text = explanations_of(full, PLANTED)
     assert "100 G to this teacher" in text
     assert "Same answers, manipulated" in text
     assert "crd temperature 0.07 from shape teacher 3 seeds [0.57, 0.65] 0.01 [−0.02, 0.04] 40 [37, 43]" in text
@@ -231,7 +236,7 @@ def test_what_explains_the_primary_number_is_in_a_table_of_its_own(full: Page) -
 
 
 def test_a_missing_number_of_that_table_is_explained_once(full: Page) -> None:
-    text = explanations_of(full, 2)
+    text = explanations_of(full, 3)
     assert text.count("3 seeds are needed, the row has 1") == 1
     assert "Undefined: 100 G to this teacher, Transfer index, Drift, Cosine: 3 seeds are needed, the row has 1" in text
 
@@ -255,9 +260,9 @@ def test_the_warnings_of_a_board_stand_at_its_head(tmp_path: Path) -> None:
 
 
 def test_failed_runs_are_visible_with_their_reason(full: Page) -> None:
-    text = tbody_of(full, "sskd")
+    text = tbody_of(full, "sskd", PLANTED)
     assert text.count("failed seed 1: diverged: loss is not a number at step 88") == 1
-    assert "2 of 50 runs failed" in full.text
+    assert "2 of 141 runs failed" in full.text
     assert "sskd synthetic CNN → ViT shape 1 diverged loss is not a number at step 88" in full.text
 
 
@@ -275,7 +280,7 @@ def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None
 
 def test_board_says_from_which_pretrained_weights_its_seeds_start(full: Page) -> None:
     count = len(load_spec().track("synthetic").backbones.cnn.pretrained)
-    assert full.text.count(f"Seed k starts from pretrained weights number k modulo {count}") == 2
+    assert full.text.count(f"Seed k starts from pretrained weights number k modulo {count}") == 3
 
 
 def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
