@@ -1,8 +1,8 @@
 """Define the project's nox sessions. Most users need `nox -s benchmark` and `nox -s tests`; `nox --list` shows all.
 
-PyTorch is large, so all sessions except `numpy` share one environment, `.venv`. The first call builds it; later calls
-update it only when pyproject.toml changes. Its stamp, the digest of that file, is written last, so an interrupted
-installation is repeated.
+PyTorch is large, so all sessions except `numpy` and `metadata` share one environment, `.venv`. The first call builds
+it; later calls update it only when pyproject.toml changes. Its stamp, the digest of that file, is written last, so an
+interrupted installation is repeated.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ UNFINISHED = ENVIRONMENT / "kdbench-installing"
 OLDEST_PYTHON = (3, 11)
 OTHER_NUMPYS = ("1.26.4", "2.0.2")  # an older line than the harness supports, and the oldest version that it supports
 NO_WHEELS_FOR = (3, 13)
+MLCROISSANT = "mlcroissant==1.1.1"
 
 
 def _digest() -> str:
@@ -94,10 +95,18 @@ def numpy(session: nox.Session) -> None:
         session.run("python", "-m", "tests.pinned_bytes")
 
 
+@nox.session(venv_backend="venv")
+def metadata(session: nox.Session) -> None:
+    """Check the Croissant metadata of the data sets with the validator of MLCommons, without a connection."""
+    session.install("--quiet", MLCROISSANT)
+    session.run("python", "-m", "tests.croissant_files")
+
+
 @nox.session
 def pin(session: nox.Session) -> None:
     """Freeze the synthetic test sets and the digests that tests pin anew; only for a new version of the benchmark."""
     _run(session, "python", "datasets/synthetic/freeze.py")
+    _run(session, "python", "datasets/croissant.py")
     _run(session, "python", "-m", "tests.pins")
 
 
