@@ -42,7 +42,7 @@ TOLERANCES: Final[Mapping[How, Tolerance]] = {
     "evaluated": Tolerance(accuracy=0.005, answers=0.01),
     "retrained": Tolerance(accuracy=0.03, answers=0.1),
 }
-"""Where they come from: section 3 of `benchmark/PROTOCOL.md`."""
+"""Where they come from: "What a record proves" in `benchmark/PROTOCOL.md`."""
 
 
 class Differences(FrozenModel, allow_inf_nan=False):

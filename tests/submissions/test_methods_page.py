@@ -40,3 +40,9 @@ def test_the_overview_tells_the_directions(name: str) -> None:
     assert row
     directions = {"both": {"cnn-to-vit", "vit-to-cnn"}, "CNN to ViT": {"cnn-to-vit"}, "ViT to CNN": {"vit-to-cnn"}}
     assert directions[row[1].strip()] == {d for d in load_submission(name).directions if d[:3] != d[-3:]}
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS_METHODS))
+def test_the_page_repeats_what_a_method_says_about_its_images(name: str) -> None:
+    table = PAGE.read_text().partition("### Images")[2].partition("\n## ")[0]
+    assert f"| `{name}` | {load_submission(name).images} |\n" in table
