@@ -29,9 +29,9 @@ def problems(path: Path) -> Iterator[str]:
 
 def main() -> None:
     paths = sorted(DATA_SETS.glob("*/croissant.json"))
-    found = [problem for path in paths for problem in problems(path)]
-    print(*found, f"{len(paths)} files, {len(found)} problems", sep="\n")
-    sys.exit(bool(found) or not paths)
+    messages = [problem for path in paths for problem in problems(path)]
+    print(*messages, f"{len(paths)} files, {len(messages)} problems", sep="\n")
+    sys.exit(bool(messages) or not paths)
 
 
 if __name__ == "__main__":
