@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kdbench.errors import InputError
 
-VERSION = "1.0.0rc1"
+VERSION = "1.0.0rc2"
 PACKAGE = Path(__file__).parent
 _SHIPPED = PACKAGE / "_shipped"
 CACHE_VARIABLE = "KDBENCH_CACHE"
