@@ -87,15 +87,14 @@ class Evaluator:
 
         Args:
             network: of the run.
-            teachers: folders of the teachers to compare it with; those without weights are left out.
+            teachers: folders of the teachers to compare it with.
             occlusion: whether to compare occlusion maps, too, and write those of the network.
         """
         maps = self._occlusion_maps(network) if occlusion else None
         scalars = {} if maps is None else self._mass_on_objects(maps)
         for kind, folder in teachers.items():
-            if (folder / WEIGHTS).exists():
-                numbers = self._likeness(network, maps, self.network(kind.family, folder / WEIGHTS), folder)
-                scalars |= {comparison_name(name, kind): value for name, value in numbers.items()}
+            numbers = self._likeness(network, maps, self.network(kind.family, folder / WEIGHTS), folder)
+            scalars |= {comparison_name(name, kind): value for name, value in numbers.items()}
         return scalars
 
     def snapshots(self, family: Family, weights: Sequence[tuple[int, Path]]) -> tuple[Snapshot, ...]:

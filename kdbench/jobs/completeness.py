@@ -1,8 +1,12 @@
 """Says what is still to be done of a run, by the record that its folder holds, and removes what a done one left."""
 
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
-from kdbench.records import OCCLUSION_UNDEFINED, RESULT, WEIGHTS, Record, comparison_name, read_record
+from kdbench.records import OCCLUSION_UNDEFINED, RESULT, WEIGHTS, Record, comparison_name, read_record, teacher_label
+from kdbench.spec import TeacherKind
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import OUTCOME
 from kdbench.training.snapshots import snapshot_path
@@ -18,20 +22,50 @@ def existing_record(context: RunContext, run: PlannedRun) -> Record | None:
     return read_record(folder) if (folder / RESULT).exists() else None
 
 
-def is_complete(context: RunContext, run: PlannedRun, record: Record) -> bool:
-    """Return whether a record answers all that the invocation asks; one from before --diagnostics may not."""
-    if record.status != "ok" or not context.diagnostics:
+def is_complete(context: RunContext, run: PlannedRun, record: Record, *, coming: Collection[str] = frozenset()) -> bool:
+    """Return whether a record answers all that the invocation asks.
+
+    It may lack the diagnostic sets, or comparisons with teachers that were trained after it was written. So what a
+    record says does not depend on the order of the commands that made it and its teachers.
+
+    Args:
+        context: of the invocation.
+        run: of the record.
+        record: of the run.
+        coming: run ids of teachers that the invocation will train before it evaluates the run.
+    """
+    if record.status != "ok":
         return True
-    test_sets = evaluated_sets(run.track, diagnostics=True)
-    return all(test_set.name in record.test for test_set in test_sets) and _comparisons(context, run) <= set(
-        record.scalars
-    )
+    if context.diagnostics and not _diagnostic_sets(run) <= record.test.keys():
+        return False
+    if not context.diagnostics and not (context.folder(run) / WEIGHTS).exists():
+        return True  # comparisons alone are no reason to train the run again
+    return all(_is_compared(context, record, kind) for kind in _comparable(context, run, coming))
 
 
-def _comparisons(context: RunContext, run: PlannedRun) -> set[str]:
-    """Return the name of one scalar of the record per teacher that a run is compared with, without failed teachers."""
-    records = [(teacher.kind, existing_record(context, teacher)) for teacher in run.references]
-    return {comparison_name(OCCLUSION_UNDEFINED, kind) for kind, record in records if record and record.status == "ok"}
+def _diagnostic_sets(run: PlannedRun) -> set[str]:
+    return {test_set.name for test_set in evaluated_sets(run.track, diagnostics=True)}
+
+
+def _comparable(context: RunContext, run: PlannedRun, coming: Collection[str]) -> Iterator[TeacherKind]:
+    """Yield the teachers that a run can be compared with: those with weights, and those that will be trained."""
+    for teacher in run.references:
+        record = existing_record(context, teacher)
+        has_weights = (context.folder(teacher) / WEIGHTS).exists()
+        if teacher.run_id in coming or (record and record.status == "ok" and has_weights):
+            yield teacher.kind
+
+
+def _is_compared(context: RunContext, record: Record, kind: TeacherKind) -> bool:
+    has_maps = comparison_name(OCCLUSION_UNDEFINED, kind) in record.scalars
+    return teacher_label(kind) in record.compared_with and (has_maps or not context.diagnostics)
+
+
+def keeping_diagnostics(context: RunContext, run: PlannedRun) -> RunContext:
+    """Return the context in which a run is evaluated: with the diagnostic sets if its record has their answers."""
+    record = existing_record(context, run)
+    has_diagnostics = record is not None and _diagnostic_sets(run) <= record.test.keys()
+    return replace(context, diagnostics=context.diagnostics or has_diagnostics)
 
 
 def needs_evaluation_only(context: RunContext, run: PlannedRun) -> bool:

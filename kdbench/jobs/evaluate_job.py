@@ -1,7 +1,8 @@
 """Evaluates the network of one run, and writes the run's record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 from pydantic import ValidationError
@@ -15,9 +16,20 @@ from kdbench.jobs.intake import counted, forget_failure, take_in
 from kdbench.jobs.job import Job
 from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.plan.matrix import NUMERICS_VERSION
-from kdbench.records import LOG, WEIGHTS, Digests, Environment, Predictions, Record, Snapshot, write_record
+from kdbench.records import (
+    LOG,
+    WEIGHTS,
+    Digests,
+    Environment,
+    Predictions,
+    Record,
+    Snapshot,
+    teacher_label,
+    write_record,
+)
 from kdbench.records.environment import describe_environment
 from kdbench.records.summary import summarise
+from kdbench.spec import TeacherKind
 from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
 from kdbench.training.loop import Progress
@@ -96,18 +108,24 @@ def _evaluated_record(
     evaluator = Evaluator(run.track, test_sets, torch.device(run.device), job.folder, opened.features)
     stopwatch = Stopwatch(evaluator.device)
     started = stopwatch.now()
-    predictions, scalars, snapshots = _evaluate(job, outcome, evaluator, progress)
+    teachers = job.context.reference_folders(run)
+    predictions, scalars, snapshots = _evaluate(job, outcome, evaluator, teachers, progress)
     seconds = stopwatch.now() - started
     unverified = () if run.limit_test else differences_from_frozen(run.track, test_sets, source)
     record = _record(job, outcome, (*run.unofficial, *unverified))
     timing = record.timing.model_copy(update={"evaluation": seconds})
     digests = record.digests.model_copy(update={"arrays": array_digests(test_sets)})
-    results = {"test": summarise(predictions), "scalars": scalars, "snapshots": snapshots}
+    compared = tuple(sorted(teacher_label(kind) for kind in teachers))
+    results = {"test": summarise(predictions), "scalars": scalars, "snapshots": snapshots, "compared_with": compared}
     return record.model_copy(update={"timing": timing, "digests": digests, **results}), predictions
 
 
 def _evaluate(
-    job: Job, outcome: TrainingOutcome, evaluator: Evaluator, progress: Progress
+    job: Job,
+    outcome: TrainingOutcome,
+    evaluator: Evaluator,
+    teachers: Mapping[TeacherKind, Path],
+    progress: Progress,
 ) -> tuple[Predictions, dict[str, float], tuple[Snapshot, ...]]:
     """Return the answers of a run's network, its scalars and its snapshots."""
     run, context = job.run, job.context
@@ -115,7 +133,6 @@ def _evaluate(
     teacher = run.teacher
     teacher_logits = evaluator.teacher_logits(teacher.family, context.folder(teacher)) if teacher else {}
     predictions = evaluator.predictions(network, teacher_logits, progress)
-    teachers = context.reference_folders(run) if run.direction else {}
     scalars = evaluator.scalars(network, teachers, occlusion=context.diagnostics)
     steps = snapshot_steps(outcome.budget.steps, run.submission.control.snapshots if run.submission.control else 0)
     weights = [(step, snapshot_path(job.folder, number)) for number, step in enumerate(steps, start=1)]

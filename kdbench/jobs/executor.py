@@ -12,7 +12,12 @@ from typing import Protocol
 
 from kdbench.errors import KdbenchError, RecordError, WriteError
 from kdbench.files import check_writable
-from kdbench.jobs.completeness import existing_record, is_complete, needs_evaluation_only
+from kdbench.jobs.completeness import (
+    existing_record,
+    is_complete,
+    keeping_diagnostics,
+    needs_evaluation_only,
+)
 from kdbench.jobs.devices import GPU_FAULT
 from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.intact import IntactWeights
@@ -272,7 +277,7 @@ def _first_job(run: PlannedRun, context: RunContext) -> Job:
     forget_failure(context.scratch(run))  # the disk of an earlier command may be what made it fail
     left = os.path.lexists(context.scratch(run) / OUTCOME)  # what it is, an evaluation finds out
     trained = left or read_outcome(context.folder(run)) is not None or needs_evaluation_only(context, run)
-    return Job("evaluate" if trained else "train", run, context)
+    return Job("evaluate" if trained else "train", run, keeping_diagnostics(context, run))
 
 
 def _death(job: Job, code: int) -> tuple[Status, str]:

@@ -98,7 +98,7 @@ def _cpu_refusal(planned: Plan, options: RunOptions) -> str:
 
 def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, console: Console) -> Progressed:
     """Return the records of a plan, after doing the runs that have none."""
-    done = {run.run_id: record for run in planned.runs if (record := _kept_record(planned, run, options.retry_failed))}
+    done = _kept_records(planned, options.retry_failed)
     for run in planned.runs:
         if run.run_id in done:
             forget_training(planned.context, run, done[run.run_id])
@@ -121,12 +121,18 @@ def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, consol
     return Progressed(records, left, forecast.left() if left else None, workers)
 
 
-def _kept_record(planned: Plan, run: PlannedRun, retry_failed: bool) -> Record | None:
-    """Return the record of a run that is done; None for one to be run, or to be evaluated once more."""
-    record = existing_record(planned.context, run)
-    if record is None or (retry_failed and record.status != "ok"):
-        return None
-    return record if is_complete(planned.context, run, record) else None
+def _kept_records(planned: Plan, retry_failed: bool) -> dict[str, Record]:
+    """Return the records of the runs that are neither to be run nor to be evaluated once more, by run id."""
+    kept: dict[str, Record] = {}
+    coming: set[str] = set()
+    for run in planned.runs:  # teachers before the students that are compared with them
+        record = existing_record(planned.context, run)
+        is_kept = record is not None and not (retry_failed and record.status != "ok")
+        if record and is_kept and is_complete(planned.context, run, record, coming=coming):
+            kept[run.run_id] = record
+        else:
+            coming.add(run.run_id)
+    return kept
 
 
 def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast, console: Console) -> None:

@@ -12,6 +12,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, get_args
@@ -123,7 +124,7 @@ def _shows_its_own_images(method: type[Method]) -> bool:
 
 def _states_images(method: type[Method]) -> bool:
     """Return whether the class or one of its own bases has `images`."""
-    return any("images" in vars(base) for base in method.__mro__[: method.__mro__.index(Method)])
+    return any("images" in vars(base) for base in takewhile(lambda base: base is not Method, method.__mro__))
 
 
 def _breaches_of_choice(name: str, value: object, allowed: tuple[str, ...]) -> Iterator[str]:

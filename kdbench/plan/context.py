@@ -6,7 +6,7 @@ from time import monotonic
 
 from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.options import RunOptions
-from kdbench.records import record_folder
+from kdbench.records import WEIGHTS, record_folder
 from kdbench.resources import cache_folder
 from kdbench.spec import TeacherKind
 
@@ -54,8 +54,9 @@ class RunContext:
         return self.results / SCRATCH / f"{self.folder(run).name}.json"
 
     def reference_folders(self, run: PlannedRun) -> dict[TeacherKind, Path]:
-        """Return the folders of the teachers that a run is compared with."""
-        return {teacher.kind: self.folder(teacher) for teacher in run.references}
+        """Return the folders of the teachers that a run is compared with; those without weights are left out."""
+        folders = {teacher.kind: self.folder(teacher) for teacher in run.references}
+        return {kind: folder for kind, folder in folders.items() if (folder / WEIGHTS).exists()}
 
 
 def context_of(options: RunOptions) -> RunContext:

@@ -18,6 +18,7 @@ from kdbench.records.schema import (
     Status,
     Timing,
     comparison_name,
+    teacher_label,
 )
 from kdbench.records.storage import (
     LOG,
@@ -68,6 +69,7 @@ __all__ = [
     "read_snapshots",
     "record_folder",
     "require_records",
+    "teacher_label",
     "write_record",
     "write_snapshots",
 ]

@@ -164,11 +164,16 @@ TEACHER_COMPARISONS: Final = (
 
 
 def comparison_name(name: str, teacher: TeacherKind) -> str:
-    """Return what `Record.scalars` calls a number of a student compared with a teacher of its seed.
+    """Return what `Record.scalars` calls a number of a student compared with a teacher of its seed: `cka_to_shape`."""
+    return f"{name}_to_{teacher_label(teacher)}"
 
-    The name ends in the bias of a planted teacher (`cka_to_shape`), and in the family of a natural one (`cka_to_cnn`).
+
+def teacher_label(teacher: TeacherKind) -> str:
+    """Return what tells a teacher apart from the others that a student is compared with.
+
+    It is the bias of a planted teacher, and the family of a natural one.
     """
-    return f"{name}_to_{teacher.family if teacher.bias == 'natural' else teacher.bias}"
+    return teacher.family if teacher.bias == "natural" else teacher.bias
 
 
 class Record(_RecordModel):
@@ -197,6 +202,7 @@ class Record(_RecordModel):
         control_terms: of a control arm or its teacher; None for any other run.
         scalars: a student compared with each teacher of its seed (the numbers that `kdbench.evaluation.similarity`
             documents, named by `comparison_name`), and numbers of the network alone.
+        compared_with: the teachers of its seed that a student was compared with, as `teacher_label` names them.
         snapshots: of a control that is evaluated in the course of its training, the last one at its end; else empty.
         compiled: trained through torch.compile, which rounds differently: a row of its own.
         execution: how the training steps ran: "captured" as a CUDA graph, "captured in part" or "eager"; the latter two
@@ -235,6 +241,7 @@ class Record(_RecordModel):
     control: bool = False
     control_terms: ControlTerms | None = None
     scalars: dict[str, float] = {}
+    compared_with: tuple[str, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
     compiled: bool = False
     execution: Line = "eager"

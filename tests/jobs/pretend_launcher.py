@@ -14,6 +14,7 @@ from kdbench.records import (
     SetResult,
     Status,
     comparison_name,
+    teacher_label,
     write_record,
 )
 from kdbench.testsets.diagnostics import evaluated_sets
@@ -35,11 +36,13 @@ def record_of(job: Job) -> Record:
     who = {"run_id": run.run_id, "method": run.submission.name, "seed": run.seed, "teacher_run_id": teacher}
     test_sets = evaluated_sets(run.track, diagnostics=job.context.diagnostics)
     test = {entry.name: SetResult(images=entry.images, macro_accuracy=0.5) for entry in test_sets}
-    teachers = job.context.reference_folders(run) if job.context.diagnostics else {}
-    there = [kind for kind, folder in teachers.items() if (folder / WEIGHTS).exists()]
-    scalars = {comparison_name(OCCLUSION_UNDEFINED, kind): 0.0 for kind in there}
+    teachers = job.context.reference_folders(run)
+    likeness = {
+        "compared_with": tuple(teacher_label(kind) for kind in teachers),
+        "scalars": {comparison_name(OCCLUSION_UNDEFINED, kind): 0.0 for kind in teachers if job.context.diagnostics},
+    }
     weights = DIGESTS.model_copy(update={"weights": tensors_digest(network_of(run).state_dict())})
-    return a_record(**who, status=status, reason=reason, test=test, scalars=scalars, digests=weights)
+    return a_record(**who, status=status, reason=reason, test=test, digests=weights, **likeness)
 
 
 class PretendHandle:

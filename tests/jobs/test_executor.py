@@ -110,16 +110,37 @@ def test_records_without_diagnostics_are_evaluated_once_more_and_not_trained(tmp
     assert all(is_complete(context, run, after[run.run_id]) for run in expanded())
 
 
-def test_an_independent_lacks_answers_once_there_are_teachers_of_another_question(tmp_path: Path) -> None:
-    execute(PretendLauncher(), tmp_path, diagnostics=True)
-    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=True)
+@pytest.mark.parametrize("diagnostics", [False, True])
+def test_an_independent_lacks_answers_once_there_are_teachers_of_another_question(
+    tmp_path: Path, diagnostics: bool
+) -> None:
+    execute(PretendLauncher(), tmp_path, diagnostics=diagnostics)
+    context = RunContext(tmp_path, tmp_path / "cache", diagnostics=diagnostics)
     alone = next(run for run in expanded() if run.submission.name == "independent")
     record = read_record(context.folder(alone))
     assert is_complete(context, alone, record)
     planted = [run for run in expanded(questions=("planted",)) if run.role == "teacher"]
+    assert not is_complete(context, alone, record, coming={planted[0].run_id})
     LocalExecutor(PretendLauncher(), 2).execute(planted, context, Silent())
     assert not is_complete(context, alone, record)
     assert needs_evaluation_only(context, alone)
+    LocalExecutor(PretendLauncher(), 2).execute([alone], context, Silent())
+    assert is_complete(context, alone, read_record(context.folder(alone)))
+
+
+def test_comparisons_alone_are_no_reason_to_train_a_run_again(tmp_path: Path) -> None:
+    record = execute(PretendLauncher(), tmp_path)
+    context = RunContext(tmp_path, tmp_path / "cache")
+    alone = next(run for run in expanded() if run.submission.name == "independent")
+    (context.folder(alone) / WEIGHTS).unlink()
+    assert is_complete(context, alone, record[alone.run_id].model_copy(update={"compared_with": ()}))
+
+
+def test_an_evaluation_for_comparisons_keeps_the_diagnostic_answers(tmp_path: Path) -> None:
+    execute(PretendLauncher(), tmp_path, diagnostics=True)
+    again = PretendLauncher()
+    execute(again, tmp_path)
+    assert [job.context.diagnostics for job in again.jobs] == [True] * RUNS
 
 
 def test_a_run_whose_weights_are_gone_is_trained_again_for_its_diagnostics(tmp_path: Path) -> None:
@@ -146,7 +167,8 @@ def test_a_student_that_was_never_set_beside_its_teachers_is_asked_once_more(tmp
     for run in expanded():
         record = read_record(context.folder(run))
         assert is_complete(context, run, record)
-        assert is_complete(context, run, record.model_copy(update={"scalars": {}})) == (run.role == "teacher")
+        for lacking in ({"scalars": {}}, {"compared_with": ()}):
+            assert is_complete(context, run, record.model_copy(update=lacking)) == (run.role == "teacher")
 
 
 def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from kdbench.methods.loading import load_submission
 from kdbench.networks import compiling
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
+from kdbench.records import WEIGHTS
 from kdbench.resources import shipped
 from tests.planned_runs import described_here
 
@@ -35,13 +36,21 @@ def test_a_plan_is_the_track_as_it_is_run_and_the_folders_of_its_runs(tmp_path: 
 
 def test_students_are_compared_with_both_teachers_of_their_question_and_seed(tmp_path: Path) -> None:
     planned = plan(options(tmp_path, seeds="0-1", questions=("architecture", "planted")), described_here)
-    teachers = {planned.context.folder(run): run for run in planned.runs if run.role == "teacher"}
     for student in (run for run in planned.runs if run.direction in ("cnn-to-vit", "vit-to-vit")):
-        references = planned.context.reference_folders(student)
         natural, of_cue = {("cnn", "natural"), ("vit", "natural")}, {("cnn", "shape"), ("cnn", "texture")}
         expected = {"natural": natural, "shape": of_cue, "texture": of_cue, None: natural | of_cue}
-        assert set(references) == expected[student.teacher_bias]
-        assert {teachers[folder].seed for folder in references.values()} == {student.seed}
+        assert {teacher.kind for teacher in student.references} == expected[student.teacher_bias]
+        assert {teacher.seed for teacher in student.references} == {student.seed}
+
+
+def test_teachers_without_weights_are_not_compared_with(tmp_path: Path) -> None:
+    planned = plan(options(tmp_path), described_here)
+    student = next(run for run in planned.runs if run.submission.name == "lm")
+    assert planned.context.reference_folders(student) == {}
+    folder = planned.context.folder(student.references[0])
+    folder.mkdir(parents=True)
+    (folder / WEIGHTS).touch()
+    assert planned.context.reference_folders(student) == {student.references[0].kind: folder}
 
 
 def test_an_independent_is_compared_with_the_teachers_of_another_command_too(tmp_path: Path) -> None:
