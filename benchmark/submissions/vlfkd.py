@@ -2,7 +2,7 @@
 Wang (2023), "Distilling efficient vision transformers from CNNs for semantic segmentation", arXiv:2310.07265. The paper
 that this benchmark follows adapted it from segmentation to classification.
 
-    L = CE(z_s, y) + lg L_global + lp L_patch + ll L_linguistic + ld L_pdd
+    L = CE(z_s, y) + lg L_global + lp L_patch + ll L_linguistic + ld L_pdd + a T^2 KL(softmax(z_t / T) || softmax(z_s / T))
     L_global     = KL(softmax(GAP(F_t)) || softmax(GAP(F_s))), over channels
     L_patch      = mean (F_s - F_t)^2 / Var(F_t)
     L_linguistic = KL(softmax(pool_t(F_t)) || softmax(pool_s(F_s))), over the pool's outputs
@@ -12,7 +12,7 @@ F_t is the teacher's last map. F_s are the student's patch tokens, averaged to t
 number of channels by Proj_S, a 1x1 convolution without bias. pool_t and pool_s are attention pools as in CLIP (Radford
 et al. 2021, arXiv:2103.00020). s2 and t2 are (p_y, 1 - p_y) of student and teacher, and non_s and non_t are their
 distributions over the other classes (DKD, Zhao et al. 2022, arXiv:2203.08679). The label in q2 corrects the teacher
-where it is wrong.
+where it is wrong. The last term is ordinary logit matching, which is not part of the method: a = 0 by default.
 
 The official code lacks the attention pool, its weights and the body of PDD, and does not run. This file departs from
 the rest of that code, and from the paper that this benchmark follows, as follows:
@@ -53,6 +53,13 @@ Pdd = Literal["mixed", "dkd", "binary", "literal_mse"]
 CLIP_HEAD_WIDTH = 64
 CLIP_POOL_WIDTH = 512
 SMALL_POOL_WIDTH = 128  # for teachers with fewer channels
+
+
+def kd_loss(student_logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Return T^2 KL(teacher || student) of (B, C) logits in nats, the mean over the batch; T is `temperature`."""
+    student = F.log_softmax(student_logits.float() / temperature, dim=1)
+    teacher = F.log_softmax(teacher_logits.detach().float() / temperature, dim=1)
+    return F.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
 def softmax_divergence(student: Tensor, teacher: Tensor) -> Tensor:
@@ -190,7 +197,7 @@ class VisualLinguistic(Method):
 
     @dataclass(frozen=True)
     class Config:
-        """The weights are lg, lp, ll, ld, and PDD's alpha and beta, of the equations above.
+        """The weights are lg, lp, ll, ld, PDD's alpha and beta, and a, of the equations above.
 
         `pool_width` None means CLIP's 512 if the teacher has at least as many channels, else 128.
         """
@@ -206,13 +213,15 @@ class VisualLinguistic(Method):
         pdd_others_weight: float = 0.5
         pool_width: int | None = None
         pool_learning_rate: float = 1e-3
+        distill_weight: float = 0.0
+        distill_temperature: float = 4.0
 
         def __post_init__(self) -> None:
-            parts = ("global", "patch", "linguistic", "pdd", "pdd_target", "pdd_others")
+            parts = ("global", "patch", "linguistic", "pdd", "pdd_target", "pdd_others", "distill")
             for name in (f"{part}_weight" for part in parts):
                 if not 0 <= getattr(self, name) < math.inf:
                     raise ValueError(f"{name} must be a number from 0, got {getattr(self, name)}")
-            for name in ("pdd_temperature", "pool_learning_rate"):
+            for name in ("pdd_temperature", "pool_learning_rate", "distill_temperature"):
                 if not 0 < getattr(self, name) < math.inf:
                     raise ValueError(f"{name} must be a number above 0, got {getattr(self, name)}")
             if self.pool_width is not None and self.pool_width < 2:
@@ -277,13 +286,17 @@ class VisualLinguistic(Method):
         )
         image = softmax_divergence(projected.mean(dim=(2, 3)), target.mean(dim=(2, 3)))
         linguistic = softmax_divergence(self.student_pool(projected), words)
-        return {
+        terms: dict[str, Tensor | Term] = {
             "cross_entropy": F.cross_entropy(student.logits, batch.labels),
             "global": Term(image, config.global_weight),
             "patch": Term(patch_loss(projected, target), config.patch_weight),
             "linguistic": Term(linguistic, config.linguistic_weight),
             "pdd": Term(pdd, config.pdd_weight),
         }
+        if config.distill_weight:
+            distillation = kd_loss(student.logits, teacher.logits, config.distill_temperature)
+            terms["distillation"] = Term(distillation, config.distill_weight)
+        return terms
 
     def project(self, student: Output) -> Tensor:
         """Return the student's patch tokens in the teacher's shape, (B, F_t, h, w).
