@@ -2,17 +2,18 @@
 Wang (2023), "Distilling efficient vision transformers from CNNs for semantic segmentation", arXiv:2310.07265. The paper
 that this benchmark follows adapted it from segmentation to classification.
 
-    L = CE(z_s, y) + lg L_global + lp L_patch + ll L_linguistic + ld L_pdd + a T^2 KL(softmax(z_t / T) || softmax(z_s / T))
+    L = CE(z_s, y) + lg L_global + lp L_patch + ll L_linguistic + ld L_pdd + a L_kd
     L_global     = KL(softmax(GAP(F_t)) || softmax(GAP(F_s))), over channels
     L_patch      = mean (F_s - F_t)^2 / Var(F_t)
     L_linguistic = KL(softmax(pool_t(F_t)) || softmax(pool_s(F_s))), over the pool's outputs
     L_pdd        = T^2 [alpha KL(q2 || s2) + beta KL(non_t || non_s)],  q2 = (t2 + [1, 0]) / 2
+    L_kd         = T^2 KL(softmax(z_t / T) || softmax(z_s / T))
 
 F_t is the teacher's last map. F_s are the student's patch tokens, averaged to the same grid and projected to the same
 number of channels by Proj_S, a 1x1 convolution without bias. pool_t and pool_s are attention pools as in CLIP (Radford
 et al. 2021, arXiv:2103.00020). s2 and t2 are (p_y, 1 - p_y) of student and teacher, and non_s and non_t are their
 distributions over the other classes (DKD, Zhao et al. 2022, arXiv:2203.08679). The label in q2 corrects the teacher
-where it is wrong. The last term is ordinary logit matching, which is not part of the method: a = 0 by default.
+where it is wrong. L_kd is ordinary logit matching, which is not part of the method: a = 0 by default.
 
 The official code lacks the attention pool, its weights and the body of PDD, and does not run. This file departs from
 the rest of that code, and from the paper that this benchmark follows, as follows:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmark.submissions.lm import kd_loss
 from benchmark.submissions.vlfkd import (
     AttentionPool,
     Pdd,
@@ -318,6 +319,13 @@ def test_terms_are_the_losses_of_the_projected_tokens_with_the_weights_of_the_co
     assert [terms[name].weight for name in ("global", "patch", "linguistic", "pdd")] == [0.5, 7.0, 0.2, 1.0]
 
 
+def test_logit_matching_can_be_added() -> None:
+    batch, student, teacher = outputs()
+    assert "distillation" not in cast("dict[str, Any]", a_method().loss(batch, student, teacher))
+    terms: Any = a_method(distill_weight=2.0, distill_temperature=3.0).loss(batch, student, teacher)
+    assert terms["distillation"] == (kd_loss(student.logits, teacher.logits, 3.0), 2.0)
+
+
 def test_the_projection_is_one_linear_map_of_the_student_without_bias() -> None:
     method = a_method()
     assert isinstance(method.projection, nn.Conv2d)
@@ -348,6 +356,8 @@ def test_a_teacher_with_a_finer_grid_is_refused_in_a_sentence() -> None:
         {"pdd_others_weight": -1},
         {"pdd_temperature": 0},
         {"pool_learning_rate": 0},
+        {"distill_weight": -1},
+        {"distill_temperature": 0},
         {"pool_width": 1},
         {"patch": "mse"},
         {"pdd": "kd"},
