@@ -35,12 +35,14 @@ def pin_tables() -> None:
 def main() -> None:
     pin_tables()
     slic_labels.write_benchmark_maps(HERE / "slic_labels.npz")
-    track = load_spec().track("synthetic")
+    tracks = [track for track in load_spec().tracks.values() if track.data.source == "synthetic"]
     with tempfile.TemporaryDirectory() as cache:
-        arrays = build_test_sets(track, Path(cache), source=None, diagnostics=True)
-        write_manifest(HERE / "manifest.toml", manifest_rows("synthetic", arrays, None), heading=HEADING)
-        contact_sheet({each.name: arrays[each.name] for each in track.test_sets}, HERE / "contact-sheet.png")
-    print(f"froze {len(arrays)} arrays in {HERE}")
+        by_track = {track.name: build_test_sets(track, Path(cache), source=None, diagnostics=True) for track in tracks}
+        rows = [row for name, arrays in by_track.items() for row in manifest_rows(name, arrays, None)]
+        write_manifest(HERE / "manifest.toml", tuple(rows), heading=HEADING)
+        first, arrays = tracks[0], by_track[tracks[0].name]
+        contact_sheet({each.name: arrays[each.name] for each in first.test_sets}, HERE / "contact-sheet.png")
+    print(f"froze {len(rows)} arrays of {', '.join(by_track)} in {HERE}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ DEFAULT_OUT = Path("runs")
 DEFAULT_SITE = Path("leaderboard") / "site"
 DEVICES = ("auto", "cpu", "cuda")
 
-TrackOption = Annotated[str, typer.Option(help="Track of the spec: synthetic, cifar10-32 or cifar10-224.")]
+TrackOption = Annotated[
+    str, typer.Option(help="Track of the spec: synthetic, synthetic-long, cifar10-32 or cifar10-224.")
+]
 OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
 SiteOption = Annotated[Path, typer.Option(help="Folder to render the page into.")]
 MethodsOption = Annotated[

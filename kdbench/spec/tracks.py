@@ -13,6 +13,7 @@ from pydantic import (
 from kdbench.errors import InputError
 from kdbench.spec.backbones import Backbones
 from kdbench.spec.digests import digest
+from kdbench.spec.extending import with_base
 from kdbench.spec.models import Several, Share, SpecModel
 from kdbench.spec.planted import Planted
 from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision, Primary
@@ -277,11 +278,11 @@ class Spec(SpecModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _tracks_know_their_names(cls, raw: Any) -> Any:
-        """Set the name of each track to its key; a name in the file itself is refused."""
-        if not isinstance(raw, dict) or not isinstance(raw.get("tracks"), dict):
+    def _tracks_are_whole(cls, raw: Any) -> Any:
+        """Fill in what a track takes over from the one that it extends, and set its name to its key."""
+        if not isinstance(raw, dict) or not isinstance(tracks := raw.get("tracks"), dict):
             return raw
-        return raw | {"tracks": {name: _named(name, track) for name, track in raw["tracks"].items()}}
+        return raw | {"tracks": {name: _named(name, with_base(name, tracks)) for name in tracks}}
 
     def scoring_digest(self, track_name: str) -> str:
         """Return the SHA-256 of the settings for scoring a track's boards: those that all tracks share, and its own."""

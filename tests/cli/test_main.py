@@ -53,7 +53,7 @@ def test_every_help_has_an_example(command: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--track", "imagenet"], ["'imagenet'", "synthetic, cifar10-32"]),
+        (["--track", "imagenet"], ["'imagenet'", "synthetic, synthetic-long, cifar10-32"]),
         (["--weights-dir", "nowhere"], ["nowhere", "kdbench data weights"]),
         (["--style", "nowhere.png"], ["nowhere.png", "is not a file"]),
         (["--methods", "lmm"], ["lmm", "independent", "lm"]),
