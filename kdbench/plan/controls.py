@@ -88,11 +88,11 @@ def read_controls(path: Path | None = None) -> dict[str, ControlArm]:
 
 
 def control_submissions(choice: str, trial: Trial, describe: Describe) -> list[Submission]:
-    """Return control arms of a track.
+    """Return the control arms of a track that have one of the directions on trial.
 
     Args:
         choice: one of `CONTROL_CHOICES`.
-        trial: the track and its networks.
+        trial: the track, its networks and the directions.
         describe: answers inquiries about method files.
 
     Raises:
@@ -114,6 +114,7 @@ def control_submissions(choice: str, trial: Trial, describe: Describe) -> list[S
     return [
         replace(submission, name=name, control=arm.control(trial.track.name, submission.directions))
         for (name, arm), submission in zip(arms.items(), submissions, strict=True)
+        if set(submission.directions) & set(trial.directions)
     ]
 
 

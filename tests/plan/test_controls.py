@@ -29,7 +29,7 @@ FRONTIER = {
 } - {"lm-w90-t4"}  # that is lm itself
 
 
-def options(**more: str) -> RunOptions:
+def options(**more: object) -> RunOptions:
     return RunOptions("synthetic", methods=("lm",), questions=QUESTIONS, device="cpu", **more)  # type: ignore[arg-type]
 
 
@@ -186,6 +186,12 @@ def test_the_frontier_is_run_where_it_is_asked_for_alone() -> None:
     assert names["basic"] == CONTROLS
     assert names["frontier"] == FRONTIER
     assert names["all"] == CONTROLS | FRONTIER
+
+
+def test_an_arm_without_the_direction_is_left_out() -> None:
+    planned = plan(options(controls="frontier", directions=("vit-to-cnn",)), described_here)
+    names = {run.submission.name for run in planned.runs if run.submission.control}
+    assert names == FRONTIER - {"vlfkd-kd"}
 
 
 def test_arms_of_lm_are_called_after_their_weight_and_temperature() -> None:

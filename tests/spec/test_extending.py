@@ -69,5 +69,5 @@ def test_a_track_that_extends_no_whole_track_is_refused(base: object) -> None:
 
 
 def test_an_unknown_key_of_a_track_that_extends_another_is_refused() -> None:
-    with pytest.raises(ValidationError, match="synthetic-long.data.images"):
+    with pytest.raises(ValidationError, match=r"synthetic-long\.data\.images"):
         edited(lambda tracks: tracks["synthetic-long"]["data"].update(images=3))

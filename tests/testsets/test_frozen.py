@@ -29,7 +29,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestArrays]:
 
 
 def test_every_synthetic_array_is_the_frozen_one(arrays: dict[str, TestArrays]) -> None:
-    frozen = read_manifest(manifest_path(SYNTHETIC))
+    frozen = tuple(row for row in read_manifest(manifest_path(SYNTHETIC)) if row.track == "synthetic")
     assert [row.set for row in frozen] == [each.name for each in evaluated_sets(SYNTHETIC, diagnostics=True)]
     assert manifest_rows("synthetic", arrays, None) == frozen
     assert differences_from_frozen(SYNTHETIC, arrays, None) == ()
