@@ -33,10 +33,12 @@ sleep_long()
 
 @pytest.fixture(autouse=True)
 def interrupts_are_heard() -> Iterator[None]:
-    """Let commands hear interrupts as at a terminal; those that are started in the background do not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Let commands hear these signals as at a terminal; those started in the background or by `nohup` do not."""
+    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hang_ups = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, interrupts)
+    signal.signal(signal.SIGHUP, hang_ups)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)

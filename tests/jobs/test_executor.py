@@ -167,8 +167,8 @@ def test_a_student_that_was_never_set_beside_its_teachers_is_asked_once_more(tmp
     for run in expanded():
         record = read_record(context.folder(run))
         assert is_complete(context, run, record)
-        for lacking in ({"scalars": {}}, {"compared_with": ()}):
-            assert is_complete(context, run, record.model_copy(update=lacking)) == (run.role == "teacher")
+        without = [record.model_copy(update={key: value}) for key, value in (("scalars", {}), ("compared_with", ()))]
+        assert [is_complete(context, run, each) for each in without] == [run.role == "teacher"] * 2
 
 
 def test_an_evaluation_that_dies_beside_an_old_record_is_an_error(tmp_path: Path) -> None:
