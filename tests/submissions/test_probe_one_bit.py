@@ -88,8 +88,8 @@ def test_objects_of_the_synthetic_track_are_found() -> None:
     drawn = condition_images("clean", count=200, saliences=saliences_of(SYNTHETIC))
     objects = condition_objects("clean", count=200) > 127
     images = torch.from_numpy(drawn.images).permute(0, 3, 1, 2).float() / 127.5 - 1
-    found = object_mask(images)[:, 0].numpy()
-    overlap = (found & objects).sum(axis=(1, 2)) / (found | objects).sum(axis=(1, 2))
+    mask = object_mask(images)[:, 0].numpy()
+    overlap = (mask & objects).sum(axis=(1, 2)) / (mask | objects).sum(axis=(1, 2))
     assert np.median(overlap) > 0.6
 
 
