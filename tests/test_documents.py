@@ -14,6 +14,7 @@ import yaml
 
 from kdbench.cli.main import app
 from kdbench.resources import VERSION
+from kdbench.testsets.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -104,6 +105,16 @@ def anchors(path: Path) -> set[str]:
     """Return the names by which GitHub links to the headings of a document."""
     headings = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_protocol_has_the_doses_of_the_spec() -> None:
+    rows = re.findall(
+        r"^\| teacher `(shape|texture)` \| (.+) \|$", (ROOT / "benchmark" / "PROTOCOL.md").read_text(), re.M
+    )
+    shape, texture = (dict(rows)[cue].split(" | ") for cue in ("shape", "texture"))
+    planted = load_spec().track("synthetic").planted
+    assert planted
+    assert tuple(zip(map(float, shape), map(float, texture), strict=True)) == planted.doses
 
 
 def test_the_citation_has_the_title_and_the_version_of_the_project() -> None:
