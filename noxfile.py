@@ -75,7 +75,10 @@ def _run(session: nox.Session, program: str, *arguments: str) -> None:
 
 @nox.session
 def benchmark(session: nox.Session) -> None:
-    """Train and score all methods and render the leaderboard; arguments after `--` go to `kdbench run`."""
+    """Train and score the paper's methods with one seed on the question of architecture, and render the leaderboard.
+
+    Arguments after `--` go to `kdbench run`.
+    """
     _run(session, "kdbench", "run", *session.posargs)
 
 

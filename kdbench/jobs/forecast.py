@@ -1,22 +1,24 @@
 """Estimates when an invocation ends: from records and the CPU's speed at first, then from its own pace."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.errors import RecordError
+from kdbench.jobs.completeness import needs_evaluation_only
 from kdbench.plan.context import RunContext
-from kdbench.plan.matrix import PlannedRun, relative_cost
-from kdbench.records import Record, find_records, read_record
-from kdbench.spec import families
+from kdbench.plan.costs import answers_of, evaluation_cost, occluded_images, training_cost
+from kdbench.plan.matrix import PlannedRun
+from kdbench.records import OCCLUSION_ON_OBJECT, Record, find_records, read_record
+from kdbench.spec import Track, families
 
 LEAST_SHARE = 0.02  # of the work that must be done before an invocation's own pace is believed
 
 
 @dataclass(frozen=True)
 class Rate:
-    """Seconds per unit of `PlannedRun.cost`, and where they come from, in words."""
+    """Seconds per unit of cost (see `kdbench.plan.costs`), and where they come from, in words."""
 
     seconds: float
     source: str
@@ -29,7 +31,7 @@ def rate_of(runs: Sequence[PlannedRun], context: RunContext) -> Rate | None:
     """
     if not runs:
         return None
-    earlier = [_cost_and_seconds(record) for record in _comparable_records(context.results, runs[0])]
+    earlier = [_cost_and_seconds(record, runs[0].track) for record in _comparable_records(context.results, runs[0])]
     if earlier:
         cost, seconds = (sum(numbers) for numbers in zip(*earlier, strict=True))
         return Rate(seconds / cost, "earlier runs")
@@ -38,7 +40,21 @@ def rate_of(runs: Sequence[PlannedRun], context: RunContext) -> Rate | None:
     from kdbench.jobs.cpu_time import run_seconds
 
     counted = run_seconds(runs, diagnostics=context.diagnostics)
-    return Rate(counted / sum(run.cost for run in runs), "the speed of this CPU")
+    whole = sum(run.cost + _cost_of_diagnostics(run, context) for run in runs)
+    return Rate(counted / whole, "the speed of this CPU")
+
+
+def remaining_cost(run: PlannedRun, context: RunContext) -> float:
+    """Return the cost of what is left of a run: of its evaluation alone if it is trained already."""
+    if needs_evaluation_only(context, run):
+        return evaluation_cost(answers_of(run.track, diagnostics=context.diagnostics), run.family)
+    return run.cost + _cost_of_diagnostics(run, context)
+
+
+def _cost_of_diagnostics(run: PlannedRun, context: RunContext) -> float:
+    """Return what the diagnostics add to the cost of a run; 0 without them."""
+    without, answers = (answers_of(run.track, diagnostics=wanted) for wanted in (False, context.diagnostics))
+    return evaluation_cost(answers - without, run.family)
 
 
 def _comparable_records(results: Path, run: PlannedRun) -> Iterator[Record]:
@@ -55,16 +71,26 @@ def _comparable_records(results: Path, run: PlannedRun) -> Iterator[Record]:
             yield record
 
 
-def _cost_and_seconds(record: Record) -> tuple[float, float]:
+def _cost_and_seconds(record: Record, track: Track) -> tuple[float, float]:
     taught = record.direction if record.teacher_run_id else None
-    cost = relative_cost(record.budget.examples, record.family, families(taught).teacher if taught else None)
-    return cost, record.timing.training + record.timing.evaluation
+    answers = sum(result.images for result in record.test.values())
+    if OCCLUSION_ON_OBJECT in record.scalars:
+        answers += occluded_images(track)
+    trained = training_cost(record.budget.examples, record.family, families(taught).teacher if taught else None)
+    return trained + evaluation_cost(answers, record.family), record.timing.training + record.timing.evaluation
 
 
 class Forecast:
     """Follows the runs of an invocation and estimates the time left.
 
     While little is done, the rate decides; then the pace of the invocation so far, on all its workers.
+
+    Args:
+        runs: of the invocation.
+        workers: number of runs at a time.
+        rate: that is expected; None if nothing is known.
+        costs: of the runs by id; None for whole runs without diagnostics.
+        clock: gives the time in seconds.
     """
 
     def __init__(
@@ -72,11 +98,12 @@ class Forecast:
         runs: Sequence[PlannedRun],
         workers: int,
         rate: Rate | None = None,
+        costs: Mapping[str, float] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.runs, self.workers, self.rate = runs, workers, rate
         self._clock, self._started = clock, clock()
-        self._cost = {run.run_id: run.cost for run in runs}
+        self._cost = costs or {run.run_id: run.cost for run in runs}
         self._done: dict[str, float] = {}  # shares of runs
         self._skipped: dict[str, float] = {}  # shares of resumed runs that an earlier invocation did
 

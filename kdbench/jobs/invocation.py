@@ -10,7 +10,7 @@ from kdbench.jobs.completeness import existing_record, forget_training, is_compl
 from kdbench.jobs.describer import ConfinedDescriber
 from kdbench.jobs.devices import cores, visible_gpus
 from kdbench.jobs.executor import LocalExecutor
-from kdbench.jobs.forecast import Forecast, rate_of
+from kdbench.jobs.forecast import Forecast, rate_of, remaining_cost
 from kdbench.jobs.gpu_room import runs_on_cpu, runs_per_gpu
 from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.lock import sole_user
@@ -106,7 +106,8 @@ def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, consol
     gpus = visible_gpus() if planned.device == "cuda" else ()
     each = _runs_at_a_time(planned, options, launcher, gpus) if missing else options.workers or 1
     workers = each * max(1, len(gpus))
-    forecast = Forecast(missing, workers, rate_of(missing, planned.context))
+    costs = {run.run_id: remaining_cost(run, planned.context) for run in missing}
+    forecast = Forecast(missing, workers, rate_of(missing, planned.context), costs)
     _print_plan(planned, missing, forecast, console)
     if missing or not (planned.context.results / planned.track.name / GALLERY).exists():
         _, arrays = open_test_sets(planned.track, options, console)

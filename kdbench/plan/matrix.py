@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from kdbench.plan.costs import answers_of, evaluation_cost, training_cost
 from kdbench.records import ControlTerms
 from kdbench.spec import Direction, Family, TeacherBias, TeacherKind, Track
 
@@ -135,19 +136,10 @@ class PlannedRun:
 
     @property
     def cost(self) -> float:
-        """Rough relative cost, for estimating the remaining time and for starting long runs first."""
-        images = self.epochs * self.track.data.num_train
-        return relative_cost(images, self.family, self.teacher.family if self.teacher else None)
-
-
-def relative_cost(images: int, family: Family, teacher_family: Family | None) -> float:
-    """Return the rough cost of training a network on some images and of evaluating it, in no particular unit.
-
-    A teacher costs its forward pass, a third of a training step.
-    """
-    weight: Mapping[Family, float] = {"cnn": 1.0, "vit": 2.0}
-    forward = weight[teacher_family] / 3 if teacher_family else 0.0
-    return images / 1000 * (weight[family] + forward) + weight[family]
+        """Relative cost of the training and of the evaluation without diagnostics; see `kdbench.plan.costs`."""
+        images, teacher = self.epochs * self.track.data.num_train, self.teacher.family if self.teacher else None
+        answers = answers_of(self.track, diagnostics=False)
+        return training_cost(images, self.family, teacher) + evaluation_cost(answers, self.family)
 
 
 def described(runs: Iterable[PlannedRun]) -> str:

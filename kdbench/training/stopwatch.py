@@ -8,6 +8,11 @@ from contextlib import contextmanager
 import torch
 
 
+def cpu_seconds() -> float:
+    """Return the CPU time of this process so far, on all its threads together."""
+    return time.process_time()
+
+
 class Stopwatch:
     """Sums up the seconds of each part of a training.
 

@@ -45,5 +45,15 @@ def test_building_takes_its_operations_at_the_rate_of_the_cpu() -> None:
     assert building_seconds(PAPER.primary_sets("clean"), PAPER) == 0
 
 
+def test_the_fastest_step_sets_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [0.0, 9.0, 10.0, 12.0, 20.0, 24.0, 30.0, 33.0, 40.0, 45.0]  # steps of 9, 2, 4, 3 and 5 seconds
+    clock = iter(times)
+    monkeypatch.setattr(cpu_time, "cpu_seconds", lambda: next(clock))
+    slow = operations_per_second(load_spec().track("synthetic"))
+    clock = iter([time / 2 for time in times])
+    assert operations_per_second(load_spec().track("synthetic")) == pytest.approx(2 * slow)
+    assert slow == pytest.approx(3 * 32 * 0.0513e9 / 2, rel=0.01)  # a forward pass of the CNN has 51 million operations
+
+
 def test_the_rate_is_measured_on_the_track_itself() -> None:
     assert 1e8 < operations_per_second(load_spec().track("synthetic")) < 1e13

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from kdbench.jobs import cpu_time
-from kdbench.jobs.forecast import Forecast, Rate, rate_of
+from kdbench.jobs.forecast import Forecast, Rate, rate_of, remaining_cost
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
-from kdbench.records import Budget, Record, Timing
+from kdbench.records import WEIGHTS, Budget, Record, SetResult, Timing, write_record
+from kdbench.testsets.diagnostics import evaluated_sets
+from kdbench.testsets.spec import load_spec
 from tests.examples import a_record, store
 from tests.planned_runs import expanded
 
@@ -88,7 +90,9 @@ def test_the_share_of_the_work_ends_at_one() -> None:
 
 
 def earlier_record(run_id: str, **changes: object) -> Record:
-    values = {"timing": Timing(training=30.0, evaluation=2.0), "budget": Budget(examples=9000)}
+    primary = evaluated_sets(load_spec().track("synthetic"), diagnostics=False)
+    test = {entry.name: SetResult(images=entry.images, macro_accuracy=0.5) for entry in primary}
+    values = {"timing": Timing(training=30.0, evaluation=2.0), "budget": Budget(examples=9000), "test": test}
     return a_record(run_id=run_id, **(values | changes))
 
 
@@ -115,6 +119,27 @@ def test_a_first_run_on_a_cpu_is_told_by_its_speed(tmp_path: Path, monkeypatch: 
     assert rate is not None
     assert rate.source == "the speed of this CPU"
     assert rate.seconds * sum(run.cost for run in runs) == pytest.approx(cpu_time.run_seconds(runs, diagnostics=False))
+
+
+def test_a_trained_run_costs_its_evaluation_alone(tmp_path: Path) -> None:
+    run = expanded()[0]
+    plain, full = (RunContext(tmp_path, tmp_path / "cache", diagnostics=wanted) for wanted in (False, True))
+    before = remaining_cost(run, plain)
+    assert before == run.cost
+    more = remaining_cost(run, full) - before
+    write_record(plain.folder(run), earlier_record(run.run_id), {})
+    (plain.folder(run) / WEIGHTS).touch()
+    after = remaining_cost(run, plain)
+    assert 0 < after < before / 2
+    assert remaining_cost(run, full) == pytest.approx(after + more)
+    assert more > 4 * after  # 13 sets of 1,000 images, and 32,000 occluded ones, beside 9 primary sets
+
+
+def test_costs_that_are_given_decide_the_share(tmp_path: Path) -> None:
+    first, second = expanded()[:2]
+    forecast = Forecast([first, second], 1, costs={first.run_id: 1.0, second.run_id: 3.0})
+    forecast.advanced(first, 1.0)
+    assert forecast.share == 0.25
 
 
 def test_nothing_is_told_of_a_first_run_on_a_gpu_nor_of_no_runs(tmp_path: Path) -> None:
