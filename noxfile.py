@@ -100,7 +100,7 @@ def numpy(session: nox.Session) -> None:
 
 @nox.session(venv_backend="venv")
 def metadata(session: nox.Session) -> None:
-    """Check the Croissant metadata of the data sets with the validator of MLCommons, without a connection."""
+    """Check the Croissant metadata of the data sets with the validator of MLCommons."""
     session.install("--quiet", MLCROISSANT)
     session.run("python", "-m", "tests.croissant_files")
 
