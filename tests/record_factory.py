@@ -89,20 +89,14 @@ class FakeProfile:
 TEACHERS: Mapping[tuple[Family, TeacherBias], FakeProfile] = {
     ("vit", "shape"): FakeProfile.of(0.95, 0.08, 0.96, 0.22, 0.12, 0.88, conflict=(0.92, 0.02)),
     ("vit", "texture"): FakeProfile.of(0.91, 0.80, 0.18, 0.05, 0.66, 0.32, conflict=(0.08, 0.68)),
-    ("vit", "natural"): FakeProfile.of(0.78, 0.32, 0.25, 0.38, 0.40, 0.82, conflict=(0.22, 0.41)),
+    ("vit", "natural"): FakeProfile.of(0.95, 0.42, 0.60, 0.45, 0.33, 0.72, conflict=(0.58, 0.22)),
     ("cnn", "shape"): FakeProfile.of(0.98, 0.12, 0.95, 0.14, 0.09, 0.75, conflict=(0.94, 0.02)),
     ("cnn", "texture"): FakeProfile.of(0.92, 0.84, 0.28, 0.05, 0.42, 0.08, conflict=(0.16, 0.58)),
-    ("cnn", "natural"): FakeProfile.of(0.91, 0.52, 0.12, 0.24, 0.22, 0.60, conflict=(0.14, 0.55)),
+    ("cnn", "natural"): FakeProfile.of(0.97, 0.48, 0.58, 0.14, 0.35, 0.50, conflict=(0.54, 0.24)),
 }
-NATURAL: Mapping[Family, FakeProfile] = {  # teachers of the synthetic track
-    "vit": FakeProfile.of(0.95, 0.42, 0.60, 0.45, 0.33, 0.72, conflict=(0.58, 0.22)),
-    "cnn": FakeProfile.of(0.97, 0.48, 0.58, 0.14, 0.35, 0.50, conflict=(0.54, 0.24)),
-}
-INDEPENDENTS: Mapping[tuple[Family, bool], FakeProfile] = {  # by family and whether the track's teachers are planted
-    ("vit", True): FakeProfile.of(0.96, 0.40, 0.62, 0.14, 0.32, 0.70, conflict=(0.58, 0.22)),
-    ("cnn", True): FakeProfile.of(0.97, 0.50, 0.58, 0.10, 0.34, 0.48, conflict=(0.54, 0.24)),
-    ("vit", False): FakeProfile.of(0.77, 0.31, 0.26, 0.37, 0.41, 0.80, conflict=(0.23, 0.40)),
-    ("cnn", False): FakeProfile.of(0.90, 0.50, 0.13, 0.25, 0.21, 0.61, conflict=(0.15, 0.54)),
+INDEPENDENTS: Mapping[Family, FakeProfile] = {
+    "vit": FakeProfile.of(0.96, 0.40, 0.62, 0.14, 0.32, 0.70, conflict=(0.58, 0.22)),
+    "cnn": FakeProfile.of(0.97, 0.50, 0.58, 0.10, 0.34, 0.48, conflict=(0.54, 0.24)),
 }
 
 
@@ -124,33 +118,25 @@ class Matrix:
     controls: Collection[str] = field(default=())
     scalars: Mapping[str, float] = field(default_factory=dict)
     frontier: Collection[str] = field(default=())
-    question: Question | None = None
+    question: Question = "planted"
 
     def is_control(self, method: str) -> bool:
         """Return whether the runs of a method are control arms or their teachers."""
         return method in (*self.controls, *self.frontier, "untrained")
 
-    @property
-    def planted(self) -> bool:
-        return self.track.primary == "transfer"
-
     def arms(self, direction: Direction) -> list[tuple[Direction, TeacherBias]]:
         """Return the direction and the teacher's bias of each student of a method."""
         if self.question == "architecture":
             return [(direction, "natural"), (within_family(direction), "natural")]
-        biases: tuple[TeacherBias, ...] = ("shape", "texture") if self.track.planted else ("natural",)
-        return [(direction, bias) for bias in biases]
-
-    def teacher(self, family: Family, bias: TeacherBias) -> FakeProfile:
-        """Return the profile of a trained teacher."""
-        return NATURAL[family] if self.planted and bias == "natural" else TEACHERS[family, bias]
+        return [(direction, "shape"), (direction, "texture")]
 
     def middle(self, family: Family) -> FakeProfile:
-        """Return the profile half-way between the two teachers of a board whose teacher is of a family."""
+        """Return the profile half-way between the two teachers of a board, given the family of its planted teachers."""
         if self.question == "architecture":
-            return NATURAL["vit"].moved(NATURAL["cnn"], NATURAL["vit"], 0.5)
-        shape, texture = TEACHERS[family, "shape"], TEACHERS[family, "texture"]
-        return shape.moved(texture, shape, 0.5)
+            first, second = TEACHERS["vit", "natural"], TEACHERS["cnn", "natural"]
+        else:
+            first, second = TEACHERS[family, "shape"], TEACHERS[family, "texture"]
+        return first.moved(second, first, 0.5)
 
 
 def write_matrix(
@@ -194,8 +180,8 @@ def write_matrix(
             one without a teacher. Their students are like independent.
         frontier: control arms that have the trained teachers, as methods have.
         scalars: of every student.
-        question: "architecture" for natural teachers of both families; by default, the teachers that rank the track:
-            planted ones of the other family or, on tracks without them, its natural ones.
+        question: "architecture" for natural teachers of both families, "planted" for planted ones of the other family;
+            by default the latter, on tracks that have them.
 
     Returns:
         Folders of the records written, teachers first.
@@ -219,7 +205,7 @@ def write_matrix(
         controls=controls,
         frontier=frontier,
         scalars=scalars or {},
-        question=question,
+        question=question or ("planted" if shipped.planted else "architecture"),
     )
     folders = []
     for seed in seeds:
@@ -236,7 +222,7 @@ def write_matrix(
 
 
 def _write_teacher(matrix: Matrix, family: Family, bias: TeacherBias, seed: int) -> Path:
-    profile = _jittered(matrix.teacher(family, bias), matrix.spread, "teacher", family, bias, seed)
+    profile = _jittered(TEACHERS[family, bias], matrix.spread, "teacher", family, bias, seed)
     return _write(matrix, profile, method="teacher", family=family, direction=None, bias=bias, seed=seed)
 
 
@@ -253,11 +239,10 @@ def _write_control(matrix: Matrix, control: str, direction: Direction, seed: int
 
 def _write_student(matrix: Matrix, method: str, direction: Direction, bias: TeacherBias | None, seed: int) -> Path:
     teacher, family = families(direction)
-    alone = INDEPENDENTS[family, matrix.planted]
-    profile = alone
+    profile = INDEPENDENTS[family]
     if bias is not None:
-        origin = matrix.middle(teacher) if matrix.planted else alone
-        profile = alone.moved(matrix.teacher(teacher, bias), origin, matrix.transfer.get(method, 0.0))
+        share = matrix.transfer.get(method, 0.0)
+        profile = profile.moved(TEACHERS[teacher, bias], matrix.middle(teacher), share)
     if method in matrix.clean:
         profile = replace(profile, clean=matrix.clean[method])
     profile = _jittered(profile, matrix.spread, method, direction, bias or "alone", seed)

@@ -1,6 +1,6 @@
 """Boards as tables in a terminal."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, JustifyMethod
@@ -9,15 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kdbench.scoring.arms import Arm
-from kdbench.scoring.estimates import Estimate, Score, Undefined
+from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Row, Scores
-from kdbench.spec import BIAS_AXES, Primary
+from kdbench.spec import BIAS_AXES
 
 ABSENT = "-"
-PRIMARY_HEADINGS: Mapping[Primary, str] = {"transfer": "transfer", "gap-closed": "gap closed x 100"}
-PRIMARY_WORDS: Mapping[Primary, str] = {"transfer": "transfer", "gap-closed": "the gap closed"}
-RANK, ROW, CLEAN, CONFLICT, SEEDS = "rank", "row", "clean", "conflict shape/texture", "seeds"
+RANK, ROW, CLEAN, CONFLICT = "rank", "row", "clean", "conflict shape/texture"
+TRANSFER, SEEDS = "transfer", "seeds"
 LEFT_ALIGNED = (RANK, ROW)
 
 
@@ -41,11 +40,10 @@ def print_not_scored(scores: Scores, console: Console) -> None:
 
 def board_tables(board: Board, console: Console) -> list[Table]:
     """Return a board as one table with a line per arm, or as two where the console is too narrow for all columns."""
-    primary = PRIMARY_HEADINGS[board.primary]
-    whole = _table(board, (RANK, ROW, CLEAN, *BIAS_AXES, CONFLICT, primary, SEEDS))
+    whole = _table(board, (RANK, ROW, CLEAN, *BIAS_AXES, CONFLICT, TRANSFER, SEEDS))
     if Measurement.get(console, console.options.update(max_width=1000), whole).maximum <= console.width:
         return [whole]
-    parts = (RANK, ROW, CLEAN, primary, SEEDS), (ROW, *BIAS_AXES, CONFLICT)
+    parts = (RANK, ROW, CLEAN, TRANSFER, SEEDS), (ROW, *BIAS_AXES, CONFLICT)
     return [_table(board, headings, narrow=True) for headings in parts]
 
 
@@ -63,23 +61,22 @@ def _table(board: Board, headings: Sequence[str], *, narrow: bool = False) -> Ta
         table.add_column(heading.replace(" shape", "\nshape"), justify=justify, no_wrap=numeric, overflow="fold")
     for row in board.rows:
         for place, arm in enumerate(row.arms):
-            cells = _cells(row, arm, board, first=place == 0)
+            cells = _cells(row, arm, first=place == 0)
             table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
 
 
-def _cells(row: Row, arm: Arm, board: Board, *, first: bool) -> dict[str, str]:
-    """Return the line of an arm by heading; rank and primary number stand in the first line of a row."""
+def _cells(row: Row, arm: Arm, *, first: bool) -> dict[str, str]:
+    """Return the line of an arm by heading; rank and transfer stand in the first line of a row."""
     profile = arm.profile
     conflict = profile.conflict if profile else None
-    primary = with_interval(row.primary, percent=board.primary == "gap-closed") if first and row.primary else ""
     return {
         RANK: rank_words(row) if first else "",
         ROW: _name(row, arm),
         CLEAN: number(profile.clean) if profile else ABSENT,
         **{axis: number(profile.axes[axis].bias) if profile and axis in profile.axes else ABSENT for axis in BIAS_AXES},
         CONFLICT: f"{number(conflict.shape)}/{number(conflict.texture)}" if conflict else ABSENT,
-        PRIMARY_HEADINGS[board.primary]: primary,
+        TRANSFER: with_interval(row.transfer) if first and row.transfer else "",
         SEEDS: f"{len(arm.seeds)} of {len(arm.run_ids)}" if arm.failed else f"{len(arm.seeds)}",
     }
 
@@ -99,10 +96,8 @@ def _name(row: Row, arm: Arm) -> str:
 
 
 def _notes(board: Board) -> Iterator[str]:
-    yield from (f"warning: {warning}" for warning in board.warnings)
     if board.null_band is not None:
-        band = with_bounds(board.null_band.low, board.null_band.high, percent=board.primary == "gap-closed")
-        yield f"the controls that should score 0 are in the range {band}"
+        yield f"the controls that should score 0 are in the range {with_bounds(board.null_band)}"
     for row in board.rows:
         yield from _row_notes(row, board)
 
@@ -111,15 +106,25 @@ def _row_notes(row: Row, board: Board) -> Iterator[str]:
     if row.unranked:
         yield f"{row.title}: unranked: {row.unranked}"
     if row.p_value is not None:
-        badges = "".join(f"{words}, " for words in (*finding_words(row, board), *row.badges))
+        shown = "".join(f"{words}, " for words in finding_words(row, board))
         p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"
-        yield f"{row.title}: {badges}{p} (one-sided, adjusted by Holm for {board.tests} tests)"
-    if isinstance(row.primary, Undefined):
-        yield f"{row.title}: {PRIMARY_WORDS[board.primary]} is undefined: {row.primary.reason}"
+        yield f"{row.title}: {shown}{p} (one-sided, adjusted by Holm for {board.tests} tests)"
+    if isinstance(row.transfer, Undefined):
+        yield f"{row.title}: transfer is undefined: {row.transfer.reason}"
+        yield from _index_notes(row, board)
     if row.kind != "method":
         if row.unofficial:
             yield f"{row.family} {row.title}: unofficial: {', '.join(row.unofficial)}"
         yield from (f"{row.family} {row.title}: {failure}" for arm in row.arms for failure in arm.failed)
+
+
+def _index_notes(row: Row, board: Board) -> Iterator[str]:
+    """Yield how far a method without alpha moved to the teacher of the other family, and what controls reach."""
+    for arm in row.arms:
+        index = arm.movement.transfer_index if arm.movement else None
+        if board.question == "architecture" and isinstance(index, Estimate):
+            band = f"; controls are in the range {with_bounds(board.index_band)}" if board.index_band else ""
+            yield f"{row.title}: its way to the {arm.teacher_family} teacher (TI) is {with_interval(index)}{band}"
 
 
 def number(score: Score) -> str:
@@ -127,15 +132,14 @@ def number(score: Score) -> str:
     return f"{score.value:.2f}" if isinstance(score, Estimate) else ABSENT
 
 
-def with_interval(score: Score, *, percent: bool = False) -> str:
-    """Return `0.43 [0.38, 0.49]`, or `43 [38, 49]` in percent; a star marks an interval that covers images only."""
+def with_interval(score: Score) -> str:
+    """Return `0.43 [0.38, 0.49]`; a star marks an interval that covers images only."""
     if not isinstance(score, Estimate):
         return "undefined"
     star, digits = "*" if score.covers == "images" else "", digits_of(score.value)
-    value = f"{100 * score.value:.0f}" if percent else f"{score.value:.{digits}f}"
-    return f"{value} {with_bounds(score.low, score.high, percent=percent, digits=digits)}{star}"
+    return f"{score.value:.{digits}f} {with_bounds(score, digits)}{star}"
 
 
-def with_bounds(low: float, high: float, *, percent: bool = False, digits: int = 2) -> str:
-    """Return `[0.38, 0.49]`, or `[38, 49]` in percent."""
-    return f"[{100 * low:.0f}, {100 * high:.0f}]" if percent else f"[{low:.{digits}f}, {high:.{digits}f}]"
+def with_bounds(interval: Estimate | Range, digits: int = 2) -> str:
+    """Return `[0.38, 0.49]`."""
+    return f"[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

@@ -44,18 +44,8 @@ class BoardView:
 
     @property
     def symbol(self) -> str:
-        """The letter for transfer on this board: α between architectures, τ for by_transfer cues."""
+        """The letter for transfer on this board: α between architectures, τ for planted cues."""
         return wording.SYMBOLS[self.board.question]
-
-    @property
-    def by_transfer(self) -> bool:
-        """Whether rows are ranked by transfer; else by G."""
-        return self.board.primary == "transfer"
-
-    @property
-    def scale(self) -> int:
-        """The factor by which the primary number is multiplied for the page."""
-        return 1 if self.by_transfer else 100
 
     @property
     def mixed(self) -> bool:
@@ -99,7 +89,6 @@ def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
     """Yield the notes for the reader of a board."""
     yield from _about_intervals(board, f"{spec.scoring.confidence:.0%}")
-    yield from (f"{warning[:1].upper()}{warning[1:]}." for warning in board.warnings)
     unofficial = common_value(row.unofficial for row in board.rows)
     if unofficial:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."

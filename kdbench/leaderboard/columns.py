@@ -1,15 +1,16 @@
 """The columns of a board's table, and the numbers in them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar, cast, get_args
 
 from kdbench.leaderboard import wording
 from kdbench.scoring.arms import Profile
 from kdbench.scoring.estimates import Estimate, Score
-from kdbench.scoring.scores import Board, Row
-from kdbench.spec import Axis
+from kdbench.scoring.scores import Board
 
-BoardColumn = Literal["primary", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"]
+BoardColumn = Literal[
+    "transfer", "clean", "shape", "texture", "locality", "scramble", "noise", "conflict", "shape_bias"
+]
 _Member = TypeVar("_Member")
 
 
@@ -33,20 +34,12 @@ def profile_scores(profile: Profile) -> Iterator[tuple[BoardColumn, Score]]:
         yield "shape_bias", profile.conflict.shape_bias
 
 
-def primary_by_axis(row: Row) -> Mapping[Axis, Score]:
-    """Return the parts of a row's primary number: tau of each axis, or what each axis contributes to G."""
-    if row.gap_closed is None:
-        return row.transfer_by_axis
-    movement = row.arms[0].movement
-    return movement.gap_by_axis if movement is not None and isinstance(row.gap_closed, Estimate) else {}
-
-
 def board_estimates(board: Board) -> Iterator[tuple[BoardColumn, Estimate]]:
     """Yield every estimate that a board's table shows, with its column."""
     for row in board.rows:
-        if isinstance(row.primary, Estimate):
-            yield "primary", row.primary
-        for axis, score in primary_by_axis(row).items():
+        if isinstance(row.transfer, Estimate):
+            yield "transfer", row.transfer
+        for axis, score in row.transfer_by_axis.items():
             if isinstance(score, Estimate) and axis in wording.SHOWN_AXES:
                 yield cast(BoardColumn, axis), score
         for profile in (arm.profile for arm in row.arms if arm.profile is not None):

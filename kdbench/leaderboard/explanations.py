@@ -1,4 +1,4 @@
-"""The second table of a board: numbers that explain the primary one."""
+"""The second table of a board: numbers that explain transfer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class ExplanationLine:
     Attributes:
         basis: of all numbers of the line; None if it differs between them.
         cells: one per column; None if the column does not apply to the line.
-        cross_check: on the first line of a row, the multi-bootstrap's interval of the row's primary number.
+        cross_check: on the first line of a row, the multi-bootstrap's interval of the row's transfer.
     """
 
     row: RowView
@@ -63,7 +63,7 @@ def explanation_table(view: BoardView) -> ExplanationTable:
     arms = [(row, line) for row in view.rows for line in row.lines if line.arm.profile is not None]
     shown = [
         (title, hint, times, score_of)
-        for title, hint, times, score_of in _all_columns(view)
+        for title, hint, times, score_of in _all_columns()
         if any(score_of(line.arm) is not None for _, line in arms)
     ]
     lines = tuple(_line(row, line, [score_of for *_, score_of in shown]) for row, line in arms)
@@ -74,9 +74,9 @@ def explanation_table(view: BoardView) -> ExplanationTable:
     return ExplanationTable(columns, lines, _reasons(columns, lines))
 
 
-def _all_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
+def _all_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     """Yield title, hint, factor and number of every column there may be."""
-    yield from _movement_columns(view)
+    yield from _movement_columns()
     yield from _likeness_columns()
     yield (
         "Permutation κ",
@@ -110,7 +110,7 @@ def _all_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     )
 
 
-def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfArm]]:
+def _movement_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     """Yield the columns for the position of students between the independent student and their teacher."""
     yield (
         "Clean accuracy minus independent",
@@ -118,13 +118,12 @@ def _movement_columns(view: BoardView) -> Iterator[tuple[str, str, int, ScoreOfA
         1,
         _moved(lambda m: m.clean_gain),
     )
-    if view.by_transfer:
-        yield (
-            "100 G to this teacher",
-            "share of the squared distance to this teacher that the student closes",
-            100,
-            _moved(lambda m: m.gap_closed),
-        )
+    yield (
+        "100 G to this teacher",
+        "share of the squared distance to this teacher that the student closes",
+        100,
+        _moved(lambda m: m.gap_closed),
+    )
     yield (
         "100 G, accuracy matched",
         "compared with an independent student of the same clean accuracy",

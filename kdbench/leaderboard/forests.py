@@ -1,4 +1,4 @@
-"""The forest plots at the top of the page: the primary number of every method with its interval, on one scale."""
+"""The forest plot at the top of the page: the transfer of every method with its interval, on one scale."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from kdbench.scoring.estimates import Estimate
 
 @dataclass(frozen=True)
 class ForestRow:
-    """The primary number of a method; `x`, `low` and `high` are in percent of the width."""
+    """The transfer of a method; `x`, `low` and `high` are in percent of the width."""
 
     view: RowView
     anchor: str
@@ -36,33 +36,26 @@ class ForestGroup:
     @property
     def images_only(self) -> bool:
         """Whether no interval of the group covers random seeds."""
-        scores = [row.view.row.primary for row in self.rows]
+        scores = [row.view.row.transfer for row in self.rows]
         return all(isinstance(score, Estimate) and score.covers == "images" for score in scores)
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The methods of all boards that have the same primary number, on one scale.
+    """The methods of all boards, on one scale.
 
     Attributes:
-        planted: the number is tau, else G.
         zero, one: where these values lie, in percent of the width.
     """
 
-    planted: bool
     groups: tuple[ForestGroup, ...]
     ticks: tuple[Tick, ...]
     zero: float
     one: float
 
 
-def forests(views: Sequence[BoardView]) -> tuple[Forest, ...]:
-    """Return the plots of tau and of G, in this order, without those of a number that no method has."""
-    plots = (_forest([view for view in views if view.by_transfer is planted]) for planted in (True, False))
-    return tuple(plot for plot in plots if plot is not None)
-
-
-def _forest(views: Sequence[BoardView]) -> Forest | None:
+def forest(views: Sequence[BoardView]) -> Forest | None:
+    """Return the plot of all boards; None if no method has a transfer."""
     drawn = [(view, rows) for view in views if (rows := _estimated(view))]
     if not drawn:
         return None
@@ -71,13 +64,12 @@ def _forest(views: Sequence[BoardView]) -> Forest | None:
         ForestGroup(view, tuple(_forest_row(view, row, score, scale) for row, score in rows), _null_band(view, scale))
         for view, rows in drawn
     )
-    factor, digits = (1, 1) if views[0].by_transfer else (100, 0)
-    ticks = tuple(Tick(scale.percent(value), wording.number(factor * value, digits)) for value in TICKS)
-    return Forest(views[0].by_transfer, tuple(groups), ticks, scale.percent(0), scale.percent(1))
+    ticks = tuple(Tick(scale.percent(value), wording.number(value, 1)) for value in TICKS)
+    return Forest(tuple(groups), ticks, scale.percent(0), scale.percent(1))
 
 
 def _estimated(view: BoardView) -> list[tuple[RowView, Estimate]]:
-    return [(row, score) for row in view.methods if isinstance(score := row.row.primary, Estimate)]
+    return [(row, score) for row in view.methods if isinstance(score := row.row.transfer, Estimate)]
 
 
 def _reach(view: BoardView, rows: Sequence[tuple[RowView, Estimate]]) -> Iterator[float]:

@@ -14,7 +14,7 @@ from kdbench.leaderboard.boards import BoardView, board_views
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.curves import RowCurves, training_curves
 from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
-from kdbench.leaderboard.forests import forests
+from kdbench.leaderboard.forests import forest
 from kdbench.leaderboard.profiles import ProfileChart, profile_charts
 from kdbench.leaderboard.provenance import BoardProvenance, RecordKey, board_provenance, failed_runs
 from kdbench.leaderboard.published import PAPER_TRACK, PublishedTable, published_seconds, read_published
@@ -109,7 +109,7 @@ def render_page(
             scores=scores,
             spec=spec,
             sections=sections,
-            forests=forests([section.view for section in sections]),
+            forest=forest([section.view for section in sections]),
             stimuli=track_stimuli(gallery, spec),
             timings=timings,
             published=published,

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kdbench.leaderboard import wording
-from kdbench.leaderboard.columns import common_value, primary_by_axis, profile_scores
+from kdbench.leaderboard.columns import common_value, profile_scores
 from kdbench.records import Record
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Score, Undefined
 from kdbench.scoring.scores import Row
-from kdbench.spec import Axis
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ class RowView:
     """A row with its lines and notes.
 
     Attributes:
-        by_axis: the parts of the primary number: tau of each axis, or what each axis contributes to G.
-        axes_basis: of these, where they have it in common.
+        axes_basis: of the transfer by axis, where all axes have it in common.
         failures: failed runs, unless the reason for the missing rank mentions them.
         undefined: undefined numbers with their reasons, unless the cells show them.
         collapsed: the arms that nearly always answer with the same few classes, with the test sets.
@@ -61,7 +59,6 @@ class RowView:
     name: str
     config: str
     lines: tuple[ArmLine, ...]
-    by_axis: Mapping[Axis, Score]
     axes_basis: Basis | None
     failures: tuple[str, ...]
     undefined: tuple[str, ...]
@@ -90,14 +87,12 @@ def row_view(row: Row) -> RowView:
     failures = _said_once((line, line.arm.failed) for line in lines)
     axes = _said_once((line, _unless_shared(line, line.axes_reason)) for line in lines)
     conflict = _said_once((line, _unless_shared(line, line.conflict_reason)) for line in lines)
-    by_axis = primary_by_axis(row)
     return RowView(
         row=row,
         name=wording.row_words(row),
         config=wording.config_words(row.config),
         lines=lines,
-        by_axis=by_axis,
-        axes_basis=basis_of(by_axis.values()),
+        axes_basis=basis_of(row.transfer_by_axis.values()),
         failures=tuple(reason for reason in failures if reason not in row.unranked),
         undefined=(
             *(f"Axes undefined: {reason}" for reason in axes),

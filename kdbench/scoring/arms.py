@@ -99,10 +99,8 @@ class Movement(FrozenModel):
     """The position of one teacher's students between the independent student and that teacher.
 
     Attributes:
-        axes: on which the numbers are computed.
         clean_gain: clean accuracy minus the independent student's.
         gap_closed: G: 1 at the teacher's profile, 0 where the student is no nearer to it than the independent one.
-        gap_by_axis: the summands of G.
         gap_closed_matched: G relative to the independent student at the student's clean accuracy, which is interpolated
             between snapshots; None without that control.
         transfer_index: TI, the share of the way to the teacher.
@@ -111,10 +109,8 @@ class Movement(FrozenModel):
         cosine: of the angle between the movement and the direction to the teacher.
     """
 
-    axes: tuple[Axis, ...]
     clean_gain: Score
     gap_closed: Score
-    gap_by_axis: dict[Axis, Score]
     gap_closed_matched: Score | None = None
     transfer_index: Score
     index_by_axis: dict[Axis, Score]

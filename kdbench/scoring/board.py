@@ -9,14 +9,14 @@ from kdbench.files import atomic_file
 from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
 from kdbench.scoring.admission import admit, readable_records, refusal
-from kdbench.scoring.context import BoardContext, ScoredRun, kind_of
-from kdbench.scoring.gates import axis_warnings
+from kdbench.scoring.context import BoardContext, ScoredRun
+from kdbench.scoring.estimates import Range
 from kdbench.scoring.intervals import DIGITS
 from kdbench.scoring.questions import belongs, boards_of
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
-from kdbench.scoring.scores import Board, Scores, Superseded
-from kdbench.scoring.standing import null_band, tests_of
+from kdbench.scoring.scores import Board, Row, Scores, Superseded
+from kdbench.scoring.standing import index_band, null_band, tests_of
 from kdbench.spec import Spec
 
 
@@ -100,7 +100,6 @@ def _boards(group: RecordGroup, admitted: Iterable[ScoredRun], spec: Spec) -> li
 def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext) -> Board:
     of_board = [run for run in runs if belongs(run.record, context.question, context.direction)]
     rows = board_rows(of_board, context)
-    teachers = [run for run in of_board if kind_of(run.record) == "teacher"]
     return Board(
         track=group.track,
         question=context.question,
@@ -111,13 +110,15 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         num_classes=context.num_classes,
         seeds=tuple(sorted({run.record.seed for run in of_board})),
         rows=rows,
-        primary=context.track.primary,
-        axes=context.axes,
         smallest_effect=context.scoring.smallest_effect,
         tests=tests_of(rows) if any(row.p_value is not None for row in rows) else 0,
         null_band=null_band(rows, context.scoring),
-        warnings=tuple(axis_warnings(teachers, context)),
+        index_band=_index_band(rows, context),
     )
+
+
+def _index_band(rows: Sequence[Row], context: BoardContext) -> Range | None:
+    return index_band(rows, context.swapped[0], context.scoring) if context.question == "architecture" else None
 
 
 def write_scores(scores: Scores, path: Path) -> None:

@@ -12,7 +12,6 @@ from kdbench.scoring.gap import (
     Triangle,
     cosine,
     drift,
-    gap_by_axis,
     gap_closed,
     needs_seeds,
     transfer_index,
@@ -106,7 +105,7 @@ def triangle_of(
 
     Args:
         runs: the students.
-        context: of the board, with its axes.
+        context: of the board.
         independents: independent students by seed.
     """
     students, teachers = measured_by_seed(runs), context.teachers_of(runs)
@@ -115,7 +114,7 @@ def triangle_of(
         return Undefined(reason="no seed has a scored student, a scored independent student and a scored teacher")
     sides: list[FloatArray] = []
     for who, networks in (("student", students), ("independent student", independents), ("teacher", teachers)):
-        profiles = _profiles(networks, seeds, context.axes, who, context)
+        profiles = _profiles(networks, seeds, BIAS_AXES, who, context)
         if isinstance(profiles, Undefined):
             return profiles
         sides.append(profiles)
@@ -131,33 +130,30 @@ def movement_of(runs: Sequence[ScoredRun], context: BoardContext) -> Movement | 
     gains = np.stack([students[seed].clean - independents[seed].clean for seed in seeds])
     paired = triangle_of(runs, context, independents)
     if isinstance(paired, Undefined):
-        scores = _undefined_movement(paired, context)
+        scores = _undefined_movement(paired)
     else:
-        scores = _movement_scores(paired.triangle, context)
+        scores = _movement_scores(paired.triangle, context.scoring)
     return Movement(
-        axes=context.axes,
         clean_gain=estimate(gains, students[seeds[0]].images, context.scoring),
         gap_closed_matched=_gap_closed_matched(runs, context),
         **scores,
     )
 
 
-def _movement_scores(triangle: Triangle, context: BoardContext) -> dict[str, Score | dict[Axis, Score]]:
-    axes, scoring = context.axes, context.scoring
+def _movement_scores(triangle: Triangle, scoring: Scoring) -> dict[str, Score | dict[Axis, Score]]:
     return {
         "gap_closed": gap_closed(triangle, scoring),
-        "gap_by_axis": gap_by_axis(triangle, axes, scoring),
         "transfer_index": transfer_index(triangle, scoring),
-        "index_by_axis": {axis: transfer_index(triangle.axis(number), scoring) for number, axis in enumerate(axes)},
+        "index_by_axis": {axis: transfer_index(triangle.axis(n), scoring) for n, axis in enumerate(BIAS_AXES)},
         "drift": drift(triangle, scoring),
         "cosine": cosine(triangle, scoring),
     }
 
 
-def _undefined_movement(why: Undefined, context: BoardContext) -> dict[str, Score | dict[Axis, Score]]:
-    by_axis: dict[Axis, Score] = dict.fromkeys(context.axes, why)
+def _undefined_movement(why: Undefined) -> dict[str, Score | dict[Axis, Score]]:
+    by_axis: dict[Axis, Score] = dict.fromkeys(BIAS_AXES, why)
     single: dict[str, Score] = dict.fromkeys(("gap_closed", "transfer_index", "drift", "cosine"), why)
-    return {**single, "gap_by_axis": by_axis, "index_by_axis": by_axis}
+    return {**single, "index_by_axis": by_axis}
 
 
 def _gap_closed_matched(runs: Sequence[ScoredRun], context: BoardContext) -> Score | None:

@@ -9,10 +9,8 @@ from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.questions import BoardKey, belongs, swapped_teachers, teacher_of
 from kdbench.scoring.scores import RowKind
 from kdbench.spec import (
-    BIAS_AXES,
     INDEPENDENT,
     TEACHER,
-    Axis,
     Direction,
     Question,
     Scoring,
@@ -91,12 +89,6 @@ class BoardContext:
     def num_classes(self) -> int:
         """The number of classes, C."""
         return self.track.data.num_classes
-
-    @property
-    def axes(self) -> tuple[Axis, ...]:
-        """The axes of G: the live axes of the direction, or all axes if the spec names none."""
-        live = self.track.scoring.live_axes.get(self.direction, ())
-        return tuple(axis for axis in BIAS_AXES if axis in live) or BIAS_AXES
 
     def teachers_of(self, students: Iterable[ScoredRun]) -> dict[int, MeasuredRun]:
         """Return the teachers that these students are compared with, by the students' seed."""

@@ -73,9 +73,9 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
         - `finding`: the words for what a ranked row shows of transfer, such as "transfers" or "a trace"; else empty.
         - `teacher_bias`, `teacher_family`: of the arm that the number is of; missing for numbers of the whole row and
           without a teacher.
-        - `number`: what was computed, by its place in `scores.json`, such as "transfer", "gap_closed",
-          "profile.clean", "profile.axes.bias" or "movement.transfer_index". `kdbench.scoring.scores` and
-          `kdbench.scoring.arms` document each.
+        - `number`: what was computed, by its place in `scores.json`, such as "transfer", "transfer_by_axis",
+          "transfer_by_pair.0", "profile.clean", "profile.axes.bias" or "movement.transfer_index".
+          `kdbench.scoring.scores` and `kdbench.scoring.arms` document each.
         - `axis`: bias axis of the number, such as "shape"; missing for a number over all axes.
         - `value`, `low`, `high`: the estimate and its confidence interval, in the unit of the number; missing where it
           is undefined.
@@ -114,12 +114,11 @@ def _read_scores(path: Path) -> Scores:
 
 def _lines(board: Board, row: Row) -> Iterator[dict[str, Any]]:
     """Yield the lines of a row: its own numbers, then those of each arm."""
-    by_axis = "transfer_by_axis" if row.transfer is not None else "movement.gap_by_axis"
     for part, teacher in ((row, None), *((arm, arm.teacher) for arm in row.arms)):
         family, bias = teacher or (None, None)
         for number, axis, score in _numbers(part):
-            p_value = row.p_by_axis.get(axis) if number == by_axis else None
-            if part is row and axis is None:  # the primary number is the only one of the row itself
+            p_value = row.p_by_axis.get(axis) if number == "transfer_by_axis" else None
+            if number == "transfer":
                 p_value = row.p_value
             names = {"teacher_bias": bias, "teacher_family": family, "number": number, "axis": axis, "p_value": p_value}
             yield {**_row_columns(board, row), **names, **_score_columns(score)}
@@ -155,7 +154,7 @@ def _numbers(part: object, path: tuple[str, ...] = (), axis: Any = None) -> Iter
     elif isinstance(part, dict):
         by_axis = path[-1] == "axes" or path[-1].endswith("_by_axis")
         for key, value in part.items():
-            yield from _numbers(value, path if by_axis else (*path, key), key if by_axis else axis)
+            yield from _numbers(value, path if by_axis else (*path, f"{key}"), key if by_axis else axis)
 
 
 def _score_columns(score: Estimate | Undefined) -> dict[str, Any]:

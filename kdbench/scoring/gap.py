@@ -9,17 +9,17 @@ teacher. On the line d = i + L (t - i), TI = L and G = 1 - (1 - L)^2. Overshoot 
 not TI, which is therefore shown with the drift.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from kdbench.scoring.distances import debiased_dot, is_apart, squared_length
-from kdbench.scoring.estimates import Estimate, Score, Undefined
-from kdbench.scoring.intervals import DIGITS, StandardErrors, rounded
-from kdbench.scoring.jackknife import errors_of, fieller, jackknife_estimate, joint_spread, left_out
+from kdbench.scoring.estimates import Score, Undefined
+from kdbench.scoring.intervals import DIGITS, rounded
+from kdbench.scoring.jackknife import fieller, jackknife_estimate, joint_spread, left_out
 from kdbench.scoring.metrics import FloatArray
-from kdbench.spec import Axis, Scoring
+from kdbench.spec import Scoring
 
 NO_GAP = "the independent student's and the teacher's profiles do not differ by more than their uncertainty"
 NO_MOVEMENT = "the student's and the independent student's profiles do not differ by more than their uncertainty"
@@ -56,35 +56,6 @@ def gap_closed(triangle: Triangle, scoring: Scoring) -> Score:
     Undefined with fewer than `interval_seeds` seeds, and where the distance from independent to teacher may be 0.
     """
     return _scored(gap_number, triangle, scoring)
-
-
-def gap_by_axis(triangle: Triangle, axes: Sequence[Axis], scoring: Scoring) -> dict[Axis, Score]:
-    """Return the contribution of each axis to G, [D2_b(i, t) - D2_b(d, t)] / D2(i, t); the contributions sum to G.
-
-    Args:
-        triangle: on these axes.
-        axes: their names, in the triangle's order.
-        scoring: confidence and the number of seeds.
-    """
-    return {axis: _scored(_part_of_axis(number), triangle, scoring) for number, axis in enumerate(axes)}
-
-
-def _part_of_axis(number: int) -> Callable[..., FloatArray]:
-    def part(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:
-        axis = slice(number, number + 1)
-        distance, gap = gap_terms(students[:, axis], independents[:, axis], teachers[:, axis])
-        return _quotient(gap - distance, gap_terms(students, independents, teachers)[1])
-
-    return part
-
-
-def dominant_axis(closed: Score, by_axis: dict[Axis, Score], scoring: Scoring) -> Axis | None:
-    """Return the axis that contributes more than `one_axis_share` of a G above 0, if there is one."""
-    parts = {axis: part.value for axis, part in by_axis.items() if isinstance(part, Estimate)}
-    if not isinstance(closed, Estimate) or closed.value <= 0 or len(by_axis) < 2 or not parts:
-        return None
-    largest = max(parts, key=lambda axis: parts[axis])
-    return largest if parts[largest] > scoring.one_axis_share * closed.value else None
 
 
 def transfer_index(triangle: Triangle, scoring: Scoring) -> Score:
@@ -127,17 +98,6 @@ def cosine(triangle: Triangle, scoring: Scoring) -> Score:
         return Undefined(reason=NO_MOVEMENT)
     score = _scored(_cosine_number, triangle, scoring, not_finite=NO_MOVEMENT)
     return _rescaled(score, lambda value: min(max(value, -1.0), 1.0))
-
-
-def gap_errors(triangle: Triangle) -> tuple[float, StandardErrors]:
-    """Return G with its errors over seeds and images: a test of G > 0 rests on them."""
-    return float(gap_number(*triangle.parts)[0]), errors_of(gap_number, triangle.parts)
-
-
-def gap_part_errors(triangle: Triangle, number: int) -> tuple[float, StandardErrors]:
-    """Return what one axis, given its number, contributes to G, with its errors."""
-    part = _part_of_axis(number)
-    return float(part(*triangle.parts)[0]), errors_of(part, triangle.parts)
 
 
 def gap_terms(students: FloatArray, independents: FloatArray, teachers: FloatArray) -> FloatArray:

@@ -6,14 +6,13 @@ import numpy as np
 
 from kdbench.records import Record
 from kdbench.scoring.answers import Answers
-from kdbench.scoring.comparisons import RunsBySeed, RunsByTeacher, teacher_words
+from kdbench.scoring.comparisons import RunsByTeacher, teacher_words
 from kdbench.scoring.context import BoardContext, ScoredRun, measured_by_seed
 from kdbench.scoring.diagnostics import has_collapsed
 from kdbench.scoring.estimates import Estimate, Undefined
-from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.scores import Row
-from kdbench.spec import BIAS_AXES, Axis, TeacherKind
+from kdbench.spec import BIAS_AXES, TeacherKind
 
 STATUS_WORDS = {
     "diverged": "diverged",
@@ -27,10 +26,10 @@ def why_unranked(row: Row, arms: RunsByTeacher, context: BoardContext, seeds: Se
     """Return why a method has no rank, in words; empty for a row that meets every condition.
 
     Args:
-        row: with its primary number.
+        row: with its transfer.
         arms: its runs by kind of teacher.
         context: of the board.
-        seeds: those that the primary number rests on; None where it is undefined.
+        seeds: those that transfer rests on; None where it is undefined.
     """
     return "; ".join(_reasons(row, arms, context, seeds))
 
@@ -45,13 +44,13 @@ def _reasons(row: Row, arms: RunsByTeacher, context: BoardContext, seeds: Sequen
     yield from incompetent
     yield from _other_budget(runs, context)
     yield from [*_collapse(arms, context)][:1]
-    if context.question == "architecture" and context.track.primary == "transfer":
+    if context.question == "architecture":
         yield from _unequal_teachers(arms, context)
     else:
         yield from [*_teachers_incompetence(arms, context)][:1]
     yield from _coverage(runs, context)
-    if isinstance(row.primary, Undefined) and not incompetent:
-        yield f"{'transfer' if row.transfer else 'the gap closed'} is undefined: {row.primary.reason}"
+    if isinstance(row.transfer, Undefined) and not incompetent:
+        yield f"transfer is undefined: {row.transfer.reason}"
     yield from _too_few_seeds(arms, context, seeds)
 
 
@@ -70,17 +69,10 @@ def _failures(runs: Sequence[ScoredRun]) -> Iterator[str]:
 
 
 def not_measurable(context: BoardContext) -> Iterator[str]:
-    """Yield why no row of a direction can have a rank: a result of the validity study, or too few live axes for G."""
+    """Yield why no row of a direction can have a rank, by the validity study."""
     part = context.track.scoring
     if context.direction in part.not_measurable:
         yield f"the direction is not measurable: {part.not_measurable[context.direction]}"
-    if context.track.primary != "gap-closed":
-        return
-    live, needed = part.live_axes.get(context.direction), context.scoring.live_axes_needed
-    if live is None:
-        yield "the spec does not name the live axes of this direction yet"
-    elif len(live) < needed:
-        yield f"the direction is not measurable: {needed} live axes are needed, it has {len(live)} ({', '.join(live)})"
 
 
 def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
@@ -171,7 +163,7 @@ def _coverage(runs: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]
     if first is None or context.track.data.source == "synthetic":
         return
     clean = first.answers[context.track.primary_sets("clean")[0].name]
-    for name in (test_set.name for axis in context.axes for test_set in context.track.primary_sets(axis)):
+    for name in (test_set.name for axis in BIAS_AXES for test_set in context.track.primary_sets(axis)):
         share = _least_coverage(first.answers[name], clean) if name in first.answers else 1.0
         if share < context.scoring.class_coverage:
             yield (
@@ -197,48 +189,3 @@ def _too_few_seeds(arms: RunsByTeacher, context: BoardContext, seeds: Sequence[i
     unpaired = ", ".join(map(str, sorted(students - compared)))
     why = f"; the runs that seed {unpaired} would be compared with were not scored" if unpaired else ""
     yield f"{needed} scored seeds are needed for a rank, the row has {len(compared)}{why}"
-
-
-def axis_warnings(teachers: Sequence[ScoredRun], context: BoardContext) -> Iterator[str]:
-    """Yield the axes on which the seeds contradict the frozen live axes, which stay the same.
-
-    Args:
-        teachers: runs of the direction's teacher family.
-        context: of the board.
-    """
-    frozen = context.track.scoring.live_axes.get(context.direction)
-    if frozen is None or context.track.primary != "gap-closed":
-        return
-    live = measured_live_axes(measured_by_seed(teachers), measured_by_seed(context.references), context)
-    if live is None:
-        return
-    for axis in BIAS_AXES:
-        if (axis in frozen) != (axis in live):
-            now, then = ("live", "not live") if axis in live else ("not live", "live")
-            yield f"the axis {axis} is {now} on these seeds, but the spec freezes it as {then}"
-
-
-def measured_live_axes(
-    teachers: RunsBySeed, independents: RunsBySeed, context: BoardContext
-) -> tuple[Axis, ...] | None:
-    """Return the axes on which teachers and independents differ significantly, and by at least `live_axis_gap`.
-
-    Args:
-        teachers, independents: by seed.
-        context: of the board.
-
-    Returns:
-        None with fewer than `interval_seeds` common seeds.
-    """
-    seeds = sorted(set(teachers) & set(independents))
-    if len(seeds) < context.scoring.interval_seeds:
-        return None
-    live = []
-    for axis in BIAS_AXES:
-        if any(axis not in run.axes for seed in seeds for run in (teachers[seed], independents[seed])):
-            continue
-        gaps = np.stack([teachers[seed].axes[axis].bias - independents[seed].axes[axis].bias for seed in seeds])
-        gap = estimate(gaps, teachers[seeds[0]].images, context.scoring)
-        if abs(gap.value) >= context.scoring.live_axis_gap and (gap.low > 0 or gap.high < 0):
-            live.append(axis)
-    return tuple(live)

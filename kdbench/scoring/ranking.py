@@ -18,8 +18,8 @@ from kdbench.scoring.quantiles import tukey_quantile
 
 
 @dataclass(frozen=True)
-class PrimaryNumber:
-    """The primary number of a row as a function of its seeds.
+class RankedNumber:
+    """The number that ranks a row, as a function of its seeds.
 
     Attributes:
         seeds: (K,) distinct seeds.
@@ -32,10 +32,10 @@ class PrimaryNumber:
     parts: tuple[FloatArray, ...]
     number: Callable[..., FloatArray]
 
-    def on(self, seeds: Sequence[int]) -> "PrimaryNumber":
+    def on(self, seeds: Sequence[int]) -> "RankedNumber":
         """Return the number on some of its seeds."""
         rows = [self.seeds.index(seed) for seed in seeds]
-        return PrimaryNumber(tuple(seeds), tuple(part[rows] for part in self.parts), self.number)
+        return RankedNumber(tuple(seeds), tuple(part[rows] for part in self.parts), self.number)
 
     def pseudo_values(self) -> FloatArray:
         """Return (K,) contributions of the seeds: K theta - (K - 1) theta without the seed. Source: Tukey (1958)."""
@@ -73,7 +73,7 @@ def common_seeds(seeds_of: Mapping[int, Sequence[int]], least: int) -> tuple[tup
     return tuple(sorted(shared)), rows
 
 
-def rank_intervals(rows: Sequence[PrimaryNumber], confidence: float) -> tuple[RankInterval, ...]:
+def rank_intervals(rows: Sequence[RankedNumber], confidence: float) -> tuple[RankInterval, ...]:
     """Return simultaneous rank intervals of M rows, from `surely_better`.
 
     Args:
@@ -85,7 +85,7 @@ def rank_intervals(rows: Sequence[PrimaryNumber], confidence: float) -> tuple[Ra
     return tuple(RankInterval(1 + int(a), len(rows) - int(b)) for a, b in zip(above, below, strict=True))
 
 
-def surely_better(rows: Sequence[PrimaryNumber], confidence: float) -> NDArray[np.bool_]:
+def surely_better(rows: Sequence[RankedNumber], confidence: float) -> NDArray[np.bool_]:
     """Return (M, M) whether the row of the first index is better than that of the second, by Tukey's range test.
 
     Two rows differ if their mean pseudo-values are further apart than q(M, (M - 1)(K - 1)) sqrt(MS / K), with MS the
@@ -112,7 +112,7 @@ def residual_mean_square(table: FloatArray) -> float:
     return float((residual**2).sum() / ((rows - 1) * (columns - 1)))
 
 
-def _least_differences(table: FloatArray, rows: Sequence[PrimaryNumber], confidence: float) -> FloatArray:
+def _least_differences(table: FloatArray, rows: Sequence[RankedNumber], confidence: float) -> FloatArray:
     """Return (M, M), the smallest significant differences between two rows."""
     methods, seeds = table.shape
     over_seeds = tukey_quantile(confidence, methods, (methods - 1) * (seeds - 1))

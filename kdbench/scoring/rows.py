@@ -14,12 +14,11 @@ from kdbench.scoring.comparisons import (
     independent_profiles,
     mean_clean,
     movement_of,
-    triangle_of,
 )
 from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_by_seed
 from kdbench.scoring.diagnostics import Diagnosis, Party
 from kdbench.scoring.dose_response import dose_response
-from kdbench.scoring.estimates import Estimate, Score, Undefined
+from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.gates import failure_words, why_unranked
 from kdbench.scoring.profiles import profile_of
 from kdbench.scoring.questions import teacher_of
@@ -32,8 +31,8 @@ from kdbench.spec import BIAS_AXES, UNTRAINED, TeacherKind
 def board_rows(runs: Sequence[ScoredRun], context: BoardContext) -> tuple[Row, ...]:
     """Return the rows of teachers, independents, methods and controls, in this order.
 
-    Ranked methods come first. The others follow in the order of their primary number, larger ones first. Rows without
-    a primary number and unofficial rows come last.
+    Ranked methods come first. The others follow in the order of their transfer, larger ones first. Rows without
+    transfer and unofficial rows come last.
 
     Args:
         runs: of the board's direction, in any order.
@@ -55,7 +54,7 @@ def board_rows(runs: Sequence[ScoredRun], context: BoardContext) -> tuple[Row, .
 
 
 def _order(row: Row) -> tuple[bool, bool, int, bool, float, str, str, str]:
-    value = row.primary.value if isinstance(row.primary, Estimate) else None
+    value = row.transfer.value if isinstance(row.transfer, Estimate) else None
     config = json.dumps(row.config)
     rank = row.rank or 0
     return bool(row.unofficial), row.rank is None, rank, value is None, -(value or 0.0), row.method, config, row.code
@@ -89,7 +88,7 @@ def _row(kind: RowKind, runs: Sequence[ScoredRun], context: BoardContext) -> Row
     )
     if kind in ("teacher", "independent") or first.role == "teacher":
         return RowEvidence(row, None)
-    evidence = _with_primary(row, arms, context)
+    evidence = _with_transfer(row, arms, context)
     row = evidence.row.model_copy(update={"cross_check": cross_check(evidence, context.scoring)})
     if kind == "method":
         seeds = evidence.paired.seeds if evidence.paired else None
@@ -116,10 +115,8 @@ def _by_arm(runs: Sequence[ScoredRun], swapped: Sequence[TeacherKind]) -> RunsBy
     return by_seed
 
 
-def _with_primary(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEvidence:
-    """Return a row of students with its primary number: transfer, or G on tracks that are ranked by it."""
-    if context.track.primary == "gap-closed":
-        return _with_gap_closed(row, arms, context)
+def _with_transfer(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEvidence:
+    """Return a row of students with its transfer and what belongs to it."""
     if row.kind == "control" and set(arms) == {None}:
         return RowEvidence(row, None)
     paired = contrast_of(arms, context)
@@ -135,17 +132,6 @@ def _with_primary(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEv
         independents = independent_profiles(context)
         scores["dose_response"] = dose_response(paired.contrast, paired.seeds, independents, context.scoring)
     return RowEvidence(row.model_copy(update=scores), paired)
-
-
-def _with_gap_closed(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowEvidence:
-    movement = row.arms[0].movement
-    paired = triangle_of(next(iter(arms.values())), context, measured_by_seed(context.references))
-    if isinstance(paired, Undefined) or movement is None:
-        why: Score = (
-            paired if isinstance(paired, Undefined) else Undefined(reason="there is no network to compare with")
-        )
-        return RowEvidence(row.model_copy(update={"gap_closed": why}), None)
-    return RowEvidence(row.model_copy(update={"gap_closed": movement.gap_closed}), paired)
 
 
 def _arm(kind: RowKind, teacher: TeacherKind | None, runs: Sequence[ScoredRun], context: BoardContext) -> Arm:

@@ -4,10 +4,9 @@ from typing import Literal
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Range, Score, Undefined
-from kdbench.spec import BIAS_AXES, Axis, Direction, Family, FrozenModel, Int64, Primary, Question
+from kdbench.spec import Axis, Direction, Family, FrozenModel, Int64, Question
 
 RowKind = Literal["teacher", "independent", "method", "control"]
-Badge = Literal["G only", "one-axis"]
 Finding = Literal["transfers", "a trace", "none larger", "none shown"]
 Beyond = Literal["overshoot", "moved away"]
 
@@ -55,17 +54,15 @@ class Row(FrozenModel):
         clean: clean accuracy averaged over the students of both teachers, from 0 to 1; None for teachers, and if no
             seed has all students of the row.
         dose_response: None for a natural teacher, and where transfer is not defined.
-        gap_closed: G on the live axes; None for references, and if it is not the track's primary number.
-        cross_check: the multi-bootstrap's interval of the primary number, for three seeds or more.
+        cross_check: the multi-bootstrap's interval of transfer, for three seeds or more.
         rank: the best rank that the row may have; None while unranked.
         rank_high: the worst rank that it may have.
-        p_value: one-sided, for the primary number not being above 0, adjusted for all tests of the board (Holm); None
+        p_value: one-sided, for transfer not being above 0, adjusted for all tests of the board (Holm); None
             while unranked.
-        p_by_axis: that of the number of each axis alone, adjusted for all rows and axes of the board (Benjamini and
+        p_by_axis: that of the transfer on each axis alone, adjusted for all rows and axes of the board (Benjamini and
             Hochberg): a secondary question.
         finding, beyond: what a ranked row shows of transfer; `kdbench.scoring.findings` says when. "none larger" means
             none larger than the board's smallest effect; `beyond` is None where transfer may lie in [0, 1].
-        badges: what a row shows of G: "G only", and "one-axis" where one axis contributes most of it.
         unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
         unofficial: why the row's runs are not official; empty otherwise.
         compiled: whether its networks were trained through `--compile`, which rounds differently.
@@ -82,7 +79,6 @@ class Row(FrozenModel):
     transfer_by_pair: dict[Int64, Score] = {}
     clean: Score | None = None
     dose_response: DoseResponse | Undefined | None = None
-    gap_closed: Score | None = None
     cross_check: Range | None = None
     rank: Int64 | None = None
     rank_high: Int64 | None = None
@@ -90,7 +86,6 @@ class Row(FrozenModel):
     p_by_axis: dict[Axis, float] = {}
     finding: Finding | None = None
     beyond: Beyond | None = None
-    badges: tuple[Badge, ...] = ()
     unranked: str = ""
     unofficial: tuple[str, ...] = ()
     compiled: bool = False
@@ -101,24 +96,18 @@ class Row(FrozenModel):
         """The method, and whether its runs were compiled; compiled runs have their own row."""
         return f"{self.method}, compiled" if self.compiled else self.method
 
-    @property
-    def primary(self) -> Score | None:
-        """Transfer, else G."""
-        return self.transfer if self.transfer is not None else self.gap_closed
-
 
 class Board(FrozenModel):
     """All rows that may be compared: one track, question, direction, pair of digests and device class.
 
     Attributes:
         question: what is swapped between the two students of a seed.
-        primary: the number that determines the ranks.
-        axes: on which the gap closed is computed.
         smallest_effect: the smallest transfer that is called transfer.
         tests: number of official rows of methods, for which p-values are adjusted.
         null_band: range of the controls that should score 0, including their intervals; None without such controls
             whose intervals cover seeds.
-        warnings: for the reader of the board.
+        index_band: the same for the transfer index TI towards the teacher of the other family, on a board of
+            architectures; a method without alpha is compared with it.
     """
 
     track: str
@@ -130,12 +119,10 @@ class Board(FrozenModel):
     num_classes: Int64
     seeds: tuple[Int64, ...]
     rows: tuple[Row, ...]
-    primary: Primary = "transfer"
-    axes: tuple[Axis, ...] = BIAS_AXES
     smallest_effect: float = 0.05
     tests: Int64 = 0
     null_band: Range | None = None
-    warnings: tuple[str, ...] = ()
+    index_band: Range | None = None
 
 
 class Superseded(FrozenModel):
@@ -188,7 +175,7 @@ class Scores(FrozenModel):
         refused: what was not scored because it does not fit.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     spec_version: str
     scoring_digests: dict[str, str]
     boards: tuple[Board, ...]

@@ -4,52 +4,40 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kdbench.scoring.bootstrap import multi_bootstrap
-from kdbench.scoring.comparisons import PairedContrast, PairedTriangle
-from kdbench.scoring.corrections import benjamini_hochberg, holm
-from kdbench.scoring.estimates import Estimate, Range
+from kdbench.scoring.comparisons import PairedContrast
+from kdbench.scoring.corrections import benjamini_hochberg
+from kdbench.scoring.estimates import Estimate, Range, Score
 from kdbench.scoring.findings import verdicts
-from kdbench.scoring.gap import dominant_axis, gap_errors, gap_number, gap_part_errors
 from kdbench.scoring.intervals import DIGITS, p_above_zero
-from kdbench.scoring.ranking import PrimaryNumber, common_seeds, rank_intervals
-from kdbench.scoring.scores import Badge, Row
+from kdbench.scoring.ranking import RankedNumber, common_seeds, rank_intervals
+from kdbench.scoring.scores import Row
 from kdbench.scoring.transfer import excess, transfer_number
-from kdbench.spec import BIAS_AXES, Axis, Scoring
-
-Paired = PairedContrast | PairedTriangle
+from kdbench.spec import BIAS_AXES, Axis, Scoring, TeacherKind
 
 
 @dataclass(frozen=True)
 class RowEvidence:
-    """A row with the comparison from which its primary number is computed.
+    """A row with the comparison from which its transfer is computed.
 
     Attributes:
-        paired: None where the primary number is undefined.
+        paired: None where transfer is undefined.
     """
 
     row: Row
-    paired: Paired | None
+    paired: PairedContrast | None
 
     @property
-    def primary(self) -> PrimaryNumber | None:
-        """The primary number as a function of seeds; None where it is undefined."""
-        match self.paired:
-            case PairedContrast(seeds, contrast):
-                return PrimaryNumber(seeds, (contrast.products(),), transfer_number)
-            case PairedTriangle(seeds, triangle):
-                return PrimaryNumber(seeds, triangle.parts, gap_number)
-        return None
+    def by_seeds(self) -> RankedNumber | None:
+        """Transfer as a function of seeds; None where it is undefined."""
+        if self.paired is None:
+            return None
+        return RankedNumber(self.paired.seeds, (self.paired.contrast.products(),), transfer_number)
 
     def axis_tests(self) -> Iterator[tuple[Axis, float]]:
-        """Yield p-values for the number of one axis not being above 0, for the axes on which it is defined."""
-        match self.paired:
-            case PairedContrast(_, contrast):
-                for number, axis in enumerate(BIAS_AXES):
-                    if isinstance(self.row.transfer_by_axis.get(axis), Estimate):
-                        yield axis, p_above_zero(*excess(contrast.axis(number), 0.0))
-            case PairedTriangle(_, triangle):
-                movement = self.row.arms[0].movement
-                for number, axis in enumerate(movement.axes if movement else ()):
-                    yield axis, p_above_zero(*gap_part_errors(triangle, number))
+        """Yield p-values for the transfer on one axis not being above 0, for the axes on which it is defined."""
+        for number, axis in enumerate(BIAS_AXES):
+            if self.paired and isinstance(self.row.transfer_by_axis.get(axis), Estimate):
+                yield axis, p_above_zero(*excess(self.paired.contrast.axis(number), 0.0))
 
 
 def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row]:
@@ -60,8 +48,8 @@ def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row
     method of Benjamini and Hochberg.
     """
     rows = [of_row.row for of_row in evidence]
-    eligible = {number: primary for number, of_row in enumerate(evidence) if (primary := _to_be_ranked(of_row))}
-    seeds, ranked = common_seeds({number: primary.seeds for number, primary in eligible.items()}, scoring.ranked_seeds)
+    eligible = {number: by_seeds for number, of_row in enumerate(evidence) if (by_seeds := _to_be_ranked(of_row))}
+    seeds, ranked = common_seeds({number: one.seeds for number, one in eligible.items()}, scoring.ranked_seeds)
     ranks = rank_intervals([eligible[number].on(seeds) for number in ranked], scoring.confidence)
     shown = _shown([evidence[number] for number in ranked], tests_of(rows), scoring)
     by_axis = _tests_by_axis([evidence[number] for number in ranked])
@@ -80,7 +68,7 @@ def tests_of(rows: Iterable[Row]) -> int:
 
 
 def _tests_by_axis(evidence: Sequence[RowEvidence]) -> list[dict[Axis, float]]:
-    """Return per row and axis the p-value of its part of the primary number, adjusted for all of them."""
+    """Return per row and axis the p-value of its transfer on that axis, adjusted for all of them."""
     tests = [(number, axis, p) for number, of_row in enumerate(evidence) for axis, p in of_row.axis_tests()]
     adjusted = benjamini_hochberg([p for *_, p in tests])
     rows: list[dict[Axis, float]] = [{} for _ in evidence]
@@ -89,46 +77,55 @@ def _tests_by_axis(evidence: Sequence[RowEvidence]) -> list[dict[Axis, float]]:
     return rows
 
 
-def _to_be_ranked(evidence: RowEvidence) -> PrimaryNumber | None:
-    return None if evidence.row.unranked else evidence.primary
+def _to_be_ranked(evidence: RowEvidence) -> RankedNumber | None:
+    return None if evidence.row.unranked else evidence.by_seeds
 
 
 def _shown(evidence: Sequence[RowEvidence], tests: int, scoring: Scoring) -> list[dict[str, object]]:
-    """Return what each row shows, as fields of rows: a finding about transfer, or badges of G."""
-    contrasts = [of_row.paired.contrast for of_row in evidence if isinstance(of_row.paired, PairedContrast)]
-    if contrasts:
-        return [
-            {"finding": verdict.finding, "beyond": verdict.beyond, "p_value": round(verdict.p_value, DIGITS)}
-            for verdict in verdicts(contrasts, tests, scoring)
-        ]
-    triangles = [of_row.paired.triangle for of_row in evidence if isinstance(of_row.paired, PairedTriangle)]
-    p_values = holm([p_above_zero(*gap_errors(triangle)) for triangle in triangles], tests)
+    """Return what each row shows of transfer, as fields of rows."""
+    contrasts = [of_row.paired.contrast for of_row in evidence if of_row.paired]
     return [
-        {"p_value": round(p_value, DIGITS), "badges": _badges(of_row.row, p_value, scoring)}
-        for of_row, p_value in zip(evidence, p_values, strict=True)
+        {"finding": verdict.finding, "beyond": verdict.beyond, "p_value": round(verdict.p_value, DIGITS)}
+        for verdict in verdicts(contrasts, tests, scoring)
     ]
 
 
 def cross_check(evidence: RowEvidence, scoring: Scoring) -> Range | None:
-    """Return the multi-bootstrap's interval of a primary number that has an interval over seeds."""
-    primary, score = evidence.primary, evidence.row.primary
-    if primary is None or not isinstance(score, Estimate) or score.covers == "images":
+    """Return the multi-bootstrap's interval of a transfer that has an interval over seeds."""
+    by_seeds, score = evidence.by_seeds, evidence.row.transfer
+    if by_seeds is None or not isinstance(score, Estimate) or score.covers == "images":
         return None
-    bounds = multi_bootstrap(primary.number, primary.parts, scoring.confidence)
+    bounds = multi_bootstrap(by_seeds.number, by_seeds.parts, scoring.confidence)
     return Range(low=round(bounds[0], DIGITS), high=round(bounds[1], DIGITS)) if bounds else None
 
 
 def null_band(rows: Iterable[Row], scoring: Scoring) -> Range | None:
     """Return the range of the null controls, including their intervals; None if no such interval covers seeds."""
-    scores = [row.primary for row in rows if row.kind == "control" and row.method in scoring.null_controls]
+    return _band(row.transfer for row in _null_controls(rows, scoring))
+
+
+def index_band(rows: Iterable[Row], teacher: TeacherKind, scoring: Scoring) -> Range | None:
+    """Return the range of the transfer index TI of the null controls, including their intervals.
+
+    A method without alpha is compared with it.
+
+    Args:
+        rows: of a board of the architecture question.
+        teacher: of the other family.
+        scoring: names the null controls.
+    """
+    arms = (arm for row in _null_controls(rows, scoring) for arm in row.arms if arm.teacher in (None, teacher))
+    return _band(arm.movement.transfer_index for arm in arms if arm.movement)
+
+
+def _null_controls(rows: Iterable[Row], scoring: Scoring) -> Iterator[Row]:
+    """Yield the rows of controls that should transfer nothing."""
+    return (row for row in rows if row.kind == "control" and row.method in scoring.null_controls)
+
+
+def _band(scores: Iterable[Score | None]) -> Range | None:
+    """Return the range of the intervals that cover seeds; None without any."""
     estimates = [score for score in scores if isinstance(score, Estimate) and score.covers != "images"]
     if not estimates:
         return None
     return Range(low=min(score.low for score in estimates), high=max(score.high for score in estimates))
-
-
-def _badges(row: Row, p_value: float, scoring: Scoring) -> tuple[Badge, ...]:
-    movement = row.arms[0].movement
-    single = movement is not None and dominant_axis(movement.gap_closed, movement.gap_by_axis, scoring) is not None
-    badges: dict[Badge, bool] = {"G only": p_value <= 1 - scoring.confidence, "one-axis": single}
-    return tuple(badge for badge, given in badges.items() if given)

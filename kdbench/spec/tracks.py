@@ -16,7 +16,7 @@ from kdbench.spec.digests import digest
 from kdbench.spec.extending import with_base
 from kdbench.spec.models import Several, Share, SpecModel
 from kdbench.spec.planted import Planted
-from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision, Primary
+from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision
 
 SYNTHETIC_CLASSES = 10
 Positive = Annotated[int, Field(gt=0)]
@@ -177,9 +177,6 @@ class Scoring(SpecModel):
     natural_margin: Share
     smallest_effect: Share
     collapse_entropy: Share
-    live_axis_gap: Share
-    live_axes_needed: Positive
-    one_axis_share: Share
     class_coverage: Share
     conflict_decided: Share
     conflict_images: Positive
@@ -194,12 +191,10 @@ class TrackScoring(SpecModel):
 
     Attributes:
         teacher_margin: how far a teacher's clean accuracy may lie below that of the independent student.
-        live_axes: by direction, the axes that the gap closed is computed on; frozen before any method was scored.
         not_measurable: by direction, why the validity study found that it measures nothing; its rows have no rank.
     """
 
     teacher_margin: Share
-    live_axes: dict[Direction, Several[Axis]] = {}
     not_measurable: dict[Direction, str] = {}
 
 
@@ -208,7 +203,6 @@ class Track(SpecModel):
 
     Attributes:
         name: its key in the spec.
-        primary: the number that determines the ranks on its boards.
         planted: the doses of its planted teachers; None for a track that has natural teachers alone.
         compile_on: device types on which networks are compiled unless the user decides otherwise. It is part of no
             digest, since a compiled run has an id of its own.
@@ -218,7 +212,6 @@ class Track(SpecModel):
     summary: str
     directions: Several[Direction]
     planted: Planted | None = None
-    primary: Primary
     scoring: TrackScoring
     data: Data
     augmentation: Augmentation
@@ -242,15 +235,6 @@ class Track(SpecModel):
         missing = {"clean", *BIAS_AXES} - {test_set.axis for test_set in self.test_sets if not test_set.diagnostic}
         if missing:
             raise ValueError(f"test_sets: the axis {min(missing)} has no set; add one that is not diagnostic")
-        return self
-
-    @model_validator(mode="after")
-    def _live_axes_are_bias_axes(self) -> Self:
-        for direction, axes in self.scoring.live_axes.items():
-            if set(axes) - set(BIAS_AXES) or len(set(axes)) != len(axes):
-                raise ValueError(
-                    f"scoring.live_axes: {direction} has {list(axes)}; allowed are {', '.join(BIAS_AXES)}, each once"
-                )
         return self
 
     def primary_sets(self, axis: Axis) -> tuple[TestSet, ...]:
@@ -286,7 +270,7 @@ class Spec(SpecModel):
 
     def scoring_digest(self, track_name: str) -> str:
         """Return the SHA-256 of the settings for scoring a track's boards: those that all tracks share, and its own."""
-        own = self.track(track_name).model_dump(mode="json", include={"primary", "scoring"})
+        own = self.track(track_name).model_dump(mode="json", include={"scoring"})
         return digest({"scoring": self.scoring.model_dump(mode="json"), "track": own})
 
     def track(self, name: str) -> Track:

@@ -32,9 +32,6 @@ BIAS_AXES: tuple[Axis, ...] = ("texture", "shape", "locality", "scramble", "nois
 Precision = Literal["float32", "bfloat16"]
 """The number format of forward passes."""
 
-Primary = Literal["transfer", "gap-closed"]
-"""The number that determines ranks on a track: tau for planted biases, or G for natural ones."""
-
 INDEPENDENT: Final = "independent"
 """The name of the method without a teacher, under the same budget."""
 

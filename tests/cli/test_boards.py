@@ -1,6 +1,7 @@
 """What the terminal says of the boards."""
 
 import re
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from kdbench.cli.boards import print_boards
 from kdbench.scoring.board import score
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
-from tests.record_factory import write_matrix
+from tests.record_factory import record_of, write_matrix
 
 
 def printed(results: Path, width: int = 160) -> str:
@@ -53,12 +54,20 @@ def test_ranks_come_with_their_interval_and_tests_with_their_number(tmp_path: Pa
     assert line_of(text, "random-teacher (control), shape")[8].startswith(("0.0", "-0.0"))
 
 
-def test_a_gap_closed_is_shown_times_hundred(tmp_path: Path) -> None:
-    write_matrix(tmp_path, track="cifar10-32", directions=("cnn-to-vit",), seeds=range(3), spread=0.004, images=500)
+def test_a_method_without_alpha_shows_its_way_to_the_teacher_and_what_controls_reach(tmp_path: Path) -> None:
+    folders = write_matrix(
+        tmp_path,
+        question="architecture",
+        directions=("cnn-to-vit",),
+        seeds=range(3),
+        spread=0.004,
+        controls=("random-teacher",),
+    )
+    for folder in record_of(folders, method="lm", direction="vit-to-vit"):
+        shutil.rmtree(folder)
     text = printed(tmp_path)
-    assert "gap closed x 100" in text
-    assert re.match(r"7\d \[\d\d, \d\d\]$", line_of(text, "lm, natural cnn")[8])
-    assert "lm: unranked: the spec does not name the live axes of this direction yet" in text
+    assert "lm: transfer is undefined: no student of the natural vit teacher was scored" in text
+    assert re.search(r"lm: its way to the cnn teacher \(TI\) is 0.\d+ \[.*\]; controls are in the range \[-0", text)
 
 
 def test_every_board_says_why_a_method_is_not_ranked(tmp_path: Path) -> None:

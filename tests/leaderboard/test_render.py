@@ -220,14 +220,14 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
 
 
 def explanations_of(page: Page, number: int) -> str:
-    """Return the text of the table that explains the primary numbers of a board."""
+    """Return the text of the table that explains the transfers of a board."""
     start = page.source.index(f'id="board-{number}-beside"')
     return html.unescape(
         " ".join(re.sub("<[^>]*>", " ", page.source[start : page.source.index("</details>", start)]).split())
     )
 
 
-def test_what_explains_the_primary_number_is_in_a_table_of_its_own(full: Page) -> None:
+def test_what_explains_transfer_is_in_a_table_of_its_own(full: Page) -> None:
     text = explanations_of(full, PLANTED)
     assert "100 G to this teacher" in text
     assert "Same answers, manipulated" in text
@@ -252,11 +252,6 @@ def test_a_collapse_on_a_manipulated_set_is_shown(tmp_path: Path) -> None:
     text = tbody_of(render(scores, tmp_path), "lm")
     assert "The students nearly always give the same few answers on noise, locality (from shape teacher)" in text
     assert "The students nearly always give the same few answers on texture" in text
-
-
-def test_the_warnings_of_a_board_stand_at_its_head(tmp_path: Path) -> None:
-    board = examples.board("cnn-to-vit", warnings=("on these seeds noise is not live",))
-    assert "On these seeds noise is not live." in render(examples.scores_of(board), tmp_path).text
 
 
 def test_failed_runs_are_visible_with_their_reason(full: Page) -> None:
@@ -287,23 +282,24 @@ def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
     assert "There are no scored runs yet" in render(examples.scores_of(), tmp_path, records=[]).text
 
 
-def test_natural_teachers_have_a_board_of_the_gap_closed(tmp_path: Path) -> None:
+def test_real_images_have_a_board_of_alpha(tmp_path: Path) -> None:
     page = render(examples.scores_of(examples.natural()), tmp_path)
     text = tbody_of(page, "lm")
-    assert "1 lm 40 [37, 43] 3 seeds G only one-axis" in text
-    assert "100 G by axis 3 seeds 8 [5, 11]" in text
+    assert "1 lm temperature 4.0, distill_ weight 0.9 0.22 [0.18, 0.26]" in text
     assert "not measured" in text
-    assert "100 G gap closed" in page.text
-    assert "Overview: gap closed by every method" in page.text
+    assert "α transfer" in page.text
+    assert "Overview: transfer of every method" in page.text
 
 
-def test_a_gap_closed_that_is_undefined_says_why(tmp_path: Path) -> None:
-    why = Undefined(reason="3 seeds are needed, the row has 1")
-    row = {"gap_closed": why, "rank": None, "rank_high": None, "badges": (), "unranked": "needs 5 seeds"}
-    page = render(examples.scores_of(examples.natural(**row)), tmp_path)
-    assert tbody_of(page, "lm").startswith("– lm undefined 3 seeds are needed, the row has 1")
+def test_a_transfer_that_is_undefined_says_why(tmp_path: Path) -> None:
+    why = Undefined(reason="the two teachers do not differ")
+    row = {"transfer_by_axis": {}, "rank": None, "rank_high": None, "unranked": "needs 5 seeds"}
+    board = examples.natural(**row)
+    methods = tuple(part.model_copy(update={"transfer": why}) if part.kind == "method" else part for part in board.rows)
+    page = render(examples.scores_of(board.model_copy(update={"rows": methods})), tmp_path)
+    assert "undefined the two teachers do not differ" in tbody_of(page, "lm")
     assert "Unranked: needs 5 seeds" in tbody_of(page, "lm")
-    assert "At a glance" not in page.text
+    assert "Overview" not in page.text
 
 
 def test_scores_without_records_still_render(tmp_path: Path) -> None:

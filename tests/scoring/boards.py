@@ -9,7 +9,7 @@ from kdbench.records.summary import summarise
 from kdbench.scoring.board import score
 from kdbench.scoring.estimates import Estimate, Score
 from kdbench.scoring.scores import Board, Row
-from kdbench.spec import Axis, Spec, Track
+from kdbench.spec import Spec, Track
 from kdbench.testsets.spec import load_spec
 
 RESAMPLES = 200  # of the test images; intervals are about as wide as with the shipped spec's thousand
@@ -47,8 +47,3 @@ def with_track_scoring(name: str, **fields: Any) -> Spec:
     track: Track = SPEC.tracks[name]
     changed = track.model_copy(update={"scoring": track.scoring.model_copy(update=fields)})
     return SPEC.model_copy(update={"tracks": {**SPEC.tracks, name: changed}})
-
-
-def with_live_axes(*axes: Axis) -> Spec:
-    """Return the spec with live axes for CNN to ViT on the compact CIFAR track."""
-    return with_track_scoring("cifar10-32", live_axes={"cnn-to-vit": axes})

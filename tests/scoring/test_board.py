@@ -216,11 +216,11 @@ def test_other_devices_have_a_board_of_their_own(tmp_path: Path) -> None:
     assert [board.device_class for board in score(tmp_path, SPEC).boards] == ["cpu-float32", "cuda-bfloat16"]
 
 
-def test_natural_teachers_have_no_transfer(tmp_path: Path) -> None:
+def test_real_images_have_natural_teachers_of_both_families(tmp_path: Path) -> None:
     write_one_direction(tmp_path, track="cifar10-32", seeds=range(3))
     row = lm(tmp_path)
-    assert (row.transfer, row.transfer_by_axis, [arm.teacher_bias for arm in row.arms]) == (None, {}, ["natural"])
-    assert row.gap_closed is not None
+    assert [arm.teacher for arm in row.arms] == [("cnn", "natural"), ("vit", "natural")]
+    assert tau(row).seeds == 3
 
 
 def test_a_run_that_lies_in_two_folders_counts_once(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.frames import SCORE_COLUMNS, SCORES_FILE, load_scores
 from tests.record_factory import write_matrix
-from tests.scoring.boards import SPEC, board_of, estimated, rows_of, with_live_axes
+from tests.scoring.boards import SPEC, board_of, estimated, rows_of
 
 
 def scored(results: Path, **options: object) -> pd.DataFrame:
@@ -56,16 +56,15 @@ def test_an_undefined_number_has_its_reason_and_no_value(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("track", ["synthetic", "cifar10-32"])
-def test_p_values_belong_to_the_primary_number_and_its_parts(tmp_path: Path, track: str) -> None:
-    spec = with_live_axes("texture", "shape", "scramble", "noise")
+def test_p_values_belong_to_transfer_and_its_parts(tmp_path: Path, track: str) -> None:
     options = {"track": track, "seeds": range(5), "spread": 0.004, "images": 500, "directions": ("cnn-to-vit",)}
     write_matrix(tmp_path, **options)  # type: ignore[arg-type]
-    write_scores(score(tmp_path, spec), tmp_path / SCORES_FILE)
-    frame, row = load_scores(tmp_path), rows_of(board_of(tmp_path, spec))["lm"]
+    write_scores(score(tmp_path, SPEC), tmp_path / SCORES_FILE)
+    frame, row = load_scores(tmp_path), rows_of(board_of(tmp_path))["lm"]
     tested = frame[frame.p_value.notna()]
-    primary, by_axis = tested[tested.axis.isna()], tested[tested.axis.notna()]
-    assert list(primary.number) == ["transfer" if track == "synthetic" else "gap_closed"]
-    assert primary.p_value.to_list() == [row.p_value]
+    whole, by_axis = tested[tested.axis.isna()], tested[tested.axis.notna()]
+    assert list(whole.number) == ["transfer"]
+    assert whole.p_value.to_list() == [row.p_value]
     assert dict(zip(by_axis.axis, by_axis.p_value, strict=True)) == row.p_by_axis
 
 

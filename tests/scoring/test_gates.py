@@ -10,11 +10,10 @@ import pytest
 from kdbench.records import Predictions, SetPredictions
 from kdbench.scoring.estimates import Undefined
 from tests.record_factory import record_of, write_matrix
-from tests.scoring.boards import board_of, rewrite, rows_of, with_live_axes, with_track_scoring
+from tests.scoring.boards import board_of, rewrite, rows_of, with_track_scoring
 
 write_planted = partial(write_matrix, directions=("cnn-to-vit",), seeds=range(5), images=100, methods=("lm", "crd"))
 write_natural = partial(write_planted, track="cifar10-32", images=200)
-LIVE = with_live_axes("texture", "shape", "scramble", "noise")
 
 
 def test_a_student_with_another_budget_is_not_ranked(tmp_path: Path) -> None:
@@ -88,29 +87,6 @@ def test_a_direction_that_the_validity_study_ruled_out_ranks_nobody(tmp_path: Pa
     assert reasons == {"the direction is not measurable: random teachers transfer as well"}
 
 
-def test_without_live_axes_in_the_spec_no_natural_row_is_ranked(tmp_path: Path) -> None:
-    write_natural(tmp_path)
-    row = rows_of(board_of(tmp_path))["lm"]
-    assert row.unranked == "the spec does not name the live axes of this direction yet"
-    assert row.arms[0].movement is not None
-    assert len(row.arms[0].movement.axes) == 5
-
-
-def test_one_live_axis_is_too_few(tmp_path: Path) -> None:
-    write_natural(tmp_path)
-    row = rows_of(board_of(tmp_path, with_live_axes("texture")))["lm"]
-    assert row.unranked == "the direction is not measurable: 2 live axes are needed, it has 1 (texture)"
-
-
-def test_a_disagreement_with_the_frozen_live_axes_is_a_warning_and_changes_nothing(tmp_path: Path) -> None:
-    write_natural(tmp_path, images=1000, spread=0.002)
-    frozen = board_of(tmp_path, LIVE)
-    assert frozen.warnings == ("the axis locality is live on these seeds, but the spec freezes it as not live",)
-    assert "locality" not in frozen.axes
-    other = board_of(tmp_path, with_live_axes("texture", "shape", "locality", "scramble", "noise"))
-    assert other.warnings == ()
-
-
 def part_of_class(predictions: Predictions) -> Predictions:
     """The shape sets leave out two thirds of the images of class 4."""
     changed = {}
@@ -123,13 +99,11 @@ def part_of_class(predictions: Predictions) -> Predictions:
     return predictions | changed
 
 
-def test_a_set_with_masks_for_too_few_images_of_a_class_keeps_its_axis_from_ranking(tmp_path: Path) -> None:
+def test_a_set_with_masks_for_too_few_images_of_a_class_keeps_a_row_from_a_rank(tmp_path: Path) -> None:
     for folder in write_natural(tmp_path):
         rewrite(folder, part_of_class)
-    reason = rows_of(board_of(tmp_path, LIVE))["lm"].unranked
+    reason = rows_of(board_of(tmp_path))["lm"].unranked
     assert "the test set shape-white covers only 35% of the images of a class; at least 50% is needed" in reason
-    without_shape = with_live_axes("texture", "scramble", "noise")
-    assert rows_of(board_of(tmp_path, without_shape))["lm"].unranked == ""
 
 
 def test_a_diverged_seed_keeps_a_row_from_a_rank_and_nothing_is_imputed(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from statsmodels.formula.api import ols
 
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.ranking import (
-    PrimaryNumber,
+    RankedNumber,
     RankInterval,
     common_seeds,
     rank_intervals,
@@ -22,14 +22,14 @@ def average(values: FloatArray) -> FloatArray:
     return mean
 
 
-def row(values: list[float] | FloatArray, images: FloatArray | None = None) -> PrimaryNumber:
-    """A row whose primary number is the mean of one value a seed."""
+def row(values: list[float] | FloatArray, images: FloatArray | None = None) -> RankedNumber:
+    """A row whose number is the mean of one value a seed."""
     data = np.asarray(values, dtype=float)[:, None]
     resamples = data + (np.zeros(50) if images is None else images)
-    return PrimaryNumber(tuple(range(len(data))), (np.concatenate([data, resamples], axis=1),), average)
+    return RankedNumber(tuple(range(len(data))), (np.concatenate([data, resamples], axis=1),), average)
 
 
-def ranks(*rows: PrimaryNumber) -> list[tuple[int, int]]:
+def ranks(*rows: RankedNumber) -> list[tuple[int, int]]:
     return [(interval.low, interval.high) for interval in rank_intervals(rows, 0.95)]
 
 

@@ -91,7 +91,7 @@ def test_finished_cases_are_kept_and_the_tables_are_made_of_all_of_them(
 
 def test_the_one_bit_probe_is_found_out_and_a_proportional_row_is_not(simulation: ModuleType) -> None:
     few = {"repetitions": 30, "scoring": SCORING}
-    cases = {method: simulation.proportional(method, 5, 0.03, **few) for method in ("0.4", "one bit")}
+    cases = {method: simulation.proportional(method, 5, 0.01, **few) for method in ("0.4", "one bit")}
     assert cases["one bit"]["not proportional"] == 1
     assert cases["one bit"]["residual spread"] > 4 * cases["one bit"]["seed spread"]
     assert cases["0.4"]["not proportional"] <= 0.1

@@ -1,21 +1,21 @@
-"""Ranks, tests and badges of a board, from records."""
+"""Ranks, tests and findings of a board, from records."""
 
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from kdbench.records import Predictions, SetPredictions, read_predictions, read_record
+from kdbench.records import read_predictions, read_record
 from kdbench.scoring.estimates import Range, Undefined
 from kdbench.scoring.findings import finding_words
 from kdbench.scoring.scores import Board
 from tests.record_factory import record_of, write_again, write_matrix
-from tests.scoring.boards import SPEC, board_of, estimated, rewrite, rows_of, with_live_axes
+from tests.scoring.boards import SPEC, board_of, estimated, rows_of
 
 write_planted = partial(write_matrix, directions=("cnn-to-vit",), seeds=range(5))
 write_natural = partial(write_planted, track="cifar10-32", images=500)
-LIVE = with_live_axes("texture", "shape", "scramble", "noise")
 
 
 @pytest.fixture(scope="module")
@@ -142,52 +142,48 @@ def test_a_row_on_other_seeds_than_the_ranked_ones_says_so(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_the_gap_that_was_closed_comes_out(tmp_path: Path, share: float) -> None:
+def test_real_images_are_ranked_by_the_alpha_that_was_put_in(tmp_path: Path, share: float) -> None:
     write_natural(tmp_path, transfer=share, spread=0.004)
-    row = rows_of(board_of(tmp_path, LIVE))["lm"]
-    closed = estimated(row.gap_closed)
-    assert closed.value == pytest.approx(1 - (1 - share) ** 2, abs=0.12)
-    assert closed.low < 1 - (1 - share) ** 2 < closed.high
-    assert (row.rank, row.badges) == (1, () if share == 0 else ("G only",))
-    movement = row.arms[0].movement
-    assert movement is not None
-    assert movement.gap_closed == closed
-    assert estimated(movement.transfer_index).value == pytest.approx(share, abs=0.12)
-    assert movement.axes == ("texture", "shape", "scramble", "noise")
-    assert sum(estimated(part).value for part in movement.gap_by_axis.values()) == pytest.approx(closed.value, abs=1e-4)
+    board = board_of(tmp_path)
+    row = rows_of(board)["lm"]
+    alpha = estimated(row.transfer)
+    assert (board.track, board.question) == ("cifar10-32", "architecture")
+    assert alpha.value == pytest.approx(share, abs=0.05)
+    assert alpha.low < share < alpha.high
+    assert (row.rank, row.dose_response) == (1, None)
+    assert (row.finding == "transfers") == (share > 0)
 
 
-def with_set(name: str, of: SetPredictions, predictions: Predictions) -> Predictions:
-    return predictions | {name: of}
-
-
-def test_a_gap_that_one_axis_closes_alone_is_labelled(tmp_path: Path) -> None:
-    folders = write_natural(tmp_path, transfer=0.0, spread=0.002)
-    for seed in range(5):
-        teacher, student = (next(record_of(folders, method=name, seed=seed)) for name in ("teacher", "lm"))
-        rewrite(student, partial(with_set, "noise", read_predictions(teacher)["noise"]))
-    row = rows_of(board_of(tmp_path, LIVE))["lm"]
-    assert row.badges == ("G only", "one-axis")
-    assert estimated(row.gap_closed).value > 0.1
-
-
-def test_the_null_band_of_a_gap_is_that_of_random_teachers_and_label_smoothing(tmp_path: Path) -> None:
-    write_natural(tmp_path, spread=0.004, controls=("random-teacher", "label-smoothing", "independent-rotated"))
-    board = board_of(tmp_path, LIVE)
+def test_a_method_without_alpha_is_compared_with_the_way_that_controls_move(tmp_path: Path) -> None:
+    folders = write_natural(tmp_path, spread=0.004, controls=("random-teacher", "label-smoothing"))
+    for folder in record_of(folders, method="lm", direction="vit-to-vit"):
+        shutil.rmtree(folder)
+    board = board_of(tmp_path)
     rows = rows_of(board)
-    bands = [estimated(rows[name].gap_closed) for name in SPEC.scoring.null_controls]
-    assert board.null_band == Range(low=min(part.low for part in bands), high=max(part.high for part in bands))
-    assert rows["independent-rotated"].gap_closed is not None
+    assert isinstance(rows["lm"].transfer, Undefined)
+    indices = [
+        estimated(arm.movement.transfer_index)
+        for name in SPEC.scoring.null_controls
+        for arm in rows[name].arms
+        if arm.movement and arm.teacher_family != "vit"
+    ]
+    assert len(indices) == 2
+    assert board.index_band == Range(low=min(part.low for part in indices), high=max(part.high for part in indices))
+    assert board.index_band.low < 0 < board.index_band.high
 
 
-def test_three_seeds_have_a_gap_but_no_rank_and_one_has_neither(tmp_path: Path) -> None:
+def test_a_board_of_planted_teachers_has_no_band_of_the_transfer_index(planted: Board) -> None:
+    assert planted.index_band is None
+
+
+def test_three_seeds_have_a_transfer_but_no_rank_and_one_has_an_interval_of_images(tmp_path: Path) -> None:
     write_natural(tmp_path / "three", seeds=range(3))
     write_natural(tmp_path / "one", seeds=range(1))
-    three, part = (rows_of(board_of(tmp_path / name, LIVE))["lm"] for name in ("three", "one"))
-    assert (estimated(three.gap_closed).seeds, three.rank) == (3, None)
+    three, one = (rows_of(board_of(tmp_path / name))["lm"] for name in ("three", "one"))
+    assert (estimated(three.transfer).covers, three.rank) == ("seeds and images", None)
     assert three.unranked == "5 scored seeds are needed for a rank, the row has 3"
-    assert part.gap_closed == Undefined(reason="3 seeds are needed, the row has 1")
-    assert "5 scored seeds are needed for a rank, the row has 1" in part.unranked
+    assert (estimated(one.transfer).covers, one.rank) == ("images", None)
+    assert "5 scored seeds are needed for a rank, the row has 1" in one.unranked
 
 
 def test_gap_against_each_planted_teacher_is_shown_beside_transfer(planted: Board) -> None:

@@ -13,7 +13,7 @@ from kdbench.scoring.estimates import Estimate, Score
 from kdbench.scoring.findings import Verdict, verdicts
 from kdbench.scoring.gap import gap_closed, gap_number, index_number, transfer_index
 from kdbench.scoring.metrics import FloatArray
-from kdbench.scoring.ranking import PrimaryNumber, surely_better
+from kdbench.scoring.ranking import RankedNumber, surely_better
 from kdbench.scoring.scores import DoseResponse, Finding
 from kdbench.scoring.transfer import Contrast, transfer, transfer_number
 from kdbench.spec import Scoring
@@ -125,9 +125,9 @@ def ranks(
     }
 
 
-def _primary(contrast: Contrast) -> PrimaryNumber:
+def _primary(contrast: Contrast) -> RankedNumber:
     products = contrast.products()
-    return PrimaryNumber(tuple(range(len(products))), (products,), transfer_number)
+    return RankedNumber(tuple(range(len(products))), (products,), transfer_number)
 
 
 def _without_images(contrast: Contrast) -> Contrast:
