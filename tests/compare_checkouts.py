@@ -45,14 +45,14 @@ def main() -> None:
 
 def make(checkout: Path, folder: Path, cifar10: Path | None) -> None:
     """Run the commands of a checkout that have not been run into `folder` yet."""
-    results = folder / "results"
-    if not results.exists():
-        shutil.copytree(checkout / "leaderboard" / "results", results)
+    results, official = folder / "results", checkout / "leaderboard" / "results"
     commands = {
-        "leaderboard": ("leaderboard", "--out", str(results), "--site", str(folder / "site")),
         "build": ("data", "build", "--track", "synthetic", "--diagnostics"),
         "run": ("run", *SMALL_MATRIX, "--out", str(folder / "runs"), "--site", str(folder / "small-site")),
     }
+    if (official / "scores.json").exists():
+        shutil.copytree(official, results, dirs_exist_ok=True)
+        commands["leaderboard"] = ("leaderboard", "--out", str(results), "--site", str(folder / "site"))
     if cifar10 is not None:
         limited = ("--data-root", str(cifar10.resolve()), "--limit-test", "200", "--diagnostics")
         commands["cifar10"] = ("data", "build", "--track", "cifar10-32", *limited)

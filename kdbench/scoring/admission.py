@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from kdbench.errors import RecordError
 from kdbench.records import Record, find_records, read_record
@@ -21,6 +22,8 @@ from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.scores import RefusedRecord
 from kdbench.scoring.superseded import superseded_records
 from kdbench.spec import Spec, Track
+
+EARLIER_VERSIONS: Final = ("1.0.0rc1",)  # whose records cannot be compared with those of the present version
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,21 @@ def readable_records(results: Iterable[Path], spec: Spec) -> tuple[list[StoredRe
         except RecordError as error:
             refused.append(refusal(folder, None, str(error)))
             continue
-        problems = [*check_fields(folder, record), *_unknown_track(record, spec)]
+        problems = [*_earlier_version(record, spec)] or [*check_fields(folder, record), *_unknown_track(record, spec)]
         if problems:
             refused.append(refusal(folder, record, "; ".join(problems)))
         else:
             records.setdefault((RecordGroup.of(record), record.run_id), (folder, record))
     return list(records.values()), refused
+
+
+def _earlier_version(record: Record, spec: Spec) -> Iterator[str]:
+    version = record.environment.kdbench
+    if version in EARLIER_VERSIONS:
+        yield (
+            f"it was made with version {version} of the benchmark, and version {spec.version} measures other questions "
+            "with other networks and test sets; run it again, or score it with the release of its version"
+        )
 
 
 def _unknown_track(record: Record, spec: Spec) -> Iterator[str]:

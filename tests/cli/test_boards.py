@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from kdbench.cli.boards import print_boards
+from kdbench.records import read_predictions, read_record, write_record
 from kdbench.scoring.board import score
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
@@ -68,6 +69,18 @@ def test_a_method_without_alpha_shows_its_way_to_the_teacher_and_what_controls_r
     text = printed(tmp_path)
     assert "lm: transfer is undefined: no student of the natural vit teacher was scored" in text
     assert re.search(r"lm: its way to the cnn teacher \(TI\) is 0.\d+ \[.*\]; controls are in the range \[-0", text)
+
+
+def test_a_record_of_an_earlier_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    folder = write_matrix(tmp_path, directions=("cnn-to-vit",), images=50)[-1]
+    record = read_record(folder)
+    environment = record.environment.model_copy(update={"kdbench": "1.0.0rc1"})
+    write_record(folder, record.model_copy(update={"environment": environment}), read_predictions(folder))
+    text = printed(tmp_path, width=500)
+    assert (
+        f"synthetic: refused {folder.name} (lm cnn-to-vit, texture teacher, seed 0): it was made with version" in text
+    )
+    assert "run it again, or score it with the release of its version" in text
 
 
 def test_every_board_says_why_a_method_is_not_ranked(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_verification_goes_along_with_its_record_alone(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (OFFICIAL / SCORES).exists(), reason="there are no official records here")
+@pytest.mark.skipif(not (OFFICIAL / SCORES).exists(), reason="there are no official records of this version yet")
 def test_the_official_scores_follow_from_the_committed_records_to_the_byte(tmp_path: Path) -> None:
     write_scores(score(OFFICIAL, load_spec()), tmp_path / SCORES)
     assert (tmp_path / SCORES).read_bytes() == (OFFICIAL / SCORES).read_bytes()

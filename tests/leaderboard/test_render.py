@@ -4,13 +4,14 @@ import html
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kdbench.errors import InputError, WriteError
 from kdbench.leaderboard.publish import publish
 from kdbench.leaderboard.render import render_site
-from kdbench.records import PREDICTIONS, Record, read_predictions, read_record
+from kdbench.records import PREDICTIONS, Record, read_predictions, read_record, write_record
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import TOLERANCES, Verification, differences_of, write_verification
 from kdbench.scoring.estimates import Undefined
@@ -293,7 +294,7 @@ def test_real_images_have_a_board_of_alpha(tmp_path: Path) -> None:
 
 def test_a_transfer_that_is_undefined_says_why(tmp_path: Path) -> None:
     why = Undefined(reason="the two teachers do not differ")
-    row = {"transfer_by_axis": {}, "rank": None, "rank_high": None, "unranked": "needs 5 seeds"}
+    row: dict[str, Any] = {"transfer_by_axis": {}, "rank": None, "rank_high": None, "unranked": "needs 5 seeds"}
     board = examples.natural(**row)
     methods = tuple(part.model_copy(update={"transfer": why}) if part.kind == "method" else part for part in board.rows)
     page = render(examples.scores_of(board.model_copy(update={"rows": methods})), tmp_path)
@@ -411,6 +412,18 @@ def test_refused_records_are_named_with_their_reason(tmp_path: Path) -> None:
     assert "Records that were refused" in text
     assert f'<th scope="row">{folder.name}</th>' in text
     assert "predictions.npz was changed after its record was written" in text
+
+
+def test_a_record_of_an_earlier_version_is_named_with_what_to_do(tmp_path: Path) -> None:
+    folder = write_matrix(tmp_path / "runs", directions=("cnn-to-vit",), images=50)[-1]
+    record = read_record(folder)
+    environment = record.environment.model_copy(update={"kdbench": "1.0.0rc1"})
+    write_record(folder, record.model_copy(update={"environment": environment}), read_predictions(folder))
+    page, scores = publish(tmp_path / "runs", tmp_path / "site")
+    assert [refused.record for refused in scores.refused] == [folder.name]
+    text = page.read_text()
+    assert "it was made with version 1.0.0rc1 of the benchmark" in text
+    assert "run it again, or score it with the release of its version" in text
 
 
 def test_a_verified_run_has_a_badge_and_others_have_none(tmp_path: Path) -> None:

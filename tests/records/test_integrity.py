@@ -111,6 +111,8 @@ def test_a_record_in_a_folder_of_another_name_does_not_fit(folder: Path) -> None
     assert problem == f"it lies in synthetic/copy, but a record with its fields belongs into synthetic/{folder.name}"
 
 
+@pytest.mark.skipif(not OFFICIAL.exists(), reason="there are no official records of this version yet")
 def test_the_run_id_of_every_official_record_follows_from_its_fields() -> None:
     records = [read_record(path.parent) for path in OFFICIAL.glob(f"*/{RESULT}")]
+    assert records
     assert all(record.run_id == identity_of(record).run_id for record in records)

@@ -1,6 +1,7 @@
 """Records that were tampered with are refused by name, and the rest is scored as if they were not there."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -51,6 +52,31 @@ def changed(folder: Path, predictions: Predictions | None = None, **fields: obje
     predictions = read_predictions(folder) if predictions is None else predictions
     shutil.rmtree(folder)
     return write_again(folder.parents[1], record, predictions)
+
+
+def of_version(folder: Path, version: str) -> Path:
+    """Write a record as another version of the benchmark wrote it."""
+    return changed(folder, environment=read_record(folder).environment.model_dump() | {"kdbench": version})
+
+
+def test_a_record_of_the_first_release_candidate_is_refused_by_name(tmp_path: Path, folders: Folders) -> None:
+    folder = of_version(run(folders, "lm"), "1.0.0rc1")
+    (refused,) = refused_alone(tmp_path, folder)
+    assert refused.words == (
+        f"refused {folder.name} (lm cnn-to-vit, texture teacher, seed 0): it was made with version 1.0.0rc1 of the "
+        f"benchmark, and version {SPEC.version} measures other questions with other networks and test sets; run it "
+        "again, or score it with the release of its version"
+    )
+
+
+def test_records_of_the_first_release_candidate_alone_leave_nothing_to_score(tmp_path: Path, folders: Folders) -> None:
+    for folder in folders:
+        of_version(folder, "1.0.0rc1")
+    more = f"({len(folders) - 1} more records were refused)"
+    with pytest.raises(
+        RecordError, match=rf"nothing to score in .* version 1.0.0rc1 of the benchmark.*{re.escape(more)}"
+    ):
+        score(tmp_path, SPEC)
 
 
 def test_whole_records_are_all_scored(tmp_path: Path, folders: Folders) -> None:
