@@ -15,6 +15,7 @@ from kdbench.scoring.intervals import DIGITS
 from kdbench.scoring.questions import belongs, boards_of
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
+from kdbench.scoring.scale import scale_of
 from kdbench.scoring.scores import Board, Row, Scores, Superseded
 from kdbench.scoring.standing import index_band, null_band, tests_of
 from kdbench.spec import Spec
@@ -110,6 +111,7 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         num_classes=context.num_classes,
         seeds=tuple(sorted({run.record.seed for run in of_board})),
         rows=rows,
+        scale=scale_of(of_board, context),
         smallest_effect=context.scoring.smallest_effect,
         tests=tests_of(rows) if any(row.p_value is not None for row in rows) else 0,
         null_band=null_band(rows, context.scoring),

@@ -97,11 +97,31 @@ class Row(FrozenModel):
         return f"{self.method}, compiled" if self.compiled else self.method
 
 
+class BoardScale(FrozenModel):
+    """The scale at which the numbers of a board hold.
+
+    Attributes:
+        epochs, updates: of the training of a student.
+        images: of its training set.
+        parameters: of the networks, by family.
+        seeds: number of random seeds.
+        backbones: number of pairs of pretrained weights from which these seeds start; 1 where all start alike.
+    """
+
+    epochs: Int64
+    updates: Int64
+    images: Int64
+    parameters: dict[Family, Int64]
+    seeds: Int64
+    backbones: Int64
+
+
 class Board(FrozenModel):
     """All rows that may be compared: one track, question, direction, pair of digests and device class.
 
     Attributes:
         question: what is swapped between the two students of a seed.
+        scale: of the runs; None if none ended well.
         smallest_effect: the smallest transfer that is called transfer.
         tests: number of official rows of methods, for which p-values are adjusted.
         null_band: range of the controls that should score 0, including their intervals; None without such controls
@@ -119,6 +139,7 @@ class Board(FrozenModel):
     num_classes: Int64
     seeds: tuple[Int64, ...]
     rows: tuple[Row, ...]
+    scale: BoardScale | None = None
     smallest_effect: float = 0.05
     tests: Int64 = 0
     null_band: Range | None = None

@@ -49,7 +49,9 @@ def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row
     """
     rows = [of_row.row for of_row in evidence]
     eligible = {number: by_seeds for number, of_row in enumerate(evidence) if (by_seeds := _to_be_ranked(of_row))}
-    seeds, ranked = common_seeds({number: one.seeds for number, one in eligible.items()}, scoring.ranked_seeds)
+    seeds, ranked = common_seeds(
+        {number: by_seeds.seeds for number, by_seeds in eligible.items()}, scoring.ranked_seeds
+    )
     ranks = rank_intervals([eligible[number].on(seeds) for number in ranked], scoring.confidence)
     shown = _shown([evidence[number] for number in ranked], tests_of(rows), scoring)
     by_axis = _tests_by_axis([evidence[number] for number in ranked])

@@ -14,7 +14,7 @@ from kdbench.records import Budget, Record, Timing
 from kdbench.scoring.arms import Arm, AxisScore, ConflictScore, Cost, Diagnostics, Likeness, Movement, Profile
 from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 from kdbench.scoring.questions import swapped_teachers
-from kdbench.scoring.scores import Board, DosePoint, DoseResponse, Row, Scores
+from kdbench.scoring.scores import Board, BoardScale, DosePoint, DoseResponse, Row, Scores
 from kdbench.spec import Axis, Direction, Family, Question, TeacherKind, families
 from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.kinds.noise_patch import noisy
@@ -257,6 +257,14 @@ def board(direction: Direction, *methods: Row, seeds: int = 3, question: Questio
         "testsets_digest": TRACK.testsets_digest,
         "device_class": "cpu-float32",
         "num_classes": 10,
+        "scale": BoardScale(
+            epochs=3,
+            updates=138,
+            images=3000,
+            parameters={"cnn": 307_498, "vit": 451_882},
+            seeds=seeds,
+            backbones=min(seeds, 5),
+        ),
         "seeds": tuple(range(seeds)),
         "rows": (*methods, *reference_rows(direction, seeds, question)),
     }

@@ -17,8 +17,8 @@ from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.measured import MeasuredRun, measure
 from kdbench.scoring.resampling import Resampler
 from kdbench.scoring.rows import board_rows
-from kdbench.scoring.scores import Board, Row, Scores
-from tests.record_factory import record_of, write_again, write_matrix
+from kdbench.scoring.scores import Board, BoardScale, Row, Scores
+from tests.record_factory import PARAMETERS, record_of, write_again, write_matrix
 from tests.scoring.boards import SPEC
 
 TRACK = SPEC.tracks["synthetic"]
@@ -252,6 +252,27 @@ def test_costs_are_medians_and_relative_to_independent(tmp_path: Path) -> None:
         "independent": 1.0,
         "method": pytest.approx(1.4),
     }
+
+
+def test_a_board_says_at_which_scale_its_numbers_hold(tmp_path: Path) -> None:
+    write_one_direction(tmp_path, seeds=range(3), controls=("label-smoothing",))
+    (board,) = score(tmp_path, SPEC).boards
+    training, pairs = TRACK.training, TRACK.backbones.pairs
+    assert board.scale == BoardScale(
+        epochs=training.student_epochs,
+        updates=training.student_epochs * (TRACK.data.num_train // training.batch_size),
+        images=TRACK.data.num_train,
+        parameters=PARAMETERS,
+        seeds=3,
+        backbones=min(3, pairs),
+    )
+
+
+def test_a_board_without_a_run_that_ended_well_has_no_scale(tmp_path: Path) -> None:
+    names = ("lm", "teacher", "independent")
+    write_one_direction(tmp_path, failed={(name, 0): ("diverged", "") for name in names})
+    (board,) = score(tmp_path, SPEC).boards
+    assert board.scale is None
 
 
 def test_no_records_make_no_boards(tmp_path: Path) -> None:

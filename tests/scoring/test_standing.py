@@ -179,11 +179,11 @@ def test_a_board_of_planted_teachers_has_no_band_of_the_transfer_index(planted: 
 def test_three_seeds_have_a_transfer_but_no_rank_and_one_has_an_interval_of_images(tmp_path: Path) -> None:
     write_natural(tmp_path / "three", seeds=range(3))
     write_natural(tmp_path / "one", seeds=range(1))
-    three, one = (rows_of(board_of(tmp_path / name))["lm"] for name in ("three", "one"))
+    three, single = (rows_of(board_of(tmp_path / name))["lm"] for name in ("three", "one"))
     assert (estimated(three.transfer).covers, three.rank) == ("seeds and images", None)
     assert three.unranked == "5 scored seeds are needed for a rank, the row has 3"
-    assert (estimated(one.transfer).covers, one.rank) == ("images", None)
-    assert "5 scored seeds are needed for a rank, the row has 1" in one.unranked
+    assert (estimated(single.transfer).covers, single.rank) == ("images", None)
+    assert "5 scored seeds are needed for a rank, the row has 1" in single.unranked
 
 
 def test_gap_against_each_planted_teacher_is_shown_beside_transfer(planted: Board) -> None:
