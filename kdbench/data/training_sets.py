@@ -17,9 +17,9 @@ from kdbench.errors import DataError, InputError
 from kdbench.resources import PACKAGE, shipped
 from kdbench.spec import TeacherBias, Track
 
-MOST_SETS: Final = (
-    32  # that the cache keeps; those of five seeds are 15 to 20, of 9 MB each, or 92 MB on synthetic-long
-)
+# That the cache keeps. Those of five seeds are 15 to 20, of 9 MB each on `synthetic` and 92 MB on `synthetic-long`.
+MOST_SETS: Final = 32
+
 Stream = tuple[str | int, ...]
 
 FOLDER: Final = ("shared", "training-sets")  # below the cache

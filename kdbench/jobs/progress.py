@@ -66,6 +66,7 @@ class RunProgress(_LiveBars):
         self._forecast = forecast
         self._all = self._bars.add_task(f"all {len(forecast.runs)} runs", total=1.0, left="")
         self._tasks: dict[str, TaskID] = {}
+        self._trained_here: set[str] = set()
         self._finished, self._next_forecast = 0, 0.0
 
     def started(self, job: Job) -> None:
@@ -75,12 +76,17 @@ class RunProgress(_LiveBars):
             self._bars.update(self._tasks[job.run.run_id], description=f"{job.run.title}: test sets")
 
     def advanced(self, job: Job, done: int, total: int) -> None:
-        part = done / max(total, 1)
-        training = job.kind == "train"
-        share = TRAINING_SHARE * part if training else TRAINING_SHARE + (1 - TRAINING_SHARE) * part
+        share = self._share(job, done / max(total, 1))
         self._forecast.advanced(job.run, share)
         self._bars.update(self._tasks[job.run.run_id], completed=share)
         self._show_all()
+
+    def _share(self, job: Job, part: float) -> float:
+        """Return the share of a run that is done with a part of its job; a run that was trained before has one job."""
+        if job.kind == "train":
+            self._trained_here.add(job.run.run_id)
+            return TRAINING_SHARE * part
+        return TRAINING_SHARE + (1 - TRAINING_SHARE) * part if job.run.run_id in self._trained_here else part
 
     def finished(self, run: PlannedRun, record: Record) -> None:
         self._forecast.advanced(run, 1.0)

@@ -1,12 +1,17 @@
 """A long build says where it is and how long it will take, also where there is no terminal."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from kdbench.jobs import progress
-from kdbench.jobs.progress import TestSetProgress, roughly
+from kdbench.jobs.forecast import Forecast
+from kdbench.jobs.job import Job
+from kdbench.jobs.progress import RunProgress, TestSetProgress, roughly
+from kdbench.plan.context import RunContext
+from tests.planned_runs import expanded
 
 
 @pytest.fixture
@@ -43,6 +48,18 @@ def test_what_an_earlier_attempt_did_does_not_flatter_the_pace(clock: list[float
             clock[0] = seconds
             shown.advanced("texture", done, 1000)
     assert lines(console)[-1] == "test set texture: 910 of 1000 images, about 9 min left"
+
+
+def test_the_evaluation_of_a_run_that_was_trained_before_is_all_of_it(tmp_path: Path) -> None:
+    trained_before, trained_here = expanded()[:2]
+    forecast = Forecast([trained_before, trained_here], 1, costs={trained_before.run_id: 1.0, trained_here.run_id: 1.0})
+    context = RunContext(tmp_path, tmp_path / "cache")
+    with RunProgress(Console(file=io.StringIO()), forecast) as shown:
+        for kind, run in (("train", trained_here), ("evaluate", trained_here), ("evaluate", trained_before)):
+            job = Job(kind, run, context)  # type: ignore[arg-type]
+            shown.started(job)
+            shown.advanced(job, 1, 2)
+    assert forecast.share == pytest.approx((progress.TRAINING_SHARE + (1 - progress.TRAINING_SHARE) / 2 + 0.5) / 2)
 
 
 @pytest.mark.parametrize(
