@@ -22,6 +22,7 @@ DOCUMENTS = [
     *ROOT.glob("docs/*.md"),
     *ROOT.glob("datasets/*/*.md"),
     *ROOT.glob("benchmark/**/*.md"),
+    *ROOT.glob("leaderboard/**/*.md"),
 ]
 CURRENT = [
     path for path in DOCUMENTS if path.name != "CHANGELOG.md"
