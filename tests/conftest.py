@@ -1,6 +1,8 @@
 """Settings of every test: one thread, no variables of the user's shell, repeatable property tests."""
 
 import gc
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,16 @@ def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
 def kdbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Return a function that runs the command line in this process."""
     return command_in_process(monkeypatch, capsys)
+
+
+@pytest.fixture
+def interrupts_are_heard() -> Iterator[None]:
+    """Let commands hear these signals as at a terminal; those started in the background or by `nohup` do not."""
+    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
+    hang_ups = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, interrupts)
+    signal.signal(signal.SIGHUP, hang_ups)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

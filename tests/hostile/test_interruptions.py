@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -31,16 +30,7 @@ sleep_long()
 """
 
 
-@pytest.fixture(autouse=True)
-def interrupts_are_heard() -> Iterator[None]:
-    """Let commands hear these signals as at a terminal; those started in the background or by `nohup` do not."""
-    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
-    hang_ups = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGINT, interrupts)
-    signal.signal(signal.SIGHUP, hang_ups)
-
-
+@pytest.mark.usefixtures("interrupts_are_heard")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)
 def test_a_command_that_is_ended_takes_a_deaf_method_with_it(number: signal.Signals, arena: Arena) -> None:
     results = arena.new_results()

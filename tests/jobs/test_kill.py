@@ -114,6 +114,7 @@ def is_fork_server(process: psutil.Process) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interrupts_are_heard")
 def test_an_interruption_while_libraries_are_imported_is_said_without_a_traceback(tmp_path: Path) -> None:
     place = Place(tmp_path, workers=1)
     process = subprocess.Popen(
