@@ -53,7 +53,7 @@ def make_tables(*, pretext: bool) -> dict[str, NDArray[np.generic]]:
         "blobs": blob_masks(masks, blobs),
         "train_textures": train,
         "test_textures": test,
-        "neutral": neutral_fills(train, fills),
+        "neutral": neutral_fills(train, test, fills),
         "colours": colour_pairs(colours),
         "noise": np.clip(np.round(noise.standard_normal((8, CROP, CROP, 3)) * SIGMA), -127, 127).astype(np.int8),
         "patch": np.round(patch.standard_normal((12, 12, 3)) * 0.5 * 255).astype(np.int16),

@@ -24,6 +24,8 @@ SHIFT = 2  # pixels, each way
 SHAPE_NAMES = ("disk", "square", "triangle", "star", "cross", "ring", "crescent", "bow-tie", "arrow", "angle")
 TEXTURE_NAMES = ("brick", "grass", "gravel", "hubble", "labyrinth", "stripes", "dots", "weave", "fur", "facets")
 WORDS_PER_IMAGE = 28
+BLENDED, GHOSTED = 6, 2  # of ten images under a law: with another texture blended in, with another shape's ghost
+WEAKEST, STRENGTHS = 64, 64  # the least strength of a distractor in 256ths, and how many there are: below one half
 DOSE_STEPS = 100  # a dose is a whole number of hundredths, so that labels are integer arithmetic
 CHUNK = 512  # images drawn at once
 
@@ -51,7 +53,7 @@ class Tables:
         masks: (shapes, angles, 32, 32) uint8 coverage.
         blobs: (blobs, 32, 32) uint8 coverage.
         train_textures, test_textures: (textures, crops, 64, 64) int8, 48 units per standard deviation.
-        neutral: (crops, 64, 64) int8.
+        neutral: (fills, 64, 64) int8, blends of textures in which none dominates.
         colours: (pairs, 2, 3) uint8, background and object.
         noise: (tiles, 64, 64, 3) int8, 48 units per standard deviation.
         patch: (12, 12, 3) int16 grey levels, the tile of the noise test set.
@@ -257,19 +259,19 @@ class Drawn:
 
 
 def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: Split) -> dict[str, Integers]:
-    """Return graded distractors: 40 % another texture blended in, 30 % another shape's ghost, at .25 to .45."""
+    """Return graded distractors: 60 % another texture blended in, 20 % another shape's ghost, at .25 to .50."""
     kind = draws.choose(17, 10)
-    strength = 64 + draws.choose(18, 52)  # 64/256 = .25 to 115/256 = .45
+    strength = WEAKEST + draws.choose(18, STRENGTHS)
     other_texture = (texture + 1 + draws.choose(19, NUM_CLASSES - 1)) % NUM_CLASSES
     other_shape = (shape + 1 + draws.choose(20, NUM_CLASSES - 1)) % NUM_CLASSES
     side = draws.tables.neutral.shape[-1] - SIZE + 1
     return {
         "blend": draws.texture_fill(other_texture, split, crop_column=21),
         "blend_crop": draws.pair(22, side),
-        "blend_weight": np.where(kind < 4, strength, 0),
+        "blend_weight": np.where(kind < BLENDED, strength, 0),
         "ghost": draws.shape_mask(other_shape, angle_column=24),
         "ghost_shift": draws.pair(25, 2 * SHIFT + 1) - SHIFT,
-        "ghost_opacity": np.where((kind >= 4) & (kind < 7), strength, 0),
+        "ghost_opacity": np.where((kind >= BLENDED) & (kind < BLENDED + GHOSTED), strength, 0),
     }
 
 
@@ -315,7 +317,7 @@ def condition_images(
 ) -> Drawn:
     """Return a test condition drawn from held-out texture crops; the same on every machine and for every seed.
 
-    `clean`: the neutral law, with distractors; the others have none. `shape`: the shape filled with neutral noise.
+    `clean`: the neutral law, with distractors; the others have none. `shape`: the shape with a neutral fill.
     `texture`: the texture in a blob whose shape belongs to no class. `texture-field`: the texture over the whole image.
     `cue-conflict`: shape and texture of two classes, all ordered pairs equally often; the label is the shape. Image i
     of the first four shares its class, position, colours and noise.

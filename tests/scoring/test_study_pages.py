@@ -32,13 +32,6 @@ def test_the_tables_of_the_simulation_follow_from_its_numbers() -> None:
     assert simulation.as_text({"coverage": list(rows.values())}).strip() in (VALIDITY / "SIMULATION.md").read_text()
 
 
-def test_the_board_from_other_backbones_is_one_row_per_board_of_the_committed_page() -> None:
-    second_backbones = study_module("second_backbones")
-    lines = (VALIDITY / "BACKBONES.md").read_text().splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ") and "direction" not in line]
-    assert second_backbones.as_text(pd.DataFrame(rows, columns=list(second_backbones.COLUMNS))).splitlines() == lines
-
-
 def test_a_table_shows_digits_missing_numbers_and_columns_in_order() -> None:
     frame = pd.DataFrame({"name": ["a", "b"], "count": [1, 20], "share": [0.12345, float("nan")]})
     table = study_module("study_tables").markdown_table(frame, decimals=2, missing="-")

@@ -1,88 +1,92 @@
-"""Chooses the saliences of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
+"""Chooses look and law of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
 
-The script trains only teachers and independents, on tuning seeds (1000 and up), and scores no method. It writes one row
-per configuration to `look.csv`: the accuracies that the gates V1, V2 and V4 check, of the independents and the planted
-teachers of both families. The shipped rows were measured with earlier backbones; LOOK.md reports V1 with the shipped
-ones.
+The script trains only teachers and independents, on tuning seeds (1000 and up), and scores no method. It appends to
+`look.csv` one row per configuration, network and seed, with the accuracies on `clean`, `shape` and `texture`. All rows
+were measured with the shipped tables. LOOK.md tells how the configuration was chosen, and `gates.py` measures every gate
+for the shipped one.
 """
 
 import argparse
 import csv
-import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from conditions import fit, shares, student_set, teacher_set
+from conditions import fit, predicted, student_set, teacher_set
+from gates import CUES, INDEPENDENT, SETS
 
 from kdbench.data import synthetic
-from kdbench.data.training_sets import TrainingSet, saliences_of
+from kdbench.data.training_sets import saliences_of
 from kdbench.spec import FAMILIES, Look, Track
 from kdbench.testsets.spec import load_spec
 
-TUNING_SEED = 1000
-CONDITIONS: tuple[synthetic.TestCondition, ...] = ("clean", "shape", "texture", "cue-conflict")
+
+class Configuration(NamedTuple):
+    """A look, and the distractors of the law as `kdbench/data/synthetic.py` defines them."""
+
+    contrast: int
+    texture_gain: int
+    noise_gain: int
+    blended: int
+    ghosted: int
+    weakest: int
+    strengths: int
+
+    def applied(self, track: Track) -> Track:
+        """Set the law for this process, and return the track with the look."""
+        synthetic.BLENDED, synthetic.GHOSTED = self.blended, self.ghosted
+        synthetic.WEAKEST, synthetic.STRENGTHS = self.weakest, self.strengths
+        look = Look(contrast=self.contrast, texture_gain=self.texture_gain, noise_gain=self.noise_gain)
+        return track.model_copy(update={"data": track.data.model_copy(update={"look": look})})
 
 
-def single_cue_set(track: Track, cue: str, seed: int) -> TrainingSet:
-    """Draw images with a single cue: shapes with neutral fill, or textures in blobs."""
-    tables, count = synthetic.shipped_tables(), track.data.num_train
-    draws = synthetic.SceneDraws(tables, "synthetic", "single-cue", cue, seed, first=0, count=count)
-    labels = torch.arange(count).numpy() % track.data.num_classes
-    if cue == "shape":
-        scenes = draws.scenes(draws.shape_mask(labels), draws.neutral_fill())
-    else:
-        scenes = draws.scenes(draws.blob_mask(), draws.texture_fill(labels, "train"))
-    return TrainingSet(images=synthetic.render(tables, scenes, saliences_of(track)), labels=labels)
+def measure(
+    configuration: Configuration, names: list[str], seeds: list[int], work: Path
+) -> Iterator[dict[str, str | int | float]]:
+    """Train the networks that `work` does not have, and yield a row for each.
 
-
-def drawn_conditions(track: Track) -> dict[str, synthetic.Drawn]:
-    saliences = saliences_of(track)
-    return {
-        name: synthetic.condition_images(name, count=900 if name == "cue-conflict" else 1000, saliences=saliences)
-        for name in CONDITIONS
-    }
-
-
-def measure(track: Track, seed: int) -> dict[str, float]:
-    """Return one row: the numbers that the gates check, for one look."""
-    sets, row = drawn_conditions(track), {}
+    Args:
+        configuration: look and law.
+        names: "independent" or the bias of a teacher.
+        seeds: of tuning.
+        work: folder of the weights.
+    """
+    track = configuration.applied(load_spec().track("synthetic"))
+    drawn = {name: synthetic.condition_images(name, count=1000, saliences=saliences_of(track)) for name in SETS}
+    folder = work / "-".join(map(str, configuration))
     for family in FAMILIES:
-        for cue in ("shape", "texture"):
-            oracle = fit(track, family, single_cue_set(track, cue, seed), seed=seed)
-            row[f"{family} V1 {cue}"] = shares(track, oracle, {cue: sets[cue]})[cue]
-        networks = {"independent": fit(track, family, student_set(track, seed), seed=seed)}
-        for bias in ("shape", "texture"):
-            data = teacher_set(track, bias, seed)
-            networks[f"{bias} teacher"] = fit(track, family, data, seed=seed, role="teacher", bias=bias)
-        profiles = {name: shares(track, network, sets) for name, network in networks.items()}
-        for name, profile in profiles.items():
-            row.update({f"{family} {name} {key}": value for key, value in profile.items()})
-        shape, texture = profiles["shape teacher"], profiles["texture teacher"]
-        row[f"{family} teacher distance on two axes"] = math.hypot(
-            *(shape[k] - texture[k] for k in ("shape", "texture"))
-        )
-    return {key: round(value, 3) for key, value in row.items()}
+        for name in names:
+            for seed in seeds:
+                bias = next((cue for cue in CUES if cue == name), None)
+                data = teacher_set(track, bias, seed) if bias else student_set(track, seed)
+                role, place = "teacher" if bias else "student", folder / f"{family}-{name}-{seed}"
+                network = fit(track, family, data, seed=seed, role=role, bias=bias, folder=place)
+                accuracies = {
+                    name: float((predicted(track, network, images.images) == images.labels).mean())
+                    for name, images in drawn.items()
+                }
+                yield {**configuration._asdict(), "family": family, "network": name, "seed": seed, **accuracies}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--looks", nargs="+", required=True, help="each look as CONTRAST,TEXTURE_GAIN,NOISE_GAIN")
+    parser.add_argument("--configurations", nargs="+", required=True, help=",".join(Configuration._fields).upper())
+    parser.add_argument("--networks", nargs="+", default=[INDEPENDENT], choices=[INDEPENDENT, *CUES])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1000])
+    parser.add_argument("--work", type=Path, default=Path("runs") / "look")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("look.csv"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    whole = load_spec().track("synthetic")
-    for text in arguments.looks:
-        contrast, texture_gain, noise_gain = (int(part) for part in text.split(","))
-        look = Look(contrast=contrast, texture_gain=texture_gain, noise_gain=noise_gain)
-        track = whole.model_copy(update={"data": whole.data.model_copy(update={"look": look})})
-        row = {**look.model_dump(), **measure(track, TUNING_SEED)}
+    for text in arguments.configurations:
+        configuration = Configuration(*map(int, text.split(",")))
+        rows = list(measure(configuration, arguments.networks, arguments.seeds, arguments.work))
         new = not arguments.out.exists()
         with arguments.out.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
             if new:
                 writer.writeheader()
-            writer.writerow(row)
-        print(row, flush=True)
+            writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Trains networks of the synthetic track for the validity study and the choice of saliences, apart from any plan."""
+"""Trains networks of the synthetic track for its gates and its validity study, apart from any plan."""
 
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from kdbench.api import Method
 from kdbench.data import synthetic
-from kdbench.data.training_sets import TrainingSet, training_set
+from kdbench.data.training_sets import TrainingSet, saliences_of, training_set
 from kdbench.evaluation.answers import load_network, logits_of
 from kdbench.networks.models import read_weights
 from kdbench.records import WEIGHTS
@@ -80,6 +79,18 @@ def teacher_set(track: Track, bias: TeacherBias, seed: int) -> TrainingSet:
     return training_set(track, role="teacher", bias=bias, seed=seed, source=None)
 
 
+def single_cue_set(track: Track, cue: TeacherBias, seed: int) -> TrainingSet:
+    """Draw images with a single cue: shapes with neutral fill, or textures in blobs."""
+    tables, count = synthetic.shipped_tables(), track.data.num_train
+    draws = synthetic.SceneDraws(tables, "synthetic", "single-cue", cue, seed, first=0, count=count)
+    labels = np.arange(count) % track.data.num_classes
+    if cue == "shape":
+        scenes = draws.scenes(draws.shape_mask(labels), draws.neutral_fill())
+    else:
+        scenes = draws.scenes(draws.blob_mask(), draws.texture_fill(labels, "train"))
+    return TrainingSet(images=synthetic.render(tables, scenes, saliences_of(track)), labels=labels)
+
+
 def _silent(done: int, total: int) -> None:
     """Show no progress."""
 
@@ -90,16 +101,3 @@ def predicted(track: Track, network: Network, images: NDArray[np.uint8]) -> NDAr
     loaded = load_network(track, network.family, network.folder / WEIGHTS, cpu)
     classes: NDArray[np.int64] = logits_of(loaded, images, track.data, cpu).argmax(axis=1)
     return classes
-
-
-def shares(track: Track, network: Network, sets: Mapping[str, synthetic.Drawn]) -> dict[str, float]:
-    """Return the accuracy on every condition and, for cue-conflict, the shares by shape and by texture."""
-    result = {}
-    for name, drawn in sets.items():
-        label = predicted(track, network, drawn.images)
-        if name == "cue-conflict":
-            result["by shape"] = float((label == drawn.shapes).mean())
-            result["by texture"] = float((label == drawn.textures).mean())
-        else:
-            result[name] = float((label == drawn.labels).mean())
-    return result

@@ -8,8 +8,8 @@ The script trains the networks that the validity gates need, on tuning seeds (10
 - V9: students that also see their teachers' answers on manipulated images must show transfer (tau above .8);
 - V10: students of random teachers must show none (the interval of tau contains 0).
 
-LOOK.md reports V1, the single-cue oracles, with the choice of the saliences. This script scores no method, since the
-positive control is not a submission. The students of V10 have half of their loss on labels, like the control
+GATES.md reports V1, V2, V4 and the gates on single classes. This script scores no method, since the positive control
+is not a submission. The students of V10 have half of their loss on labels, like the control
 `random-teacher`. With the answers of a random teacher alone they stay at chance, where c is not defined; with a CNN as
 teacher, this also happens with a tenth of the loss on labels. The answers of such a CNN hardly depend on the image: its
 features are all positive, and a random classifier turns their mean into a preference for some classes that is larger
