@@ -200,9 +200,7 @@ def measure(track: Track, seed: int, work: Path, *, single: bool) -> Iterator[pd
         for name, data in networks(track, family, seed, single=single):
             bias = next((cue for cue in CUES if cue == name), None)
             role = "teacher" if bias else "student"
-            trained = fit(
-                track, family, data, seed=seed, role=role, bias=bias, folder=work / f"{family}-{name}-{seed}"
-            )
+            trained = fit(track, family, data, seed=seed, role=role, bias=bias, folder=work / f"{family}-{name}-{seed}")
             for condition, images in drawn.items():
                 answers = predicted(track, trained, images.images)
                 yield rows_of_network(family, name, seed, condition, answers, images.labels)
@@ -215,9 +213,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     track, first = load_spec().track("synthetic"), arguments.seeds[0]
-    parts = [
-        rows for seed in arguments.seeds for rows in measure(track, seed, arguments.work, single=seed == first)
-    ]
+    parts = [rows for seed in arguments.seeds for rows in measure(track, seed, arguments.work, single=seed == first)]
     pd.concat(parts).to_csv(TABLE, index=False)
     PAGE.write_text(as_text(pd.read_csv(TABLE)))
     print(PAGE.read_text())
