@@ -2,8 +2,8 @@
 
 The script trains only teachers and independents, on tuning seeds (1000 and up), and scores no method. It appends to
 `look.csv` one row per configuration, network and seed, with the accuracies on `clean`, `shape` and `texture`. All rows
-were measured with the shipped tables. LOOK.md tells how the configuration was chosen, and `gates.py` measures every gate
-for the shipped one.
+were measured with the shipped tables. LOOK.md tells how the configuration was chosen, and `gates.py` measures every
+gate for the shipped one.
 """
 
 import argparse

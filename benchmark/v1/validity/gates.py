@@ -21,7 +21,7 @@ from study_tables import markdown_table
 from kdbench.data.array_types import Integers
 from kdbench.data.synthetic import TestCondition, condition_images
 from kdbench.data.training_sets import TrainingSet, saliences_of
-from kdbench.spec import FAMILIES, Family, TeacherBias, Track
+from kdbench.spec import FAMILIES, TeacherBias, Track
 from kdbench.testsets.spec import load_spec
 
 HERE = Path(__file__).parent
@@ -175,8 +175,8 @@ def as_text(table: pd.DataFrame) -> str:
     return f"{head}{markdown_table(pd.DataFrame(rows))}\n"
 
 
-def networks(track: Track, family: Family, seed: int, *, single: bool) -> Iterator[tuple[str, TrainingSet]]:
-    """Yield the name and the training set of each network of a family and seed."""
+def networks(track: Track, seed: int, *, single: bool) -> Iterator[tuple[str, TrainingSet]]:
+    """Yield the name and the training set of each network of a seed; both families train on the same images."""
     yield INDEPENDENT, student_set(track, seed)
     for cue in CUES:
         yield cue, teacher_set(track, cue, seed)
@@ -197,7 +197,7 @@ def measure(track: Track, seed: int, work: Path, *, single: bool) -> Iterator[pd
     saliences = saliences_of(track)
     drawn = {name: condition_images(name, count=counts[name], saliences=saliences) for name in SETS}
     for family in FAMILIES:
-        for name, data in networks(track, family, seed, single=single):
+        for name, data in networks(track, seed, single=single):
             bias = next((cue for cue in CUES if cue == name), None)
             role = "teacher" if bias else "student"
             trained = fit(track, family, data, seed=seed, role=role, bias=bias, folder=work / f"{family}-{name}-{seed}")
