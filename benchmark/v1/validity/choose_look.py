@@ -62,9 +62,9 @@ def measure(
                 data = teacher_set(track, bias, seed) if bias else student_set(track, seed)
                 role, place = "teacher" if bias else "student", folder / f"{family}-{name}-{seed}"
                 network = fit(track, family, data, seed=seed, role=role, bias=bias, folder=place)
-                accuracies = {
-                    name: float((predicted(track, network, images.images) == images.labels).mean())
-                    for name, images in drawn.items()
+                accuracies: dict[str, float] = {
+                    condition: float((predicted(track, network, images.images) == images.labels).mean())
+                    for condition, images in drawn.items()
                 }
                 yield {**configuration._asdict(), "family": family, "network": name, "seed": seed, **accuracies}
 
