@@ -94,8 +94,8 @@ ControlsOption = Annotated[
         parser=one_of("--controls", CONTROL_CHOICES),
         metavar=f"<{'|'.join(CONTROL_CHOICES)}>",
         help="Control arms to run as well, which are never ranked: basic ones rule out explanations (random "
-        "teachers, label smoothing, more views or epochs without a teacher), and frontier ones vary settings and "
-        "losses of methods (see benchmark/controls/README.md).",
+        "teachers, label smoothing, more views or epochs without a teacher, an attack that reads one bit of its "
+        "teacher), and frontier ones vary settings and losses of methods (see benchmark/controls/README.md).",
     ),
 ]
 RetryFailedOption = Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")]
@@ -145,7 +145,8 @@ def run(
 ) -> None:
     """Train, evaluate, score and render the leaderboard.
 
-    Only runs without a record are trained and evaluated; all records are scored.
+    Runs that have a record are not trained again, but evaluated once more if their record lacks answers; all records
+    are scored.
     """
     stop_at = None if stop_after is None else monotonic() + 60 * stop_after
     check_test_set_options(options)
