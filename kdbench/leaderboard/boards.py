@@ -1,14 +1,17 @@
 """The boards as the page shows them: rows in order, columns with their sample sizes, notes in words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.columns import BoardColumn, board_estimates, common_value, images_by_column
-from kdbench.leaderboard.rows import RowView, row_view
+from kdbench.leaderboard.experiment import backbone_words, experiment_words
+from kdbench.leaderboard.rows import RowView, records_of_row, row_view
+from kdbench.leaderboard.teacher_gate import TeacherGate, teacher_gate
+from kdbench.records import Record
 from kdbench.scoring.scores import Board, RowKind, Scores
-from kdbench.spec import FAMILIES, Spec, Track
+from kdbench.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,11 @@ class BoardView:
         anchor: of the section; made of letters and digits only.
         pinned: teachers, then independents.
         methods: in the order of the scores: ranked ones first, unofficial ones last.
-        controls: in the order of the scores.
+        controls: in the order of the scores, without those that vary a method.
+        variants: the controls that vary a method, as `kdbench.leaderboard.frontier` shows them.
+        images_shown: what methods show to their networks, in their own words, with the names of their rows.
+        experiment: epochs, updates, parameters, images, seeds and backbones of the board's runs, in words.
+        teachers: the clean accuracies of natural teachers and what is asked of them; None on other boards.
         images: number of test images of all estimates in a column; None if it differs between them.
         unofficial: why no row of the board is official, if all rows have the same reasons; else empty.
         notes: for the reader of the board.
@@ -33,6 +40,10 @@ class BoardView:
     pinned: tuple[RowView, ...]
     methods: tuple[RowView, ...]
     controls: tuple[RowView, ...]
+    variants: tuple[RowView, ...]
+    images_shown: Mapping[str, tuple[str, ...]]
+    experiment: str
+    teachers: TeacherGate | None
     images: Mapping[BoardColumn, int | None]
     unofficial: tuple[str, ...]
     notes: tuple[str, ...]
@@ -59,31 +70,62 @@ class BoardView:
 
     @property
     def rows(self) -> tuple[RowView, ...]:
-        """All rows: pinned ones, methods, controls."""
-        return self.pinned + self.methods + self.controls
+        """All rows: pinned ones, methods, controls, variants."""
+        return self.pinned + self.methods + self.controls + self.variants
 
 
-def board_views(scores: Scores, spec: Spec) -> tuple[BoardView, ...]:
-    """Return all boards, in the order of the scores."""
-    return tuple(_board_view(number, board, spec) for number, board in enumerate(scores.boards, start=1))
+def board_views(scores: Scores, spec: Spec, records: Sequence[Record] = ()) -> tuple[BoardView, ...]:
+    """Return all boards, in the order of the scores.
+
+    Args:
+        scores: of the boards.
+        spec: the tracks.
+        records: of the runs, as far as they are known: what methods say of themselves.
+    """
+    return tuple(_board_view(number, board, spec, records) for number, board in enumerate(scores.boards, start=1))
 
 
-def _board_view(number: int, board: Board, spec: Spec) -> BoardView:
+def _board_view(number: int, board: Board, spec: Spec, records: Sequence[Record]) -> BoardView:
     track = spec.tracks.get(board.track)
-    rows = {kind: tuple(row_view(row) for row in board.rows if row.kind == kind) for kind in get_args(RowKind)}
+    of_board = [record for record in records if record.digests.testsets == board.testsets_digest]
+    rows: dict[str, tuple[RowView, ...]] = {
+        kind: tuple(row_view(row, records_of_row(row, of_board)) for row in board.rows if row.kind == kind)
+        for kind in get_args(RowKind)
+    }
     return BoardView(
         anchor=f"board-{number}",
         board=board,
         direction=wording.direction_words(board.direction),
-        sentence=wording.direction_sentence(board.direction),
+        sentence=wording.direction_sentence(board.direction, board.question),
         summary=track.summary if track else "",
         pinned=rows["teacher"] + rows["independent"],
         methods=rows["method"],
-        controls=rows["control"],
+        controls=tuple(row for row in rows["control"] if not varied_method(row, rows["method"])),
+        variants=tuple(row for row in rows["control"] if varied_method(row, rows["method"])),
+        images_shown=_images_shown([*rows["independent"], *rows["method"], *rows["control"]]),
+        experiment=experiment_words(board, track),
+        teachers=teacher_gate(board, spec.scoring.natural_margin),
         images=images_by_column(board),
         unofficial=common_value(row.unofficial for row in board.rows) or (),
         notes=tuple(_notes(board, spec)),
     )
+
+
+def varied_method(control: RowView, methods: Sequence[RowView]) -> str:
+    """Return the method that a control varies: its name begins with that of the method and a hyphen, as in `lm-hard`.
+
+    Empty for any other control.
+    """
+    names = sorted({row.row.method for row in methods})
+    return next((name for name in names if control.row.method.startswith(f"{name}-")), "")
+
+
+def _images_shown(rows: Sequence[RowView]) -> dict[str, tuple[str, ...]]:
+    names: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        if row.images_shown and row.name not in names.get(row.images_shown, ()):
+            names[row.images_shown] = (*names.get(row.images_shown, ()), row.name)
+    return names
 
 
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
@@ -94,20 +136,11 @@ def _notes(board: Board, spec: Spec) -> Iterator[str]:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
     track = spec.tracks.get(board.track)
     if track is not None:
-        yield from _about_backbones(track)
+        yield from backbone_words(board, track)
     if track is not None and board.training_digest != track.training_digest:
         yield "The training settings differ from this spec’s track; these runs are compared with each other only."
     if track is not None and board.testsets_digest != track.testsets_digest:
         yield "The test sets differ from those of this spec’s track."
-
-
-def _about_backbones(track: Track) -> Iterator[str]:
-    """Yield a sentence about the pretrained weights from which seeds start, if there are any."""
-    count = min(len(track.backbones[family].pretrained) for family in FAMILIES)
-    if count > 1:
-        yield f"Seed k starts from pretrained weights number k modulo {count}; intervals cover the choice of weights."
-    elif any(track.backbones[family].is_pretrained for family in FAMILIES):
-        yield "All seeds start from one pretrained backbone per family; no interval covers the choice of that backbone."
 
 
 def _about_intervals(board: Board, percent: str) -> Iterator[str]:

@@ -9,8 +9,9 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.geometry import Scale
 from kdbench.leaderboard.rows import RowView, records_of_row
+from kdbench.leaderboard.wording import Mark
 from kdbench.records import Record
-from kdbench.spec import TeacherBias
+from kdbench.scoring.questions import teacher_of
 
 _NOT_PLOTTED = re.compile(r"^(seconds|learning_rate|gradient_norm_.*)$|_weighted$")
 
@@ -19,7 +20,7 @@ _NOT_PLOTTED = re.compile(r"^(seconds|learning_rate|gradient_norm_.*)$|_weighted
 class TrainingCurve:
     """A quantity of one run over epochs; points are x and y in percent of the panel, y downwards."""
 
-    bias: TeacherBias | None
+    mark: Mark
     seed: int
     points: tuple[tuple[float, float], ...]
 
@@ -50,7 +51,7 @@ class RowCurves:
 
 def training_curves(view: BoardView, records: Sequence[Record]) -> tuple[RowCurves, ...]:
     """Return the training curves of all rows of a board whose records are known."""
-    rows = [RowCurves(row, _panels(records_of_row(row, records))) for row in view.rows]
+    rows = [RowCurves(row, _panels(records_of_row(row.row, records))) for row in view.rows]
     return tuple(row for row in rows if row.panels)
 
 
@@ -66,7 +67,7 @@ def _panel(quantity: str, runs: Sequence[Record]) -> CurvePanel:
     scale = Scale.around(finite, 0.0, top, margin=4.0)
     epochs = max(len(values) for values in values_by_run)
     curves = tuple(
-        TrainingCurve(run.teacher_bias, run.seed, _points(values, epochs, scale))
+        TrainingCurve(wording.mark_of(teacher_of(run)), run.seed, _points(values, epochs, scale))
         for run, values in zip(runs, values_by_run, strict=True)
     )
     low, high = wording.number(scale.low), wording.number(scale.high)

@@ -1,4 +1,4 @@
-"""The forest plot at the top of the page: the transfer of every method with its interval, on one scale."""
+"""The forest plots at the top of the page: the transfer of every method with its interval, by question."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.geometry import TICKS, Band, Scale, Tick
 from kdbench.leaderboard.rows import RowView
 from kdbench.scoring.estimates import Estimate
+from kdbench.spec import QUESTIONS, Question
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,6 @@ class ForestRow:
     """The transfer of a method; `x`, `low` and `high` are in percent of the width."""
 
     view: RowView
-    anchor: str
     x: float
     low: float
     high: float
@@ -26,46 +26,58 @@ class ForestGroup:
     """The methods of one board.
 
     Attributes:
+        undefined: methods without a number, which are named with the reason.
         band: what the controls that should score nothing reach; None without them.
     """
 
     view: BoardView
     rows: tuple[ForestRow, ...]
+    undefined: tuple[RowView, ...]
     band: Band | None
-
-    @property
-    def images_only(self) -> bool:
-        """Whether no interval of the group covers random seeds."""
-        scores = [row.view.row.transfer for row in self.rows]
-        return all(isinstance(score, Estimate) and score.covers == "images" for score in scores)
 
 
 @dataclass(frozen=True)
 class Forest:
-    """The methods of all boards, on one scale.
+    """The methods of all boards of a question, on one scale.
 
     Attributes:
+        groups: one per board that has methods.
         zero, one: where these values lie, in percent of the width.
     """
 
+    question: Question
     groups: tuple[ForestGroup, ...]
     ticks: tuple[Tick, ...]
     zero: float
     one: float
 
+    @property
+    def symbol(self) -> str:
+        """The letter for transfer."""
+        return wording.SYMBOLS[self.question]
 
-def forest(views: Sequence[BoardView]) -> Forest | None:
-    """Return the plot of all boards; None if no method has a transfer."""
-    drawn = [(view, rows) for view in views if (rows := _estimated(view))]
-    if not drawn:
-        return None
+
+def forests(views: Sequence[BoardView]) -> tuple[Forest, ...]:
+    """Return the plots of the questions that have boards, the headline first."""
+    by_question = [(question, [view for view in views if view.board.question == question]) for question in QUESTIONS]
+    return tuple(_forest(question, of_question) for question, of_question in by_question if of_question)
+
+
+def _forest(question: Question, views: Sequence[BoardView]) -> Forest:
+    drawn = [(view, _estimated(view)) for view in views if view.methods]
     scale = Scale.around((end for view, rows in drawn for end in _reach(view, rows)), 0.0, 1.0)
-    groups = (
-        ForestGroup(view, tuple(_forest_row(view, row, score, scale) for row, score in rows), _null_band(view, scale))
-        for view, rows in drawn
-    )
+    groups = tuple(_group(view, rows, scale) for view, rows in drawn)
     ticks = tuple(Tick(scale.percent(value), wording.number(value, 1)) for value in TICKS)
-    return Forest(tuple(groups), ticks, scale.percent(0), scale.percent(1))
+    return Forest(question, groups, ticks, scale.percent(0), scale.percent(1))
+
+
+def _group(view: BoardView, rows: Sequence[tuple[RowView, Estimate]], scale: Scale) -> ForestGroup:
+    return ForestGroup(
+        view=view,
+        rows=tuple(_forest_row(row, score, scale) for row, score in rows),
+        undefined=tuple(row for row in view.methods if not isinstance(row.row.transfer, Estimate)),
+        band=Band.of(view.board.null_band, scale),
+    )
 
 
 def _estimated(view: BoardView) -> list[tuple[RowView, Estimate]]:
@@ -80,13 +92,5 @@ def _reach(view: BoardView, rows: Sequence[tuple[RowView, Estimate]]) -> Iterato
         yield from (view.board.null_band.low, view.board.null_band.high)
 
 
-def _forest_row(view: BoardView, row: RowView, score: Estimate, scale: Scale) -> ForestRow:
-    return ForestRow(row, view.anchor, *(scale.percent(value) for value in (score.value, score.low, score.high)))
-
-
-def _null_band(view: BoardView, scale: Scale) -> Band | None:
-    band = view.board.null_band
-    if band is None:
-        return None
-    left = scale.percent(band.low)
-    return Band(left, round(scale.percent(band.high) - left, 2))
+def _forest_row(row: RowView, score: Estimate, scale: Scale) -> ForestRow:
+    return ForestRow(row, *(scale.percent(value) for value in (score.value, score.low, score.high)))

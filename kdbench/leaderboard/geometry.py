@@ -2,8 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import ceil, floor
+from typing import Self
+
+from kdbench.scoring.estimates import Range
 
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+_STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,27 @@ class Band:
     left: float
     width: float
 
+    @classmethod
+    def of(cls, reach: Range | None, scale: Scale) -> Self | None:
+        """Return the band of a range of values; None for None."""
+        if reach is None:
+            return None
+        left = scale.percent(reach.low)
+        return cls(left, round(scale.percent(reach.high) - left, 2))
+
 
 @dataclass(frozen=True)
 class Tick:
-    """A labelled position on a chart's axis, in percent of the width."""
+    """A labelled position on a chart's axis, in percent of the width or of the height."""
 
     x: float
     text: str
+
+
+def round_values(low: float, high: float, most: int = 6) -> list[float]:
+    """Return the multiples of the smallest round step within [low, high] that are at most `most` values."""
+    for step in _STEPS:
+        first, last = ceil(round(low / step, 6)), floor(round(high / step, 6))
+        if last - first < most:
+            break
+    return [round(number * step, 6) for number in range(first, last + 1)]

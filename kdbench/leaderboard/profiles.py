@@ -8,9 +8,10 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.geometry import TICKS, Band, Scale, Tick
 from kdbench.leaderboard.rows import RowView
+from kdbench.leaderboard.wording import Mark
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Score
-from kdbench.spec import Axis, TeacherBias
+from kdbench.spec import Axis
 
 MarkRole = Literal["teacher", "independent", "student"]
 
@@ -20,7 +21,7 @@ class ProfileMark:
     """A value with its interval on a chart; `x`, `low` and `high` are in percent of the width."""
 
     role: MarkRole
-    bias: TeacherBias | None
+    mark: Mark
     label: str
     words: str
     x: float
@@ -111,8 +112,7 @@ def _profile_axis(view: BoardView, method: RowView | None, axis: Axis, scale: Sc
 def _mark(row: RowView, arm: Arm, axis: Axis, scale: Scale) -> ProfileMark | str:
     """Return the mark of an arm on an axis, or why there is none."""
     roles: dict[str, MarkRole] = {"teacher": "teacher", "independent": "independent", "method": "student"}
-    label = wording.arm_words(row.row, arm)
-    label = label if row.row.kind == "method" else f"{row.row.kind}, {label}"
+    label = wording.reference_words(row.row, arm)
     if arm.profile is None or axis not in arm.profile.axes:
         return f"{label}: not scored"
     score: Score = arm.profile.axes[axis].bias
@@ -121,7 +121,7 @@ def _mark(row: RowView, arm: Arm, axis: Axis, scale: Scale) -> ProfileMark | str
     low, high = wording.number(score.low), wording.number(score.high)
     words = f"{label} {wording.number(score.value)} [{low}, {high}]"
     ends = (scale.percent(score.value), scale.percent(score.low), scale.percent(score.high))
-    return ProfileMark(roles[row.row.kind], arm.teacher_bias, label, words, *ends)
+    return ProfileMark(roles[row.row.kind], wording.mark_of(arm.teacher), label, words, *ends)
 
 
 def _band(references: Sequence[ProfileMark]) -> Band | None:

@@ -53,7 +53,7 @@ def record_key(record: Record) -> RecordKey:
 
 def board_provenance(view: BoardView, records: Sequence[Record]) -> BoardProvenance:
     """Return the provenance of a board, from the records of its runs."""
-    run_ids = dict.fromkeys(run.run_id for row in view.rows for run in records_of_row(row, records))
+    run_ids = dict.fromkeys(run.run_id for row in view.rows for run in records_of_row(row.row, records))
     by_run_id = {record.run_id: record for record in records}
     runs = tuple(by_run_id[run_id] for run_id in run_ids)
     counts = Counter(record.environment.model_dump_json() for record in runs)

@@ -13,8 +13,12 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView, board_views
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.curves import RowCurves, training_curves
+from kdbench.leaderboard.dose_charts import DoseCharts, dose_charts
 from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
-from kdbench.leaderboard.forests import forest
+from kdbench.leaderboard.forests import forests
+from kdbench.leaderboard.frontier import Frontier, frontier
+from kdbench.leaderboard.pairs import pair_table
+from kdbench.leaderboard.positions import Positions, positions
 from kdbench.leaderboard.profiles import ProfileChart, profile_charts
 from kdbench.leaderboard.provenance import BoardProvenance, RecordKey, board_provenance, failed_runs
 from kdbench.leaderboard.published import PAPER_TRACK, PublishedTable, published_seconds, read_published
@@ -43,6 +47,9 @@ class BoardSection:
     """
 
     view: BoardView
+    doses: DoseCharts
+    positions: Positions | None
+    frontier: Frontier | None
     explanations: ExplanationTable
     charts: tuple[ProfileChart, ...]
     curves: tuple[RowCurves, ...]
@@ -101,7 +108,8 @@ def render_page(
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
     published = read_published()
     timings = read_timings(timing) if timing is not None else None
-    sections = [_section(view, ordered, published, timings) for view in board_views(scores, spec)]
+    views = board_views(scores, spec, ordered)
+    sections = [_section(view, ordered, spec, published, timings) for view in views]
     return (
         template_environment()
         .get_template("page.html")
@@ -109,7 +117,8 @@ def render_page(
             scores=scores,
             spec=spec,
             sections=sections,
-            forest=forest([section.view for section in sections]),
+            forests=forests(views),
+            pair_table=pair_table(views),
             stimuli=track_stimuli(gallery, spec),
             timings=timings,
             published=published,
@@ -122,12 +131,19 @@ def render_page(
 
 
 def _section(
-    view: BoardView, records: Sequence[Record], published: Sequence[PublishedTable], timings: Timings | None
+    view: BoardView,
+    records: Sequence[Record],
+    spec: Spec,
+    published: Sequence[PublishedTable],
+    timings: Timings | None,
 ) -> BoardSection:
-    board = view.board
+    board, track = view.board, spec.tracks.get(view.board.track)
     board_records = [record for record in records if record.digests.testsets == board.testsets_digest]
     return BoardSection(
         view=view,
+        doses=dose_charts(view, track.planted if track else None),
+        positions=positions(view),
+        frontier=frontier(view),
         explanations=explanation_table(view),
         charts=profile_charts(view),
         curves=training_curves(view, board_records),
@@ -160,6 +176,7 @@ def template_environment() -> Environment:
     )
     environment.filters.update(
         number=wording.number,
+        capitalized=wording.capitalized,
         count=wording.count,
         p_value=wording.p_value,
         finding_words=finding_words,
@@ -183,4 +200,6 @@ def _globals(folder: Path) -> dict[str, Any]:
         "axis_names": wording.AXIS_NAMES,
         "axis_hints": wording.AXIS_HINTS,
         "direction_words": wording.direction_words,
+        "question_titles": wording.QUESTION_TITLES,
+        "question_names": wording.QUESTION_NAMES,
     }

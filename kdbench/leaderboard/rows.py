@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.columns import common_value, profile_scores
+from kdbench.leaderboard.wording import Mark
 from kdbench.records import Record
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Score, Undefined
+from kdbench.scoring.questions import teacher_of
 from kdbench.scoring.scores import Row
 
 
@@ -30,6 +32,8 @@ class ArmLine:
 
     Attributes:
         label: which teacher or student it is, in words.
+        mark: its mark on charts.
+        beyond_paper: whether the method is not published for a teacher of this family, as the records say.
         basis: of all numbers of the line, where they have it in common.
         shared_reason: why every number of the line is undefined, where the reason is the same for all; else empty.
         axes_reason: why several axes of the line are undefined, if they share the reason; shown once, not in each cell.
@@ -37,6 +41,8 @@ class ArmLine:
     """
 
     label: str
+    mark: Mark
+    beyond_paper: bool
     arm: Arm
     basis: Basis | None
     shared_reason: str
@@ -49,6 +55,7 @@ class RowView:
     """A row with its lines and notes.
 
     Attributes:
+        images_shown: what the method shows to its networks, in its own words, as the records say; else empty.
         axes_basis: of the transfer by axis, where all axes have it in common.
         failures: failed runs, unless the reason for the missing rank mentions them.
         undefined: undefined numbers with their reasons, unless the cells show them.
@@ -58,6 +65,7 @@ class RowView:
     row: Row
     name: str
     config: str
+    images_shown: str
     lines: tuple[ArmLine, ...]
     axes_basis: Basis | None
     failures: tuple[str, ...]
@@ -81,9 +89,14 @@ class RowView:
         return f"{low}–{high}" if self.ranked and high is not None and high != low else ""
 
 
-def row_view(row: Row) -> RowView:
-    """Return a row of the scores as the page shows it."""
-    lines = tuple(_arm_line(row, arm) for arm in row.arms)
+def row_view(row: Row, records: Sequence[Record]) -> RowView:
+    """Return a row of the scores as the page shows it.
+
+    Args:
+        row: of the scores.
+        records: those of its runs, as far as they are known.
+    """
+    lines = tuple(_arm_line(row, arm, [run for run in records if run.run_id in arm.run_ids]) for arm in row.arms)
     failures = _said_once((line, line.arm.failed) for line in lines)
     axes = _said_once((line, _unless_shared(line, line.axes_reason)) for line in lines)
     conflict = _said_once((line, _unless_shared(line, line.conflict_reason)) for line in lines)
@@ -91,6 +104,7 @@ def row_view(row: Row) -> RowView:
         row=row,
         name=wording.row_words(row),
         config=wording.config_words(row.config),
+        images_shown=common_value(run.images_shown for run in records) or "",
         lines=lines,
         axes_basis=basis_of(row.transfer_by_axis.values()),
         failures=tuple(reason for reason in failures if reason not in row.unranked),
@@ -107,20 +121,22 @@ def basis_of(scores: Iterable[Score]) -> Basis | None:
     return common_value(Basis(score.seeds, score.covers == "images") for score in scores if isinstance(score, Estimate))
 
 
-def records_of_row(row: RowView, records: Sequence[Record]) -> list[Record]:
-    """Return the records of a row, by bias and seed."""
-    run_ids = {run_id for arm in row.row.arms for run_id in arm.run_ids}
+def records_of_row(row: Row, records: Sequence[Record]) -> list[Record]:
+    """Return the records of a row, by teacher and seed."""
+    run_ids = {run_id for arm in row.arms for run_id in arm.run_ids}
     by_run_id = {record.run_id: record for record in records if record.run_id in run_ids}
     return sorted(
         by_run_id.values(),
-        key=lambda record: (record.teacher_bias or "", record.seed, record.run_id),
+        key=lambda record: (teacher_of(record) or (), record.seed, record.run_id),
     )
 
 
-def _arm_line(row: Row, arm: Arm) -> ArmLine:
+def _arm_line(row: Row, arm: Arm, records: Sequence[Record]) -> ArmLine:
     scores = [score for _, score in profile_scores(arm.profile)] if arm.profile is not None else []
     return ArmLine(
         label=wording.arm_words(row, arm),
+        mark=wording.mark_of(arm.teacher),
+        beyond_paper=any(run.beyond_paper for run in records),
         arm=arm,
         basis=basis_of(scores),
         shared_reason=_shared_reason(scores),

@@ -1,14 +1,21 @@
 """The form of numbers and names on the page."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.scores import Row
-from kdbench.spec import Axis, Direction, Family, Question, families
+from kdbench.spec import FAMILY_NAMES, UNTRAINED, Axis, Direction, Question, TeacherKind, families
 
 MINUS = "−"
-FAMILY_NAMES: Mapping[Family, str] = {"cnn": "CNN", "vit": "ViT"}
+Mark = Literal["shape", "texture", "cnn", "vit", "alone"]
+"""What a mark or line on a chart looks like: by a planted cue, by the family of a natural teacher, or neither."""
+
 QUESTION_NAMES: Mapping[Question, str] = {"architecture": "architecture", "planted": "planted cues"}
+QUESTION_TITLES: Mapping[Question, str] = {
+    "architecture": "Does a student take over what the architecture of its teacher brings?",
+    "planted": "Does a student take over a cue that was planted in its teacher?",
+}
 SYMBOLS: Mapping[Question, str] = {"architecture": "α", "planted": "τ"}
 AXIS_NAMES: Mapping[Axis, str] = {
     "clean": "Clean",
@@ -33,6 +40,11 @@ def number(value: float, digits: int = 2) -> str:
     """Return a number with a typographic minus; a rounded zero has no sign."""
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def capitalized(text: str) -> str:
+    """Return a text with a capital first letter; the rest stays as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def count(value: int) -> str:
@@ -70,10 +82,12 @@ def direction_words(direction: Direction) -> str:
     return f"{FAMILY_NAMES[teacher]} → {FAMILY_NAMES[student]}"
 
 
-def direction_sentence(direction: Direction) -> str:
-    """Return which family teaches which, in a sentence."""
-    teacher, student = families(direction)
-    return f"A {FAMILY_NAMES[teacher]} teaches a {FAMILY_NAMES[student]}."
+def direction_sentence(direction: Direction, question: Question) -> str:
+    """Return which families teach which on a board, in a sentence."""
+    teacher, student = (FAMILY_NAMES[family] for family in families(direction))
+    if question == "architecture":
+        return f"Each method trains a {student} twice: with a {teacher} as teacher, and with a {student} as teacher."
+    return f"A {teacher} teaches a {student}."
 
 
 def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
@@ -81,17 +95,30 @@ def config_words(config: Mapping[str, bool | int | float | str | None]) -> str:
     return ", ".join(f"{key} {value}" for key, value in config.items())
 
 
+def teacher_words(teacher: TeacherKind) -> str:
+    """Return a kind of teacher: `shape teacher`, or `CNN teacher` for a natural one."""
+    return f"{FAMILY_NAMES[teacher.family] if teacher.bias == 'natural' else teacher.bias} teacher"
+
+
+def mark_of(teacher: TeacherKind | None) -> Mark:
+    """Return the mark of a teacher and of its students; that of networks without a teacher for None."""
+    if teacher is None:
+        return "alone"
+    return teacher.family if teacher.bias == "natural" else teacher.bias
+
+
 def arm_words(row: Row, arm: Arm) -> str:
-    """Return the label of an arm: the kind of a teacher, or of the teacher that a student or a random teacher has."""
-    if arm.teacher_bias is None:
+    """Return the label of an arm: the kind of a teacher, or of the teacher that a student has."""
+    if arm.teacher is None:
         return {"independent": "trained alone", "control": "without a teacher"}.get(row.kind, "all runs")
-    family = FAMILY_NAMES[arm.teacher_family] if arm.teacher_family else ""
-    kind = family if arm.teacher_bias == "natural" else arm.teacher_bias
-    if row.kind == "control":
-        return " ".join(filter(None, ("random", kind, "teacher")))
-    if row.kind == "teacher":
-        return f"relies on {arm.teacher_bias}" if arm.teacher_bias != "natural" else "natural teacher"
-    return f"from {kind} teacher" if kind else "from natural teacher"
+    words = f"{'random ' if arm.random_teacher else ''}{teacher_words(arm.teacher)}"
+    is_teacher = row.kind == "teacher" or row.method == UNTRAINED
+    return words if is_teacher else f"from {words}"
+
+
+def reference_words(row: Row, arm: Arm) -> str:
+    """Return the label of an arm that stands alone, without the name of its row: `independent student`."""
+    return "independent student" if row.kind == "independent" else arm_words(row, arm)
 
 
 def row_words(row: Row) -> str:

@@ -22,7 +22,7 @@ from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.metrics import FloatArray
 from kdbench.scoring.profiles import near_chance
 from kdbench.scoring.transfer import Contrast
-from kdbench.spec import BIAS_AXES, Axis, Scoring, TeacherKind
+from kdbench.spec import BIAS_AXES, FAMILY_NAMES, Axis, Scoring, TeacherKind
 
 RunsByTeacher = Mapping[TeacherKind | None, Sequence[ScoredRun]]
 RunsBySeed = Mapping[int, MeasuredRun]
@@ -77,8 +77,8 @@ def _why_no_student(teachers: Sequence[TeacherKind], arms: RunsByTeacher) -> str
 
 
 def teacher_words(kind: TeacherKind) -> str:
-    """Return a kind of teacher in words: "shape teacher", "natural vit teacher"."""
-    return f"natural {kind.family} teacher" if kind.bias == "natural" else f"{kind.bias} teacher"
+    """Return a kind of teacher in words: "shape teacher", "natural ViT teacher"."""
+    return f"natural {FAMILY_NAMES[kind.family]} teacher" if kind.bias == "natural" else f"{kind.bias} teacher"
 
 
 def mean_clean(arms: RunsByTeacher, scoring: Scoring) -> Score | None:

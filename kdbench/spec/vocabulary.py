@@ -1,5 +1,6 @@
 """The terms of the benchmark as types: families, directions, questions, teacher biases, axes, precisions."""
 
+from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 Family = Literal["cnn", "vit"]
@@ -7,6 +8,9 @@ Family = Literal["cnn", "vit"]
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
 """All families."""
+
+FAMILY_NAMES: Final[Mapping[Family, str]] = {"cnn": "CNN", "vit": "ViT"}
+"""The families for people."""
 
 Direction = Literal["cnn-to-vit", "vit-to-cnn", "cnn-to-cnn", "vit-to-vit"]
 """The family of the teacher, then that of the student."""

@@ -25,6 +25,8 @@ from tests.examples import DIGESTS, ENVIRONMENT, a_record
 AXES: tuple[Axis, ...] = ("shape", "texture", "locality", "scramble", "noise")
 TRACK = load_spec().track("synthetic")
 SEEDS = (0, 1, 2)
+UNCHANGED = "both networks see the images of the batch as they are"
+IMAGES_SHOWN = {"sskd": "both networks see each image upright and rotated"}
 
 
 def estimate(value: float, *, reach: float = 0.03, images: int = 1000, seeds: int = 3) -> Estimate:
@@ -121,6 +123,7 @@ def natural_row(name: str, family: Family, transfer: Score | None, *, pull: floa
     )
     by_axis: Mapping[Axis, Score] = {"locality": estimate(0.2, reach=0.04), "noise": estimate(0.31, reach=0.05)}
     values: dict[str, Any] = {
+        "clean": estimate(0.95, reach=0.01, seeds=5),
         "config": {"temperature": 4.0, "distill_weight": 0.9},
         "transfer_by_axis": by_axis,
         "arms": arms,
@@ -130,7 +133,7 @@ def natural_row(name: str, family: Family, transfer: Score | None, *, pull: floa
 
 def one_family_row(name: str, family: Family) -> Row:
     """A method that can work with teachers of the other family only: it has no alpha."""
-    why = Undefined(reason=f"no student of the natural {family} teacher was scored")
+    why = Undefined(reason="it reads the attention of its teacher, so it has no other student")
     row = natural_row(name, family, why, transfer_by_axis={}, unranked=f"transfer is undefined: {why.reason}")
     return row.model_copy(update={"arms": row.arms[:1]})
 
@@ -167,19 +170,25 @@ def dose_response(transfer: Score | None, seeds: int, *, proportional: bool = Tr
 def control_row(name: str, family: Family, transfer: Score | None, **more: Any) -> Row:
     """A control of the planted question; its students are like the independent one unless `more` says otherwise."""
     values: dict[str, Any] = {"pull": 0.0, "config": {}}
-    row = method_row(name, family, transfer, **(values | more))
-    return row.model_copy(update={"kind": "control"})
+    return _as_control(method_row(name, family, transfer, **(values | more)))
 
 
-def natural_control_row(name: str, family: Family, transfer: Score | None) -> Row:
-    """A control of the architecture question whose students are like the independent one."""
-    return natural_row(name, family, transfer, pull=0.0, config={}).model_copy(update={"kind": "control"})
+def _as_control(row: Row) -> Row:
+    arms = tuple(arm.model_copy(update={"random_teacher": row.method == "random-teacher"}) for arm in row.arms)
+    return row.model_copy(update={"kind": "control", "arms": arms})
+
+
+def natural_control_row(name: str, family: Family, transfer: Score | None, **more: Any) -> Row:
+    """A control of the architecture question; its students are like independent unless `more` says otherwise."""
+    values: dict[str, Any] = {"pull": 0.0, "config": {}}
+    return _as_control(natural_row(name, family, transfer, **(values | more)))
 
 
 def teacherless_row(name: str, family: Family) -> Row:
     """A control without a teacher."""
-    alone = arm(name, None, profile(0.96, 0.6, 0.41, 0.25, 0.33, 0.6, conflict=(0.5, 0.25), seeds=5), seeds=range(5))
-    return Row(kind="control", method=name, family=family, arms=(alone,))
+    shown = profile(0.96, 0.6, 0.41, 0.25, 0.33, 0.6, conflict=(0.5, 0.25), seeds=5)
+    alone = arm(name, None, shown, seeds=range(5), **explanations(5))
+    return Row(kind="control", method=name, family=family, arms=(alone,), clean=estimate(0.96, reach=0.01, seeds=5))
 
 
 def movement(gain: float = 0.01, gap: float = 0.4, reason: str | None = None) -> Movement:
@@ -298,9 +307,10 @@ def full_scores() -> Scores:
 
 def architecture_board() -> Board:
     """Five seeds; every word for a row, a method without alpha, and controls."""
+    by_pair = {pair: estimate(0.2 + 0.01 * pair, seeds=1) for pair in range(5)}
     shown: Sequence[tuple[str, float, dict[str, Any]]] = (
         ("crd", 1.3, {"finding": "transfers", "beyond": "overshoot", "p_value": 0.0002}),
-        ("lm", 0.22, {"finding": "transfers", "p_value": 0.001}),
+        ("lm", 0.22, {"finding": "transfers", "p_value": 0.001, "transfer_by_pair": by_pair}),
         ("sskd", 0.031, {"finding": "a trace", "p_value": 0.02}),
         ("cskd", 0.04, {"finding": "none shown", "p_value": 0.3}),
         ("vlfkd", -0.012, {"finding": "none larger", "beyond": "moved away", "p_value": 1.0}),
@@ -314,6 +324,7 @@ def architecture_board() -> Board:
         *rows,
         one_family_row("capd", "vit"),
         natural_control_row("random-teacher", "vit", estimate(0.01, reach=0.04, seeds=5)),
+        natural_control_row("lm-w100-t4", "vit", estimate(0.3, seeds=5), clean=estimate(0.9, reach=0.01, seeds=5)),
         teacherless_row("label-smoothing", "vit"),
         seeds=5,
         question="architecture",
@@ -390,6 +401,8 @@ def _record(run_id: str, row: Row, arm: Arm, board: Board, seed: int) -> Record:
         direction=None if row.kind == "teacher" else _direction(arm, board),
         teacher_bias=arm.teacher_bias,
         method=row.method,
+        images_shown="" if row.kind == "teacher" else IMAGES_SHOWN.get(row.method, UNCHANGED),
+        beyond_paper=row.kind == "method" and arm.teacher_family == row.family and row.method != "lm",
         seed=seed,
         status="diverged" if failed else "ok",
         reason="loss is not a number at step 88" if failed else "",

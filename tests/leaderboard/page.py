@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
-SELF_CLOSED = {"path", "rect", "line", "circle", "polyline"}
+SELF_CLOSED = {"path", "rect", "line", "circle", "polyline", "polygon"}
 
 
 class Page(HTMLParser):

@@ -20,7 +20,7 @@ def test_every_method_has_a_chart_with_both_students() -> None:
     view = board_views(examples.full_scores(), load_spec())[1]
     charts = {chart.method: chart for chart in profile_charts(view)}
     assert list(charts) == [row.name for row in view.methods]
-    assert {mark.bias for mark in charts["lm"].axes[0].students} == {"shape", "texture"}
+    assert {mark.mark for mark in charts["lm"].axes[0].students} == {"shape", "texture"}
 
 
 def test_what_cannot_be_drawn_is_named_with_its_reason() -> None:

@@ -215,9 +215,9 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
     controls = re.findall(r'<tbody class="control">.*?</tbody>', full.source, re.DOTALL)
     assert len(controls) == 4
     assert "random ViT teacher" in controls[0]
-    assert "random shape teacher" in controls[2]
-    assert "The controls that should score 0 are in the range [−0.03, 0.05]" in full.text
-    assert "The shaded band, [−0.03, 0.05], is the range" in full.text
+    assert "from random shape teacher" in controls[2]
+    assert "The controls that should score 0 are in the range [−0.030, 0.050]" in full.text
+    assert "The shaded band, [−0.030, 0.050], is the range" in full.text
 
 
 def explanations_of(page: Page, number: int) -> str:
@@ -258,7 +258,7 @@ def test_a_collapse_on_a_manipulated_set_is_shown(tmp_path: Path) -> None:
 def test_failed_runs_are_visible_with_their_reason(full: Page) -> None:
     text = tbody_of(full, "sskd", PLANTED)
     assert text.count("failed seed 1: diverged: loss is not a number at step 88") == 1
-    assert "2 of 141 runs failed" in full.text
+    assert "2 of 151 runs failed" in full.text
     assert "sskd synthetic CNN → ViT shape 1 diverged loss is not a number at step 88" in full.text
 
 
@@ -266,7 +266,7 @@ def test_with_one_seed_the_board_says_what_intervals_leave_out(full: Page) -> No
     second = full.text[full.text.index("ViT → CNN A ViT teaches a CNN") :]
     assert "intervals cover the choice of test images, but not that of random seeds (1 seed so far)" in second
     assert "Unranked: needs 3 seeds" in second
-    assert "intervals cover images only" in full.text
+    assert "hollow: fewer than 3 seeds, so the interval covers test images only" in full.text
 
 
 def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None:
@@ -276,7 +276,57 @@ def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None
 
 def test_board_says_from_which_pretrained_weights_its_seeds_start(full: Page) -> None:
     count = len(load_spec().track("synthetic").backbones.cnn.pretrained)
-    assert full.text.count(f"Seed k starts from pretrained weights number k modulo {count}") == 3
+    assert full.text.count(f"Seed k starts from pair k modulo {count} of the pretrained backbones") == 2
+    assert full.text.count("All seeds of this board start from one pair of pretrained backbones") == 1
+
+
+def test_headline_question_is_introduced_first_and_has_the_first_board(full: Page) -> None:
+    alpha = full.text.index("Transfer, α, is the share of the difference between the two teachers")
+    tau = full.text.index("Transfer, τ, is the same share as α")
+    assert alpha < tau < full.text.index("Architecture: CNN → ViT Each method trains a ViT twice")
+    assert full.text.index("Architecture: CNN → ViT") < full.text.index("Planted cues: CNN → ViT A CNN teaches a ViT.")
+
+
+def test_words_of_a_row_stand_in_its_overview_and_on_its_board(full: Page) -> None:
+    for words in ("overshoot", "a trace", "none shown", "none larger than 0.05", "moved away"):
+        assert full.source.count(f">{words}</span>") == 3  # explained, in the overview, and on the board
+    assert "none larger than 0.05 moved away p = 1.000" in tbody_of(full, "vlfkd")
+
+
+def test_a_control_that_is_not_proportional_says_so_without_a_rank(full: Page) -> None:
+    probe = full.source[full.source.index('<span class="name">probe-one-bit</span>') :]
+    assert ">not proportional</span>" in probe[: probe.index("</tbody>")]
+
+
+def test_intervals_that_cover_images_only_are_hollow(full: Page) -> None:
+    overview = full.source[: full.source.index('id="reading-title"')]
+    marks = re.findall(r'<span class="dot( hollow)?" style="left:([\d.]+)%', overview)
+    legends = [mark for mark in marks if mark == (" hollow", "50")]
+    assert len(legends) == 2
+    assert len([mark for mark in marks if mark[0]]) == len(legends) + 1  # the only row of a single seed
+
+
+def test_natural_teachers_stand_with_their_gate(full: Page) -> None:
+    assert "Clean accuracy 0.960 [0.948, 0.972] for the CNN teacher (5 seeds, 1,000 images)" in full.text
+    assert "They differ by 0.010, which is within the 0.05 that a rank allows." in full.text
+
+
+def test_a_method_without_alpha_is_shown_with_its_transfer_index(full: Page) -> None:
+    assert "No α: it reads the attention of its teacher, so it has no other student." in full.text
+    assert (
+        "The band, [−0.080, 0.110], is the range of the transfer indices of random-teacher and label-smoo" in full.text
+    )
+
+
+def test_directions_beyond_the_paper_are_marked(full: Page) -> None:
+    assert "from ViT teacher 5 seeds beyond the paper" in tbody_of(full, "crd")
+    assert "beyond the paper" not in tbody_of(full, "lm")
+
+
+def test_images_that_methods_show_are_listed_once_per_sentence(full: Page) -> None:
+    board = full.text[full.text.index("What the methods show") :]
+    assert "Both networks see each image upright and rotated: sskd." in board
+    assert board.index("images of the batch as they are: independent (ViT), crd, lm") < board.index("Planted cues:")
 
 
 def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
@@ -289,7 +339,7 @@ def test_real_images_have_a_board_of_alpha(tmp_path: Path) -> None:
     assert "1 lm temperature 4.0, distill_ weight 0.9 0.22 [0.18, 0.26]" in text
     assert "not measured" in text
     assert "α transfer" in page.text
-    assert "Overview: transfer of every method" in page.text
+    assert "cifar10-32: CNN → ViT" in page.text
 
 
 def test_a_transfer_that_is_undefined_says_why(tmp_path: Path) -> None:
@@ -300,7 +350,7 @@ def test_a_transfer_that_is_undefined_says_why(tmp_path: Path) -> None:
     page = render(examples.scores_of(board.model_copy(update={"rows": methods})), tmp_path)
     assert "undefined the two teachers do not differ" in tbody_of(page, "lm")
     assert "Unranked: needs 5 seeds" in tbody_of(page, "lm")
-    assert "Overview" not in page.text
+    assert "No α: the two teachers do not differ." in page.text
 
 
 def test_scores_without_records_still_render(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_method_that_works_with_one_family_of_teachers_has_no_alpha(tmp_path: 
                 file.unlink()
             folder.rmdir()
     row = row_of(boards_by_question(tmp_path)["architecture"], "lm")
-    assert row.transfer == Undefined(reason="no student of the natural vit teacher was scored")
+    assert row.transfer == Undefined(reason="no student of the natural ViT teacher was scored")
     assert estimated(row.arms[0].movement.transfer_index if row.arms[0].movement else None).seeds == 3
 
 
@@ -92,7 +92,7 @@ def test_a_method_that_reads_attention_has_no_alpha_for_that_reason(tmp_path: Pa
             shutil.rmtree(folder)
         elif record.method == "lm":
             seal_record(folder, record.model_copy(update={"needs": ("attention", "logits")}))
-    reason = "it reads the attention of its teacher, so it cannot have a student of the natural cnn teacher"
+    reason = "it reads the attention of its teacher, so it cannot have a student of the natural CNN teacher"
     assert rows_of(boards_by_question(tmp_path)["architecture"])["lm"].transfer == Undefined(reason=reason)
 
 
