@@ -1,6 +1,7 @@
 """Merges a pack into a results folder: everything is unpacked and checked before anything is moved into place.
 
-Of two records of one run, the one in the results folder stays, unless it is of a failure and the other is not. Students
+Of two records of one run, the one in the results folder stays, unless it is of a failure and the other is not, or the
+other has the same weights and was evaluated on more sets or compared with more teachers. Students
 belong to the teacher that taught them, so a pack with another teacher for the same runs is refused. Of two unfinished
 trainings of one run, the one that is further stays.
 """
@@ -38,7 +39,7 @@ class Merged:
 
     Attributes:
         records, unfinished: names of the records and of the unfinished trainings that were moved into place.
-        known: records that were in the results folder already, with the same weights.
+        known: records whose weights the record in the results folder has, too; the one that says more stays.
         kept: records whose place in the results folder has another one, which stays.
         refused: why a record does not fit, by its name.
     """
@@ -189,10 +190,26 @@ def _move_records(records: dict[Path, Record], results: Path, merged: Merged) ->
             _add_missing(folder, target)
             merged.known.append(folder.name)
         elif own.digests.weights == record.digests.weights and own.status == record.status:
+            if _says_more(record, own):
+                _copy_missing(target, folder)
+                _replace(folder, target)
             merged.known.append(folder.name)
         else:
             merged.kept.append(folder.name)
         _forget_training(folder.name, results)
+
+
+def _says_more(record: Record, own: Record) -> bool:
+    """Return whether a record has all answers and comparisons of another one of the same weights, and further ones."""
+    ours, theirs = ({*each.test, *(f"to {name}" for name in each.compared_with)} for each in (own, record))
+    return theirs > ours
+
+
+def _copy_missing(source: Path, target: Path) -> None:
+    """Copy the files of a record, such as weights, that one which takes its place lacks."""
+    for path in source.iterdir():
+        if not (target / path.name).exists():
+            shutil.copy2(path, target / path.name)
 
 
 def _replace(source: Path, target: Path) -> None:

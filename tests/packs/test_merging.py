@@ -9,9 +9,10 @@ from kdbench.errors import InputError
 from kdbench.packs import merging
 from kdbench.packs.merging import merge
 from kdbench.plan.context import SCRATCH
-from kdbench.records import RESULT, WEIGHTS, find_records, read_record
+from kdbench.records import RESULT, WEIGHTS, Record, find_records, read_record
 from kdbench.records.current import read_current
 from kdbench.records.integrity import check_record
+from kdbench.records.storage import seal_record
 from kdbench.scoring.board import score
 from kdbench.training.checkpoints import CHECKPOINT
 from tests.packs.results_folders import (
@@ -59,6 +60,25 @@ def test_weights_join_a_record_that_lacks_them(tmp_path: Path, results: Path, bo
     merge(packed(results, tmp_path / "all.zip", with_weights=True), tmp_path / "other", SPEC)
     weights = tmp_path / "other" / TRACK / student_of(results).name / WEIGHTS
     assert weights.read_bytes() == (student_of(results) / WEIGHTS).read_bytes()
+
+
+def compared(folder: Path, *teachers: str) -> Record:
+    """Give a student comparisons with teachers, and return its record."""
+    record = read_record(folder).model_copy(update={"compared_with": teachers})
+    seal_record(folder, record)
+    return read_record(folder)
+
+
+def test_of_two_evaluations_of_a_student_the_one_with_more_comparisons_stays(tmp_path: Path, results: Path) -> None:
+    other = shutil.copytree(results, tmp_path / "other")
+    few, more = compared(student_of(other), "cnn"), compared(student_of(results), "cnn", "shape")
+    weights = (student_of(other) / WEIGHTS).read_bytes()
+    (student_of(results) / WEIGHTS).unlink()
+    for folder, source in ((other, results), (results, other)):
+        merged = merge(packed(source, tmp_path / f"{source.name}.zip"), folder, SPEC)
+        assert len(merged.known) == 5
+        assert read_record(student_of(folder)) == more != few
+    assert (student_of(other) / WEIGHTS).read_bytes() == weights
 
 
 def test_another_record_of_a_student_stays_and_is_named(tmp_path: Path, results: Path, board: Path) -> None:
