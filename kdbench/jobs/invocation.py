@@ -139,7 +139,7 @@ def _kept_records(planned: Plan, retry_failed: bool) -> dict[str, Record]:
 def _print_plan(planned: Plan, missing: Sequence[PlannedRun], forecast: Forecast, console: Console) -> None:
     done = len(planned.runs) - len(missing)
     trained = sum(needs_evaluation_only(planned.context, run) for run in missing)
-    again = f" ({trained} of them are trained already and need only their evaluation)" if trained else ""
+    again = f" ({trained} of them only to be evaluated, since they are trained already)" if trained else ""
     left, estimate = forecast.left(), ""
     if forecast.rate and left is not None:
         estimate = f"; about {roughly(left)} with {forecast.workers} at a time, estimated from {forecast.rate.source}"
