@@ -5,7 +5,8 @@ another machine may move a table by one grey level: the frozen tables are the sh
 random stream of its own.
 
 The shipped tables of the pretext task are frozen, too, since the pretrained weights depend on them. They were made
-before tables had streams of their own; `--pretext` now gives other colours and noise, and the same shapes and textures.
+before tables had streams of their own; `--pretext` now gives other colours and noise, no blobs and fills, and the same
+shapes and textures.
 """
 
 import argparse
@@ -41,7 +42,10 @@ def colour_pairs(rng: np.random.Generator) -> Bytes:
 
 
 def make_tables(*, pretext: bool) -> dict[str, NDArray[np.generic]]:
-    """Return every table of the benchmark, or of the pretext task, whose vocabulary shares nothing with it."""
+    """Return every table of the benchmark, or of the pretext task, whose vocabulary shares nothing with it.
+
+    The pretext task shows no blobs and no neutral fills; it has an empty one of each.
+    """
     shapes = vocabulary.PRETEXT_SHAPES if pretext else vocabulary.SHAPES
     textures = vocabulary.PRETEXT_TEXTURES if pretext else vocabulary.TEXTURES
     seed = 2 if pretext else 1
@@ -50,10 +54,10 @@ def make_tables(*, pretext: bool) -> dict[str, NDArray[np.generic]]:
     train, test = texture_crops(textures.items(), seed)
     return {
         "masks": masks,
-        "blobs": blob_masks(masks, blobs),
+        "blobs": np.zeros_like(masks[0, :1]) if pretext else blob_masks(masks, blobs),
         "train_textures": train,
         "test_textures": test,
-        "neutral": neutral_fills(train, test, fills),
+        "neutral": np.zeros_like(train[0, :1]) if pretext else neutral_fills(train, test, fills),
         "colours": colour_pairs(colours),
         "noise": np.clip(np.round(noise.standard_normal((8, CROP, CROP, 3)) * SIGMA), -127, 127).astype(np.int8),
         "patch": np.round(patch.standard_normal((12, 12, 3)) * 0.5 * 255).astype(np.int16),
