@@ -3,13 +3,13 @@
 The script trains the networks that the validity gates need, on tuning seeds (1000 and up), and writes `study.json` and
 `STUDY.md`:
 
-- V2, V4: the profiles of teachers and independents, and the distance between the planted teachers;
+- V4: the biases of teachers and independents on all axes, and the distance between the planted teachers;
 - V8: the split-half reliability of c over all networks;
 - V9: students that also see their teachers' answers on manipulated images must show transfer (tau above .8);
 - V10: students of random teachers must show none (the interval of tau contains 0).
 
-GATES.md reports V1, V2, V4 and the gates on single classes. This script scores no method, since the positive control
-is not a submission. The students of V10 have half of their loss on labels, like the control
+GATES.md reports V1, V2, the gates on single classes and the accuracies of V4. This script scores no method, since the
+positive control is not a submission. The students of V10 have half of their loss on labels, like the control
 `random-teacher`. With the answers of a random teacher alone they stay at chance, where c is not defined; with a CNN as
 teacher, this also happens with a tenth of the loss on labels. The answers of such a CNN hardly depend on the image: its
 features are all positive, and a random classifier turns their mean into a preference for some classes that is larger
@@ -20,7 +20,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -190,7 +190,8 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
                 for bias in BIASES
             }
             teachers[family].append(pair)
-            independent = fit(study.track, family, student_set(study.track, seed), seed=seed)
+            folder = study.work / f"independent-{family}-{seed}"
+            independent = fit(study.track, family, student_set(study.track, seed), seed=seed, folder=folder)
             everyone += [*pair.values(), independent]
             for name, network in {
                 **{f"{bias} teacher": pair[bias] for bias in BIASES},
@@ -226,30 +227,18 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
     return results
 
 
-def gates(profiles: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the results of the independents' profiles for V2 and V4, with the requirements."""
-    gaps = {}
-    for family in FAMILIES:
-        independents = [row for row in profiles if row["network"] == f"{family} independent"]
-        shape, texture = (
-            np.mean([0.1 + row[f"c {cue}"] * (row["clean"] - 0.1) for row in independents]) for cue in BIASES
-        )
-        gaps[family] = abs(float(shape - texture))
-    single = ", ".join(f"{family} {gap:.3f}" for family, gap in gaps.items())
-    mean = float(np.mean(list(gaps.values())))
-    yield f"V2 mean difference of accuracy between shape and texture: {mean:.3f} ({single}); required: .10 or less"
-    independents = [row for row in profiles if row["network"].endswith("independent")]
-    biases = [row[f"c {axis}"] for row in independents for axis in BIAS_AXES]
-    yield f"V4 c of the independents: {min(biases):.3f} to {max(biases):.3f}; required: .03 to .97"
-    clean = [row["clean"] for row in independents]
-    yield f"V4 clean accuracy of the independents: {min(clean):.3f} to {max(clean):.3f}; required: .85 to .99"
+def independents_biases(profiles: Sequence[Mapping[str, Any]]) -> str:
+    """Return the range of the independents' biases, with what V4 requires."""
+    rows = [row for row in profiles if row["network"].endswith("independent")]
+    biases = [row[f"c {axis}"] for row in rows for axis in BIAS_AXES]
+    return f"V4 c of the independents: {min(biases):.3f} to {max(biases):.3f}; required: .03 to .97"
 
 
 def as_text(results: dict[str, Any]) -> str:
     """Return the study as Markdown."""
     lines = ["# Validity of the synthetic track", "", f"Made by `study.py` on tuning seeds {results['seeds']}.", ""]
     lines += [markdown_table(pd.DataFrame(results["profiles"])), ""]
-    lines += [*(f"- {line}" for line in gates(results["profiles"]))]
+    lines += [f"- {independents_biases(results['profiles'])}"]
     for key, value in results.items():
         if key in ("profiles", "seeds"):
             continue
