@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +11,7 @@ import pytest
 
 from kdbench.records import RESULT, Record, find_records, read_predictions, read_record
 from kdbench.scoring.board import score, write_scores
-from kdbench.scoring.context import BoardContext, ScoredRun
 from kdbench.scoring.estimates import Estimate, Undefined
-from kdbench.scoring.measured import MeasuredRun, measure
-from kdbench.scoring.resampling import Resampler
-from kdbench.scoring.rows import board_rows
 from kdbench.scoring.scores import Board, BoardScale, Row, Scores
 from tests.record_factory import PARAMETERS, record_of, write_again, write_matrix
 from tests.scoring.boards import SPEC
@@ -295,37 +290,6 @@ def test_scores_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "scores.json").read_text())["scoring_digests"] == {
         "synthetic": SPEC.scoring_digest("synthetic")
     }
-
-
-def loaded(results: Path) -> list[ScoredRun]:
-    resampler = Resampler(100)
-    return [ScoredRun(f, read_record(f), measure(read_predictions(f), TRACK, resampler)) for f in find_records(results)]
-
-
-def test_what_both_students_share_cancels(tmp_path: Path) -> None:
-    """A constant added to every student's c, as from another training or a general damage, leaves tau as it is."""
-    write_one_direction(tmp_path, seeds=range(3))
-    runs = loaded(tmp_path)
-
-    def damaged(measured: MeasuredRun) -> MeasuredRun:
-        axes = {axis: replace(on_axis, bias=on_axis.bias - 0.13) for axis, on_axis in measured.axes.items()}
-        return replace(measured, axes=axes)
-
-    changed = [replace(r, measured=damaged(r.measured)) if r.measured and r.record.method == "lm" else r for r in runs]
-    settings = [BoardContext.of(some, ("planted", "cnn-to-vit"), TRACK, SPEC.scoring) for some in (runs, changed)]
-    before, after = (board_rows(some, context)[-1] for some, context in zip((runs, changed), settings, strict=True))
-    assert after.arms[0].profile != before.arms[0].profile
-    assert (tau(after).value, tau(after).low) == pytest.approx((tau(before).value, tau(before).low), abs=2e-6)
-
-
-def test_students_with_the_answers_of_their_teachers_have_a_transfer_of_one(tmp_path: Path) -> None:
-    folders = write_one_direction(tmp_path, seeds=range(3))
-    teachers = {read_record(folder).run_id: folder for folder in record_of(folders, role="teacher")}
-    for folder in record_of(folders, method="lm"):
-        record = read_record(folder)
-        write_again(tmp_path, record, read_predictions(teachers[record.teacher_run_id or ""]))
-    transfer = tau(lm(tmp_path))
-    assert (transfer.low, transfer.value, transfer.high) == pytest.approx((1, 1, 1), abs=1e-5)
 
 
 def test_scoring_imports_no_torch() -> None:
