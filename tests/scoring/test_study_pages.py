@@ -26,8 +26,9 @@ def test_the_tables_of_the_simulation_follow_from_its_numbers() -> None:
     with (VALIDITY / "simulation.csv").open() as file:
         for row in csv.DictReader(file):
             if row["table"] == "coverage":
-                number, truth, seeds = (part.split(" ", 1)[1] for part in row["case"].split(", "))
+                number, truth, seeds, spread = (part.rsplit(" ", 1)[1] for part in row["case"].split(", "))
                 case: dict[str, str | int | float] = {"number": number, "truth": float(truth), "seeds": int(seeds)}
+                case["backbone sd"] = spread
                 rows.setdefault(row["case"], case)[row["quantity"]] = float(row["value"] or "nan")
     assert simulation.as_text({"coverage": list(rows.values())}).strip() in (VALIDITY / "SIMULATION.md").read_text()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-from simulated_boards import NATURAL, SimulatedBoard, board, one_bit_board, triangle
+from simulated_boards import BACKBONES, NATURAL, SimulatedBoard, board, one_bit_board, triangle
 
 from kdbench.scoring.bootstrap import multi_bootstrap
 from kdbench.scoring.dose_response import dose_response
@@ -74,6 +74,29 @@ def coverage(name: str, share: float, seeds: int, backbone: float, *, repetition
         "half-width": mean([score.high - score.low for score in estimates]) / 2,
         "undefined": 1 - len(estimates) / repetitions,
     }
+
+
+def shared_pairs(question: str, share: float, backbone: float, *, repetitions: int, scoring: Scoring) -> Case:
+    """Measure intervals of ten seeds, of which two start from each pair of backbones: as they are, and from means.
+
+    The means are over the two seeds of a pair, so that the interval rests on five of them.
+    """
+    random = random_of("shared pairs", question, share, backbone)
+    rows = [board(question, (share,), 2 * BACKBONES, backbone, random).rows[0] for _ in range(repetitions)]
+    case: Case = {"question": question, "truth": share, "backbone sd": f"{backbone:g}"}
+    for name, contrasts in (("ten seeds", rows), ("means of five pairs", [_mean_by_pair(row) for row in rows])):
+        scores = [score for contrast in contrasts if isinstance(score := transfer(contrast, scoring), Estimate)]
+        case[f"coverage, {name}"] = mean([score.low <= share <= score.high for score in scores])
+        case[f"half-width, {name}"] = mean([score.high - score.low for score in scores]) / 2
+    return case
+
+
+def _mean_by_pair(contrast: Contrast) -> Contrast:
+    students, teachers = (
+        np.stack([part[pair::BACKBONES].mean(axis=0) for pair in range(BACKBONES)])
+        for part in (contrast.students, contrast.teachers)
+    )
+    return Contrast(students, teachers, contrast.images)
 
 
 def mean(values: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from simulated_cases import QUESTIONS, Case, Cell, coverage, null_bias, proportional, ranks, words
+from simulated_cases import QUESTIONS, Case, Cell, coverage, null_bias, proportional, ranks, shared_pairs, words
 from study_tables import markdown_table
 
 from kdbench.files import atomic_file
@@ -50,6 +50,11 @@ def cases(repetitions: int, scoring: Scoring) -> dict[str, list[Callable[[], Cas
             for name, shares in NUMBERS.items()
             for share in shares
             for seeds in SEEDS
+            for backbone in BACKBONE_SPREADS
+        ],
+        "pairs": [
+            partial(shared_pairs, question, share, backbone, **settings)
+            for question, share in (("architecture", 0.2), ("planted", 0.3))
             for backbone in BACKBONE_SPREADS
         ],
         "null": [
@@ -107,6 +112,7 @@ def simulate(repetitions: int, scoring: Scoring, work: Path, *, seconds: float) 
 
 HEADINGS = {
     "coverage": "How often a 95 % interval contains the truth",
+    "pairs": "How often the interval of ten seeds contains the truth, if two seeds start from each pair of backbones",
     "null": "Numbers that should be 0, with noisy seeds (.03) and a teacher at a distance of .17",
     "ranks": "Seven methods: which are told apart",
     "words": "Seven methods with transfers of -.2, 0, 0, .05, .05, .2 and 1: how often a board has a wrong word",
