@@ -26,6 +26,8 @@ def backbone_words(board: Board, track: Track) -> Iterator[str]:
     if pairs and used > 1:
         covered = "intervals over seeds cover the choice of backbones"
         yield f"Seed k starts from pair k modulo {pairs} of the pretrained backbones, so {covered} ({used} pairs here)."
+        if board.scale and board.scale.seeds > used:
+            yield "Several seeds share a pair, so the intervals are too narrow if backbones matter much."
     elif pairs:
         yield "All seeds of this board start from one pair of pretrained backbones; no interval covers their choice."
     elif any(track.backbones[family].is_pretrained for family in FAMILIES):

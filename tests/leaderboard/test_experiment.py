@@ -40,3 +40,12 @@ def test_only_seeds_on_several_pairs_cover_the_choice_of_backbones() -> None:
     alike = five.model_copy(update={"scale": single.scale})
     assert "no interval covers their choice" in sentence(alike, FILES[:1])
     assert sentence(five, ()) == ""
+
+
+def test_seeds_that_share_a_pair_are_named_since_intervals_take_them_for_independent() -> None:
+    five = examples.architecture_board()
+    assert five.scale is not None
+    ten = five.model_copy(update={"scale": five.scale.model_copy(update={"seeds": 10})})
+    warning = "Several seeds share a pair, so the intervals are too narrow if backbones matter much."
+    assert warning in sentence(ten, FILES)
+    assert warning not in sentence(five, FILES)

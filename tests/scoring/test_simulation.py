@@ -55,7 +55,7 @@ def test_intervals_of_three_seeds_which_are_never_ranked_may_be_wider_than_they_
     assert all(0.93 <= share <= 0.99 for share in shares)
 
 
-def test_ten_seeds_of_five_pairs_are_too_sure_where_backbones_matter_much_and_means_are_not() -> None:
+def test_ten_seeds_of_five_pairs_are_too_sure_and_their_means_are_not() -> None:
     seeds, means = (dict(committed("pairs", f"coverage, {name}")) for name in ("ten seeds", "means of five pairs"))
     much = [case for case in seeds if parts(case)["backbone sd"] == "0.03"]
     assert len(much) == 2
