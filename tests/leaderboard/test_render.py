@@ -318,6 +318,21 @@ def test_a_method_without_alpha_is_shown_with_its_transfer_index(full: Page) -> 
     )
 
 
+def test_unofficial_row_without_alpha_says_why_on_its_board(tmp_path: Path) -> None:
+    row = examples.one_family_row("capd", "vit").model_copy(update={"unofficial": ("--epochs 1",)})
+    board = examples.board("cnn-to-vit", row, seeds=5, question="architecture")
+    text = tbody_of(render(examples.scores_of(board), tmp_path), "capd")
+    assert "undefined it reads the attention of its teacher" in text
+
+
+def test_long_settings_are_folded(tmp_path: Path) -> None:
+    config = {f"weight_of_term_{number}": 0.5 for number in range(9)}
+    row = examples.method_row("long", "vit", examples.estimate(0.4), config=config)
+    page = render(examples.scores_of(examples.board("cnn-to-vit", row)), tmp_path)
+    assert page.source.count('<details class="settings">') == 1
+    assert "settings weight_" in tbody_of(page, "long")
+
+
 def test_directions_beyond_the_paper_are_marked(full: Page) -> None:
     assert "from ViT teacher 5 seeds beyond the paper" in tbody_of(full, "crd")
     assert "beyond the paper" not in tbody_of(full, "lm")
