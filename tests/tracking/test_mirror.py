@@ -240,7 +240,9 @@ def test_the_command_mirrors_under_the_spec_that_it_is_given(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = shipped(*SPEC_PATH).read_text()
-    (tmp_path / "mine.toml").write_text(text.replace("[tracks.synthetic", "[tracks.mine"))
+    for old, new in (("[tracks.synthetic", "[tracks.mine"), ('extends = "synthetic"', 'extends = "mine"')):
+        text = text.replace(old, new)
+    (tmp_path / "mine.toml").write_text(text)
     store(results, a_record(track="mine"), {"clean": share_right(0.9), "shape": share_right(0.5)})
     cli.track(results, tmp_path / "mine.toml")
     assert "1 records added" in capsys.readouterr().out
