@@ -67,7 +67,7 @@ def test_a_method_without_alpha_shows_its_way_to_the_teacher_and_what_controls_r
     for folder in record_of(folders, method="lm", direction="vit-to-vit"):
         shutil.rmtree(folder)
     text = printed(tmp_path)
-    assert "lm: transfer is undefined: no student of the natural vit teacher was scored" in text
+    assert "lm: transfer is undefined: no student of the natural ViT teacher was scored" in text
     assert re.search(r"lm: its way to the cnn teacher \(TI\) is 0.\d+ \[.*\]; controls are in the range \[-0", text)
 
 
