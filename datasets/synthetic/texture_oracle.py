@@ -5,7 +5,8 @@ is: the strength, skewness and kurtosis of the responses of even Gabor filters, 
 compares them with those of the windows of each texture by the squared Mahalanobis distance, with the covariance within
 textures, shrunk halfway to its diagonal. It names the texture of .99 of the windows of test crops.
 
-It has no weights and was fitted to no answers of networks, so it has no bias of a family.
+It has no trained weights. Of several sets of statistics, the one was taken that agreed most with the answers of
+networks of both families (`benchmark/v1/validity/LOOK.md`); no statistic was fitted to them.
 """
 
 import math
