@@ -11,9 +11,19 @@ step that cannot be captured runs as it is written, and the record says why. A s
   iterators of Python (`self.mean = 0.9 * self.mean + 0.1 * value` is fine, `self.count += 1` is not);
 - draws random numbers from torch on the device alone, without a generator of its own;
 - compares `run.progress` and `run.step` with constants, but does not compute with them; `run.epoch` may be used freely,
-  and the step is then captured once per epoch;
+  and the step is then captured once per epoch; inside `loss`, the run is `self.run`;
 - sets the gradients of its own modules to None before each backward pass, as `zero_grad()` does, and uses an optimiser
   of torch that can be captured (SGD, or one with the option `capturable`, which the harness sets).
+
+A method that mixes the images of a batch (mixup, CutMix) overrides `step`, sends the mixed images through both
+networks, and keeps `per_sample` False, since the loss of an image then depends on another one::
+
+    def step(self, run: Run, batch: Batch) -> None:
+        share = torch.rand((), device=batch.images.device)
+        images = share * batch.images + (1 - share) * batch.images.flip(0)
+        student, teacher = run.student_forward(images), run.teacher_forward(images)
+        first, second = (F.cross_entropy(student.logits, labels) for labels in (batch.labels, batch.labels.flip(0)))
+        run.backward_and_step({"cross_entropy": share * first + (1 - share) * second, ...})
 
 A whole file::
 
@@ -42,8 +52,8 @@ A whole file::
             }
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
@@ -57,7 +67,7 @@ BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
 EVERY: tuple[Direction, ...] = DIRECTIONS
 """All directions, for a method that does not depend on the families of the networks."""
 
-OutputField = Literal["logits", "pooled", "feature_map", "dense_logits", "stages", "attention"]
+OutputField = Literal["logits", "pooled", "feature_map", "dense_logits", "stages", "attention", "classifier"]
 """A field of `Output` that a method may list in `needs`."""
 
 
@@ -92,11 +102,14 @@ class Batch:
     index: Tensor
 
 
-@dataclass(frozen=True)
+_ABSENT: Any = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Output:
     """The output of a backbone for B images, with the same names for CNN and ViT.
 
-    Fields that the method does not list in `needs` are None, except for `logits`.
+    To read a field that the method does not list in `needs`, except for `logits`, raises AttributeError.
 
     Attributes:
         logits: (B, C) float.
@@ -107,15 +120,25 @@ class Output:
             their mean over positions is `logits`.
         stages: four maps (B, F_i, h_i, w_i), shallow to deep: the four stages (CNN), or the patch tokens after each
             quarter of the blocks (ViT).
-        attention: (q, k, v) of the last block of a ViT, each (B, heads, prefix + patches, head width); None for a CNN.
+        attention: (q, k, v) of the last block of a ViT, each (B, heads, prefix + patches, head width); a CNN has none.
+        classifier: maps (..., F) features to (..., C) logits with the present weights of the network's classifier, so
+            that `classifier(pooled)` is `logits`. The teacher's weights get no gradient, but its argument does.
     """
 
     logits: Tensor
-    pooled: Tensor | None = None
-    feature_map: Tensor | None = None
-    dense_logits: Tensor | None = None
-    stages: tuple[Tensor, ...] | None = None
-    attention: tuple[Tensor, Tensor, Tensor] | None = None
+    pooled: Tensor = _ABSENT
+    feature_map: Tensor = _ABSENT
+    dense_logits: Tensor = _ABSENT
+    stages: tuple[Tensor, ...] = _ABSENT
+    attention: tuple[Tensor, Tensor, Tensor] = _ABSENT
+    classifier: Callable[[Tensor], Tensor] = _ABSENT
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if value is not None:
+            return value
+        remark = "; a CNN has none" if name == "attention" else ""
+        raise AttributeError(f'`{name}` was not computed: add "{name}" to `needs`{remark}')
 
 
 @dataclass(frozen=True)
@@ -139,6 +162,10 @@ class Shapes:
     prefix_tokens: int
 
 
+def _build_nothing(network: str) -> nn.Module:
+    raise RuntimeError(f"this task cannot build a {network}; the harness hands out tasks that can")
+
+
 @dataclass(frozen=True)
 class Task:
     """Static facts of a run, known before any data is seen.
@@ -153,6 +180,10 @@ class Task:
         epochs: passes over the training set.
         seed: of the run.
         device: of images and modules.
+        build: `build("student")`, called in `__init__`, returns a new network of the student's architecture, such as a
+            peer. It has the student's pretrained weights, if there are any, and a classifier of its own. Kept as an
+            attribute of the method, it is trained and checkpointed like every other module of it. Called with images,
+            it returns an `Output` with the fields in `needs`. Its parameters and images are counted as the student's.
     """
 
     num_classes: int
@@ -164,10 +195,11 @@ class Task:
     epochs: int
     seed: int
     device: torch.device
+    build: Callable[[Literal["student"]], nn.Module] = field(default=_build_nothing, repr=False, compare=False)
 
 
 class Run(Protocol):
-    """The interface of the harness for `prepare` and `step`.
+    """The interface of the harness for `prepare` and `step`, and as `self.run` for `loss`.
 
     Every call counts towards the run's budget. Exceeding it ends the run with the status `over_budget`.
     """
@@ -205,6 +237,20 @@ class Run(Protocol):
             RuntimeError: the method sets `uses_teacher` to False.
         """
 
+    def ema_forward(self, images: Tensor) -> Output:
+        """Return the output of the student's moving average without gradient, in evaluation mode.
+
+        The average follows all weights and statistics of the student: after each update, it moves towards them by
+        1 - `ema_decay` of the distance. The fields in the method's `needs` are computed, and the images count as the
+        student's.
+
+        Args:
+            images: (B, 3, H, W) float, as in `Batch`.
+
+        Raises:
+            RuntimeError: the method has no `ema_decay`.
+        """
+
     def batches(self, n: int) -> Iterator[Batch]:
         """Yield `n` training batches, in another order than that of the training.
 
@@ -232,8 +278,8 @@ class Method(nn.Module):
     """A distillation method. Subclass it once per file; `benchmark/submissions/lm.py` shows the shape to aim for.
 
     The student's optimiser trains the modules that `__init__` creates, unless `optimizers` returns another one for
-    them. Modules and buffers are checkpointed, and discarded when the training ends. Draw random numbers only from
-    torch, whose state is checkpointed, too.
+    them. Modules and buffers are checkpointed, and discarded when the training ends; those that are made after
+    `__init__` are refused. Draw random numbers only from torch, whose state is checkpointed, too.
 
     Attributes:
         name: lower-case letters, digits, "-" and "_"; unique among the methods of a plan.
@@ -247,9 +293,11 @@ class Method(nn.Module):
         uses_teacher: False for a method that never calls its teacher; `loss` then gets None.
         per_sample: True if the loss of an image does not depend on the other images of its batch. A batch that does not
             fit the device may then be split.
+        ema_decay: in [0, 1), for a method that calls `run.ema_forward`; `__init__` may set it from its config.
         Config: frozen dataclass of the method's settings; JSON can represent its defaults.
         task: static facts of the run.
         config: an instance of `Config`.
+        run: the interface of the harness, while `prepare`, `step` or `loss` runs.
 
     Args:
         task: static facts of the run.
@@ -269,11 +317,24 @@ class Method(nn.Module):
     uses_teacher: ClassVar[bool] = True
     per_sample: ClassVar[bool] = False
     Config: ClassVar[type[Any]]
+    ema_decay: float | None = None
+    _run: Run | None = None
 
     def __init__(self, task: Task, config: Any) -> None:
         super().__init__()
         self.task = task
         self.config = config
+
+    @property
+    def run(self) -> Run:
+        """The interface of the harness, while `prepare`, `step` or `loss` runs.
+
+        Raises:
+            RuntimeError: none of them runs.
+        """
+        if self._run is None:
+            raise RuntimeError("`self.run` exists only while the harness runs `prepare`, `step` or `loss`")
+        return self._run
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         """Return the training loss of a batch.

@@ -6,7 +6,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -20,6 +19,7 @@ from kdbench.jobs.confinement import Restrict, confinement, devices_of, start_de
 from kdbench.jobs.devices import GPU_FAULT
 from kdbench.jobs.job import STOPPED, Job
 from kdbench.methods.loading import load_submission, parse_config
+from kdbench.methods.places import place_of_error
 from kdbench.networks.backbone import ALL_FIELDS
 from kdbench.networks.compiling import compiler_cache
 from kdbench.networks.models import read_weights
@@ -84,16 +84,9 @@ def reason_of(error: BaseException, method_file: Path) -> str:
         text = str(error)
     except BaseException:
         text = "its message cannot be read"
-    line = _last_line_in(error.__traceback__, method_file)
-    place = f"{method_file.name}:{line}: " if line else ""
+    place = place_of_error(error.__traceback__, str(method_file))
     fault = f"{GPU_FAULT}: " if "CUDA error" in text else ""
     return f"{place}{fault}{type(error).__name__}: {text[:2000]}"
-
-
-def _last_line_in(trace: TracebackType | None, file: Path) -> int | None:
-    """Return the line of the innermost frame that runs code of a file."""
-    lines = [frame.lineno for frame in traceback.extract_tb(trace) if frame.filename == str(file)]
-    return lines[-1] if lines else None
 
 
 def _warm_up(job: Job) -> None:

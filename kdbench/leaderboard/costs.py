@@ -17,7 +17,7 @@ class CostLine:
         runs: number of runs in the medians.
         epochs: number of epochs of these runs together.
         fastest, slowest: seconds of the fastest and of the slowest of these epochs; None without timed epochs.
-        parameters: of the network that was trained; None without a record.
+        parameters: of the networks that were trained, the student and its peers; None without a record.
     """
 
     row: RowView

@@ -9,6 +9,7 @@ from kdbench.errors import SubmissionError
 from kdbench.methods.inquiries import Trial
 from kdbench.methods.tasks import make_task
 from kdbench.networks.models import new_backbone
+from kdbench.networks.peers import PeerBuilder
 from kdbench.spec import Direction, Family, Track, families
 
 _SHAPES: dict[
@@ -40,6 +41,8 @@ def check_method(method: type[Method], config: Any, trial: Trial, direction: Dir
     """
     track = trial.track
     teacher, student = (trial.shapes[family] for family in families(direction))
+    student_family = families(direction).student
+    peers = PeerBuilder(lambda number: new_backbone(track, student_family, seed=number, pretrained=False), method.needs)
     task = make_task(
         track,
         torch.arange(track.data.num_train) % track.data.num_classes,
@@ -48,6 +51,7 @@ def check_method(method: type[Method], config: Any, trial: Trial, direction: Dir
         epochs=track.training.student_epochs,
         seed=0,
         device=torch.device("cpu"),
+        build=peers.build,
     )
     try:
         with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,10 @@
 """Builds the static facts of a run, with which a method is made. This is the only place that builds them."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdbench.api import Shapes, Task
 from kdbench.spec import Track
@@ -16,6 +19,7 @@ def make_task(
     epochs: int,
     seed: int,
     device: torch.device,
+    build: Callable[[Literal["student"]], nn.Module],
 ) -> Task:
     """Return the task of a method that trains a student of a track for some epochs.
 
@@ -27,6 +31,7 @@ def make_task(
         epochs: passes over the training set; an epoch drops the images that do not fill a batch.
         seed: of the run.
         device: of images and modules.
+        build: makes further networks of the student's architecture.
     """
     num_train = len(train_labels)
     return Task(
@@ -39,4 +44,5 @@ def make_task(
         epochs=epochs,
         seed=seed,
         device=device,
+        build=build,
     )

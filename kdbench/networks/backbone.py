@@ -15,7 +15,8 @@ from kdbench.api import Output, OutputField, Shapes
 from kdbench.spec import Family
 
 NUM_STAGES = 4
-ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField))
+CLASSIFIER: frozenset[OutputField] = frozenset({"classifier"})
+ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField)) - CLASSIFIER  # all that are computed from images
 Compute = Callable[[Tensor, frozenset[OutputField]], dict[str, Any]]
 """Returns the fields of the output for images, by name."""
 
@@ -50,16 +51,18 @@ class Backbone(nn.Module):
     Args:
         model: the timm model.
         family: "cnn" for a ResNet, "vit" for a VisionTransformer.
+        needs: fields to compute where the caller names none.
 
     Raises:
         ValueError: the model is of another class.
     """
 
-    def __init__(self, model: nn.Module, family: Family) -> None:
+    def __init__(self, model: nn.Module, family: Family, needs: frozenset[OutputField] = frozenset({"logits"})) -> None:
         super().__init__()
         _check_class(model, family)
         self.model = model
         self.family = family
+        self.needs = needs
         self.compute: Compute = self.fields
         self._packed: list[Tensor] = []  # queries, keys and values of the last block, in one tensor
         if family == "vit":
@@ -68,14 +71,20 @@ class Backbone(nn.Module):
     def _keep_packed(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         self._packed.append(output)
 
-    def forward(self, images: Tensor, needs: frozenset[OutputField] = frozenset({"logits"})) -> Output:
+    def forward(self, images: Tensor, needs: frozenset[OutputField] | None = None) -> Output:
         """Return the output for images.
 
         Args:
             images: (B, 3, H, W) float.
-            needs: fields to compute; the others are None, except for `logits`.
+            needs: fields to compute besides `logits`; None for the network's own.
         """
-        return Output(**self.compute(images, needs))
+        needs = self.needs if needs is None else needs
+        fields = self.compute(images, needs - CLASSIFIER)
+        return Output(**fields, classifier=self.classify) if "classifier" in needs else Output(**fields)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return (..., C) logits of (..., F) features, with the present weights of the classifier."""
+        return cast(Tensor, cast(Any, self.model).get_classifier()(features))
 
     def fields(self, images: Tensor, needs: frozenset[OutputField]) -> dict[str, Any]:
         """Return the fields of the output by name. The compiler makes one graph of this function for each `needs`."""
@@ -135,8 +144,7 @@ class Backbone(nn.Module):
 
     def _classified(self, feature_map: Tensor) -> Tensor:
         """Return (B, C, h, w): the classifier applied at every position of a (B, F, h, w) map."""
-        classifier = cast(Any, self.model).get_classifier()
-        return cast(Tensor, classifier(feature_map.movedim(1, -1))).movedim(-1, 1)
+        return self.classify(feature_map.movedim(1, -1)).movedim(-1, 1)
 
     @torch.no_grad()
     def shapes(self, image_size: int) -> Shapes:
@@ -151,9 +159,7 @@ class Backbone(nn.Module):
         def map_shape(map_: Tensor) -> tuple[int, int, int]:
             return (map_.shape[1], map_.shape[2], map_.shape[3])
 
-        attention = (
-            None if output.attention is None else cast(tuple[int, int, int], tuple(output.attention[0].shape[1:]))
-        )
+        attention = None if self.family == "cnn" else cast(tuple[int, int, int], tuple(output.attention[0].shape[1:]))
         return Shapes(
             family=self.family,
             pooled=output.pooled.shape[1],

@@ -18,7 +18,7 @@ class InferenceBackbone(Backbone):
     float32; everything else is bfloat16.
     """
 
-    def forward(self, images: Tensor, needs: frozenset[OutputField] = frozenset({"logits"})) -> Output:
+    def forward(self, images: Tensor, needs: frozenset[OutputField] | None = None) -> Output:
         """Return the output for images; see `Backbone.forward`."""
         with torch.autocast(images.device.type, enabled=False):
             output = super().forward(images.to(torch.bfloat16), needs)

@@ -46,7 +46,9 @@ class Budget(_RecordModel):
         steps: updates of the student.
         examples: images drawn in training.
         prepare_examples: images drawn before training, in the method's `prepare`.
-        student_forward_images, student_backward_images, teacher_forward_images: images through each network.
+        student_forward_images, student_backward_images: images through the student, its moving average, and networks
+            that the method builds like it.
+        teacher_forward_images: images through the teacher.
     """
 
     steps: Int64 = 0

@@ -19,8 +19,10 @@ from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.compiling import compile_network
 from kdbench.networks.models import new_backbone
+from kdbench.networks.peers import PeerBuilder
 from kdbench.networks.placement import memory_format, placed, placed_student, placed_teacher
 from kdbench.spec import Direction, Family, Track, families
+from kdbench.training.average import average_of
 from kdbench.training.batches import Batches
 from kdbench.training.capture.steps import CapturedSteps, EagerSteps, Steps, make_steps
 from kdbench.training.metered import MeteredRun
@@ -80,12 +82,12 @@ def timed_training(
     teacher_family, student_family = families(direction)
     method_class = load_submission(method_name)
     batches = _batches_of_noise(track, student_family, device, images)
-    untrained = new_backbone(track, student_family, seed=0, pretrained=False)
-    student = placed_student(untrained, device, track.training.parameters_on(device.type)).train()
+    student = _student(track, student_family, device).train()
     teacher = None
     if method_class.uses_teacher:
         untrained = new_backbone(track, teacher_family, seed=0, pretrained=False)
         teacher = placed_teacher(untrained, device, track.training.precision_on(device.type))
+    peers = PeerBuilder(lambda number: _student(track, student_family, device, number).train(), method_class.needs)
     size = track.data.image_size
     task = make_task(
         track,
@@ -95,15 +97,17 @@ def timed_training(
         epochs=track.training.student_epochs,
         seed=0,
         device=device,
+        build=peers.build,
     )
     if form == "compiled":
         for network in (student, teacher):
             if network is not None:
                 compile_network(network)
+    method = method_class(task, method_class.Config()).to(device).train()
     metered = MeteredRun(
         student=student,
         teacher=teacher,
-        method=method_class(task, method_class.Config()).to(device).train(),
+        method=method,
         task=task,
         batches=batches,
         training=track.training,
@@ -111,6 +115,8 @@ def timed_training(
         total_steps=PLENTY_OF_STEPS,
         stopwatch=Stopwatch(device),
         device=device,
+        peers=peers.built,
+        average=average_of(method, student, lambda: _student(track, student_family, device)),
     )
     steps = EagerSteps(metered) if form == "eager" else make_steps(metered)
     steps.prepare()
@@ -119,6 +125,12 @@ def timed_training(
     if isinstance(steps, CapturedSteps):
         _settle(training, steps)
     return training
+
+
+def _student(track: Track, family: Family, device: torch.device, seed: int = 0) -> Backbone:
+    """Return a network of the track with random weights, to be trained."""
+    untrained = new_backbone(track, family, seed=seed, pretrained=False)
+    return placed_student(untrained, device, track.training.parameters_on(device.type))
 
 
 def _settle(training: TimedTraining, steps: CapturedSteps) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.places import place_of_definition
 from kdbench.networks.device import free_memory, peak_memory
 from kdbench.networks.models import new_backbone, state_digest, write_weights
 from kdbench.records import WEIGHTS, Status
@@ -134,7 +135,8 @@ class _Training:
         before = state_digest(self._metered.student)
         self._steps.prepare()
         if state_digest(self._metered.student) != before:
-            raise BudgetExceeded("`prepare` changed the student")
+            place = place_of_definition(type(self._metered.method), "prepare")
+            raise BudgetExceeded(f"{place}`prepare` changed the student")
 
     def _epoch(self, progress: Progress) -> None:
         """Train on the remaining batches of an epoch."""

@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from kdbench.api import Batch, Losses, Method, Output, Task, Term
 from kdbench.networks.backbone import Backbone
+from kdbench.networks.moving_average import MovingAverage
 from kdbench.networks.precision import autocast
 from kdbench.records import Budget
 from kdbench.spec import BackboneSpec, Training
@@ -19,6 +21,7 @@ from kdbench.training.capture.readings import Readings
 from kdbench.training.counts import Counts
 from kdbench.training.epoch_means import EpochMeans
 from kdbench.training.failures import BudgetExceeded, Diverged
+from kdbench.training.losses import terms_of, weighted
 from kdbench.training.method_run import MethodRun
 from kdbench.training.optimisation import (
     gradient_norm,
@@ -29,6 +32,7 @@ from kdbench.training.optimisation import (
     restore_optimizer,
     trunk_of,
 )
+from kdbench.training.passes import Passes
 from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.tripwires import Tripwires
 
@@ -49,6 +53,8 @@ class MeteredRun:
         total_steps: number of updates that the budget allows.
         stopwatch: sums up the seconds of each part.
         device: of all tensors.
+        peers: networks of the student's architecture that the method has built.
+        average: the moving average of the student, if the method has one.
         micro_batches: number of equal parts of a batch that are processed one after the other, with their gradients
             summed; more than 1 only if `kdbench.training.memory` allows it.
 
@@ -71,9 +77,12 @@ class MeteredRun:
         total_steps: int,
         stopwatch: Stopwatch,
         device: torch.device,
+        peers: Sequence[Backbone] = (),
+        average: MovingAverage | None = None,
         micro_batches: int = 1,
     ) -> None:
         self.student, self.teacher, self.method = student, teacher, method
+        self.average, self._peers = average, peers
         self.stopwatch, self.total_steps = stopwatch, total_steps
         self._batches, self._training, self._device = batches, training, device
         self.engine, self.readings = engine_for(device), Readings()
@@ -90,10 +99,20 @@ class MeteredRun:
         self._tripwires = Tripwires(method, student, teacher, self.optimizer, self.schedule, task.train_labels)
         self.counts: defaultdict[str, int] = defaultdict(int)
         self.means = EpochMeans(device)
-        self._graph_images = 0
+        self._precision = training.precision_on(device.type)
+        self._passes = Passes(
+            student=student,
+            teacher=teacher,
+            average=average,
+            peers=peers,
+            method=method,
+            counts=self.counts,
+            stopwatch=stopwatch,
+            precision=self._precision,
+            device=device,
+        )
         self.micro_batches, self._part = micro_batches, 0
         self._preparing = False
-        self._precision = training.precision_on(device.type)
 
     @property
     def step(self) -> int:
@@ -121,23 +140,13 @@ class MeteredRun:
         return autocast(self._precision, self._device)
 
     def student_forward(self, images: Tensor) -> Output:
-        with self.stopwatch.part("student"), self._autocast(), torch.set_grad_enabled(not self._preparing):
-            output: Output = self.student(images, self.method.needs)
-        self.counts["student_forward_images"] += len(images)
-        if output.logits.requires_grad:
-            self._graph_images += len(images)
-        return output
+        return self._passes.student(images, with_gradient=not self._preparing)
 
-    @torch.no_grad()
     def teacher_forward(self, images: Tensor) -> Output:
-        if self.teacher is None:
-            raise RuntimeError(
-                f"{type(self.method).__name__} sets uses_teacher = False but calls the teacher; set it to True"
-            )
-        with self.stopwatch.part("teacher"), self._autocast():
-            output: Output = self.teacher(images, self.method.needs)
-        self.counts["teacher_forward_images"] += len(images)
-        return output
+        return self._passes.teacher(images)
+
+    def ema_forward(self, images: Tensor) -> Output:
+        return self._passes.average(images)
 
     def batches(self, n: int) -> Iterator[Batch]:
         if not self._preparing:
@@ -149,7 +158,7 @@ class MeteredRun:
                     return
                 self.counts["prepare_examples"] += len(batch.index)
                 if self.counts["prepare_examples"] > len(self._batches.labels):
-                    raise BudgetExceeded("`prepare` drew more than one pass over the training set")
+                    raise BudgetExceeded("drew more than one pass over the training set")
                 drawn += 1
                 yield batch
 
@@ -159,8 +168,8 @@ class MeteredRun:
         self.student.eval()
         started = self.stopwatch.now()
         try:
-            with self._autocast(), self._tripwires.method_at_work("prepare", thorough=True):
-                self.method.prepare(MethodRun(self, self._tripwires, self.readings))
+            with self._autocast(), self._method_at_work("prepare", thorough=True) as run:
+                self.method.prepare(run)
         finally:
             self.stopwatch.add("prepare", self.stopwatch.now() - started)
         self.student.train()
@@ -173,18 +182,31 @@ class MeteredRun:
 
     def update_on(self, batch: Batch) -> None:
         """Run one step of the method, which must update the student exactly once."""
-        before, run = self.step, MethodRun(self, self._tripwires, self.readings)
-        thorough = self.thorough
+        before, thorough = self.step, self.thorough
         self.counts["examples"] += len(batch.index)
         for number, part in enumerate(self._parts(batch)):
             self._part = number
             self._tripwires.hand_over(part)
-            with self._autocast(), self._tripwires.method_at_work("step", thorough=thorough):
+            with self._autocast(), self._method_at_work("step", thorough=thorough) as run:
                 self.method.step(run, part)
         if self.step != before + 1:
-            raise BudgetExceeded(
-                f"one step must update the student once, but it updated the student {self.step - before} times"
+            self._tripwires.refuse(
+                BudgetExceeded(f"must update the student once, but updated it {self.step - before} times")
             )
+
+    @contextmanager
+    def _method_at_work(self, function: str, *, thorough: bool) -> Iterator[MethodRun]:
+        """Let the method's code run, and give it the interface of the harness as an argument and as `self.run`.
+
+        The method refers to the run for that time only, so that both are freed at the end of the training.
+        """
+        run = MethodRun(self, self._tripwires, self.readings)
+        self.method._run = run
+        try:
+            with self._tripwires.method_at_work(function, thorough=thorough):
+                yield run
+        finally:
+            self.method._run = None
 
     def _parts(self, batch: Batch) -> Iterator[Batch]:
         if self.micro_batches == 1:
@@ -196,27 +218,24 @@ class MeteredRun:
 
     def backward_and_step(self, losses: Losses) -> None:
         if self._preparing:
-            raise BudgetExceeded("`prepare` may not update the student")
+            raise BudgetExceeded("may not update the student")
         if self.step >= self.total_steps:
-            raise BudgetExceeded(
-                f"the method updated the student more than {self.total_steps} times, which is the budget"
-            )
-        terms = losses if isinstance(losses, Mapping) else {"loss": losses}
-        weighted = {name: t.value.float() * t.weight if isinstance(t, Term) else t.float() for name, t in terms.items()}
+            raise BudgetExceeded(f"updated the student more than {self.total_steps} times, which is the budget")
+        terms = terms_of(losses)
+        parts = {name: weighted(term) for name, term in terms.items()}
         if self.step % self._batches.per_epoch == 0 and self.micro_batches == 1:
-            self._log_gradient_norms(weighted)
-        total = torch.stack(list(weighted.values())).sum()
+            self._log_gradient_norms(parts)
+        total = torch.stack(list(parts.values())).sum()
         with self.stopwatch.part("student"):
             if self._part == 0:
                 self.optimizer.zero_grad(set_to_none=True)
             (total / self.micro_batches).backward()  # type: ignore[no-untyped-call]
             if self._part == self.micro_batches - 1:
                 self._update()
-        self.counts["student_backward_images"] += self._graph_images
-        self._graph_images = 0
+        self._passes.tally.backward()
         for name, term in terms.items():
             if isinstance(term, Term):
-                self.log(**{name: term.value, f"{name}_weighted": weighted[name]})
+                self.log(**{name: term.value, f"{name}_weighted": parts[name]})
             else:
                 self.log(**{name: term})
         self.log(loss=total)
@@ -226,12 +245,14 @@ class MeteredRun:
         if self._training.gradient_clip:
             nn.utils.clip_grad_norm_(self._clipped, self._training.gradient_clip)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.follow()
         self.counts["steps"] += 1
 
-    def _log_gradient_norms(self, weighted: Mapping[str, Tensor]) -> None:
+    def _log_gradient_norms(self, parts: Mapping[str, Tensor]) -> None:
         """Log the norm of each term's gradient on the student's trunk."""
         with self.stopwatch.part("diagnostics"):
-            for name, term in weighted.items():
+            for name, term in parts.items():
                 self.log(**{f"gradient_norm_{name}": gradient_norm(term, self._trunk)})
 
     def log(self, **scalars: float | Tensor) -> None:
@@ -262,27 +283,28 @@ class MeteredRun:
 
     @property
     def parameters(self) -> int:
-        """Number of the student's parameters."""
-        return sum(parameter.numel() for parameter in self.student.parameters())
+        """Number of the parameters of the student and of the networks that are built like it."""
+        return sum(p.numel() for network in (self.student, *self._peers) for p in network.parameters())
 
     @property
     def budget(self) -> Budget:
         return Budget(**self.counts)
 
     def read_counts(self) -> Counts:
-        return Counts(dict(self.counts), dict(self.means.logged), self._graph_images)
+        return Counts(dict(self.counts), dict(self.means.logged), self._passes.tally.graph_images)
 
     def set_counts(self, counts: Counts) -> None:
         for held, values in ((self.counts, counts.budget), (self.means.logged, counts.logged)):
             held.clear()
             held.update(values)
-        self._graph_images = counts.graph_images
+        self._passes.tally.graph_images = counts.graph_images
 
     def state(self) -> dict[str, Any]:
         """Return the state of the run for a checkpoint."""
         return {
             "student": self.student.state_dict(),
             "method": self.method.state_dict(),
+            "average": self.average.network.state_dict() if self.average else {},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "own_optimizers": {name: optimizer.state_dict() for name, optimizer in self.own_optimizers.items()},
@@ -295,6 +317,8 @@ class MeteredRun:
         """Restore the state of a checkpoint."""
         self.student.load_state_dict(state["student"])
         self.method.load_state_dict(state["method"])
+        if self.average is not None:
+            self.average.network.load_state_dict(state["average"])
         restore_optimizer(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         for name, optimizer in self.own_optimizers.items():

@@ -49,6 +49,10 @@ class MethodRun:
         with self._tripwires.harness_at_work():
             return self._harness.teacher_forward(images)
 
+    def ema_forward(self, images: Tensor) -> Output:
+        with self._tripwires.harness_at_work():
+            return self._harness.ema_forward(images)
+
     def batches(self, n: int) -> Iterator[Batch]:
         drawn = self._harness.batches(n)
         while True:

@@ -26,7 +26,8 @@ def make_optimizer(
     """Return AdamW at the family's learning rate, for the student and the method's parameters that are trained with it.
 
     Weight decay is not applied to biases, norms and the parameters in the `no_weight_decay` of timm's model (a ViT's
-    class token and position embedding), nor to vectors and scalars of the method.
+    class token and position embedding), nor to vectors and scalars of the method. Networks of the method that are
+    built like the student are treated like it.
 
     Args:
         student: all of its parameters that require gradients are trained.
@@ -38,12 +39,12 @@ def make_optimizer(
     Raises:
         BudgetExceeded: an optimiser of the method holds a parameter of the student.
     """
-    names = cast(Any, student.model).no_weight_decay() if hasattr(student.model, "no_weight_decay") else ()
+    names = _names_without_decay(student.model)
     groups = param_groups_weight_decay(student.model, recipe.weight_decay, no_weight_decay_list=names)
-    own = _parameters_of_method(student, method, own_optimizers)
+    own, undecayed = _parameters_of_method(student, method, own_optimizers), _undecayed_of_peers(method)
     groups += [
-        {"params": [p for p in own if p.ndim < 2], "weight_decay": 0.0},
-        {"params": [p for p in own if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in own if p.ndim < 2 or id(p) in undecayed], "weight_decay": 0.0},
+        {"params": [p for p in own if p.ndim >= 2 and id(p) not in undecayed], "weight_decay": recipe.weight_decay},
     ]
     groups = [group for group in groups if group["params"]]
     optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
@@ -92,6 +93,18 @@ def _parameters_of_method(
             raise BudgetExceeded(f"optimizer {name!r} holds parameters of the student, which only the harness updates")
         owned |= held
     return [p for p in method.parameters() if p.requires_grad and id(p) not in owned]
+
+
+def _undecayed_of_peers(method: nn.Module) -> set[int]:
+    """Return the identities of the parameters of a method's networks to which timm's model applies no decay."""
+    models = [module.model for module in method.modules() if isinstance(module, Backbone)]
+    named = [(name, p, _names_without_decay(model)) for model in models for name, p in model.named_parameters()]
+    return {id(parameter) for name, parameter, names in named if name in names}
+
+
+def _names_without_decay(model: nn.Module) -> set[str]:
+    """Return the names that timm's model excludes from weight decay."""
+    return set(cast(Any, model).no_weight_decay()) if hasattr(model, "no_weight_decay") else set()
 
 
 def make_schedule(

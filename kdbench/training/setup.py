@@ -6,15 +6,20 @@ import torch
 
 from kdbench.api import Method, Task
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.places import place_of_definition
 from kdbench.methods.tasks import make_task
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.compiling import compile_network
 from kdbench.networks.models import head_seed, new_backbone
+from kdbench.networks.peers import PeerBuilder
 from kdbench.networks.placement import memory_format, placed_student, placed_teacher
 from kdbench.randomness import seed_of
 from kdbench.training.assignment import Assignment
+from kdbench.training.average import average_of
 from kdbench.training.batches import Batches
+from kdbench.training.failures import RuleBroken
 from kdbench.training.metered import MeteredRun
+from kdbench.training.method_modules import fault_of_modules
 from kdbench.training.stopwatch import Stopwatch
 from kdbench.training.torch_settings import settings_kept
 from kdbench.training.warm_up import WarmUp, warm_up
@@ -46,6 +51,7 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
     stopwatch = Stopwatch(device)
     batches = _batches(assignment, data)
     student, teacher = _student(assignment), _teacher(assignment)
+    peers = PeerBuilder(lambda number: _peer(assignment, number), assignment.method_class.needs)
     image_size = assignment.track.data.image_size
     task = make_task(
         assignment.track,
@@ -55,10 +61,12 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
         epochs=assignment.epochs,
         seed=assignment.seed,
         device=device,
+        build=peers.build,
     )
     _compile(assignment, student, teacher)
     torch.manual_seed(seed_of("method", assignment.track.name, assignment.method_class.name, assignment.seed))
     method = _method(assignment, task)
+    peers.close()
     metered = MeteredRun(
         student=student.train(),
         teacher=teacher,
@@ -70,6 +78,8 @@ def set_up(assignment: Assignment, data: TrainingSet, micro_batches: int = 1) ->
         total_steps=task.total_steps,
         stopwatch=stopwatch,
         device=device,
+        peers=peers.built,
+        average=average_of(method, student, lambda: _unwritten(assignment)),
         micro_batches=micro_batches,
     )
     return Setup(batches, metered)
@@ -88,9 +98,17 @@ def _warm_up_for(assignment: Assignment, micro_batches: int) -> WarmUp:
 
 
 def _method(assignment: Assignment, task: Task) -> Method:
-    """Make the method on the device; RuleBroken if that changes a setting of PyTorch."""
-    with settings_kept("`__init__`"):
-        return assignment.method_class(task, assignment.config).to(task.device)
+    """Make the method on the device.
+
+    Raises:
+        RuleBroken: that changes a setting of PyTorch, or a module of it cannot be trained.
+    """
+    place = place_of_definition(assignment.method_class, "__init__")
+    with settings_kept(f"{place}`__init__`"):
+        method = assignment.method_class(task, assignment.config).to(task.device)
+    if fault := fault_of_modules(method):
+        raise RuleBroken(f"{place}{fault}")
+    return method
 
 
 def _batches(assignment: Assignment, data: TrainingSet) -> Batches:
@@ -107,9 +125,31 @@ def _batches(assignment: Assignment, data: TrainingSet) -> Batches:
 
 
 def _student(assignment: Assignment) -> Backbone:
-    """Build the network to train, with its pretrained trunk if it has one and its own classifier."""
+    """Build the network to train."""
+    track = assignment.track
+    seed = head_seed(track.name, assignment.role, assignment.family, assignment.seed, assignment.bias)
+    return _trainable(assignment, seed)
+
+
+def _peer(assignment: Assignment, number: int) -> Backbone:
+    """Build a further network for the method; it has the student's pretrained trunk, and a classifier of its own."""
+    track, family = assignment.track.name, assignment.family
+    peer = _trainable(assignment, head_seed(track, f"peer-{number}", family, assignment.seed)).train()
+    _compile(assignment, peer)
+    return peer
+
+
+def _unwritten(assignment: Assignment) -> Backbone:
+    """Build a network of the student's architecture in float32, for weights to come."""
+    backbone = new_backbone(assignment.track, assignment.family, seed=0, pretrained=False)
+    network = placed_student(backbone, assignment.torch_device, "float32")
+    _compile(assignment, network)
+    return network
+
+
+def _trainable(assignment: Assignment, seed: int) -> Backbone:
+    """Build a network of the student's architecture, with its pretrained trunk if it has one."""
     track, family = assignment.track, assignment.family
-    seed = head_seed(track.name, assignment.role, family, assignment.seed, assignment.bias)
     backbone = new_backbone(track, family, seed=seed, number=assignment.seed, weights_dir=assignment.weights_dir)
     return placed_student(backbone, assignment.torch_device, track.training.parameters_on(assignment.device))
 

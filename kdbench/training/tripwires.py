@@ -4,21 +4,22 @@ Whenever the code of a method calls the harness or returns to it, they compare e
 They cannot stop a method in the same process that tries to deceive; `benchmark/PROTOCOL.md` lists what they do not see.
 """
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from kdbench.api import Batch, Method
+from kdbench.methods.places import file_of, own_name, place_of_definition
 from kdbench.networks.backbone import Backbone
 from kdbench.training.failures import BudgetExceeded, RuleBroken
+from kdbench.training.method_modules import MethodWatch
 from kdbench.training.torch_settings import changed_setting, read_settings
 from kdbench.training.watches import Breach, NetworkWatch, OptimizerWatch
 
@@ -37,20 +38,15 @@ class Turn:
 
     def __init__(self, method: type[Method]) -> None:
         self._method = method
-        self._file = getattr(sys.modules.get(method.__module__), "__file__", None)
+        self._file = file_of(method)
         self.of_method = False
         self.function = ""
         self.breach: Breach | None = None
 
-    def break_off(self, breach: Breach) -> None:
+    def break_off(self, breach: Breach) -> NoReturn:
         """Raise a breach. Its sentence begins with a verb; the place and the function are put before it."""
-        self.breach = type(breach)(f"{self._place()}`{self._name()}` {breach}")
+        self.breach = type(breach)(f"{self._place()}`{own_name(self._method, self.function)}` {breach}")
         raise self.breach
-
-    def _name(self) -> str:
-        """Return the function of the method that runs; `loss` if the method does not override `step`."""
-        inherited = self.function == "step" and self._method.step is Method.step
-        return "loss" if inherited else self.function
 
     def _place(self) -> str:
         """Return "FILE:LINE: " of the method's innermost frame, else of its function's definition, else nothing."""
@@ -59,10 +55,7 @@ class Turn:
             if frame.f_code.co_filename == self._file:
                 return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}: "
             frame = frame.f_back
-        code = getattr(inspect.unwrap(getattr(self._method, self._name())), "__code__", None)
-        if code is None or code.co_filename != self._file:
-            return ""
-        return f"{Path(code.co_filename).name}:{code.co_firstlineno}: "
+        return place_of_definition(self._method, own_name(self._method, self.function))
 
 
 class Tripwires:
@@ -89,7 +82,7 @@ class Tripwires:
         self._turn = Turn(type(method))
         self._student = NetworkWatch(student.model, "student")
         self._teacher = NetworkWatch(teacher.model, "teacher") if teacher else None
-        self._optimizer = OptimizerWatch(optimizer, schedule)
+        self._optimizer, self._modules = OptimizerWatch(optimizer, schedule), MethodWatch(method)
         self._students = {id(parameter) for parameter in student.parameters()}
         self._train_labels, self._true_labels = train_labels, train_labels.clone()
         self._handed: list[tuple[str, Tensor, int]] = []
@@ -130,6 +123,10 @@ class Tripwires:
         if changed := changed_setting(settings):
             self._turn.break_off(RuleBroken(f"changed the {changed}"))
 
+    def refuse(self, breach: Breach) -> NoReturn:
+        """End the run for what the method has done; the sentence of the breach begins with a verb."""
+        self._turn.break_off(breach)
+
     @contextmanager
     def harness_at_work(self) -> Iterator[None]:
         """Check whether the method has kept the rules, then let the harness's code run, which the method has called."""
@@ -140,8 +137,9 @@ class Tripwires:
         self._turn.of_method = False
         try:
             yield
-        except (BudgetExceeded, RuleBroken) as error:
-            self._turn.breach = self._turn.breach or error
+        except (BudgetExceeded, RuleBroken) as breach:
+            if self._turn.breach is None:
+                self._turn.break_off(breach)
             raise
         finally:
             self._turn.of_method = True
@@ -160,6 +158,7 @@ class Tripwires:
             self._student.breach(weights=True, whole=at_end)
             or (self._teacher and self._teacher.breach(weights=at_end, whole=at_end))
             or self._optimizer.breach()
+            or (self._modules.breach() if at_end else None)
             or self._breach_of_labels(at_end)
         )
         if breach is not None:

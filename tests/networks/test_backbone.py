@@ -62,10 +62,17 @@ def test_every_field_has_the_shape_that_is_announced(track: str, family: Family)
     assert output.pooled.shape == (3, expected.pooled)
     assert output.feature_map.shape == (3, *expected.feature_map)
     assert tuple(tuple(stage.shape) for stage in output.stages) == tuple((3, *stage) for stage in expected.stages)
-    if expected.attention is None:
-        assert output.attention is None
-    else:
+    assert hasattr(output, "attention") == (expected.attention is not None)
+    if expected.attention is not None:
         assert [tuple(part.shape) for part in output.attention] == [(3, *expected.attention)] * 3
+
+
+@pytest.mark.parametrize(("track", "family"), COMPACT)
+def test_the_classifier_maps_pooled_features_to_the_logits(track: str, family: Family) -> None:
+    output = a_backbone(track, family).eval()(images(), frozenset({"pooled", "classifier"}))
+    torch.testing.assert_close(output.classifier(output.pooled), output.logits)
+    with pytest.raises(AttributeError, match='`stages` was not computed: add "stages" to `needs`'):
+        _ = output.stages
 
 
 @pytest.mark.parametrize(("track", "family"), COMPACT)

@@ -50,8 +50,8 @@ def shapes(width: int) -> Shapes:
 
 def a_method(config: Config | None = None) -> SelfSupervisedDistillation:
     torch.manual_seed(0)
-    steps = {"total_steps": EPOCHS * STEPS, "epochs": EPOCHS}
-    task = Task(10, 10, torch.arange(10), shapes(12), shapes(9), seed=0, device=torch.device("cpu"), **steps)
+    total, device = EPOCHS * STEPS, torch.device("cpu")
+    task = Task(10, 10, torch.arange(10), shapes(12), shapes(9), total, EPOCHS, seed=0, device=device)
     return SelfSupervisedDistillation(task, config or Config())
 
 
@@ -89,6 +89,9 @@ class Harness:
             images[:, 1] *= 4
             self.drawn += 1
             yield Batch(images, torch.arange(8), torch.arange(8))
+
+    def ema_forward(self, images: Tensor) -> Output:
+        raise NotImplementedError
 
     def backward_and_step(self, losses: Losses) -> None:
         assert isinstance(losses, Mapping)

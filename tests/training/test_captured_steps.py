@@ -21,6 +21,7 @@ from kdbench.training.capture.steps import EagerSteps
 from kdbench.training.loop import train
 from kdbench.training.outcome import TrainingOutcome
 from kdbench.training.teacher import Supervised
+from tests.training.example_methods import EXAMPLES
 from tests.training.small_runs import assignment_in, small_track
 from tests.training.stand_in_engine import Recorder, StandInEngine
 
@@ -93,6 +94,15 @@ def test_a_captured_run_equals_the_eager_run(
     timing = outcome.timing
     assert (timing.teacher, timing.student, timing.method) == (None, None, None)
     assert timing.training >= sum(timing.epochs) > timing.data > 0
+
+
+@pytest.mark.parametrize("method", EXAMPLES)
+def test_peers_averages_classifiers_and_mixed_images_are_captured(
+    both: Callable[..., TrainingOutcome], engine: StandInEngine, teacher: Path, method: type[Method]
+) -> None:
+    outcome = both(method, teacher=teacher if method.uses_teacher else None)
+    assert outcome.execution == "captured"
+    assert engine.calls.count("repeat") > 1
 
 
 def test_a_method_that_uses_the_epoch_is_captured_anew_in_each(

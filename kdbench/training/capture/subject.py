@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kdbench.api import Batch, Method
+from kdbench.networks.moving_average import MovingAverage
 from kdbench.training.capture.engine import Engine
 from kdbench.training.capture.method_state import MethodState, roots_of
 from kdbench.training.capture.readings import Readings
@@ -19,6 +20,7 @@ class Subject(Protocol):
     """A run whose steps can be captured; `kdbench.training.metered` documents the names."""
 
     student: Any
+    average: MovingAverage | None
     method: Method
     optimizer: Any
     own_optimizers: dict[str, Optimizer]
@@ -88,6 +90,8 @@ class Moment:
     def tensors(self) -> dict[str, Tensor]:
         """Return all tensors that a step may change, each under its first name."""
         named = {f"student.{name}": tensor for name, tensor in _named_tensors(self._run.student)}
+        if self._run.average is not None:
+            named |= {f"average.{name}": tensor for name, tensor in _named_tensors(self._run.average.network)}
         for state in (self.method, self.harness):
             named |= {path: slot.tensor for path, slot in state.slots.items()}
         first = {id(tensor): name for name, tensor in reversed(named.items()) if _writable(tensor)}
