@@ -12,7 +12,7 @@ from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Row, Scores
-from kdbench.spec import BIAS_AXES
+from kdbench.spec import BIAS_AXES, FAMILY_NAMES
 
 ABSENT = "-"
 RANK, ROW, CLEAN, CONFLICT = "rank", "row", "clean", "conflict shape/texture"
@@ -122,9 +122,10 @@ def _index_notes(row: Row, board: Board) -> Iterator[str]:
     """Yield how far a method without alpha moved to the teacher of the other family, and what controls reach."""
     for arm in row.arms:
         index = arm.movement.transfer_index if arm.movement else None
-        if board.question == "architecture" and isinstance(index, Estimate):
+        if board.question == "architecture" and arm.teacher_family and isinstance(index, Estimate):
             band = f"; controls are in the range {with_bounds(board.index_band)}" if board.index_band else ""
-            yield f"{row.title}: its way to the {arm.teacher_family} teacher (TI) is {with_interval(index)}{band}"
+            teacher = f"{FAMILY_NAMES[arm.teacher_family]} teacher"
+            yield f"{row.title}: its way to the {teacher} (TI) is {with_interval(index)}{band}"
 
 
 def number(score: Score) -> str:

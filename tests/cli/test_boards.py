@@ -68,7 +68,7 @@ def test_a_method_without_alpha_shows_its_way_to_the_teacher_and_what_controls_r
         shutil.rmtree(folder)
     text = printed(tmp_path)
     assert "lm: transfer is undefined: no student of the natural ViT teacher was scored" in text
-    assert re.search(r"lm: its way to the cnn teacher \(TI\) is 0.\d+ \[.*\]; controls are in the range \[-0", text)
+    assert re.search(r"lm: its way to the CNN teacher \(TI\) is 0.\d+ \[.*\]; controls are in the range \[-0", text)
 
 
 def test_a_record_of_an_earlier_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
