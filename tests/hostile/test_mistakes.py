@@ -172,7 +172,7 @@ CASES = (
         Parts(
             uses_teacher=True,
             prepare="""
-            self.teachers = [m.head.weight for m in networks() if not m.training and hasattr(m, "head")]
+            self.teachers = [m.get_classifier().weight for m in networks() if not m.training]
             self.saved = [w.detach().clone() for w in self.teachers]
             with torch.no_grad():
                 for w in self.teachers: w.zero_()
