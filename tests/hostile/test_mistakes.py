@@ -172,7 +172,7 @@ CASES = (
         Parts(
             uses_teacher=True,
             prepare="""
-            self.teachers = [m.get_classifier().weight for m in networks() if not m.training]
+            self.teachers = [w for m in networks() if not (w := m.get_classifier().weight).requires_grad]
             self.saved = [w.detach().clone() for w in self.teachers]
             with torch.no_grad():
                 for w in self.teachers: w.zero_()
