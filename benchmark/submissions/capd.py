@@ -247,7 +247,6 @@ class CrossArchitectureProjection(Method):
         images = view if self.config.paired else batch.images
         teacher, student = run.teacher_forward(images), run.student_forward(images)
         student_of_view = student if self.config.paired else run.student_forward(view)
-        assert teacher.feature_map is not None
         real = as_tokens(teacher.feature_map).mean(dim=1)
         fake = self.feature_projector(self._stage(student_of_view)).mean(dim=1)
         run.log(**self._train_discriminator(real, fake.detach()))
@@ -259,8 +258,6 @@ class CrossArchitectureProjection(Method):
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> dict[str, Term]:
         """Return all terms except the adversarial one, which needs another view."""
         assert teacher is not None
-        assert teacher.feature_map is not None
-        assert teacher.attention is not None
         config, stage = self.config, self._stage(student)
         theirs = [tensor[:, :, self.prefix :] for tensor in teacher.attention]
         ours = self.attention_projector(stage)
@@ -296,7 +293,6 @@ class CrossArchitectureProjection(Method):
 
     def _stage(self, student: Output) -> Tensor:
         """Return the student's stage 3, resized to the teacher's grid."""
-        assert student.stages is not None
         stage = student.stages[STAGE]
         if stage.shape[-2:] == self.grid:
             return stage

@@ -206,8 +206,6 @@ class ContrastiveRepresentationDistillation(Method):
 
     def embedded(self, student: Output, teacher: Output) -> tuple[Tensor, Tensor]:
         """Return v_s and v_t, each (B, d)."""
-        assert student.pooled is not None
-        assert teacher.pooled is not None
         return self.embed_s(student.pooled), self.embed_t(teacher.pooled)
 
     def compared(self, batch: Batch) -> Tensor:

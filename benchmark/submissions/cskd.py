@@ -137,7 +137,6 @@ class CumulativeSpatial(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert teacher.dense_logits is not None
         config = self.config
         z_dist, z_dense = self.distilled_logits(student)
         fused = fused_logits(teacher.dense_logits, self.alpha_t)
@@ -154,8 +153,6 @@ class CumulativeSpatial(Method):
 
         If the student's grid is a multiple of the teacher's, this is plain average pooling.
         """
-        assert student.pooled is not None
-        assert student.feature_map is not None
         at_patches = self.head_dist(student.feature_map.movedim(1, -1)).movedim(-1, 1)
         return self.head_dist(student.pooled), F.adaptive_avg_pool2d(at_patches, self.grid)
 

@@ -221,7 +221,6 @@ class SelfSupervisedDistillation(Method):
     def _teacher_features(self, run: Run, batch: Batch) -> Tensor:
         """Return the teacher's features of a batch's four views, (B, 4, F)."""
         pooled = run.teacher_forward(four_views(batch.images)).pooled
-        assert pooled is not None
         return pooled.view(len(batch.images), ROTATIONS + 1, -1)
 
     def _train_head(self, features: Tensor) -> Tensor:
@@ -244,7 +243,6 @@ class SelfSupervisedDistillation(Method):
         run.backward_and_step(self.terms(student, teacher, batch.labels))
 
     def _views(self, output: Output, head: nn.Module) -> Views:
-        assert output.pooled is not None
         return Views(*split_views(output.logits), view_similarity(head(output.pooled)))
 
     def terms(self, student: Views, teacher: Views, labels: Tensor) -> dict[str, Term]:

@@ -261,7 +261,6 @@ class VisualLinguistic(Method):
 
     def _train_pool(self, batch: Batch, teacher: Output) -> Tensor:
         """Update the teacher's pool and its classifier once; return the accuracy before the update."""
-        assert teacher.feature_map is not None
         logits: Tensor = self.pool_classifier(self.teacher_pool(teacher.feature_map))
         self._pool_optimizer.zero_grad(set_to_none=True)
         F.cross_entropy(logits, batch.labels).backward()  # type: ignore[no-untyped-call]
@@ -270,7 +269,6 @@ class VisualLinguistic(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert teacher.feature_map is not None
         config, target = self.config, teacher.feature_map
         projected = self.project(student)
         with torch.no_grad():
@@ -305,6 +303,5 @@ class VisualLinguistic(Method):
         The tokens are averaged before the projection, which is cheaper and equivalent, since Proj_S is linear. If the
         student's grid is a multiple of the teacher's, the average is plain average pooling.
         """
-        assert student.feature_map is not None
         projected: Tensor = self.projection(F.adaptive_avg_pool2d(student.feature_map, self.grid))
         return projected

@@ -115,7 +115,7 @@ def test_fields_that_nobody_needs_are_not_computed(track: str, family: Family) -
     alone = backbone(images(), frozenset({"pooled"}))
     assert alone.pooled is not None
     for field in ("feature_map", "stages", "attention"):
-        with pytest.raises(AttributeError, match=f"add \"{field}\" to `needs`"):
+        with pytest.raises(AttributeError, match=f'add "{field}" to `needs`'):
             getattr(alone, field)
 
 

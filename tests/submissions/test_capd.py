@@ -53,7 +53,6 @@ def test_a_student_with_the_teachers_q_k_and_v_has_no_projection_loss(probabilit
     method = a_method(replace_probability=probability).eval()
     torch.manual_seed(4)
     student = Student()(a_batch().images)
-    assert student.stages is not None
     q, k, v = (with_class_token(tensor.detach()) for tensor in method.attention_projector(student.stages[2]))
     terms = method.loss(a_batch(), student, a_teacher((q, k, v)))
     assert terms["attention"].value.item() == 0
@@ -76,8 +75,6 @@ def test_with_no_element_replaced_it_is_plain_attention() -> None:
     method, teacher = a_method(replace_probability=0.0), a_teacher()
     torch.manual_seed(4)
     student = Student()(a_batch().images)
-    assert student.stages is not None
-    assert teacher.attention is not None
     ours = F.scaled_dot_product_attention(*method.attention_projector(student.stages[2]))
     q, k, v = (tensor[:, :, 1:] for tensor in teacher.attention)
     theirs = F.scaled_dot_product_attention(q, k, v)
