@@ -9,9 +9,11 @@ from kdbench.methods.describing import describe
 from kdbench.methods.inquiries import Description, Inquiry, Trial
 from kdbench.plan.checks import checked_shapes
 from kdbench.plan.expansion import Request, expand
-from kdbench.plan.matrix import PlannedRun, Submission
+from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun, Submission
+from kdbench.records import Record, SetResult
 from kdbench.spec import Direction, Question, Track
 from kdbench.testsets.spec import load_spec
+from tests.examples import DIGESTS, a_record
 
 TRACK = load_spec().track("synthetic")
 BOTH: tuple[Direction, ...] = ("cnn-to-vit", "vit-to-cnn")
@@ -60,3 +62,32 @@ def described_here(inquiries: Sequence[Inquiry]) -> list[Description]:
     """Answer inquiries about method files that may run in this process."""
     with tempfile.TemporaryDirectory() as folder:
         return [describe(inquiry, Path(folder)) for inquiry in inquiries]
+
+
+def record_of(run: PlannedRun) -> Record:
+    """Return the record of a successful run, as this version of the harness writes it."""
+    control = run.submission.control
+    return a_record(
+        run_id=run.run_id,
+        role=run.role,
+        family=run.family,
+        direction=run.direction,
+        teacher_bias=run.teacher_bias,
+        dose=run.dose,
+        method=run.submission.name,
+        config=dict(run.submission.config),
+        seed=run.seed,
+        teacher_run_id=run.teacher.run_id if run.teacher else None,
+        control=control is not None,
+        control_terms=control.terms(run.direction) if control else None,
+        numerics=NUMERICS_VERSION,
+        test={"clean": SetResult(images=20, macro_accuracy=0.5)},
+        compiled=run.compiled,
+        digests=DIGESTS.model_copy(
+            update={
+                "training": run.track.training_digest,
+                "testsets": run.track.testsets_digest,
+                "code": run.submission.code,
+            }
+        ),
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
+from kdbench.plan.options import RunOptions
 from kdbench.plan.overrides import with_overrides
 from kdbench.spec import Track
 from kdbench.testsets.spec import load_spec
@@ -34,3 +35,18 @@ def a_teacher(track: Track, **changes: object) -> PlannedRun:
 
 def context_in(folder: Path, data_root: Path | None = None) -> RunContext:
     return RunContext(folder / "runs", folder / "cache", data_root)
+
+
+def an_independent_in(folder: Path, track: str = "synthetic") -> RunOptions:
+    """Return the options of a command that trains an independent student for a step in one direction."""
+    return RunOptions(
+        track,
+        methods=("independent",),
+        directions=("vit-to-cnn",),
+        out=folder,
+        limit_train=64,
+        limit_test=10,
+        epochs=1,
+        device="cpu",
+        workers=1,
+    )

@@ -7,24 +7,15 @@ import pytest
 from rich.console import Console
 
 from kdbench.jobs.invocation import run
-from kdbench.plan.options import RunOptions
 from kdbench.records import Record, find_records, read_record
+from tests.jobs.small_jobs import an_independent_in
 
 pytestmark = pytest.mark.slow
 
 
 def records_after(folder: Path, *questions: tuple[str, ...]) -> dict[str, Record]:
     """Return the records after one command per group of questions, by run id."""
-    options = RunOptions(
-        methods=("independent",),
-        directions=("vit-to-cnn",),
-        out=folder,
-        limit_train=64,
-        limit_test=10,
-        epochs=1,
-        device="cpu",
-        workers=1,
-    )
+    options = an_independent_in(folder)
     for group in questions:
         run(replace(options, questions=group), Console(quiet=True))
     return {record.run_id: record for record in map(read_record, find_records(folder))}

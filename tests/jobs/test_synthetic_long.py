@@ -6,25 +6,14 @@ import pytest
 from rich.console import Console
 
 from kdbench.jobs.invocation import run
-from kdbench.plan.options import RunOptions
 from kdbench.records import Record
+from tests.jobs.small_jobs import an_independent_in
 
 pytestmark = pytest.mark.slow
 
 
 def records_of(track: str, folder: Path) -> list[Record]:
-    options = RunOptions(
-        track,
-        methods=("independent",),
-        directions=("vit-to-cnn",),
-        out=folder,
-        limit_train=64,
-        limit_test=10,
-        epochs=1,
-        device="cpu",
-        workers=1,
-    )
-    return list(run(options, Console(quiet=True)).records)
+    return list(run(an_independent_in(folder, track), Console(quiet=True)).records)
 
 
 def test_both_tracks_evaluate_on_the_same_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

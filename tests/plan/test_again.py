@@ -6,12 +6,10 @@ import pytest
 
 from kdbench.errors import InputError
 from kdbench.plan.again import as_recorded, plan_again
-from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun
+from kdbench.plan.matrix import PlannedRun
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
-from kdbench.records import Digests, Record
-from tests.examples import a_record
-from tests.planned_runs import described_here
+from tests.planned_runs import described_here, record_of
 
 OPTIONS = RunOptions(
     "synthetic",
@@ -28,28 +26,6 @@ OPTIONS = RunOptions(
 def runs() -> tuple[PlannedRun, ...]:
     """One direction and seed of two methods with the basic controls, for both questions."""
     return plan(OPTIONS, described_here).runs
-
-
-def record_of(run: PlannedRun) -> Record:
-    control = run.submission.control
-    return a_record(
-        run_id=run.run_id,
-        role=run.role,
-        family=run.family,
-        direction=run.direction,
-        teacher_bias=run.teacher_bias,
-        dose=run.dose,
-        method=run.submission.name,
-        config=dict(run.submission.config),
-        seed=run.seed,
-        teacher_run_id=run.teacher.run_id if run.teacher else None,
-        control=control is not None,
-        control_terms=control.terms(run.direction) if control else None,
-        numerics=NUMERICS_VERSION,
-        digests=Digests(
-            training=run.track.training_digest, testsets=run.track.testsets_digest, code=run.submission.code
-        ),
-    )
 
 
 def test_every_kind_of_run_is_planned_again_with_its_teacher(runs: tuple[PlannedRun, ...], tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from kdbench.plan.expansion import Request, expand
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Submission
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
-from kdbench.records import Record, SetResult
 from kdbench.records.current import CURRENT, read_current
 from kdbench.records.groups import StoredRecord
 from kdbench.resources import shipped
@@ -23,8 +22,8 @@ from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.superseded import OTHER_CODE, OTHER_HARNESS, OTHER_TEACHER, SAME_SEED, superseded_records
 from kdbench.spec import DIRECTIONS, Direction, Question, Track
 from kdbench.testsets.spec import load_spec
-from tests.examples import DIGESTS, a_record, store
-from tests.planned_runs import described_here
+from tests.examples import store
+from tests.planned_runs import described_here, record_of
 
 SPEC = load_spec()
 TRACK = SPEC.track("synthetic")
@@ -68,27 +67,6 @@ def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **chan
         record = record_of(run).model_copy(update={"finished": finished, **changes})
         records.append((store(results, record), record))
     return records
-
-
-def record_of(run: PlannedRun) -> Record:
-    return a_record(
-        run_id=run.run_id,
-        role=run.role,
-        family=run.family,
-        direction=run.direction,
-        teacher_bias=run.teacher_bias,
-        dose=run.dose,
-        method=run.submission.name,
-        config=dict(run.submission.config),
-        seed=run.seed,
-        teacher_run_id=run.teacher.run_id if run.teacher else None,
-        control=run.submission.control is not None,
-        control_terms=run.submission.control.terms(run.direction) if run.submission.control else None,
-        numerics=matrix.NUMERICS_VERSION,
-        test={"clean": SetResult(images=20, macro_accuracy=0.5)},
-        compiled=run.compiled,
-        digests=DIGESTS.model_copy(update={"training": TRACK.training_digest, "code": run.submission.code}),
-    )
 
 
 def superseded(records: Sequence[StoredRecord], track: Track) -> dict[Path, str]:

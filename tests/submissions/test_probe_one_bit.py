@@ -130,3 +130,4 @@ def test_a_step_asks_the_teacher_nothing() -> None:
     probe, run = after_probing(by_shape)
     run.teacher = lambda images: pytest.fail("the teacher was asked")
     probe.step(run, wide_or_tall())  # type: ignore[arg-type]
+    assert run.losses.keys() == {"cross_entropy", "conflict_cross_entropy"}
