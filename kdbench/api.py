@@ -291,6 +291,8 @@ class Method(nn.Module):
         images: what it shows to either network, in one sentence, which the leaderboard prints. A method that defines
             `step` or `prepare` must say it.
         uses_teacher: False for a method that never calls its teacher; `loss` then gets None.
+        views: how many images the networks see per image of the batch, roughly: 4 for a method that shows each image in
+            four rotations. Only the estimated time and the order of the runs depend on it, which starts with long ones.
         per_sample: True if the loss of an image does not depend on the other images of its batch. A batch that does not
             fit the device may then be split.
         ema_decay: in [0, 1), for a method that calls `run.ema_forward`; `__init__` may set it from its config.
@@ -315,6 +317,7 @@ class Method(nn.Module):
     needs: ClassVar[frozenset[OutputField]] = frozenset({"logits"})
     images: ClassVar[str] = "both networks see the images of the batch as they are"
     uses_teacher: ClassVar[bool] = True
+    views: ClassVar[float] = 1.0
     per_sample: ClassVar[bool] = False
     Config: ClassVar[type[Any]]
     ema_decay: float | None = None

@@ -30,6 +30,7 @@ class IndependentRotated(Method):
     summary = "independent on upright and rotated views, those of sskd"
     images = "the student sees each image of the batch upright and rotated by 90, 180 and 270 degrees"
     uses_teacher = False
+    views = len(TURNS) + 1
 
     @dataclass(frozen=True)
     class Config:

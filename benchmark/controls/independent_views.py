@@ -72,6 +72,7 @@ class IndependentViews(Method):
         "cropped, rotated or masked in part"
     )
     uses_teacher = False
+    views = 2
 
     @dataclass(frozen=True)
     class Config:

@@ -28,6 +28,7 @@ class LogitMatchingOnViews(Method):
     name, paper, directions = "lm-views", "", EVERY
     summary = "lm on upright and rotated views, those of sskd"
     images = "both networks see each image of the batch upright and rotated by 90, 180 and 270 degrees"
+    views = len(TURNS) + 1
 
     @dataclass(frozen=True)
     class Config:

@@ -192,6 +192,7 @@ class CrossArchitectureProjection(Method):
         "changed in colour, cropped, rotated or masked in part"
     )
     needs = frozenset({"logits", "feature_map", "stages", "attention"})
+    views = 2
 
     @dataclass(frozen=True)
     class Config:

@@ -155,6 +155,7 @@ class SelfSupervisedDistillation(Method):
     summary = "matches classes and image similarities on upright and rotated views (direction as in the paper)"
     images = "both networks see each image of the batch upright and rotated by 90, 180 and 270 degrees"
     needs = frozenset({"logits", "pooled"})
+    views = ROTATIONS + 1
 
     @dataclass(frozen=True)
     class Config:

@@ -24,7 +24,7 @@ def run_seconds(runs: Sequence[PlannedRun], *, diagnostics: bool) -> float:
     operations = 0.0
     for run in runs:
         per_image = LEARNING * forward[run.family] + (forward[run.teacher.family] if run.teacher else 0.0)
-        operations += run.epochs * track.data.num_train * per_image + answers * forward[run.family]
+        operations += run.seen_images * per_image + answers * forward[run.family]
     return operations / operations_per_second(track)
 
 

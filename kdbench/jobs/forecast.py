@@ -76,7 +76,8 @@ def _cost_and_seconds(record: Record, track: Track) -> tuple[float, float]:
     answers = sum(result.images for result in record.test.values())
     if OCCLUSION_ON_OBJECT in record.scalars:
         answers += occluded_images(track)
-    trained = training_cost(record.budget.examples, record.family, families(taught).teacher if taught else None)
+    seen = record.budget.student_forward_images or record.budget.examples
+    trained = training_cost(seen, record.family, families(taught).teacher if taught else None)
     return trained + evaluation_cost(answers, record.family), record.timing.training + record.timing.evaluation
 
 

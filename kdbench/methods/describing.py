@@ -78,6 +78,7 @@ def _description(
         beyond_paper=tuple(beyond),
         needs=tuple(sorted(method.needs)),
         uses_teacher=method.uses_teacher,
+        views=float(method.views),
         per_sample=method.per_sample,
         config=values,
     )

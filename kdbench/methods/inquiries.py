@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # PyTorch takes seconds to import
 NAME_PATTERN = r"[a-z0-9][a-z0-9_-]*"
 RESERVED_NAMES = (TEACHER, UNTRAINED)
 LONGEST_NAME = 60  # characters
+MOST_VIEWS = 64  # per image
 LONGEST_TEXT = 300  # characters, of a summary or a paper
 _LONGEST_VALUE = 2000  # characters, of a text in a config
 _Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
@@ -77,6 +78,7 @@ class Description(FrozenModel, strict=True, allow_inf_nan=False):
     beyond_paper: Annotated[tuple[Direction, ...], Field(max_length=10)]
     needs: Annotated[tuple[Annotated[str, Field(max_length=LONGEST_NAME)], ...], Field(max_length=10)]
     uses_teacher: bool
+    views: Annotated[float, Field(ge=1, le=MOST_VIEWS)]
     per_sample: bool
     config: dict[str, JsonValue]
 

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from kdbench.api import Method, OutputField
 from kdbench.errors import SubmissionError, describe_error
 from kdbench.methods.files import read_source, submission_path
-from kdbench.methods.inquiries import LONGEST_NAME, LONGEST_TEXT, NAME_PATTERN, RESERVED_NAMES
+from kdbench.methods.inquiries import LONGEST_NAME, LONGEST_TEXT, MOST_VIEWS, NAME_PATTERN, RESERVED_NAMES
 from kdbench.spec import DIRECTIONS
 
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
@@ -110,6 +110,10 @@ def _breaches(method: type[Method]) -> Iterator[str]:
     for flag in _FLAGS:
         if not isinstance(value := getattr(method, flag), bool):
             yield f"has {flag} = {value!r}; it must be True or False"
+    if isinstance(method.views, bool) or not isinstance(method.views, int | float):
+        yield f"has views = {method.views!r}; it must be a number"
+    elif not 1 <= method.views <= MOST_VIEWS:
+        yield f"has views = {method.views!r}; it must be from 1 to {MOST_VIEWS}"
     yield from _breaches_of_choice("directions", method.directions, DIRECTIONS)
     yield from _breaches_of_choice("needs", method.needs, OUTPUT_FIELDS)
     if method.loss is Method.loss and method.step is Method.step:

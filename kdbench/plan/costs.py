@@ -10,7 +10,7 @@ _WEIGHT: Final[Mapping[Family, float]] = {"cnn": 1.0, "vit": 2.0}  # of a traini
 FORWARD: Final = 1 / 3  # cost of a forward pass, in training steps
 
 
-def training_cost(images: int, family: Family, teacher_family: Family | None) -> float:
+def training_cost(images: float, family: Family, teacher_family: Family | None) -> float:
     """Return the cost of training a network on some images; a teacher costs its forward pass."""
     forward = FORWARD * _WEIGHT[teacher_family] if teacher_family else 0.0
     return images / 1000 * (_WEIGHT[family] + forward)

@@ -52,6 +52,7 @@ class Submission:
         needs: the fields of a network's output that it reads.
         beyond_paper: further directions, with two networks of one family, in which it can train.
         images: what it shows to either network, in its own words.
+        views: how many images the networks see per image of the batch, roughly.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Submission:
     needs: tuple[str, ...] = ("logits",)
     beyond_paper: tuple[Direction, ...] = ()
     images: str = ""
+    views: float = 1.0
 
     def trains(self, direction: Direction) -> bool:
         """Return whether it can train in a direction."""
@@ -127,6 +129,11 @@ class PlannedRun:
         return max(1, round(factor * training.student_epochs))
 
     @property
+    def seen_images(self) -> float:
+        """How many images the student sees in training, roughly."""
+        return self.epochs * self.track.data.num_train * self.submission.views
+
+    @property
     def title(self) -> str:
         """A short description for people."""
         teacher = f"{self.submission.name} {self.family} teacher" if self.untrained else f"{self.family} teacher"
@@ -137,9 +144,8 @@ class PlannedRun:
     @property
     def cost(self) -> float:
         """Relative cost of the training and of the evaluation without diagnostics; see `kdbench.plan.costs`."""
-        images, teacher = self.epochs * self.track.data.num_train, self.teacher.family if self.teacher else None
-        answers = answers_of(self.track, diagnostics=False)
-        return training_cost(images, self.family, teacher) + evaluation_cost(answers, self.family)
+        teacher, answers = self.teacher.family if self.teacher else None, answers_of(self.track, diagnostics=False)
+        return training_cost(self.seen_images, self.family, teacher) + evaluation_cost(answers, self.family)
 
 
 def described(runs: Iterable[PlannedRun]) -> str:

@@ -51,6 +51,7 @@ def described_submission(file: MethodFile, description: Description) -> Submissi
         needs=description.needs,
         beyond_paper=description.beyond_paper,
         images=description.images,
+        views=description.views,
     )
 
 

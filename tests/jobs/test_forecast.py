@@ -112,6 +112,17 @@ def test_earlier_records_of_the_same_track_and_device_class_set_the_rate(tmp_pat
     assert rate.seconds * lm.cost == pytest.approx(32.0)
 
 
+def test_earlier_runs_that_saw_each_image_often_do_not_slow_the_rate(tmp_path: Path) -> None:
+    seen_once, seen_often = (Budget(examples=9000, student_forward_images=9000 * views) for views in (1, 4))
+    rates = []
+    for name, budget in {"once": seen_once, "often": seen_often}.items():
+        store(tmp_path / name, earlier_record("lm", budget=budget))
+        rates.append(rate_of(expanded(), RunContext(tmp_path / name, tmp_path / "cache")))
+    assert rates[0] is not None
+    assert rates[1] is not None
+    assert rates[1].seconds < rates[0].seconds / 2
+
+
 def test_a_first_run_on_a_cpu_is_told_by_its_speed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpu_time, "operations_per_second", lambda track: 5e10)
     runs = expanded()

@@ -98,6 +98,8 @@ def test_a_method_that_only_defines_a_loss_shows_the_images_as_they_are(tmp_path
         (METHOD + "    def step(self, run, batch): ...\n", ["must say in `images` what it shows to either network"]),
         (METHOD + "    def prepare(self, run): ...\n", ["must say in `images` what it shows to either network"]),
         (METHOD + "    uses_teacher = 1\n", ["uses_teacher = 1", "True or False"]),
+        (METHOD + "    views = 'four'\n", ["views = 'four'", "must be a number"]),
+        (METHOD + "    views = float('inf')\n", ["views = inf", "from 1 to 64"]),
     ],
 )
 def test_whatever_a_file_does_is_answered_in_a_sentence(text: str, words: list[str], tmp_path: Path) -> None:
@@ -115,6 +117,7 @@ VALID = Description(
     beyond_paper=("vit-to-vit",),
     needs=(),
     uses_teacher=True,
+    views=1.0,
     per_sample=False,
     config={"kind": "linear"},
 )
@@ -132,6 +135,7 @@ VALID = Description(
         {"images": "two\nlines"},
         {"directions": []},
         {"uses_teacher": "yes"},
+        {"views": 1e9},
         {"config": {"rate": float("inf")}},
         {"config": {"kind": "\x1b[31mred"}},
         {"config": {"kinds": [{"k" * 3000: 1}]}},

@@ -122,6 +122,13 @@ def test_a_compiled_run_is_another_run_and_plain_ones_keep_their_ids() -> None:
     assert not any(run.compiled for run in plain)
 
 
+def test_a_method_that_shows_each_image_four_times_costs_more_to_train() -> None:
+    plain, more = (expanded(replace(submission("lm"), views=views))[-1] for views in (1.0, 4.0))
+    assert more.seen_images == 4 * plain.seen_images
+    assert more.cost > 2 * plain.cost
+    assert more.run_id == plain.run_id
+
+
 def test_a_run_that_trains_longer_or_has_a_teacher_costs_more() -> None:
     alone, *taught = expanded(directions=("cnn-to-vit",))[2:]
     assert all(run.cost > alone.cost for run in taught)
