@@ -40,7 +40,7 @@ def make_slice(track: str, minutes: float, pack: Path, out: Path, more: list[str
     end = time.monotonic() + 60 * minutes
     spec = arguments_of("--spec", more)
     if pack.exists():
-        code = kdbench("results", "merge", str(pack), "--results", str(out), *spec)
+        code = kdbench("results", "merge", str(pack), str(out), *spec)
         if code not in (0, RECORDS_LEFT_OUT):
             return code
     left = max(LEAST_MINUTES, (end - time.monotonic()) / 60)
@@ -48,7 +48,7 @@ def make_slice(track: str, minutes: float, pack: Path, out: Path, more: list[str
     if code not in (0, RUNS_FAILED, RUNS_ARE_LEFT):
         return code
     weights = ["--with-weights"] if with_weights else []
-    return kdbench("results", "pack", str(pack), "--results", str(out), *weights, *spec) or code
+    return kdbench("results", "pack", str(pack), str(out), *weights, *spec) or code
 
 
 def arguments_of(option: str, arguments: list[str]) -> list[str]:

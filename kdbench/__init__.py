@@ -3,7 +3,7 @@
 The public library. Its names are imported when they are first used, so that `import kdbench` is fast:
 
 - `Method`: the base class of a submission (`kdbench.api`).
-- `load_results(folder)`: the records of a results folder as a pandas data frame.
+- `load_results(folder, ...)`: the records of results folders as a pandas data frame.
 - `load_scores(folder)`: the scores of a results folder as a pandas data frame.
 """
 

@@ -52,7 +52,7 @@ def make(checkout: Path, folder: Path, cifar10: Path | None) -> None:
     }
     if (official / "scores.json").exists():
         shutil.copytree(official, results, dirs_exist_ok=True)
-        commands["leaderboard"] = ("leaderboard", "--out", str(results), "--site", str(folder / "site"))
+        commands["leaderboard"] = ("leaderboard", str(results), "--site", str(folder / "site"))
     if cifar10 is not None:
         limited = ("--data-root", str(cifar10.resolve()), "--limit-test", "200", "--diagnostics")
         commands["cifar10"] = ("data", "build", "--track", "cifar10-32", *limited)

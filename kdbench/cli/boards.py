@@ -34,7 +34,7 @@ def print_not_scored(scores: Scores, console: Console) -> None:
     """Print how many records newer ones have superseded, and each that was refused, with the reasons."""
     for old in scores.superseded:
         console.print(Text(f"{old.track} ({old.device_class}): {old.words}"))
-    for refused in scores.refused:
+    for refused in (*scores.refused, *scores.contradicting):
         console.print(Text(f"{refused.track}: {refused.words}"))
 
 

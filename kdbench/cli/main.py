@@ -14,11 +14,11 @@ from kdbench.errors import KdbenchError, describe_error
 RUN_EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
 COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (run.run, RUN_EXAMPLE),
-    (results.score, "Example: kdbench score runs"),
-    (results.leaderboard, "Example: kdbench leaderboard --out runs --site leaderboard/site"),
+    (results.score, "Example: kdbench score runs leaderboard/results"),
+    (results.leaderboard, "Example: kdbench leaderboard runs leaderboard/results --site page"),
     (verify.verify, "Example: kdbench verify runs/synthetic/0123456789abcdef-52b67082 --retrain"),
-    (tracking.track, "Example: kdbench track --out runs"),
-    (tracking.ui, "Example: kdbench ui --port 5000"),
+    (tracking.track, "Example: kdbench track runs"),
+    (tracking.ui, "Example: kdbench ui runs --port 5000"),
     (methods.methods, "Example: kdbench methods"),
     (methods.spec, "Example: kdbench spec"),
     (methods.timing, "Example: kdbench timing --out timing.json"),

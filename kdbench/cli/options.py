@@ -26,7 +26,17 @@ DEVICES = ("auto", "cpu", "cuda")
 TrackOption = Annotated[
     str, typer.Option(help="Track of the spec: synthetic, synthetic-long, cifar10-32 or cifar10-224.")
 ]
-OutOption = Annotated[Path, typer.Option(help="Folder of the records.")]
+OutOption = Annotated[Path, typer.Option(help="Folder to write the records into.")]
+ResultsArgument = Annotated[Path, typer.Argument(metavar="[RESULTS]", help="Results folder, which holds the records.")]
+SeveralResultsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="[RESULTS]...",
+        help="Results folders, which hold the records. If two of them have a record of one run, the first one counts.",
+        default_factory=lambda: [DEFAULT_OUT],
+        show_default=str(DEFAULT_OUT),
+    ),
+]
 SiteOption = Annotated[Path, typer.Option(help="Folder to render the page into.")]
 MethodsOption = Annotated[
     str, typer.Option(help="Names or .py files of methods, separated by commas (default: all submissions).")

@@ -1,5 +1,6 @@
 """`kdbench score`, `kdbench leaderboard` and `kdbench results`: score, render, pack and merge the records."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,8 @@ import typer
 from kdbench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SITE,
-    OutOption,
+    ResultsArgument,
+    SeveralResultsArgument,
     SiteOption,
     SpecOption,
     check_can_write,
@@ -22,14 +24,10 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-ResultsOption = Annotated[Path, typer.Option(help="Folder of the records.")]
 
 
-def score(
-    results: Annotated[Path, typer.Argument(help="Folder of the records.")] = DEFAULT_OUT,
-    spec: SpecOption = None,
-) -> None:
-    """Compute scores.json from the records and print the boards."""
+def score(results: SeveralResultsArgument, spec: SpecOption = None) -> None:
+    """Score the records, print the boards, and write scores.json into the first results folder."""
     from kdbench.cli.boards import print_boards
     from kdbench.records import require_records
     from kdbench.records.current import read_current
@@ -37,20 +35,20 @@ def score(
     from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec
 
-    require_records(results)
-    scores = score_records(results, load_spec(spec), current=read_current(results))
-    write_scores(scores, results / "scores.json")
+    require_records(*results)
+    scores = score_records(results, load_spec(spec), current=read_current(*results))
+    write_scores(scores, results[0] / "scores.json")
     print_boards(scores, make_console())
 
 
-def leaderboard(out: OutOption = DEFAULT_OUT, site: SiteOption = DEFAULT_SITE, spec: SpecOption = None) -> None:
-    """Score the records and render the static page."""
+def leaderboard(results: SeveralResultsArgument, site: SiteOption = DEFAULT_SITE, spec: SpecOption = None) -> None:
+    """Score the records, render the static page, and write scores.json into the first results folder."""
     check_can_write(site, "--site")
-    score_and_render(out, spec, site)
+    score_and_render(results, spec, site)
 
 
-def score_and_render(results: Path, spec: Path | None, site: Path) -> None:
-    """Score the records below a folder, render the page, and print where it is."""
+def score_and_render(results: Sequence[Path], spec: Path | None, site: Path) -> None:
+    """Score the records below some results folders, render the page, and print where it is."""
     from kdbench.cli.boards import print_not_scored
     from kdbench.leaderboard.publish import publish
 
@@ -59,10 +57,10 @@ def score_and_render(results: Path, spec: Path | None, site: Path) -> None:
     typer.echo(f"leaderboard: {page}")
 
 
-@app.command("pack", epilog="Example: kdbench results pack board.zip --results runs")
+@app.command("pack", epilog="Example: kdbench results pack board.zip runs")
 def pack_results(
     path: Annotated[Path, typer.Argument(metavar="PACK", help="File to write (ZIP).")],
-    results: ResultsOption = DEFAULT_OUT,
+    results: ResultsArgument = DEFAULT_OUT,
     with_weights: Annotated[
         bool,
         typer.Option("--with-weights", help="Include the weights of students, which `kdbench verify` needs."),
@@ -85,10 +83,10 @@ def pack_results(
     )
 
 
-@app.command("merge", epilog="Example: kdbench results merge board.zip --results runs")
+@app.command("merge", epilog="Example: kdbench results merge board.zip runs")
 def merge_results(
     path: Annotated[Path, typer.Argument(metavar="PACK", help="File that `kdbench results pack` wrote.")],
-    results: ResultsOption = DEFAULT_OUT,
+    results: ResultsArgument = DEFAULT_OUT,
     spec: SpecOption = None,
 ) -> None:
     """Put the records and the unfinished trainings of a pack into a results folder.

@@ -188,7 +188,7 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
     if not progressed.left or find_records(options.out):
         if mlflow and (warning := mirror_records(options.out, options.spec)):
             typer.echo(f"kdbench: warning: {warning}", err=True)
-        score_and_render(options.out, options.spec, site)
+        score_and_render([options.out], options.spec, site)
     if progressed.left:
         typer.echo(f"kdbench: {progressed}")
         raise typer.Exit(RUNS_ARE_LEFT)

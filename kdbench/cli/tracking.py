@@ -8,22 +8,30 @@ from typing import Annotated
 
 import typer
 
-from kdbench.cli.options import DEFAULT_OUT, OutOption, SpecOption, command_line, make_console
+from kdbench.cli.options import (
+    DEFAULT_OUT,
+    ResultsArgument,
+    SeveralResultsArgument,
+    SpecOption,
+    command_line,
+    make_console,
+)
 from kdbench.cli.values import whole_number
 from kdbench.errors import KdbenchError
 
 
-def track(out: OutOption = DEFAULT_OUT, spec: SpecOption = None) -> None:
+def track(results: SeveralResultsArgument, spec: SpecOption = None) -> None:
     """Mirror the records into MLflow. Records that are mirrored already are left as they are."""
     from kdbench.records import require_records
 
-    require_records(out)
-    if warning := mirror_records(out, spec):
-        raise KdbenchError(warning)
+    require_records(*results)
+    warnings = [warning for folder in results if (warning := mirror_records(folder, spec))]
+    if warnings:
+        raise KdbenchError("; ".join(warnings))
 
 
 def ui(
-    out: OutOption = DEFAULT_OUT,
+    results: ResultsArgument = DEFAULT_OUT,
     port: Annotated[
         int,
         typer.Option(
@@ -37,7 +45,7 @@ def ui(
     from kdbench.tracking.server import serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the server too, as Ctrl-C does
-    serve(out, port, say=typer.echo)
+    serve(results, port, say=typer.echo)
 
 
 def mirror_records(results: Path, spec: Path | None) -> str:

@@ -30,14 +30,12 @@ def sole_user(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise InputError(
-            f"another kdbench run is writing to {folder}; wait until it ends, or choose another folder with --out "
-            "(a pack: --results)"
+            f"another kdbench run is writing to {folder}; wait until it ends, or choose another folder"
         ) from error
     except OSError as error:
         if error.errno not in _WITHOUT_LOCKS:
             raise InputError(
-                f"results folder {folder} cannot be written: {error.strerror}; choose another one with --out "
-                "(a pack: --results)"
+                f"results folder {folder} cannot be written: {error.strerror}; choose another one"
             ) from error
         _log.warning("the file system of %s has no locks; do not start a second kdbench run that writes there", folder)
     try:

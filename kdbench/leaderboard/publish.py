@@ -1,5 +1,6 @@
 """Makes the page from records: `scores.json`, then the site."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdbench.leaderboard.provenance import record_key
@@ -15,27 +16,27 @@ from kdbench.testsets.spec import load_spec
 SCORES, TIMING = "scores.json", "timing.json"
 
 
-def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[Path, Scores]:
-    """Score all records below `results`, write `scores.json` there, and render the page.
+def publish(results: Sequence[Path], site: Path, spec_path: Path | None = None) -> tuple[Path, Scores]:
+    """Score all records below some results folders, write `scores.json` into the first one, and render the page.
 
     Returns:
         The page's path, and what it shows.
 
     Raises:
-        InputError: there are no records.
+        InputError: a results folder has no records.
         RecordError: a record cannot be read.
         WriteError: a file cannot be written.
     """
-    folders = require_records(results)
+    folders = require_records(*results)
     spec = load_spec(spec_path)
-    scores = score(results, spec, current=read_current(results))
-    write_scores(scores, results / SCORES)
-    timing = results / TIMING
+    scores = score(results, spec, current=read_current(*results))
+    write_scores(scores, results[0] / SCORES)
     kept = [folder for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
     records = [read_record(folder) for folder in kept]
     verified = ((record, read_verification(folder, record)) for folder, record in zip(kept, records, strict=True))
     tracks = sorted({record.track for record in records})
-    galleries = {track: read_gallery(results / track / GALLERY) for track in tracks}
+    galleries = {track: read_gallery(_first(results, f"{track}/{GALLERY}")) for track in tracks}
+    timing = _first(results, TIMING)
     page = render_site(
         scores,
         records,
@@ -46,3 +47,9 @@ def publish(results: Path, site: Path, spec_path: Path | None = None) -> tuple[P
         verifications={record_key(record): verification for record, verification in verified if verification},
     )
     return page, scores
+
+
+def _first(results: Sequence[Path], name: str) -> Path:
+    """Return the file of this name in the first results folder that has it, or else its place in the last one."""
+    places = [folder / name for folder in results]
+    return next((place for place in places if place.exists()), places[-1])

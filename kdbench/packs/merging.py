@@ -112,7 +112,7 @@ def _require_space(contents: PackContents, path: Path, results: Path) -> None:
     if needed > free:
         raise InputError(
             f"{path} needs {needed / 2**30:.1f} GiB in {results}, where {free / 2**30:.1f} GiB are free; free space, "
-            "or name another folder with --results"
+            "or name another folder"
         )
 
 

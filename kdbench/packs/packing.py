@@ -70,7 +70,7 @@ def pack(results: Path, path: Path, spec: Spec, *, with_weights: bool = False) -
         WriteError: the pack cannot be written.
     """
     if not results.is_dir():
-        raise InputError(f"{results} is not a folder; name the folder of the records with --results")
+        raise InputError(f"{results} is not a folder; name the results folder after the pack")
     with sole_user(results):
         packed = _collect(results, spec, with_weights=with_weights)
         if not packed.files:

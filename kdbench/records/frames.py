@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.errors import InputError
 from kdbench.records.schema import Record, SetResult
-from kdbench.records.storage import find_records, read_record
+from kdbench.records.storage import read_record, require_records
 from kdbench.records.verification import read_verification
 
 if TYPE_CHECKING:
@@ -52,8 +51,8 @@ RESULT_COLUMNS = (
 )
 
 
-def load_results(folder: str | Path) -> "pd.DataFrame":
-    """Return the records of a results folder as a tidy data frame, one row per record and test set.
+def load_results(folder: str | Path, *more: str | Path) -> "pd.DataFrame":
+    """Return the records of results folders as a tidy data frame, one row per record and test set.
 
     A run that failed was evaluated on no test set; it has one row, in which `test_set`, `images` and `macro_accuracy`
     are missing.
@@ -66,6 +65,7 @@ def load_results(folder: str | Path) -> "pd.DataFrame":
 
     Args:
         folder: that `kdbench run` wrote into (`--out`), with `TRACK/RUN-TESTSETS/` in it.
+        more: further results folders; if two of them have a record of one run, the first one counts.
 
     Returns:
         A data frame with the columns
@@ -95,14 +95,12 @@ def load_results(folder: str | Path) -> "pd.DataFrame":
         - `folder`: of the record.
 
     Raises:
-        InputError: there are no records in the folder.
+        InputError: there are no records in one of the folders.
         RecordError: a record cannot be read.
     """
     import pandas as pd
 
-    folders = find_records(Path(folder))
-    if not folders:
-        raise InputError(f"there are no records in {folder}; `kdbench run` makes some, or name another folder")
+    folders = require_records(Path(folder), *map(Path, more))
     rows = [row for record_folder in folders for row in _rows(record_folder, read_record(record_folder))]
     frame = pd.DataFrame(rows, columns=list(RESULT_COLUMNS))
     return frame.astype({"images": "Int64"}).assign(finished=pd.to_datetime(frame["finished"]))

@@ -239,18 +239,25 @@ def record_folder(results: Path, track: str, run_id: str, testsets_digest: str) 
     return results / track / f"{run_id}-{testsets_digest[:8]}"
 
 
-def require_records(results: Path) -> list[Path]:
-    """Return the folders below `results` that hold a record, sorted.
+def require_records(*results: Path) -> list[Path]:
+    """Return what `find_records` returns.
 
     Raises:
-        InputError: there are none.
+        InputError: there are no records in one of the results folders.
     """
-    folders = find_records(results)
-    if not folders:
-        raise InputError(f"there are no records in {results}; `kdbench run` makes some, or name another folder")
-    return folders
+    for folder in results:
+        if not find_records(folder):
+            raise InputError(f"there are no records in {folder}; `kdbench run` makes some, or name another folder")
+    return find_records(*results)
 
 
-def find_records(results: Path) -> list[Path]:
-    """Return the folders below `results` that hold a record, sorted."""
-    return sorted(path.parent for path in results.glob(f"[!.]*/*/{RESULT}"))
+def find_records(*results: Path) -> list[Path]:
+    """Return the folders below some results folders that hold a record, sorted within each results folder.
+
+    Of the records of one run, the first is returned.
+    """
+    by_run: dict[tuple[str, str], Path] = {}
+    for root in results:
+        for folder in sorted(path.parent for path in root.glob(f"[!.]*/*/{RESULT}")):
+            by_run.setdefault((folder.parent.name, folder.name), folder)
+    return list(by_run.values())

@@ -13,8 +13,9 @@ from typing import Final
 from kdbench.errors import RecordError
 from kdbench.records import Record, find_records, read_record
 from kdbench.records.current import Current
-from kdbench.records.groups import RecordGroup, StoredRecord
+from kdbench.records.groups import StoredRecord
 from kdbench.records.integrity import check_fields, read_answers
+from kdbench.records.repeats import contradictions
 from kdbench.scoring.context import ScoredRun
 from kdbench.scoring.measured import measure
 from kdbench.scoring.questions import teacher_of
@@ -44,11 +45,11 @@ class Admission:
 def readable_records(results: Iterable[Path], spec: Spec) -> tuple[list[StoredRecord], list[RefusedRecord]]:
     """Return the records below some folders whose fields fit, and those whose fields do not.
 
-    Of a run that lies in several folders, the first counts.
+    Of the records of one run, the first counts.
     """
-    records: dict[tuple[RecordGroup, str], StoredRecord] = {}
+    records: list[StoredRecord] = []
     refused: list[RefusedRecord] = []
-    for folder in (folder for root in results for folder in find_records(root)):
+    for folder in find_records(*results):
         try:
             record = read_record(folder)
         except RecordError as error:
@@ -58,8 +59,14 @@ def readable_records(results: Iterable[Path], spec: Spec) -> tuple[list[StoredRe
         if problems:
             refused.append(refusal(folder, record, "; ".join(problems)))
         else:
-            records.setdefault((RecordGroup.of(record), record.run_id), (folder, record))
-    return list(records.values()), refused
+            records.append((folder, record))
+    return records, refused
+
+
+def contradicting_records(results: Sequence[Path]) -> Iterator[RefusedRecord]:
+    """Yield the records that do not count because an earlier folder has another record of the run."""
+    for (folder, record), reason in contradictions(results):
+        yield RefusedRecord(track=folder.parent.name, record=folder.name, run=_title(record), reason=reason)
 
 
 def _earlier_version(record: Record, spec: Spec) -> Iterator[str]:

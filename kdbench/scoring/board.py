@@ -8,7 +8,7 @@ from kdbench.errors import RecordError
 from kdbench.files import atomic_file
 from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
-from kdbench.scoring.admission import admit, readable_records, refusal
+from kdbench.scoring.admission import admit, contradicting_records, readable_records, refusal
 from kdbench.scoring.context import BoardContext, ScoredRun
 from kdbench.scoring.estimates import Range
 from kdbench.scoring.intervals import DIGITS
@@ -32,7 +32,7 @@ def score(
     The same records, spec and `current` give the same scores; nothing else is read.
 
     Args:
-        results: folders that hold `TRACK/RUN-TESTSETS/`; if two folders have the same run, the first one counts.
+        results: folders that hold `TRACK/RUN-TESTSETS/`; if two folders have a record of one run, the first one counts.
         spec: the tracks, and how to score.
         current: which records are current, and what code has shipped, as `kdbench.records.current.read_current` returns
             it: official records of other code under a shipped name are refused. None where all records are current and
@@ -63,6 +63,7 @@ def score(
         boards=tuple(boards),
         superseded=tuple(superseded),
         refused=tuple(sorted(refused, key=lambda record: (record.track, record.record, record.reason))),
+        contradicting=tuple(contradicting_records(folders)),
     )
 
 

@@ -194,6 +194,7 @@ class Scores(FrozenModel):
         scoring_digests: of the scoring part of the spec, by track.
         superseded: what was not scored because newer records superseded it.
         refused: what was not scored because it does not fit.
+        contradicting: what was not scored because an earlier results folder has a record of the run that differs.
     """
 
     schema_version: Literal[3] = 3
@@ -202,9 +203,10 @@ class Scores(FrozenModel):
     boards: tuple[Board, ...]
     superseded: tuple[Superseded, ...] = ()
     refused: tuple[RefusedRecord, ...] = ()
+    contradicting: tuple[RefusedRecord, ...] = ()
 
     @property
     def left_out(self) -> frozenset[tuple[str, str]]:
-        """Track and folder name of every record that was not scored."""
+        """Track and folder name of every run of which no record was scored."""
         superseded = ((old.track, name) for old in self.superseded for name in old.records)
         return frozenset([*superseded, *((refused.track, refused.record) for refused in self.refused)])

@@ -93,7 +93,7 @@ class _Progress:
             return ""
         more = f" and {len(problems) - 1} more problems" if len(problems) > 1 else ""
         advice = "then mirror again" if self.damaged else "no record is lost: mirror later"
-        return f"{problems[0]}{more}; {advice} with `kdbench track --out {results}`"
+        return f"{problems[0]}{more}; {advice} with `kdbench track {results}`"
 
 
 def mirror(

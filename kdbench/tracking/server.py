@@ -49,7 +49,7 @@ def _check_mirrored(results: Path, uri: str) -> None:
     if database is not None and not database.is_file():
         raise InputError(
             f"the records in {results} are not mirrored yet ({database} is missing); "
-            f"mirror them with `kdbench track --out {results}`"
+            f"mirror them with `kdbench track {results}`"
         )
 
 

@@ -95,8 +95,9 @@ def test_a_wrong_flag_is_refused(kdbench: Command, arguments: list[str], words: 
         ("data import", ["'archive'", "data import --help"]),
         ("results merge", ["'PACK'", "results merge --help"]),
         ("results merge board.zip", ["pack board.zip cannot be read: No such file or directory"]),
-        ("results pack board.zip --results nowhere", ["nowhere is not a folder"]),
-        ("score runs more", ["(more)", "score --help"]),
+        ("results pack board.zip nowhere", ["nowhere is not a folder"]),
+        ("ui runs more", ["(more)", "ui --help"]),
+        ("score runs nowhere", ["no records in runs", "kdbench run"]),
         ("ui --port 0", ["--port '0'", "whole number from 1 to 65535"]),
         ("timing --device tpu", ["--device 'tpu'", "one of: auto, cpu, cuda"]),
         ("timing --scaling --methods lm", ["--scaling", "without --methods"]),
@@ -222,11 +223,9 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-@pytest.mark.parametrize("command", [("score",), ("track", "--out"), ("leaderboard", "--out")])
-def test_a_folder_without_records_is_refused_and_not_made(
-    command: tuple[str, ...], kdbench: Command, tmp_path: Path
-) -> None:
-    result = kdbench(*command, str(tmp_path / "nothing"), cwd=tmp_path)
+@pytest.mark.parametrize("command", ["score", "track", "leaderboard"])
+def test_a_folder_without_records_is_refused_and_not_made(command: str, kdbench: Command, tmp_path: Path) -> None:
+    result = kdbench(command, str(tmp_path / "nothing"), cwd=tmp_path)
     assert_refused(result, "no records", "kdbench run")
     assert not (tmp_path / "nothing").exists()
 
@@ -266,12 +265,14 @@ def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(
 
 def test_a_results_folder_that_cannot_be_written_is_refused(kdbench: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert_refused(kdbench(*RUN_LM, "--out", str(tmp_path / "file" / "runs")), "cannot be written", "--out")
+    assert_refused(
+        kdbench(*RUN_LM, "--out", str(tmp_path / "file" / "runs")), "cannot be written", "choose another one"
+    )
 
 
 def test_a_second_command_in_one_results_folder_is_refused(kdbench: Command, tmp_path: Path) -> None:
     with sole_user(tmp_path):
-        assert_refused(kdbench(*RUN_LM, "--out", str(tmp_path)), "another kdbench run", "--out")
+        assert_refused(kdbench(*RUN_LM, "--out", str(tmp_path)), "another kdbench run", "another folder")
     with sole_user(tmp_path):  # free again
         pass
 
@@ -284,7 +285,7 @@ def test_a_board_that_is_piped_is_not_cut(kdbench: Command, tmp_path: Path, monk
     assert "cnn teacher, texture" in board
 
 
-@pytest.mark.parametrize("command", [("score",), ("leaderboard", "--site", "site", "--out")])
+@pytest.mark.parametrize("command", [("score",), ("leaderboard", "--site", "site")])
 def test_a_refused_record_is_named_and_the_rest_is_scored(
     command: tuple[str, ...], kdbench: Command, tmp_path: Path
 ) -> None:

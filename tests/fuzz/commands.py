@@ -38,7 +38,7 @@ def command_properties(root: Path) -> list[Property]:
         _on_records(
             "cli-leaderboard",
             root / "cli-leaderboard",
-            ["leaderboard", "--out", "results", "--site", "site"],
+            ["leaderboard", "results", "--site", "site"],
             "site/index.html",
         ),
         _run(root / "cli-run"),

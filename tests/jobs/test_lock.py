@@ -12,7 +12,10 @@ from kdbench.jobs.lock import sole_user
 
 
 def test_a_second_user_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
-    with sole_user(tmp_path), pytest.raises(InputError, match=f"another kdbench run is writing to {tmp_path}; .*--out"):
+    with (
+        sole_user(tmp_path),
+        pytest.raises(InputError, match=f"another kdbench run is writing to {tmp_path}; .*another folder"),
+    ):
         sole_user(tmp_path).__enter__()
     with sole_user(tmp_path):
         pass
@@ -21,7 +24,9 @@ def test_a_second_user_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(InputError, match=f"results folder {tmp_path / 'file' / 'runs'} cannot be written: .*--out"),
+        pytest.raises(
+            InputError, match=f"results folder {tmp_path / 'file' / 'runs'} cannot be written: .*another one"
+        ),
         sole_user(tmp_path / "file" / "runs"),
     ):
         pass

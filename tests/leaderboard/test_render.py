@@ -14,6 +14,7 @@ from kdbench.leaderboard.render import render_site
 from kdbench.records import PREDICTIONS, Record, read_predictions, read_record, write_record
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import TOLERANCES, Verification, differences_of, write_verification
+from kdbench.scoring.board import score
 from kdbench.scoring.estimates import Undefined
 from kdbench.scoring.scores import Scores, Superseded
 from kdbench.testsets.gallery import Gallery
@@ -470,7 +471,7 @@ def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 def test_refused_records_are_named_with_their_reason(tmp_path: Path) -> None:
     folder = write_matrix(tmp_path / "runs", directions=("cnn-to-vit",), images=50)[-1]
     (folder / PREDICTIONS).write_bytes(b"PK")
-    page, scores = publish(tmp_path / "runs", tmp_path / "site")
+    page, scores = publish([tmp_path / "runs"], tmp_path / "site")
     (refused,) = scores.refused
     assert refused.record == folder.name
     text = page.read_text()
@@ -484,16 +485,39 @@ def test_a_record_of_an_earlier_version_is_named_with_what_to_do(tmp_path: Path)
     record = read_record(folder)
     environment = record.environment.model_copy(update={"kdbench": "1.0.0rc1"})
     write_record(folder, record.model_copy(update={"environment": environment}), read_predictions(folder))
-    page, scores = publish(tmp_path / "runs", tmp_path / "site")
+    page, scores = publish([tmp_path / "runs"], tmp_path / "site")
     assert [refused.record for refused in scores.refused] == [folder.name]
     text = page.read_text()
     assert "it was made with version 1.0.0rc1 of the benchmark" in text
     assert "run it again, or score it with the release of its version" in text
 
 
+def test_own_records_stand_beside_those_of_another_folder(tmp_path: Path) -> None:
+    for name, method in (("official", "lm"), ("mine", "crd")):
+        write_matrix(tmp_path / name, methods=(method,), directions=("cnn-to-vit",), images=50)
+    _, scores = publish([tmp_path / "mine", tmp_path / "official"], tmp_path / "site")
+    assert {row.method for row in scores.boards[0].rows if row.kind == "method"} == {"lm", "crd"}
+    assert not scores.contradicting
+    assert (tmp_path / "mine" / "scores.json").exists()
+    assert not (tmp_path / "official" / "scores.json").exists()
+
+
+def test_records_of_one_run_that_differ_are_named_on_the_page(tmp_path: Path) -> None:
+    for name in ("mine", "official"):
+        folders = write_matrix(tmp_path / name, directions=("cnn-to-vit",), images=50)
+    record = read_record(folders[-1])
+    digests = record.digests.model_copy(update={"weights": "0" * 64})
+    write_record(folders[-1], record.model_copy(update={"digests": digests}), read_predictions(folders[-1]))
+    page, scores = publish([tmp_path / "mine", tmp_path / "official"], tmp_path / "site")
+    assert scores.boards == score(tmp_path / "mine", load_spec()).boards
+    (contradicting,) = scores.contradicting
+    assert f"{folders[-1] / 'result.json'} are records of one run with different weights" in contradicting.reason
+    assert "are records of one run with different weights; the first one counts" in page.read_text()
+
+
 def test_a_verified_run_has_a_badge_and_others_have_none(tmp_path: Path) -> None:
     folder = write_matrix(tmp_path / "runs", directions=("cnn-to-vit",), images=50)[-1]
-    before = publish(tmp_path / "runs", tmp_path / "before")[0].read_text()
+    before = publish([tmp_path / "runs"], tmp_path / "before")[0].read_text()
     record = read_record(folder)
     answers = read_predictions(folder)
     verification = Verification(
@@ -507,7 +531,7 @@ def test_a_verified_run_has_a_badge_and_others_have_none(tmp_path: Path) -> None
         differences=differences_of(record, answers, answers),
     )
     write_verification(folder, verification)
-    after = publish(tmp_path / "runs", tmp_path / "after")[0].read_text()
+    after = publish([tmp_path / "runs"], tmp_path / "after")[0].read_text()
     assert "verified: " not in before
     assert after.count("verified: equal when retrained by") == 1
     assert HOSTILE not in after

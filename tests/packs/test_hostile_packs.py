@@ -221,7 +221,7 @@ def test_the_command_refuses_what_is_not_a_pack_in_one_line(kdbench: Command, tm
 def test_the_commands_pack_and_merge(kdbench: Command, tmp_path: Path, results: Path) -> None:
     wrote = kdbench("results", "pack", "board.zip", cwd=tmp_path)
     assert "wrote board.zip: 5 records and 1 unfinished trainings" in wrote.stdout
-    done = kdbench("results", "merge", "board.zip", "--results", "other", cwd=tmp_path)
+    done = kdbench("results", "merge", "board.zip", "other", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "5 records and 1 unfinished trainings are new, 0 records were there already" in done.stdout
     assert (tmp_path / "other" / SCRATCH / UNFINISHED).is_dir()
@@ -231,7 +231,7 @@ def test_the_command_names_a_record_that_does_not_fit(kdbench: Command, tmp_path
     path = student_of(results) / RESULT
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 3'))
     kdbench("results", "pack", "board.zip", cwd=tmp_path)
-    done = kdbench("results", "merge", "board.zip", "--results", "other", cwd=tmp_path)
+    done = kdbench("results", "merge", "board.zip", "other", cwd=tmp_path)
     assert done.returncode == 1
     assert "1 records of board.zip do not fit and were left out" in done.stderr
     assert student_of(results).name in done.stderr

@@ -116,11 +116,11 @@ def test_what_cannot_be_packed_is_refused(results: Path, tmp_path: Path) -> None
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="there is nothing to pack in"):
         pack(tmp_path / "empty", path, SPEC)
-    with pytest.raises(InputError, match="nowhere is not a folder; name the folder of the records with --results"):
+    with pytest.raises(InputError, match="nowhere is not a folder; name the results folder after the pack"):
         pack(tmp_path / "nowhere", path, SPEC)
     with (
         sole_user(results),
-        pytest.raises(InputError, match=r"run is writing to .* folder with --out \(a pack: --results\)"),
+        pytest.raises(InputError, match=r"run is writing to .*; wait until it ends, or choose another folder"),
     ):
         pack(results, path, SPEC)
     with pytest.raises(WriteError, match="cannot write"):

@@ -32,6 +32,13 @@ def test_a_failed_run_has_one_row_without_a_test_set(tmp_path: Path) -> None:
     assert load_results(tmp_path)[["test_set", "images", "macro_accuracy"]].isna().all(axis=None)
 
 
+def test_several_folders_make_one_frame_and_a_shared_record_is_in_it_once(tmp_path: Path) -> None:
+    for folder, seeds in (("mine", (0, 1)), ("official", (1, 2))):
+        for seed in seeds:
+            store(tmp_path / folder, a_record(run_id=f"{seed:016x}", seed=seed))
+    assert sorted(load_results(tmp_path / "mine", tmp_path / "official").seed.unique()) == [0, 1, 2]
+
+
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are no records in"):
         load_results(tmp_path)

@@ -199,7 +199,7 @@ def test_a_damaged_record_does_not_keep_the_others_out(results: Path) -> None:
     outcome = mirror(results)
     assert outcome.added == 1
     assert str(damaged / RESULT) in outcome.warning
-    assert outcome.warning.endswith(f"then mirror again with `kdbench track --out {results}`")
+    assert outcome.warning.endswith(f"then mirror again with `kdbench track {results}`")
     assert "no record is lost" not in outcome.warning
 
 
@@ -244,7 +244,7 @@ def test_the_command_mirrors_under_the_spec_that_it_is_given(
         text = text.replace(old, new)
     (tmp_path / "mine.toml").write_text(text)
     store(results, a_record(track="mine"), {"clean": share_right(0.9), "shape": share_right(0.5)})
-    cli.track(results, tmp_path / "mine.toml")
+    cli.track([results], tmp_path / "mine.toml")
     assert "1 records added" in capsys.readouterr().out
     (run,) = runs_of(results, "record", "mine")
     assert run.data.metrics["bias/shape"] == pytest.approx(0.5)
@@ -261,7 +261,7 @@ def test_answers_that_cannot_be_read_do_not_keep_other_records_out(results: Path
 
 def test_the_command_fails_where_it_could_not_mirror(tmp_path: Path, kdbench: Command) -> None:
     (store(tmp_path, a_record()) / RESULT).write_text("{")
-    result = kdbench("track", "--out", str(tmp_path))
+    result = kdbench("track", str(tmp_path))
     assert result.returncode == 1
     assert "0 records added" in result.stdout
     assert result.stderr.startswith("kdbench: error: ")
