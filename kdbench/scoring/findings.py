@@ -1,9 +1,9 @@
 """The words for what a row shows: "transfers", "a trace", "none larger", "none shown"; "overshoot" or "moved away".
 
 Each word rests on a one-sided test of transfer against a margin: 0, 1, or the smallest effect of interest. All rows of
-a board are tested, and Holm's correction counts all of them, for each word by itself. The level is half of 1 minus the
-confidence, so no word contradicts the interval that is shown, and the chance that any row of a board wrongly has a
-given word is at most that level.
+a board with the seeds of a rank are tested, and Holm's correction counts all of them, for each word by itself. The
+level is half of 1 minus the confidence, so no word contradicts the interval that is shown, and the chance that any row
+of a board wrongly has a given word is at most that level.
 """
 
 from collections.abc import Sequence

@@ -43,9 +43,8 @@ class RowEvidence:
 def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row]:
     """Return the rows of one direction's methods with ranks, tests and findings, in the order given.
 
-    Rows that meet every condition are ranked among themselves and tested against 0. Holm's correction counts all
-    official rows, including those that cannot be tested. The tests by axis, a secondary question, are corrected by the
-    method of Benjamini and Hochberg.
+    Rows that meet every condition are ranked among themselves and tested against 0. Holm's correction counts what
+    `tests_of` counts. The tests by axis, a secondary question, are corrected by the method of Benjamini and Hochberg.
     """
     rows = [of_row.row for of_row in evidence]
     eligible = {number: by_seeds for number, of_row in enumerate(evidence) if (by_seeds := _to_be_ranked(of_row))}
@@ -53,7 +52,7 @@ def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row
         {number: by_seeds.seeds for number, by_seeds in eligible.items()}, scoring.ranked_seeds
     )
     ranks = rank_intervals([eligible[number].on(seeds) for number in ranked], scoring.confidence)
-    shown = _shown([evidence[number] for number in ranked], tests_of(rows), scoring)
+    shown = _shown([evidence[number] for number in ranked], tests_of(rows, scoring), scoring)
     by_axis = _tests_by_axis([evidence[number] for number in ranked])
     for number in eligible:
         why = f"the row lacks some of the seeds {', '.join(map(str, seeds))}, which all ranked rows share"
@@ -64,9 +63,14 @@ def with_standing(evidence: Sequence[RowEvidence], scoring: Scoring) -> list[Row
     return rows
 
 
-def tests_of(rows: Iterable[Row]) -> int:
-    """Return the size of a board's family of tests: the number of official rows of methods."""
-    return sum(row.kind == "method" and not row.unofficial for row in rows)
+def tests_of(rows: Iterable[Row], scoring: Scoring) -> int:
+    """Return the size of a board's family of tests: the number of official rows of methods with the seeds of a rank.
+
+    Seeds that failed count, and so do rows that cannot be tested for another reason. A row with fewer seeds is not
+    going to be tested, so that a look at one's own method does not weaken the evidence for the others.
+    """
+    official = [row for row in rows if row.kind == "method" and not row.unofficial]
+    return sum(all(len(arm.run_ids) >= scoring.ranked_seeds for arm in row.arms) for row in official)
 
 
 def _tests_by_axis(evidence: Sequence[RowEvidence]) -> list[dict[Axis, float]]:

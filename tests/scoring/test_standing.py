@@ -102,6 +102,24 @@ def test_ranked_rows_come_first_then_the_others_by_their_number(tmp_path: Path) 
     assert board.tests == 3  # a row that cannot be tested is no gift to the others
 
 
+def test_a_row_with_fewer_seeds_than_a_rank_needs_enters_no_family_of_tests(tmp_path: Path) -> None:
+    write_planted(tmp_path, methods=("far", "near"), transfer={"far": 0.4, "near": 0.3}, spread=0.01)
+    alone = board_of(tmp_path)
+    write_planted(tmp_path, methods=("trial",), transfer={"trial": 0.5}, spread=0.01, seeds=range(4))
+    board = board_of(tmp_path)
+    assert rows_of(board)["trial"].unranked == "5 scored seeds are needed for a rank, the row has 4"
+    assert (alone.tests, board.tests) == (2, 2)
+    for name in ("far", "near"):
+        assert rows_of(board)[name] == rows_of(alone)[name]
+
+
+def test_a_row_whose_seed_failed_stays_in_the_family_of_tests(tmp_path: Path) -> None:
+    write_planted(tmp_path, methods=("lm", "crd"), spread=0.01, failed={("crd", 3): ("diverged", "")})
+    board = board_of(tmp_path)
+    assert rows_of(board)["crd"].unranked
+    assert board.tests == 2
+
+
 def test_axes_are_tested_one_by_one_for_all_ranked_rows_together(planted: Board) -> None:
     best = rows_of(planted)["best"]
     assert set(best.p_by_axis) == set(best.transfer_by_axis)
