@@ -6,8 +6,9 @@ The command line prints a `KdbenchError` as one sentence, without a traceback.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, TypeVar, get_args
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _LONGEST_VALUE = 60  # characters of a value that a message repeats
 _LONGEST_MESSAGE = 1500  # characters; of a longer message, the beginning and the end are shown
 _END_OF_MESSAGE = 400
+Content = TypeVar("Content")
 MOST_REASON = 500  # characters, of why a run failed
 _UNSAFE = (
     "Cc",
@@ -67,6 +69,15 @@ class WriteError(InputError):
 
 class RecordError(InputError):
     """A folder has no valid record, or a record that does not fit the spec or other records."""
+
+
+def read_if_whole(read: Callable[[Path], Content], path: Path, faults: list[str]) -> Content | None:
+    """Return what `read` returns for a path; where it cannot be read, add the reason to `faults` and return None."""
+    try:
+        return read(path)
+    except InputError as error:
+        faults.append(str(error))
+        return None
 
 
 def _safe_to_show(message: str) -> str:

@@ -22,12 +22,21 @@ LEFT_ALIGNED = (RANK, ROW)
 
 def print_boards(scores: Scores, console: Console) -> None:
     """Print every board with the notes on its rows, then which records were not scored."""
+    if failures := _where_all_failed(scores):
+        console.print(Text(failures))
     for board in scores.boards:
         for table in board_tables(board, console):
             console.print(table)
         for note in _notes(board):
             console.print(Text(note))
     print_not_scored(scores, console)
+
+
+def _where_all_failed(scores: Scores) -> str:
+    """Return a sentence for scores of runs that have all failed; empty for any others."""
+    arms = [arm for board in scores.boards for row in board.rows for arm in row.arms]
+    runs = {run_id for arm in arms for run_id in arm.run_ids}
+    return f"0 of {len(runs)} runs succeeded" if runs and not any(arm.seeds for arm in arms) else ""
 
 
 def print_not_scored(scores: Scores, console: Console) -> None:

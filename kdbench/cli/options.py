@@ -169,6 +169,12 @@ def make_console() -> "Console":
     return Console(soft_wrap=True, width=BOARD_WIDTH if free else None)
 
 
+def warn_of(*sentences: str) -> None:
+    """Print warnings on standard error."""
+    for sentence in sentences:
+        typer.echo(f"kdbench: warning: {sentence}", err=True)
+
+
 def check_can_write(folder: Path, option: str) -> None:
     """Make the folder for what a command writes at its end; InputError if it cannot be written."""
     try:

@@ -15,6 +15,7 @@ from kdbench.cli.options import (
     SpecOption,
     check_can_write,
     make_console,
+    warn_of,
 )
 from kdbench.errors import KdbenchError
 
@@ -31,14 +32,17 @@ def score(results: SeveralResultsArgument, spec: SpecOption = None) -> None:
     from kdbench.cli.boards import print_boards
     from kdbench.records import require_records
     from kdbench.records.current import read_current
+    from kdbench.scoring.board import require_boards, write_if_possible
     from kdbench.scoring.board import score as score_records
-    from kdbench.scoring.board import write_scores
     from kdbench.testsets.spec import load_spec
 
     require_records(*results)
-    scores = score_records(results, load_spec(spec), current=read_current(*results))
-    write_scores(scores, results[0] / "scores.json")
+    current = read_current(*results)
+    scores = score_records(results, load_spec(spec), current=current)
+    unwritten = write_if_possible(scores, results[0] / "scores.json")
     print_boards(scores, make_console())
+    warn_of(*current.faults, *unwritten)
+    require_boards(scores, results)
 
 
 def leaderboard(results: SeveralResultsArgument, site: SiteOption = DEFAULT_SITE, spec: SpecOption = None) -> None:
@@ -51,10 +55,13 @@ def score_and_render(results: Sequence[Path], spec: Path | None, site: Path) -> 
     """Score the records below some results folders, render the page, and print where it is."""
     from kdbench.cli.boards import print_not_scored
     from kdbench.leaderboard.publish import publish
+    from kdbench.scoring.board import require_boards
 
-    page, scores = publish(results, site, spec)
-    print_not_scored(scores, make_console())
-    typer.echo(f"leaderboard: {page}")
+    published = publish(results, site, spec)
+    print_not_scored(published.scores, make_console())
+    warn_of(*published.faults)
+    typer.echo(f"leaderboard: {published.page}")
+    require_boards(published.scores, results)
 
 
 @app.command("pack", epilog="Example: kdbench results pack board.zip runs")
@@ -103,10 +110,9 @@ def merge_results(
         f"trainings are new, {len(merged.known)} records were there already"
     )
     if merged.kept:
-        typer.echo(
-            f"kdbench: warning: {results} has other records than {path} of {len(merged.kept)} runs, and they stay; "
-            f"first: {merged.kept[0]}",
-            err=True,
+        warn_of(
+            f"{results} has other records than {path} of {len(merged.kept)} runs, and they stay; "
+            f"first: {merged.kept[0]}"
         )
     if merged.refused:
         name, reason = next(iter(merged.refused.items()))

@@ -18,6 +18,7 @@ from kdbench.cli.options import (
     command_line,
     make_console,
     split_names,
+    warn_of,
     with_test_set_options,
 )
 from kdbench.cli.results import score_and_render
@@ -187,7 +188,7 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
     progressed = run_benchmark(options, make_console())
     if not progressed.left or find_records(options.out):
         if mlflow and (warning := mirror_records(options.out, options.spec)):
-            typer.echo(f"kdbench: warning: {warning}", err=True)
+            warn_of(warning)
         score_and_render([options.out], options.spec, site)
     if progressed.left:
         typer.echo(f"kdbench: {progressed}")

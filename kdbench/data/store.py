@@ -14,7 +14,7 @@ import numpy as np
 
 from kdbench.data.array_types import AnyArray
 from kdbench.errors import DataError, WriteError
-from kdbench.files import DAMAGES, atomic_file
+from kdbench.files import DAMAGES, atomic_file, remedy
 
 MANIFEST = "manifest.json"
 
@@ -86,7 +86,7 @@ def read_entry(folder: Path, recipe: Mapping[str, Any], names: Sequence[str]) ->
         keys = sorted(key for key in {*written, *expected} if written.get(key) != expected.get(key))
         raise DataError(
             f"{folder} holds arrays of another recipe or source (different: {', '.join(keys)}); "
-            "delete it or choose another folder"
+            "move it elsewhere or choose another folder"
         )
     for name in names:
         if name not in manifest["arrays"]:
@@ -95,7 +95,11 @@ def read_entry(folder: Path, recipe: Mapping[str, Any], names: Sequence[str]) ->
 
 
 def _damaged(folder: Path, reason: object) -> DataError:
-    return DataError(f"{folder / MANIFEST} is damaged: {reason}; delete {folder} to build it again")
+    return DataError(f"{folder / MANIFEST} is damaged: {reason}; {_build_again(folder)}")
+
+
+def _build_again(folder: Path) -> str:
+    return f"move {folder} elsewhere to build it again"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -106,7 +110,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError(complaint)
     except FileNotFoundError as error:
         raise DataError(f"{folder} holds no built arrays; build them with `kdbench data build`") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        reason = f"{error.strerror or error}; {remedy(error, _build_again(folder))}"
+        raise DataError(f"{folder / MANIFEST} cannot be read: {reason}") from error
+    except (ValueError, RecursionError) as error:
         raise _damaged(folder, error) from error
     return manifest
 
@@ -135,11 +142,10 @@ def _mapped(path: Path, expected: Mapping[str, Any]) -> AnyArray:
         array: AnyArray = np.load(path, mmap_mode="r", allow_pickle=False)
         sha256 = array_sha256(array)
     except DAMAGES as error:
-        raise DataError(f"{path} cannot be read: {error}; delete {path.parent} to build it again") from error
+        reason = f"{error}; {remedy(error, _build_again(path.parent))}"
+        raise DataError(f"{path} cannot be read: {reason}") from error
     actual = {"shape": list(array.shape), "dtype": array.dtype.str, "sha256": sha256}
     for key, value in actual.items():
         if value != expected.get(key):
-            raise DataError(
-                f"{path} has the {key} {value}, expected {expected.get(key)}; delete {path.parent} to build it again"
-            )
+            raise DataError(f"{path} has the {key} {value}, expected {expected.get(key)}; {_build_again(path.parent)}")
     return array

@@ -22,7 +22,7 @@ class IntactWeights:
             digest: of the weights, as the record has it; None compares nothing.
 
         Raises:
-            DataError: the weights are missing, damaged or have another digest; the message names the folder to delete.
+            DataError: the weights are missing, damaged or have another digest; the message names the folder to move.
         """
         from kdbench.networks.models import read_weights  # PyTorch takes seconds to import
 

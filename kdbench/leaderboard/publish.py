@@ -1,41 +1,59 @@
 """Makes the page from records: `scores.json`, then the site."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from kdbench.errors import read_if_whole
 from kdbench.leaderboard.provenance import record_key
 from kdbench.leaderboard.render import render_site
 from kdbench.records import read_record, require_records
 from kdbench.records.current import read_current
 from kdbench.records.verification import read_verification
-from kdbench.scoring.board import score, write_scores
+from kdbench.scoring.board import score, write_if_possible
 from kdbench.scoring.scores import Scores
 from kdbench.testsets.gallery import GALLERY, read_gallery
 from kdbench.testsets.spec import load_spec
+from kdbench.timing.step_times import read_timings
 
 SCORES, TIMING = "scores.json", "timing.json"
 
 
-def publish(results: Sequence[Path], site: Path, spec_path: Path | None = None) -> tuple[Path, Scores]:
+@dataclass(frozen=True)
+class Published:
+    """A page that was rendered.
+
+    Attributes:
+        page: its path.
+        scores: that it shows.
+        faults: a sentence about each file, other than records, that could not be read or written.
+    """
+
+    page: Path
+    scores: Scores
+    faults: tuple[str, ...]
+
+
+def publish(results: Sequence[Path], site: Path, spec_path: Path | None = None) -> Published:
     """Score all records below some results folders, write `scores.json` into the first one, and render the page.
 
-    Returns:
-        The page's path, and what it shows.
+    The page shows all that can be read, and names the records and the other files that cannot.
 
     Raises:
         InputError: a results folder has no records.
-        RecordError: a record cannot be read.
-        WriteError: a file cannot be written.
+        WriteError: the page cannot be written.
     """
     folders = require_records(*results)
     spec = load_spec(spec_path)
-    scores = score(results, spec, current=read_current(*results))
-    write_scores(scores, results[0] / SCORES)
+    current = read_current(*results)
+    scores = score(results, spec, current=current)
+    unwritten = write_if_possible(scores, results[0] / SCORES)
     kept = [folder for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
     records = [read_record(folder) for folder in kept]
     verified = ((record, read_verification(folder, record)) for folder, record in zip(kept, records, strict=True))
     tracks = sorted({record.track for record in records})
-    galleries = {track: read_gallery(_first(results, f"{track}/{GALLERY}")) for track in tracks}
+    faults = list(current.faults)
+    galleries = {track: read_if_whole(read_gallery, _first(results, f"{track}/{GALLERY}"), faults) for track in tracks}
     timing = _first(results, TIMING)
     page = render_site(
         scores,
@@ -43,10 +61,11 @@ def publish(results: Sequence[Path], site: Path, spec_path: Path | None = None) 
         site.resolve(),
         spec=spec,
         gallery={track: pictures for track, pictures in galleries.items() if pictures},
-        timing=timing if timing.exists() else None,
+        timings=read_if_whole(read_timings, timing, faults) if timing.exists() else None,
         verifications={record_key(record): verification for record, verification in verified if verification},
+        faults=faults,
     )
-    return page, scores
+    return Published(page, scores, (*faults, *unwritten))
 
 
 def _first(results: Sequence[Path], name: str) -> Path:

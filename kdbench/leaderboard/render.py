@@ -30,7 +30,7 @@ from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Scores
 from kdbench.spec import Spec
 from kdbench.testsets.gallery import Gallery
-from kdbench.timing.step_times import Timings, read_timings
+from kdbench.timing.step_times import Timings
 
 PAGE = "index.html"
 TEMPLATES = ("leaderboard", "templates")
@@ -66,8 +66,9 @@ def render_site(
     *,
     spec: Spec,
     gallery: Mapping[str, Gallery] | None,
-    timing: Path | None = None,
+    timings: Timings | None = None,
     verifications: Mapping[RecordKey, Verification] | None = None,
+    faults: Sequence[str] = (),
 ) -> Path:
     """Write the leaderboard page. The same arguments give the same bytes.
 
@@ -77,18 +78,24 @@ def render_site(
         out: folder of the page; made if it is missing.
         spec: for names of tracks and test sets, and the confidence of intervals.
         gallery: by track, pictures of its test sets; None for no gallery.
-        timing: JSON file of the timing suite (pytest-benchmark), None without one.
+        timings: of the timing suite; None without them.
         verifications: what `kdbench verify` said of records.
+        faults: a sentence about each file, other than records, that could not be read.
 
     Returns:
         Path of `index.html`.
 
     Raises:
-        InputError: the timing file cannot be read.
         WriteError: the page cannot be written.
     """
     page = render_page(
-        scores, records, spec=spec, gallery=gallery or {}, timing=timing, verifications=verifications or {}
+        scores,
+        records,
+        spec=spec,
+        gallery=gallery or {},
+        timings=timings,
+        verifications=verifications or {},
+        faults=faults,
     )
     with atomic_file(out / PAGE) as file:
         file.write(page.encode())
@@ -101,13 +108,13 @@ def render_page(
     *,
     spec: Spec,
     gallery: Mapping[str, Gallery],
-    timing: Path | None,
+    timings: Timings | None,
     verifications: Mapping[RecordKey, Verification],
+    faults: Sequence[str],
 ) -> str:
     """Return the page as text; see `render_site`."""
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
     published = read_published()
-    timings = read_timings(timing) if timing is not None else None
     views = board_views(scores, spec, ordered)
     sections = [_section(view, ordered, spec, published, timings) for view in views]
     return (
@@ -124,6 +131,7 @@ def render_page(
             published=published,
             failed=failed_runs(ordered),
             verifications=verifications,
+            faults=faults,
             record_count=len(ordered),
             device_classes=sorted({board.device_class for board in scores.boards}),
         )

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from kdbench.errors import DataError
-from kdbench.files import atomic_file
+from kdbench.files import atomic_file, remedy
 from kdbench.networks.backbone import Backbone, create_model
 from kdbench.networks.weights import FROM_TIMM, backbone_file, backbone_files, checked, fetch_or_check, weights_folder
 from kdbench.randomness import seed_of
@@ -111,9 +111,9 @@ def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tenso
         digest: `tensors_digest` of the weights in the run's record; None to compare nothing.
 
     Raises:
-        DataError: the file is missing or damaged, or its weights are others; the message names the folder to delete.
+        DataError: the file is missing or damaged, or its weights are others; the message names the folder to move.
     """
-    again = f"delete {path.parent} to train it again"
+    again = f"move {path.parent} out of the results folder to train it again"
     state = _tensors(path, again)
     if digest is not None and (actual := tensors_digest(state)) != digest:
         raise DataError(
@@ -133,14 +133,14 @@ def _compare_file(path: Path, sha256: str | None) -> None:
         raise DataError(f"weights {path} cannot be read: {error.strerror}; restore the file") from error
 
 
-def _tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a safetensors file; if it is missing or damaged, raise DataError with the remedy."""
+def _tensors(path: Path, again: str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file; if it is missing or damaged, raise DataError with what to do then."""
     try:
         return load_file(path)
     except OSError as error:
-        raise DataError(f"weights {path} cannot be read: {error.strerror or error}; {remedy}") from error
+        raise DataError(f"weights {path} cannot be read: {error.strerror or error}; {remedy(error, again)}") from error
     except SafetensorError as error:
-        raise DataError(f"weights {path} are damaged: {error}; {remedy}") from error
+        raise DataError(f"weights {path} are damaged: {error}; {again}") from error
 
 
 def write_tensors(path: Path, state: Mapping[str, torch.Tensor]) -> str:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.errors import DataError
+from kdbench.files import remedy
 from kdbench.networks.backbone import create_model
 from kdbench.resources import cache_folder
 from kdbench.spec import BackboneSpec, Track
@@ -25,6 +26,7 @@ from kdbench.spec import BackboneSpec, Track
 FROM_TIMM: Final = "timm"
 FROM_TORCHVISION: Final = "torchvision"
 BYTES_PER_PARAMETER = 4
+_FETCH_AGAIN = "move the file elsewhere and fetch it again"
 LEAST_SIZE = 0.9  # share of the expected size; the download of a smaller file was interrupted
 FileCondition = Literal["missing", "cut short", "wrong digest", "there"]
 
@@ -141,12 +143,12 @@ def checked(file: WeightFile, folder: Path) -> Path:
     if condition == "cut short":
         raise DataError(
             f"weights {path} have {path.stat().st_size / 1e6:.1f} MB of about {file.megabytes:.0f} MB, since their "
-            f"download was interrupted; delete the file and fetch it again with {command}"
+            f"download was interrupted; move the file elsewhere and fetch it again with {command}"
         )
     if condition == "wrong digest":
         raise DataError(
             f"weights {path} have the sha256 {file_sha256(path)[:16]}..., expected {str(file.sha256)[:16]}...; "
-            f"delete the file and fetch it again with {command}"
+            f"move the file elsewhere and fetch it again with {command}"
         )
     return path
 
@@ -235,12 +237,11 @@ def load_into(network: nn.Module, path: Path, *, ignored: Callable[[str], bool])
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict({name: tensor for name, tensor in state.items() if not ignored(name)})
-    except (EOFError, pickle.UnpicklingError, OSError) as error:
-        raise DataError(
-            f"weights {path} are damaged ({type(error).__name__}); delete the file and fetch it again"
-        ) from error
+    except OSError as error:
+        raise DataError(f"weights {path} cannot be read: {error}; {remedy(error, _FETCH_AGAIN)}") from error
+    except (EOFError, pickle.UnpicklingError) as error:
+        raise DataError(f"weights {path} are damaged ({type(error).__name__}); {_FETCH_AGAIN}") from error
     except Exception as error:  # the type of the error depends on which part of the file is damaged
         raise DataError(
-            f"weights {path} are damaged or do not belong to {type(network).__name__}; "
-            "delete the file and fetch it again"
+            f"weights {path} are damaged or do not belong to {type(network).__name__}; {_FETCH_AGAIN}"
         ) from error

@@ -12,11 +12,13 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from kdbench.errors import RecordError, describe_invalid
+from kdbench.errors import RecordError, describe_invalid, read_if_whole
+from kdbench.files import remedy
 from kdbench.records.storage import find_records
 from kdbench.spec import FrozenModel
 
 CURRENT = "current.json"
+_WITHOUT = "until `kdbench run` writes it again, every record counts as current"
 
 
 class CurrentRecords(FrozenModel):
@@ -41,28 +43,29 @@ class Current:
     Attributes:
         folders: names of the record folders that are current.
         codes: digests of the code that has shipped under a method's name; a name without any is not a shipped one.
+        faults: a sentence about each `current.json` that cannot be read, and is therefore not used.
     """
 
     folders: frozenset[str]
     codes: Mapping[str, frozenset[str]]
+    faults: tuple[str, ...] = ()
 
 
 def read_current(*results: Path) -> Current:
     """Return what `current.json` says of the records below some results folders.
 
-    Every record of a folder without this file is current, and its code is not compared with anything.
-
-    Raises:
-        RecordError: a `current.json` is damaged.
+    Every record of a folder without this file is current, and its code is not compared with anything. The same holds
+    where the file cannot be read.
     """
     folders: set[str] = set()
     codes: dict[str, frozenset[str]] = defaultdict(frozenset)
+    faults: list[str] = []
     for folder in results:
-        lists = read_lists(folder)
+        lists = read_if_whole(read_lists, folder, faults)
         folders |= {path.name for path in find_records(folder)} - set(lists.outdated if lists else ())
         for method, digests in lists.codes.items() if lists else ():
             codes[method] |= set(digests)
-    return Current(frozenset(folders), dict(codes))
+    return Current(frozenset(folders), dict(codes), tuple(faults))
 
 
 def read_lists(results: Path) -> CurrentRecords | None:
@@ -77,9 +80,8 @@ def read_lists(results: Path) -> CurrentRecords | None:
     try:
         return CurrentRecords.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}") from error
+        reason = f"{error.strerror}; {remedy(error, _WITHOUT)}"
+        raise RecordError(f"{path} cannot be read: {reason}") from error
     except ValidationError as error:
-        raise RecordError(
-            f"{path} is not a list of current records: {describe_invalid(error, CurrentRecords)}; "
-            "delete it (`kdbench run` writes it again; without it every record counts as current)"
-        ) from error
+        reason = f"{describe_invalid(error, CurrentRecords)}; {_WITHOUT}"
+        raise RecordError(f"{path} is not a list of current records: {reason}") from error

@@ -26,6 +26,7 @@ from kdbench.records.storage import (
     read_snapshots,
     record_digest,
     record_folder,
+    run_again,
 )
 from kdbench.records.summary import summarise
 from kdbench.spec import families
@@ -139,7 +140,7 @@ def read_answers(folder: Path, record: Record) -> RunAnswers:
     if len(snapshots) != len(record.snapshots):
         raise RecordError(
             f"{folder / SNAPSHOTS} has {len(snapshots)} snapshots, the record {len(record.snapshots)}; "
-            f"delete {folder} to run it again"
+            f"{run_again(folder)}"
         )
     for kept, answers in zip(record.snapshots, snapshots, strict=True):
         _compare(folder / SNAPSHOTS, kept.test, summarise(answers))
@@ -155,5 +156,5 @@ def _compare(path: Path, recorded: Mapping[str, SetResult], computed: Mapping[st
         if abs(result.macro_accuracy - computed[name].macro_accuracy) > _ACCURACY_TOLERANCE:
             raise RecordError(
                 f"the record says that the macro accuracy on {name} is {result.macro_accuracy:.4f}, but by "
-                f"{path.name} it is {computed[name].macro_accuracy:.4f}; delete {path.parent} to run it again"
+                f"{path.name} it is {computed[name].macro_accuracy:.4f}; {run_again(path.parent)}"
             )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid
-from kdbench.files import DAMAGES, atomic_file
+from kdbench.files import DAMAGES, atomic_file, remedy
 from kdbench.records.arrays import JoinedArrays, read_joined
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest
@@ -103,11 +103,12 @@ def read_record(folder: Path) -> Record:
     except FileNotFoundError as error:
         raise RecordError(f"there is no record in {folder}: {RESULT} is missing; name another folder") from error
     except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror or error}; name another folder") from error
+        reason = f"{error.strerror or error}; {remedy(error, 'name another folder')}"
+        raise RecordError(f"{path} cannot be read: {reason}") from error
     except ValidationError as error:
         reason = describe_invalid(error, Record)
         raise RecordError(
-            f"{path} is not a record of schema {SCHEMA_VERSION}: {reason}; delete {folder} to run it again"
+            f"{path} is not a record of schema {SCHEMA_VERSION}: {reason}; {run_again(folder)}"
         ) from error
 
 
@@ -131,7 +132,8 @@ def read_predictions(folder: Path, record: Record | None = None) -> Predictions:
             if (images := joined.images.get(name, 0)) != result.images:
                 raise ValueError(f"{name} has {images} images, the record says {result.images}")
     except DAMAGES as error:
-        raise RecordError(f"{path} cannot be read as predictions: {error}; delete {folder} to run it again") from error
+        reason = f"{error}; {remedy(error, run_again(folder))}"
+        raise RecordError(f"{path} cannot be read as predictions: {reason}") from error
     return {name: SetPredictions(**arrays) for name, arrays in joined.by_set().items()}
 
 
@@ -149,11 +151,19 @@ def _content(path: Path, record: Record | None) -> BytesIO:
     return BytesIO(content)
 
 
+def run_again(folder: Path) -> str:
+    """Return how the run of a record that cannot be used is run again, as the end of a sentence.
+
+    Nobody is told to delete anything, because the files may be somebody else's.
+    """
+    return f"move {folder} out of the results folder to run it again"
+
+
 def changed_since(path: Path, actual: str, expected: str) -> str:
     """Return the sentence about a file that is not the one that its record was written with."""
     return (
         f"{path} was changed after its record was written: its sha256 is {actual[:12]}..., the record has "
-        f"{expected[:12]}...; delete {path.parent} to run it again"
+        f"{expected[:12]}...; {run_again(path.parent)}"
     )
 
 
@@ -208,7 +218,8 @@ def read_snapshots(
         joined = read_joined(_content(path, record), ["label"])
         _check_snapshots(joined, end)
     except DAMAGES as error:
-        raise RecordError(f"{path} cannot be read as snapshots: {error}; delete {folder} to run it again") from error
+        reason = f"{error}; {remedy(error, run_again(folder))}"
+        raise RecordError(f"{path} cannot be read as snapshots: {reason}") from error
     labels = {name: arrays["label"] for name, arrays in joined.by_set().items()}
     return tuple(
         {name: _at_snapshot(end[name], classes[step]) for name, classes in labels.items()}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kdbench.errors import RecordError
+from kdbench.errors import RecordError, WriteError
 from kdbench.files import atomic_file
 from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
@@ -37,9 +37,6 @@ def score(
         current: which records are current, and what code has shipped, as `kdbench.records.current.read_current` returns
             it: official records of other code under a shipped name are refused. None where all records are current and
             nothing is known of the code.
-
-    Raises:
-        RecordError: there are records, and each of them is refused; the first is named.
     """
     folders = [results] if isinstance(results, Path) else results
     records, refused = readable_records(folders, spec)
@@ -54,9 +51,6 @@ def score(
         superseded += _not_scored(group, admission.superseded)
         of_folder = dict(groups[group])
         refused += [refusal(folder, of_folder[folder], reason) for folder, reason in admission.refused.items()]
-    if refused and not boards:
-        more = f" ({len(refused) - 1} more records were refused)" if len(refused) > 1 else ""
-        raise RecordError(f"there is nothing to score in {', '.join(map(str, folders))}: {refused[0].words}{more}")
     return Scores(
         spec_version=spec.version,
         scoring_digests={board.track: spec.scoring_digest(board.track) for board in boards},
@@ -65,6 +59,14 @@ def score(
         refused=tuple(sorted(refused, key=lambda record: (record.track, record.record, record.reason))),
         contradicting=tuple(contradicting_records(folders)),
     )
+
+
+def require_boards(scores: Scores, results: Sequence[Path]) -> None:
+    """Raise RecordError, with the first reason, if every record below some results folders was refused."""
+    if scores.refused and not scores.boards:
+        first, *others = scores.refused
+        more = f" ({len(others)} more records were refused)" if others else ""
+        raise RecordError(f"there is nothing to score in {', '.join(map(str, results))}: {first.words}{more}")
 
 
 def _not_scored(group: RecordGroup, reasons: Mapping[Path, str]) -> list[Superseded]:
@@ -133,6 +135,15 @@ def write_scores(scores: Scores, path: Path) -> None:
     text = json.dumps(_rounded(scores.model_dump(mode="json")), sort_keys=True, indent=1, allow_nan=False)
     with atomic_file(path) as file:
         file.write(text.encode() + b"\n")
+
+
+def write_if_possible(scores: Scores, path: Path) -> tuple[str, ...]:
+    """Write `scores.json`; where that is impossible, return a sentence about it. A results folder may be read-only."""
+    try:
+        write_scores(scores, path)
+    except WriteError as error:
+        return (f"the scores are not kept: {error}",)
+    return ()
 
 
 def _rounded(value: object) -> object:

@@ -110,7 +110,7 @@ def _by_arm(runs: Sequence[ScoredRun], swapped: Sequence[TeacherKind]) -> RunsBy
             if before.record.seed == after.record.seed:
                 raise RecordError(
                     f"{before.folder} and {after.folder} both hold seed {after.record.seed} of {after.record.method}; "
-                    "delete the outdated one"
+                    "move the outdated one out of the results folder"
                 )
     return by_seed
 

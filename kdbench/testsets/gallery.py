@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images
 from kdbench.errors import InputError
-from kdbench.files import DAMAGES, atomic_file, check_unpacked_size
+from kdbench.files import DAMAGES, atomic_file, check_unpacked_size, remedy
 from kdbench.spec import Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
@@ -70,7 +70,8 @@ def read_gallery(path: Path) -> Gallery | None:
     except FileNotFoundError:
         return None
     except DAMAGES as error:
-        raise InputError(f"{path} is damaged ({error}); delete it, and `kdbench run` will write it again") from error
+        again = "move it elsewhere, and `kdbench run` writes it again"
+        raise InputError(f"{path} cannot be read ({error}); {remedy(error, again)}") from error
     return Gallery(sets=sets, class_names=classes)
 
 

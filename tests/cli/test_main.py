@@ -203,7 +203,7 @@ def test_a_flipped_bit_in_a_built_array_is_refused(
     content = bytearray(array.read_bytes())
     content[-1] ^= 1
     array.write_bytes(content)
-    assert_refused(kdbench(*build), str(array), "sha256", f"delete {array.parent}")
+    assert_refused(kdbench(*build), str(array), "sha256", f"move {array.parent} elsewhere")
 
 
 @pytest.mark.parametrize(

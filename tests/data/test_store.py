@@ -37,7 +37,7 @@ def test_a_changed_byte_is_found_and_both_digests_are_named(entry: Path) -> None
     data[-1] ^= 1
     (entry / "images.npy").write_bytes(data)
     with pytest.raises(
-        DataError, match=rf"images.npy has the sha256 \w+, expected {array_sha256(ARRAYS['images'])}; delete"
+        DataError, match=rf"images.npy has the sha256 \w+, expected {array_sha256(ARRAYS['images'])}; move"
     ):
         read_entry(entry, RECIPE, ())
 
@@ -81,12 +81,14 @@ def test_a_damaged_manifest_is_refused(entry: Path) -> None:
 )
 def test_a_manifest_that_is_something_else_is_refused(entry: Path, text: str) -> None:
     (entry / "manifest.json").write_text(text)
-    with pytest.raises(DataError, match=rf"manifest.json is damaged: .*; delete {entry} to build it again"):
+    with pytest.raises(DataError, match=rf"manifest.json is damaged: .*; move {entry} elsewhere to build it again"):
         read_entry(entry, RECIPE, ())
 
 
 def test_an_array_that_the_manifest_does_not_name_is_refused(entry: Path) -> None:
-    with pytest.raises(DataError, match=rf"manifest.json is damaged: it does not list the array order; delete {entry}"):
+    with pytest.raises(
+        DataError, match=rf"manifest.json is damaged: it does not list the array order; move {entry} elsewhere"
+    ):
         read_entry(entry, RECIPE, ("images", "order"))
 
 

@@ -199,7 +199,10 @@ def test_students_are_not_taught_by_weights_that_are_not_their_teachers(tmp_path
     forget([student], context)
     folder = context.folder(student.teacher)
     write_weights(folder / WEIGHTS, network_of(student))
-    with pytest.raises(DataError, match=rf"teacher.*{folder / WEIGHTS} have the sha256 .*delete {folder} to train"):
+    with pytest.raises(
+        DataError,
+        match=rf"teacher.*{folder / WEIGHTS} have the sha256 .*move {folder} out of the results folder to train",
+    ):
         execute(again, tmp_path)
     assert not any(job.run.run_id == student.run_id for job in again.jobs)
     assert not (context.folder(student) / "result.json").exists()
@@ -211,7 +214,7 @@ def test_students_are_not_set_beside_weights_that_are_not_their_teachers(tmp_pat
     student = next(run for run in expanded() if run.role == "student" and run.teacher is None)
     forget([student], context)
     (context.folder(student.references[0]) / WEIGHTS).write_bytes(b"no weights")
-    with pytest.raises(DataError, match=rf"are damaged: .*delete {context.folder(student.references[0])} to train"):
+    with pytest.raises(DataError, match=rf"are damaged: .*move {context.folder(student.references[0])} out of"):
         execute(PretendLauncher(), tmp_path)
 
 
@@ -222,7 +225,7 @@ def test_a_student_whose_teacher_has_lost_its_weights_is_not_blamed_for_it(tmp_p
     assert student.teacher
     forget([student], context)
     (context.folder(student.teacher) / WEIGHTS).unlink()
-    with pytest.raises(DataError, match=rf"cannot be read: .*delete {context.folder(student.teacher)} to train"):
+    with pytest.raises(DataError, match=rf"cannot be read: .*move {context.folder(student.teacher)} out of"):
         LocalExecutor(PretendLauncher(), 2).execute([student], context, Silent())
 
 

@@ -67,7 +67,7 @@ def test_sets_are_verified_once_while_their_files_stay_as_they_are(tmp_path: Pat
     _, again = opened.open(small(), context)
     assert again is not first
     images.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(DataError, match=f"{images} has the sha256 .* delete {images.parent} to build it again"):
+    with pytest.raises(DataError, match=f"{images} has the sha256 .* move {images.parent} elsewhere to build it again"):
         opened.open(small(), context)
 
 

@@ -15,7 +15,7 @@ from kdbench.plan.expansion import Request, expand
 from kdbench.plan.matrix import HARNESS_CODE, PlannedRun, Submission
 from kdbench.plan.options import RunOptions
 from kdbench.plan.planning import plan
-from kdbench.records.current import CURRENT, read_current
+from kdbench.records.current import CURRENT, Current, read_current, read_lists
 from kdbench.records.groups import StoredRecord
 from kdbench.resources import shipped
 from kdbench.scoring.board import score, write_scores
@@ -233,7 +233,8 @@ def test_an_official_record_of_code_that_never_shipped_is_refused(tmp_path: Path
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"current": [], "outdated": [1]}', '{"current": []}'])
 def test_a_damaged_file_is_refused_in_a_sentence_that_names_it(tmp_path: Path, text: str) -> None:
     (tmp_path / CURRENT).write_text(text)
-    with pytest.raises(RecordError, match=r"is not a list of current records: .*; delete it") as refusal:
-        read_current(tmp_path)
+    with pytest.raises(RecordError, match=r"is not a list of current records: .*; until `kdbench run`") as refusal:
+        read_lists(tmp_path)
     assert str(tmp_path / CURRENT) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+    assert read_current(tmp_path) == Current(frozenset(), {}, (str(refusal.value),))

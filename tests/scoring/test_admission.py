@@ -12,7 +12,7 @@ import pytest
 from kdbench.errors import RecordError
 from kdbench.records import PREDICTIONS, RESULT, Predictions, Record, read_predictions, read_record, write_record
 from kdbench.records.current import Current
-from kdbench.scoring.board import score
+from kdbench.scoring.board import require_boards, score
 from kdbench.scoring.scores import RefusedRecord
 from tests.record_factory import record_of, write_again, write_matrix
 from tests.scoring.boards import SPEC
@@ -76,7 +76,7 @@ def test_records_of_the_first_release_candidate_alone_leave_nothing_to_score(tmp
     with pytest.raises(
         RecordError, match=rf"nothing to score in .* version 1.0.0rc1 of the benchmark.*{re.escape(more)}"
     ):
-        score(tmp_path, SPEC)
+        require_boards(score(tmp_path, SPEC), [tmp_path])
 
 
 def test_whole_records_are_all_scored(tmp_path: Path, folders: Folders) -> None:
@@ -199,4 +199,4 @@ def test_where_nothing_fits_there_is_nothing_to_score(tmp_path: Path) -> None:
             shutil.rmtree(other)
     write_record(folder, read_record(folder).model_copy(update={"seed": 5}), read_predictions(folder))
     with pytest.raises(RecordError, match=f"nothing to score in {tmp_path}: refused {folder.name} .*the run id"):
-        score(tmp_path, SPEC)
+        require_boards(score(tmp_path, SPEC), [tmp_path])

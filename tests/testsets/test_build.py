@@ -150,7 +150,7 @@ def test_a_damaged_set_is_refused_not_rebuilt(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[500] ^= 255
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"noise-\w+/images.npy has the sha256 \w+, expected \w+; delete"):
+    with pytest.raises(DataError, match=r"noise-\w+/images.npy has the sha256 \w+, expected \w+; move"):
         build_test_sets(SMALL, tmp_path, source=None)
 
 

@@ -44,7 +44,7 @@ def test_a_damaged_gallery_is_refused_with_what_to_do(path: Path, tmp_path: Path
     for content in (b"", whole[:100], whole[:-50], with_another_byte, (tmp_path / "other.npz").read_bytes()):
         damaged.write_bytes(content)
         with pytest.raises(
-            InputError, match=r"gallery.npz is damaged .*; delete it, and `kdbench run` will write it again"
+            InputError, match=r"gallery.npz cannot be read .*; move it elsewhere, and `kdbench run` writes it again"
         ):
             read_gallery(damaged)
 
