@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from kdbench.leaderboard import wording
+from kdbench.leaderboard.anchors import board_anchor, row_anchors
 from kdbench.leaderboard.columns import BoardColumn, board_estimates, common_value, images_by_column
 from kdbench.leaderboard.experiment import backbone_words, experiment_words
 from kdbench.leaderboard.rows import RowView, records_of_row, row_view
@@ -19,7 +20,7 @@ class BoardView:
     """A board, ready to be shown.
 
     Attributes:
-        anchor: of the section; made of letters and digits only.
+        anchor: of the section; the same for the same board, whatever else the page shows.
         pinned: teachers, then independents.
         methods: in the order of the scores: ranked ones first, unofficial ones last.
         controls: in the order of the scores, without those that vary a method.
@@ -54,6 +55,11 @@ class BoardView:
         return f"{self.board.track}: {self.direction}, {wording.QUESTION_NAMES[self.board.question]}"
 
     @property
+    def short_title(self) -> str:
+        """Symbol and direction: `α CNN → ViT`."""
+        return f"{self.symbol} {self.direction}"
+
+    @property
     def symbol(self) -> str:
         """The letter for transfer on this board: α between architectures, τ for planted cues."""
         return wording.SYMBOLS[self.board.question]
@@ -82,18 +88,20 @@ def board_views(scores: Scores, spec: Spec, records: Sequence[Record] = ()) -> t
         spec: the tracks.
         records: of the runs, as far as they are known: what methods say of themselves.
     """
-    return tuple(_board_view(number, board, spec, records) for number, board in enumerate(scores.boards, start=1))
+    return tuple(_board_view(board, spec, records) for board in scores.boards)
 
 
-def _board_view(number: int, board: Board, spec: Spec, records: Sequence[Record]) -> BoardView:
+def _board_view(board: Board, spec: Spec, records: Sequence[Record]) -> BoardView:
     track = spec.tracks.get(board.track)
+    anchor = board_anchor(board, track)
     of_board = [record for record in records if record.digests.testsets == board.testsets_digest]
-    rows: dict[str, tuple[RowView, ...]] = {
-        kind: tuple(row_view(row, records_of_row(row, of_board)) for row in board.rows if row.kind == kind)
-        for kind in get_args(RowKind)
-    }
+    shown = [
+        row_view(row, row_anchor, records_of_row(row, of_board))
+        for row, row_anchor in zip(board.rows, row_anchors(anchor, board.rows), strict=True)
+    ]
+    rows = {kind: tuple(row for row in shown if row.row.kind == kind) for kind in get_args(RowKind)}
     return BoardView(
-        anchor=f"board-{number}",
+        anchor=anchor,
         board=board,
         direction=wording.direction_words(board.direction),
         sentence=wording.direction_sentence(board.direction, board.question),

@@ -15,8 +15,9 @@ from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.curves import RowCurves, training_curves
 from kdbench.leaderboard.dose_charts import DoseCharts, dose_charts
 from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
-from kdbench.leaderboard.forests import forests
 from kdbench.leaderboard.frontier import Frontier, frontier
+from kdbench.leaderboard.headlines import percent
+from kdbench.leaderboard.overview import overviews
 from kdbench.leaderboard.pairs import pair_table
 from kdbench.leaderboard.positions import Positions, positions
 from kdbench.leaderboard.profiles import ProfileChart, profile_charts
@@ -28,7 +29,7 @@ from kdbench.records.verification import Verification
 from kdbench.resources import shipped
 from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Scores
-from kdbench.spec import Spec
+from kdbench.spec import QUESTIONS, Spec
 from kdbench.testsets.gallery import Gallery
 from kdbench.timing.step_times import Timings
 
@@ -124,7 +125,9 @@ def render_page(
             scores=scores,
             spec=spec,
             sections=sections,
-            forests=forests(views),
+            overviews=overviews(views),
+            questions_shown=[q for q in QUESTIONS if q in {view.board.question for view in views}],
+            tracks=sorted({view.board.track for view in views}),
             pair_table=pair_table(views),
             stimuli=track_stimuli(gallery, spec),
             timings=timings,
@@ -185,6 +188,7 @@ def template_environment() -> Environment:
     environment.filters.update(
         number=wording.number,
         capitalized=wording.capitalized,
+        lower_first=wording.lower_first,
         count=wording.count,
         p_value=wording.p_value,
         finding_words=finding_words,
@@ -192,6 +196,8 @@ def template_environment() -> Environment:
         duration=wording.duration,
         memory=wording.memory,
         plural=wording.plural,
+        ratio=wording.ratio,
+        percent=percent,
     )
     environment.globals.update(_globals(folder))
     return environment

@@ -55,6 +55,7 @@ class RowView:
     """A row with its lines and notes.
 
     Attributes:
+        anchor: its id on the page.
         images_shown: what the method shows to its networks, in its own words, as the records say; else empty.
         axes_basis: of the transfer by axis, where all axes have it in common.
         failures: failed runs, unless the reason for the missing rank mentions them.
@@ -63,6 +64,7 @@ class RowView:
     """
 
     row: Row
+    anchor: str
     name: str
     config: str
     images_shown: str
@@ -78,6 +80,12 @@ class RowView:
         return any(line.arm.failed for line in self.lines)
 
     @property
+    def relative_time(self) -> float | None:
+        """Training time as a ratio to independent's, of the slower of its students; None if it is not known."""
+        ratios = [line.arm.cost.relative_time for line in self.lines if line.arm.cost is not None]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    @property
     def ranked(self) -> bool:
         """Whether the row has a rank."""
         return self.row.rank is not None and not self.row.unofficial
@@ -89,11 +97,12 @@ class RowView:
         return f"{low}–{high}" if self.ranked and high is not None and high != low else ""
 
 
-def row_view(row: Row, records: Sequence[Record]) -> RowView:
+def row_view(row: Row, anchor: str, records: Sequence[Record]) -> RowView:
     """Return a row of the scores as the page shows it.
 
     Args:
         row: of the scores.
+        anchor: its id on the page.
         records: those of its runs, as far as they are known.
     """
     lines = tuple(_arm_line(row, arm, [run for run in records if run.run_id in arm.run_ids]) for arm in row.arms)
@@ -102,6 +111,7 @@ def row_view(row: Row, records: Sequence[Record]) -> RowView:
     conflict = _said_once((line, _unless_shared(line, line.conflict_reason)) for line in lines)
     return RowView(
         row=row,
+        anchor=anchor,
         name=wording.row_words(row),
         config=wording.config_words(row.config),
         images_shown=common_value(run.images_shown for run in records) or "",

@@ -1,6 +1,6 @@
 """The form of numbers and names on the page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from kdbench.scoring.arms import Arm
@@ -47,6 +47,11 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def lower_first(text: str) -> str:
+    """Return a text with a small first letter, unless it begins with an abbreviation."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 def count(value: int) -> str:
     """Return an integer with its thousands separated: `12,000`."""
     return f"{value:,}"
@@ -60,6 +65,17 @@ def p_value(value: float) -> str:
 def plural(value: int, noun: str) -> str:
     """Return a number with its noun: `3 seeds`, `1 seed`."""
     return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Return names in a sentence: `crd, lm and sskd`."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def ratio(value: float) -> str:
+    """Return a ratio of times with three digits at most: `0.84`, `1.40`, `12.5`."""
+    return number(value, 2 if value < 10 else 1)
 
 
 def duration(seconds: float) -> str:
