@@ -16,6 +16,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (run.run, RUN_EXAMPLE),
     (results.score, "Example: kdbench score runs leaderboard/results"),
     (results.leaderboard, "Example: kdbench leaderboard runs leaderboard/results --site page"),
+    (results.forget, "Example: kdbench forget mine runs"),
     (verify.verify, "Example: kdbench verify runs/synthetic/0123456789abcdef-52b67082 --retrain"),
     (tracking.track, "Example: kdbench track runs"),
     (tracking.ui, "Example: kdbench ui runs --port 5000"),

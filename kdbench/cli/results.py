@@ -1,4 +1,4 @@
-"""`kdbench score`, `kdbench leaderboard` and `kdbench results`: score, render, pack and merge the records."""
+"""`kdbench score`, `leaderboard`, `forget` and `results`: score, render, remove, pack and merge the records."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +49,36 @@ def leaderboard(results: SeveralResultsArgument, site: SiteOption = DEFAULT_SITE
     """Score the records, render the static page, and write scores.json into the first results folder."""
     check_can_write(site, "--site")
     score_and_render(results, spec, site)
+
+
+def forget(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Name of the method.")],
+    results: ResultsArgument = DEFAULT_OUT,
+    code: Annotated[
+        str, typer.Option(help="Beginning of a digest of the method's code: remove only the records of this code.")
+    ] = "",
+    spec: SpecOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove the records of a method from a results folder.
+
+    Official records stay, and so do those of independent students and teachers, which other rows are compared with.
+    """
+    from kdbench.jobs.forgetting import forget as remove_records
+    from kdbench.jobs.forgetting import forgettable
+    from kdbench.testsets.spec import load_spec
+
+    matching = forgettable(results, method, code)
+    kept = f"{matching.official} official records of {method} stay in {results}"
+    if not matching.folders:
+        typer.echo(kept)
+        return
+    if not yes:
+        typer.confirm(f"Remove {len(matching.folders)} records of {method} from {results}?", abort=True)
+    remove_records(matching.folders, results, load_spec(spec))
+    typer.echo(f"removed {len(matching.folders)} records of {method} from {results}")
+    if matching.official:
+        typer.echo(kept)
 
 
 def score_and_render(results: Sequence[Path], spec: Path | None, site: Path) -> None:

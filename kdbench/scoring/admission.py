@@ -116,7 +116,7 @@ def admit(
     reader, refused = _Reader(track, resampler), dict[Path, str]()
     while True:
         remaining = [stored for stored in records if stored[0] not in refused]
-        superseded = superseded_records(remaining, current.folders if current else None)
+        superseded = superseded_records(remaining, current)
         scored = [stored for stored in remaining if stored[0] not in superseded]
         reasons = {
             **reader.unreadable(scored),

@@ -72,7 +72,7 @@ def stored(results: Path, planned: Sequence[PlannedRun], *, age: int = 0, **chan
 def superseded(records: Sequence[StoredRecord], track: Track) -> dict[Path, str]:
     """Judge records by the present code, then find what is superseded from the records and that judgement alone."""
     outdated = {folder.name for folder in outdated_records(records, track)}
-    return superseded_records(records, {folder.name for folder, _ in records} - outdated)
+    return superseded_records(records, Current(frozenset({folder.name for folder, _ in records} - outdated), {}))
 
 
 def test_records_of_one_version_are_all_scored(tmp_path: Path) -> None:
