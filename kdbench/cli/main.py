@@ -8,12 +8,14 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from kdbench.cli import data, methods, results, run, tracking, verify
+from kdbench.cli import data, method_files, methods, results, run, tracking, verify
 from kdbench.errors import KdbenchError, describe_error
 
 RUN_EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
 COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (run.run, RUN_EXAMPLE),
+    (method_files.new, "Example: kdbench new my-method --kind step"),
+    (method_files.check, "Example: kdbench check my-method.py"),
     (results.score, "Example: kdbench score runs leaderboard/results"),
     (results.leaderboard, "Example: kdbench leaderboard runs leaderboard/results --site page"),
     (results.forget, "Example: kdbench forget mine runs"),

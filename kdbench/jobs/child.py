@@ -20,6 +20,7 @@ import torch
 
 from kdbench.errors import WriteError
 from kdbench.jobs import sandbox
+from kdbench.jobs.check_job import check_file
 from kdbench.jobs.confinement import Restrict, confinement, import_only_what_is_installed, unrestricted
 from kdbench.jobs.devices import is_fault_of_gpu, see_only
 from kdbench.jobs.evaluate_job import evaluate_run
@@ -30,6 +31,7 @@ from kdbench.jobs.job import (
     DONE,
     GPU_FAILED,
     AnyJob,
+    CheckJob,
     DescribeJob,
     EvaluatorJob,
     Job,
@@ -82,6 +84,9 @@ def child(job: AnyJob, pipe: Connection, orders: Connection) -> None:
         restricted = unrestricted if job.confined_to is None else restrict
         if isinstance(job, DescribeJob):
             answer_inquiry(job, progress, restricted)
+        elif isinstance(job, CheckJob):
+            _print_nothing()
+            check_file(job, progress, restricted)
         elif isinstance(job, TimingJob):
             log_into(job.scratch)
             time_steps(job, restricted)

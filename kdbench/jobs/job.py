@@ -13,7 +13,7 @@ from kdbench.spec import Track
 from kdbench.timing.scaling_effort import ScalingEffort
 
 COMPILED = "compiled"  # the folder in the cache for compiled networks
-ANSWER = "answer.json"  # of a DescribeJob, in its scratch folder
+ANSWER = "answer.json"  # of a DescribeJob or a CheckJob, in its scratch folder
 MEASUREMENTS = "timing.json"  # of a TimingJob, in its scratch folder
 CANNOT_WRITE = 42  # exit code of an evaluation whose folder cannot be written; of a training it means nothing
 GPU_FAILED = 44  # exit code of an evaluation on whose GPU nothing works any more; of a training it means nothing
@@ -95,6 +95,35 @@ class DescribeJob:
 
 
 @dataclass(frozen=True)
+class CheckJob:
+    """The checks of a method file.
+
+    Attributes:
+        path: the file, as messages name it.
+        source: its bytes.
+        track: whose networks it is checked with.
+        scratch: the folder, made for this job, in which it is checked.
+        gpu: None; a method is checked on the CPU.
+    """
+
+    path: Path
+    source: bytes
+    track: Track
+    scratch: Path
+    gpu: None = None
+
+    @property
+    def runs_method(self) -> bool:
+        """Whether the code of a method runs in it."""
+        return True
+
+    @property
+    def confined_to(self) -> Path | None:
+        """The folder below which the kernel lets it write."""
+        return self.scratch
+
+
+@dataclass(frozen=True)
 class TimingJob:
     """The timing of training steps.
 
@@ -157,4 +186,4 @@ class RoomJob:
     confined_to: None = None
 
 
-AnyJob = Job | DescribeJob | TimingJob | EvaluatorJob | RoomJob
+AnyJob = Job | DescribeJob | CheckJob | TimingJob | EvaluatorJob | RoomJob

@@ -18,7 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from kdbench.errors import KdbenchError
 from kdbench.jobs.gpu_room import GpuRoom
-from kdbench.jobs.job import DONE, AnyJob, DescribeJob, EvaluatorJob, Job, RoomJob, TimingJob
+from kdbench.jobs.job import DONE, AnyJob, CheckJob, DescribeJob, EvaluatorJob, Job, RoomJob, TimingJob
 from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_above
 from kdbench.jobs.progress_pipe import ProgressReader
 from kdbench.records import LOG, Status
@@ -143,6 +143,10 @@ class ForkLauncher:
 
     def time(self, job: TimingJob) -> "ForkHandle[TimingJob]":
         """Start timing training steps and return at once."""
+        return self._fork(job, self._limits)
+
+    def check(self, job: CheckJob) -> "ForkHandle[CheckJob]":
+        """Start checking a method file and return at once."""
         return self._fork(job, self._limits)
 
     def describe(self, job: DescribeJob) -> "ForkHandle[DescribeJob]":

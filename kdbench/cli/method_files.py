@@ -1,0 +1,72 @@
+"""`kdbench new` and `kdbench check`: begins a method file, and checks one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdbench.cli.values import one_of
+from kdbench.errors import InputError
+
+if TYPE_CHECKING:
+    from kdbench.checks.report import CheckReport
+
+KINDS = ("loss", "step", "prepare")
+WIDTH = 8  # of the column of outcomes
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the method: lower-case letters, digits, - and _.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="What the method needs: a loss, a training step of its own, or a stage before the training "
+            f"({', '.join(KINDS)})."
+        ),
+    ] = "loss",
+    folder: Annotated[Path, typer.Option(help="Folder to write both files into.")] = Path(),
+) -> None:
+    """Write a method file that runs, and its test, to begin with."""
+    from kdbench.methods.scaffolding import write_method
+
+    chosen = one_of("--kind", KINDS)(kind)
+    for path in write_method(name, chosen, folder):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"check it with: kdbench check {folder / f'{name}.py'}")
+
+
+def check(
+    method: Annotated[Path, typer.Argument(metavar="FILE", help="The method file.")],
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check a method file in short trainings, which take about half a minute.
+
+    Exits with 1 if a check fails. The file's code runs in a process of its own, which is confined.
+    """
+    from kdbench.jobs.checker import check_method_file
+    from kdbench.testsets.spec import load_spec
+
+    if not method.is_file():
+        raise InputError(f"method file {method} does not exist; give the path of a .py file")
+    report = check_method_file(method, load_spec().track("synthetic"))
+    if json:
+        typer.echo(report.model_dump_json(indent=1))
+    else:
+        _print_table(report)
+    if any(finding.outcome == "failed" for finding in report.findings):
+        raise typer.Exit(1)
+
+
+def _print_table(report: "CheckReport") -> None:
+    from kdbench.checks.report import CLAIMS
+
+    for finding in report.findings:
+        claim = CLAIMS[finding.check]
+        typer.echo(f"{finding.outcome:{WIDTH}s}{claim.claim}")
+        place = f"{finding.place}: " if finding.place else ""
+        if finding.seen:
+            typer.echo(f"{'':{WIDTH}s}  {place}{finding.seen}")
+        if finding.outcome == "failed":
+            typer.echo(f"{'':{WIDTH}s}  to do: {claim.remedy}")
+    failed = sum(finding.outcome == "failed" for finding in report.findings)
+    typer.echo(f"{failed} of {len(report.findings)} checks failed" if failed else "all checks passed")
