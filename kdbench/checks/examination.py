@@ -151,8 +151,8 @@ class Examination:
 
     def _note(self, check: CheckName, direction: str, sentence: str) -> None:
         """Note the first failure of a check; the sentence may begin with its place."""
-        found = _PLACED.match(sentence)
-        place = found.group() if found else ""
+        match = _PLACED.match(sentence)
+        place = match.group() if match else ""
         seen = sentence.removeprefix(f"{place}: ")
         text = _cut(f"{direction}: {seen}" if direction else seen)
         if self._findings.get(check, Finding(check=check)).outcome != "failed":

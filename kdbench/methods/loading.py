@@ -23,6 +23,7 @@ from kdbench.api import Method, OutputField
 from kdbench.errors import SubmissionError, describe_error
 from kdbench.methods.files import read_source, submission_path
 from kdbench.methods.inquiries import LONGEST_NAME, LONGEST_TEXT, MOST_VIEWS, NAME_PATTERN, RESERVED_NAMES
+from kdbench.methods.places import place_of_error
 from kdbench.spec import DIRECTIONS
 
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
@@ -68,8 +69,15 @@ def _imported(path: Path, shown: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise SubmissionError(f"{shown} does not import: {describe_error(error)}{_remedy(error)}") from error
+        line = _line_of(error, path)
+        raise SubmissionError(f"{shown} does not import: {describe_error(error)}{line}{_remedy(error)}") from error
     return module
+
+
+def _line_of(error: BaseException, path: Path) -> str:
+    """Return the line of a file at which its import failed, in words; nothing if none of its lines ran."""
+    place = place_of_error(error.__traceback__, str(path)).removesuffix(": ")
+    return f" in line {place.rpartition(':')[2]}" if place else ""
 
 
 def _remedy(error: BaseException) -> str:

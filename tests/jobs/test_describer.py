@@ -56,7 +56,7 @@ place = frame.f_locals["folder"] / "answer.json"
         ("import ctypes; ctypes.string_at(0)", ENDED % "signal 11"),
         ("def f(): f()\nf()", "mine.py does not import: RecursionError"),
         ("raise ValueError('long\\n\\x1b[31m' * 10**6)", r"mine.py does not import: ValueError: long .*31mlong"),
-        ("import beside_me", "mine.py does not import: .*'beside_me'; a method is one file"),
+        ("import beside_me", "mine.py does not import: .*'beside_me' in line 1; a method is one file"),
         (ANSWERING + "place.write_text('{}'); os._exit(0)", "mine.py left answer.json, which does not describe"),
         (ANSWERING + "place.write_text('x' * 2**21); os._exit(0)", "left answer.json with 2097152 bytes"),
         (ANSWERING + "place.symlink_to('/etc/passwd'); os._exit(0)", "left answer.json, which cannot be read"),
