@@ -1,8 +1,7 @@
 """Makes the checks of a method file, in a process that may run the file's code."""
 
 import json
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,12 +11,13 @@ import torch
 
 from kdbench.api import Batch, Method
 from kdbench.checks.bench import Bench, noise, odd_track, small_track
-from kdbench.checks.report import CLAIMS, LONGEST_SEEN, CheckName, CheckReport, Finding
+from kdbench.checks.report import CLAIMS, CheckName, CheckReport, Finding, shortened
 from kdbench.checks.witness import place_of_attribute, place_of_loss, watched
-from kdbench.errors import SubmissionError, describe_error, plain_text
+from kdbench.errors import SubmissionError, describe_error
+from kdbench.methods.files import read_source
 from kdbench.methods.inquiries import Trial
 from kdbench.methods.loading import load_submission, parse_config
-from kdbench.methods.places import place_of_error
+from kdbench.methods.places import line_in_class, place_of_error
 from kdbench.methods.preflight import backbone_shapes, check_method
 from kdbench.spec import FAMILIES, Direction, Track
 from kdbench.training.failures import BudgetExceeded, Diverged, RuleBroken
@@ -25,8 +25,8 @@ from kdbench.training.outcome import TrainingOutcome
 from kdbench.training.setup import set_up
 
 UNKNOWN = "no_such_setting"
+WATCHED: tuple[CheckName, ...] = ("training", "budget", "gradient", "modules", "student", "teacher")
 LARGEST_DIFFERENCE = 1e-3  # of a gradient that is computed in two parts, as a share of its largest element
-_PLACED = re.compile(r"(?:\S[^:\n]*\.py:\d+)(?=: )")
 
 
 class Examination:
@@ -45,31 +45,35 @@ class Examination:
     ) -> None:
         self._file, self._shown, self._track, self._folder, self._keep = file, shown, track, folder, keep
         self._findings: dict[CheckName, Finding] = {}
+        self._made: dict[CheckName, set[str]] = {}  # in which directions a check was made, by its name
 
     def make(self) -> CheckReport:
         """Make all checks, and return the report."""
-        with self._judging("contract", ""):
+        with self._judging("contract"):
             method = load_submission(self._file, shown=self._shown)
         if "contract" not in self._findings:
-            self._passed("contract")
-            with self._judging("config", ""):
+            self._conclude("contract")
+            with self._judging("config"):
                 config = method.Config()
                 self._check_config(method, config)
-            self._passed("config")
-            for direction in _distinct(method):
+            self._conclude("config")
+            directions = _distinct(method)
+            for direction in directions:
                 self._check_direction(method, config, direction)
-            self._passed(*CLAIMS)
+            self._conclude(*CLAIMS, directions=directions)
         return self._report()
 
     def _check_config(self, method: type[Method], config: Any) -> None:
+        line = line_in_class(read_source(self._file), method.__name__, "Config")
+        place = f"{self._file.name}:{line}: " if line else ""
         values = json.loads(json.dumps(asdict(config)))
         if (again := parse_config(method, values)) != config:
-            raise SubmissionError(f"the config {config} became {again} on its way through JSON")
+            raise SubmissionError(f"{place}the config {config} became {again} on its way through JSON")
         try:
             parse_config(method, {UNKNOWN: 1})
         except SubmissionError:
             return
-        raise SubmissionError(f"the config took the unknown setting {UNKNOWN!r}")
+        raise SubmissionError(f"{place}the config took the unknown setting {UNKNOWN!r}")
 
     def _check_direction(self, method: type[Method], config: Any, direction: Direction) -> None:
         track = small_track(self._track)
@@ -77,9 +81,9 @@ class Examination:
         if not self._check_training(bench):
             return
         self._check_repeats(bench)
-        with self._judging("finite", direction):
+        with self._judging("finite", bench):
             _require_ok(bench.on_grey_images().trained("grey"))
-        with self._judging("batches", direction):
+        with self._judging("batches", bench):
             _take_small_batch(bench)
             _require_parts_to_agree(bench)
         self._check_sizes(bench)
@@ -89,35 +93,35 @@ class Examination:
         try:
             seen = watched(bench)
         except Exception as error:
-            self._fail(_check_of(error), bench.direction, error)
+            self._fail(_check_of(error), error, bench)
             return False
+        for check in WATCHED:
+            self._made.setdefault(check, set()).add(bench.direction)
         if seen.unreached:
             names = _listed(seen.unreached)
-            self._note("gradient", bench.direction, place_of_loss(bench) + f"no gradient reached the student's {names}")
+            self._note("gradient", f"{place_of_loss(bench)}no gradient reached the student's {names}", bench.direction)
         elif not seen.student_moved:
-            self._note("student", bench.direction, place_of_loss(bench) + "some of the student's weights did not move")
+            self._note("student", f"{place_of_loss(bench)}some of the student's weights did not move", bench.direction)
         if seen.unreached_of_method:
             place = place_of_attribute(bench, seen.unreached_of_method[0], self._file)
             names = _listed([f"self.{name}" for name in seen.unreached_of_method])
-            self._note("modules", bench.direction, f"{place}no gradient reached {names}")
+            self._note("modules", f"{place}no gradient reached {names}", bench.direction)
         if seen.teacher_moved:
-            self._note("teacher", bench.direction, place_of_loss(bench) + "the teacher's weights or buffers changed")
+            self._note("teacher", f"{place_of_loss(bench)}the teacher's weights or buffers changed", bench.direction)
         return True
 
     def _check_repeats(self, bench: Bench) -> None:
-        with self._judging("repeat", bench.direction):
+        with self._judging("repeat", bench):
             unbroken, resumed = bench.trained("unbroken"), bench.resumed("resumed")
             _require_ok(unbroken)
             if difference := _difference(unbroken, resumed, epochs=1):
-                raise SubmissionError(f"{place_of_loss(bench)}in two runs of one seed, {difference}")
-            with self._judging("resume", bench.direction):
+                raise SubmissionError(f"in two runs of one seed, {difference}")
+            with self._judging("resume", bench):
                 _require_ok(resumed)
                 if difference := _difference(unbroken, resumed, epochs=len(unbroken.curves)):
-                    raise SubmissionError(f"{place_of_loss(bench)}after an interruption, {difference}")
+                    raise SubmissionError(f"after an interruption, {difference}")
                 if resumed.weights != unbroken.weights:
-                    raise SubmissionError(
-                        f"{place_of_loss(bench)}after an interruption, the student's weights differed"
-                    )
+                    raise SubmissionError("after an interruption, the student's weights differed")
 
     def _check_sizes(self, bench: Bench) -> None:
         track = odd_track(self._track)
@@ -125,47 +129,47 @@ class Examination:
         try:
             check_method(bench.method, bench.config, trial, bench.direction)
         except SubmissionError as error:
-            self._findings.setdefault("sizes", Finding(check="sizes", outcome="skipped", seen=_cut(str(error))))
+            self._findings.setdefault("sizes", Finding(check="sizes", outcome="skipped", seen=shortened(str(error))))
             return
         except Exception as error:
-            self._fail("sizes", bench.direction, error)
+            self._fail("sizes", error, bench)
             return
         odd = Bench(track, bench.method, bench.config, bench.direction, self._folder / "odd", noise(track))
-        with self._judging("sizes", bench.direction):
+        with self._judging("sizes", bench):
             _require_ok(odd.trained("odd"))
 
     @contextmanager
-    def _judging(self, check: CheckName, direction: str) -> Iterator[None]:
-        """Turn whatever the block raises into a failure of a check."""
+    def _judging(self, check: CheckName, bench: Bench | None = None) -> Iterator[None]:
+        """Turn whatever the block raises into a failure of a check, in the direction of a bench if there is one."""
         try:
             yield
         except Exception as error:
-            self._fail(check, direction, error)
+            self._fail(check, error, bench)
         except SystemExit:
-            self._note(check, direction, "the file ended the process with `exit`")
+            self._note(check, "the file ended the process with `exit`", bench.direction if bench else "")
+        self._made.setdefault(check, set()).add(bench.direction if bench else "")
 
-    def _fail(self, check: CheckName, direction: str, error: Exception) -> None:
+    def _fail(self, check: CheckName, error: Exception, bench: Bench | None) -> None:
+        """Note that a check failed, at the line of the error or else at the method's loss."""
         is_own = isinstance(error, SubmissionError | BudgetExceeded | RuleBroken | Diverged)
         place = "" if is_own else place_of_error(error.__traceback__, str(self._file))
-        self._note(check, direction, place + (str(error) if is_own else describe_error(error)))
+        failure = Finding.failure(check, place + (str(error) if is_own else describe_error(error)))
+        at = failure.place or (place_of_loss(bench).removesuffix(": ") if bench else "")
+        self._note(check, f"{at}: {failure.seen}" if at else failure.seen, bench.direction if bench else "")
 
-    def _note(self, check: CheckName, direction: str, sentence: str) -> None:
+    def _note(self, check: CheckName, sentence: str, direction: str) -> None:
         """Note the first failure of a check; the sentence may begin with its place."""
-        match = _PLACED.match(sentence)
-        place = match.group() if match else ""
-        seen = sentence.removeprefix(f"{place}: ")
-        text = _cut(f"{direction}: {seen}" if direction else seen)
-        if self._findings.get(check, Finding(check=check)).outcome != "failed":
-            self._findings[check] = Finding(check=check, outcome="failed", place=_cut(place), seen=text)
+        if not self._has_failed(check):
+            self._findings[check] = Finding.failure(check, sentence, direction)
         self._keep(self._report())
 
-    def _passed(self, *checks: CheckName) -> None:
-        """Note that checks found nothing, or were not made because the training failed before."""
-        broken = any(self._has_failed(check) for check in ("training", "budget", "finite"))
+    def _conclude(self, *checks: CheckName, directions: Sequence[str] = ("",)) -> None:
+        """Note which checks found nothing, and which were not made in each direction because another one failed."""
         for check in checks:
             if check not in self._findings:
+                is_made = self._made.get(check, set()) >= set(directions)
                 skipped = Finding(check=check, outcome="skipped", seen="an earlier check failed")
-                self._findings[check] = skipped if broken else Finding(check=check)
+                self._findings[check] = Finding(check=check) if is_made else skipped
         self._keep(self._report())
 
     def _has_failed(self, check: CheckName) -> bool:
@@ -234,12 +238,8 @@ def _require_parts_to_agree(bench: Bench) -> None:
     for whole, summed in zip(*gradients, strict=True):
         if (whole - summed).abs().max() > LARGEST_DIFFERENCE * max(float(whole.abs().max()), 1e-3):
             remark = "`per_sample` is True, but the gradient of a batch differs from that of its parts"
-            raise SubmissionError(place_of_loss(bench) + remark)
+            raise SubmissionError(remark)
 
 
 def _listed(names: "tuple[str, ...] | list[str]") -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _cut(text: str) -> str:
-    return plain_text(text, LONGEST_SEEN - 3)  # an ellipsis may follow

@@ -4,14 +4,18 @@ The findings are written by the process that runs the method's code, so they are
 them.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from kdbench.errors import plain_text
 from kdbench.spec import FrozenModel
 
 LONGEST_SEEN = 500  # characters
+_PLACED = re.compile(r"(?:\S[^:\n]*\.py:\d+)(?=: )")
 Outcome = Literal["passed", "failed", "skipped"]
 CheckName = Literal[
     "contract", "config", "training", "budget", "finite", "gradient", "modules", "student", "teacher", "repeat",
@@ -92,8 +96,45 @@ class Finding(FrozenModel, strict=True):
     place: Annotated[str, Field(max_length=LONGEST_SEEN)] = ""
     seen: Annotated[str, Field(max_length=LONGEST_SEEN)] = ""
 
+    @classmethod
+    def failure(cls, check: CheckName, sentence: str, direction: str = "") -> "Finding":
+        """Return the finding that a check failed.
+
+        Args:
+            check: its name.
+            sentence: what was seen, which may begin with "FILE:LINE: ".
+            direction: in which it was seen; empty for none.
+        """
+        match = _PLACED.match(sentence)
+        place = match.group() if match else ""
+        seen = sentence.removeprefix(f"{place}: ")
+        seen = f"{direction}: {seen}" if direction else seen
+        return cls(check=check, outcome="failed", place=shortened(Path(place).name), seen=shortened(seen))
+
+
+def shortened(text: str) -> str:
+    """Return text on one line, without control characters, that fits a finding."""
+    return plain_text(text, LONGEST_SEEN - 3)  # an ellipsis may follow
+
 
 class CheckReport(FrozenModel, strict=True):
     """The findings about one method file, in the order of `CLAIMS` as far as the checks came."""
 
     findings: Annotated[tuple[Finding, ...], Field(max_length=len(CLAIMS))] = ()
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """The findings of the checks that failed."""
+        return tuple(finding for finding in self.findings if finding.outcome == "failed")
+
+    def in_words(self) -> dict[str, Any]:
+        """Return the findings, each with its claim and with what to do if it failed, as JSON values."""
+        findings = [
+            {
+                **finding.model_dump(),
+                "claim": CLAIMS[finding.check].claim,
+                "to_do": CLAIMS[finding.check].remedy if finding.outcome == "failed" else "",
+            }
+            for finding in self.findings
+        ]
+        return {"passed": not self.failed, "findings": findings}

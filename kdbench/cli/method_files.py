@@ -1,5 +1,6 @@
 """`kdbench new` and `kdbench check`: begins a method file, and checks one."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,7 @@ def new(
 
 def check(
     method: Annotated[Path, typer.Argument(metavar="FILE", help="The method file.")],
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check a method file in short trainings, which take about half a minute.
 
@@ -49,11 +50,11 @@ def check(
     if not method.is_file():
         raise InputError(f"method file {method} does not exist; give the path of a .py file")
     report = check_method_file(method, load_spec().track("synthetic"))
-    if json:
-        typer.echo(report.model_dump_json(indent=1))
+    if as_json:
+        typer.echo(json.dumps(report.in_words(), indent=1))
     else:
         _print_table(report)
-    if any(finding.outcome == "failed" for finding in report.findings):
+    if report.failed:
         raise typer.Exit(1)
 
 
@@ -68,5 +69,7 @@ def _print_table(report: "CheckReport") -> None:
             typer.echo(f"{'':{WIDTH}s}  {place}{finding.seen}")
         if finding.outcome == "failed":
             typer.echo(f"{'':{WIDTH}s}  to do: {claim.remedy}")
-    failed = sum(finding.outcome == "failed" for finding in report.findings)
-    typer.echo(f"{failed} of {len(report.findings)} checks failed" if failed else "all checks passed")
+    skipped = sum(finding.outcome == "skipped" for finding in report.findings)
+    left_out = f", {skipped} were not made" if skipped else ""
+    counted = f"{len(report.failed)} of {len(report.findings)} checks failed" if report.failed else "all checks passed"
+    typer.echo(f"{counted}{left_out}")

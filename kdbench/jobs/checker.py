@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from kdbench.checks.report import CLAIMS, LONGEST_SEEN, CheckName, CheckReport, Finding
-from kdbench.errors import SubmissionError, plain_text
+from kdbench.checks.report import CLAIMS, CheckName, CheckReport, Finding, shortened
+from kdbench.errors import SubmissionError
 from kdbench.jobs.describer import ConfinedDescriber
 from kdbench.jobs.guard import SIGNALLED
 from kdbench.jobs.hostile_files import Refused, read_regular_file
@@ -34,15 +34,11 @@ def check_method_file(path: Path, track: Track) -> CheckReport:
         file = read_method_file(path)
         ConfinedDescriber(launcher, workers=1)([Inquiry(file.path, file.source)])
     except SubmissionError as error:
-        return _completed(CheckReport(), _contract_broken(str(error)), "the contract is broken")
+        return _completed(CheckReport(), Finding.failure("contract", str(error)), "the contract is broken")
     with temporary_folder("kdbench-check-") as place:
         job = CheckJob(path, file.source, track, place)
         fault = _finished(launcher.check(job))
         return _report(job, fault)
-
-
-def _contract_broken(sentence: str) -> Finding:
-    return Finding(check="contract", outcome="failed", seen=_cut(sentence))
 
 
 def _finished(handle: ForkHandle[CheckJob]) -> str | None:
@@ -81,7 +77,7 @@ def _report(job: CheckJob, fault: str | None) -> CheckReport:
         return _completed(left, None, "")
     ended = fault or "the method ended the process (exit code 0)"
     broken: CheckName = missing[0] if missing else "training"
-    return _completed(left, Finding(check=broken, outcome="failed", seen=_cut(ended)), "the checks ended before")
+    return _completed(left, Finding.failure(broken, ended), "the checks ended before")
 
 
 def _completed(report: CheckReport, failed: Finding | None, reason: str) -> CheckReport:
@@ -94,8 +90,4 @@ def _completed(report: CheckReport, failed: Finding | None, reason: str) -> Chec
 
 
 def _harmless(finding: Finding) -> Finding:
-    return finding.model_copy(update={"place": _cut(finding.place), "seen": _cut(finding.seen)})
-
-
-def _cut(text: str) -> str:
-    return plain_text(text, LONGEST_SEEN - 3)  # an ellipsis may follow
+    return finding.model_copy(update={"place": shortened(finding.place), "seen": shortened(finding.seen)})

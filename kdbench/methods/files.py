@@ -97,7 +97,8 @@ def _parsed(source: bytes, path: Path) -> ast.Module:
     except UnicodeDecodeError as error:
         raise SubmissionError(f"{path} is not in UTF-8: byte {error.start} is not part of a character") from error
     except (SyntaxError, ValueError) as error:
-        raise SubmissionError(f"{path} is not Python: {describe_error(error)}") from error
+        place = f"{path}:{error.lineno}:" if isinstance(error, SyntaxError) and error.lineno else f"{path}:"
+        raise SubmissionError(f"{place} the file is not Python: {describe_error(error)}") from error
     except (RecursionError, MemoryError) as error:
         raise SubmissionError(f"{path} nests its code too deeply to be read: {type(error).__name__}") from error
 

@@ -23,7 +23,7 @@ from kdbench.api import Method, OutputField
 from kdbench.errors import SubmissionError, describe_error
 from kdbench.methods.files import read_source, submission_path
 from kdbench.methods.inquiries import LONGEST_NAME, LONGEST_TEXT, MOST_VIEWS, NAME_PATTERN, RESERVED_NAMES
-from kdbench.methods.places import place_of_error
+from kdbench.methods.places import line_in_class, place_of_error
 from kdbench.spec import DIRECTIONS
 
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
@@ -50,7 +50,7 @@ def load_submission(name_or_path: str | Path, shown: Path | None = None) -> type
     if len(methods) > 1:
         names = ", ".join(method.__name__ for method in methods)
         raise SubmissionError(f"{shown} defines {len(methods)} subclasses of Method ({names}); keep one per file")
-    _check(methods[0], shown)
+    _check(methods[0], path, shown)
     return methods[0]
 
 
@@ -69,15 +69,17 @@ def _imported(path: Path, shown: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
-        line = _line_of(error, path)
-        raise SubmissionError(f"{shown} does not import: {describe_error(error)}{line}{_remedy(error)}") from error
+        place = f"{shown}:{_line_of(error, path)}"
+        raise SubmissionError(f"{place}: the file does not import: {describe_error(error)}{_remedy(error)}") from error
     return module
 
 
-def _line_of(error: BaseException, path: Path) -> str:
-    """Return the line of a file at which its import failed, in words; nothing if none of its lines ran."""
+def _line_of(error: BaseException, path: Path) -> int:
+    """Return the line of a file at which its import failed; 1 if none of its lines ran."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 1
     place = place_of_error(error.__traceback__, str(path)).removesuffix(": ")
-    return f" in line {place.rpartition(':')[2]}" if place else ""
+    return int(place.rpartition(":")[2]) if place else 1
 
 
 def _remedy(error: BaseException) -> str:
@@ -92,41 +94,54 @@ def _is_method_of(value: object, module: ModuleType) -> TypeGuard[type[Method]]:
     return is_method and getattr(value, "__module__", None) == module.__name__
 
 
-def _check(method: type[Method], path: Path) -> None:
+def _check(method: type[Method], path: Path, shown: Path) -> None:
     """Raise SubmissionError for the first breach of the contract."""
-    breach = next(_breaches(method), None)
+    member, breach = next(_breaches(method), ("", ""))
     if breach:
-        raise SubmissionError(f"{path}: {method.__name__} {breach}")
+        line = line_in_class(read_source(path), method.__name__, member)
+        place = f"{shown}:{line}" if line else f"{shown}"
+        raise SubmissionError(f"{place}: {method.__name__} {breach}")
 
 
-def _breaches(method: type[Method]) -> Iterator[str]:
+def _breaches(method: type[Method]) -> Iterator[tuple[str, str]]:
+    """Yield each breach of the contract, after the member of the class that breaks it."""
     missing = [name for name in _CLASS_VARIABLES if not hasattr(method, name)]
     if missing:
-        yield f"lacks the class variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+        yield "", f"lacks the class variable{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
         return
-    if not isinstance(method.name, str) or not re.fullmatch(NAME_PATTERN, method.name):
-        yield f"has the name {method.name!r}; allowed are lower-case letters, digits, - and _"
-    elif len(method.name) > LONGEST_NAME:
-        yield f"has a name of {len(method.name)} characters; at most {LONGEST_NAME} are allowed"
-    elif method.name in RESERVED_NAMES:
-        yield f"has the name {method.name!r}, which is reserved; choose another"
-    texts = method.summary, method.paper, method.images
-    if not all(isinstance(text, str) and len(text) <= LONGEST_TEXT for text in texts):
-        yield f"has a summary, paper or images that is not a string of at most {LONGEST_TEXT} characters"
-    elif _shows_its_own_images(method) and not _states_images(method):
-        yield "defines `step` or `prepare`, so it must say in `images` what it shows to either network"
+    yield from (("name", breach) for breach in _breaches_of_name(method.name))
+    texts = {name: getattr(method, name) for name in ("summary", "paper", "images")}
+    for name, text in texts.items():
+        if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+            yield name, f"has {name} that is not a string of at most {LONGEST_TEXT} characters"
+    if _shows_its_own_images(method) and not _states_images(method):
+        member = "step" if method.step is not Method.step else "prepare"
+        yield member, "defines `step` or `prepare`, so it must say in `images` what it shows to either network"
     for flag in _FLAGS:
         if not isinstance(value := getattr(method, flag), bool):
-            yield f"has {flag} = {value!r}; it must be True or False"
-    if isinstance(method.views, bool) or not isinstance(method.views, int | float):
-        yield f"has views = {method.views!r}; it must be a number"
-    elif not 1 <= method.views <= MOST_VIEWS:
-        yield f"has views = {method.views!r}; it must be from 1 to {MOST_VIEWS}"
-    yield from _breaches_of_choice("directions", method.directions, DIRECTIONS)
-    yield from _breaches_of_choice("needs", method.needs, OUTPUT_FIELDS)
+            yield flag, f"has {flag} = {value!r}; it must be True or False"
+    yield from (("views", breach) for breach in _breaches_of_views(method.views))
+    for name, allowed in (("directions", DIRECTIONS), ("needs", OUTPUT_FIELDS)):
+        yield from ((name, breach) for breach in _breaches_of_choice(name, getattr(method, name), allowed))
     if method.loss is Method.loss and method.step is Method.step:
-        yield "defines neither `loss` nor `step`"
-    yield from _breaches_of_config(method.Config)
+        yield "", "defines neither `loss` nor `step`"
+    yield from (("Config", breach) for breach in _breaches_of_config(method.Config))
+
+
+def _breaches_of_name(name: object) -> Iterator[str]:
+    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
+        yield f"has the name {name!r}; allowed are lower-case letters, digits, - and _"
+    elif len(name) > LONGEST_NAME:
+        yield f"has a name of {len(name)} characters; at most {LONGEST_NAME} are allowed"
+    elif name in RESERVED_NAMES:
+        yield f"has the name {name!r}, which is reserved; choose another"
+
+
+def _breaches_of_views(views: object) -> Iterator[str]:
+    if isinstance(views, bool) or not isinstance(views, int | float):
+        yield f"has views = {views!r}; it must be a number"
+    elif not 1 <= views <= MOST_VIEWS:
+        yield f"has views = {views!r}; it must be from 1 to {MOST_VIEWS}"
 
 
 def _shows_its_own_images(method: type[Method]) -> bool:

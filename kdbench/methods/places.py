@@ -1,5 +1,6 @@
 """Finds the line of a method file that an error comes from."""
 
+import ast
 import inspect
 import sys
 import traceback
@@ -39,6 +40,28 @@ def place_of_error(trace: TracebackType | None, file: str) -> str:
         return _place(file, lines[-1])
     methods = [type(held["self"]) for _, _, held in frames if _is_method_in(held.get("self"), file)]
     return place_of_definition(methods[-1], own_name(methods[-1], "step")) if methods else ""
+
+
+def line_in_class(source: bytes, name: str, member: str) -> int | None:
+    """Return the line in which a class sets or defines a member, else that of the class; None if it is not there.
+
+    Args:
+        source: of the file.
+        name: of the class.
+        member: a variable, a function or a class in it.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            lines = [entry.lineno for entry in node.body if member in _names_set_by(entry)]
+            return lines[-1] if lines else node.lineno
+    return None
+
+
+def _names_set_by(entry: ast.stmt) -> set[str]:
+    """Return the names that a statement in the body of a class sets."""
+    if isinstance(entry, ast.ClassDef | ast.FunctionDef):
+        return {entry.name}
+    return {node.id for node in ast.walk(entry) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def _is_method_in(value: Any, file: str) -> bool:

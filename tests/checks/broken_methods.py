@@ -39,7 +39,7 @@ class Broken:
     Attributes:
         body: of the class, after its variables; a second definition replaces the first one.
         check: that fails.
-        line: text in the line that the finding must name; empty for a finding without a place.
+        line: text in the line that the finding must name.
         seen: part of what the finding says.
     """
 
@@ -65,33 +65,50 @@ def _with_loss(body: str) -> str:
 
 
 BROKEN = {
+    "module-that-is-not-installed": Broken(
+        _with_loss("import nonesuch"), "contract", "import nonesuch", "the file does not import: ModuleNotFoundError"
+    ),
+    "step-that-does-not-state-its-images": Broken(
+        """
+        del images
+
+        def step(self, run, batch):
+            run.backward_and_step(F.cross_entropy(run.student_forward(batch.images).logits, batch.labels))
+        """,
+        "contract",
+        "def step",
+        "must say in `images`",
+    ),
     "needs-a-field-that-does-not-exist": Broken(
-        _with_loss('needs = frozenset({"labels"})'), "contract", "", "has needs = frozenset({'labels'})"
+        _with_loss('needs = frozenset({"labels"})'),
+        "contract",
+        'frozenset({"labels"})',
+        "has needs = frozenset({'labels'})",
     ),
     "default-that-json-cannot-represent": Broken(
         _with_loss(
             """
             @dataclass(frozen=True)
-            class Config:
+            class Config:  # of its own
                 stages: set = field(default_factory=set)
             """
         ),
         "contract",
-        "",
+        "class Config:  # of its own",
         "has a Config whose defaults cannot be made and written as JSON",
     ),
     "config-that-changes-on-its-way": Broken(
         _with_loss(
             """
             @dataclass(frozen=True)
-            class Config:
+            class Config:  # of its own
                 weight: float = 1.0
                 def __post_init__(self):
                     object.__setattr__(self, "weight", 2 * self.weight)
             """
         ),
         "config",
-        "",
+        "class Config:  # of its own",
         "on its way through JSON",
     ),
     "shapes-that-do-not-fit": Broken(
@@ -132,7 +149,7 @@ BROKEN = {
             return F.cross_entropy(scaled, batch.labels)
         """,
         "finite",
-        "",
+        "def loss",
         "not finite",
     ),
     "trunk-cut-off": Broken(
@@ -179,7 +196,7 @@ BROKEN = {
             return F.cross_entropy(student.logits, batch.labels)
         """,
         "teacher",
-        "",
+        "for parameter in",
         "changed the teacher's",
     ),
     "random-numbers-of-python": Broken(

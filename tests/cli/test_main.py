@@ -168,8 +168,8 @@ class Mine(Method):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("import nonesuch", ["mine.py does not import", "nonesuch"]),
-        ("def (", ["mine.py is not Python", "SyntaxError"]),
+        ("import nonesuch", ["mine.py:1: the file does not import", "nonesuch"]),
+        ("def (", ["mine.py:1: the file is not Python", "SyntaxError"]),
         ("x = 1", ["mine.py defines no subclass"]),
         (METHOD.replace("NAME", "mine") + "class Yours(Mine): pass", ["2 subclasses of Method (Mine, Yours)"]),
         (METHOD, ["'NAME'", "lower-case"]),

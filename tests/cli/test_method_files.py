@@ -75,7 +75,7 @@ ARGUMENTS: dict[str, Callable[[Path], list[str]]] = {"run": run, "timing": timin
 def test_no_command_imports_a_method_file_in_its_own_process(command: str, marking: Path, kdbench: Command) -> None:
     result = kdbench(*ARGUMENTS[command](marking))
     assert result.returncode == (1 if command == "check" else 2), result.stderr  # a finding, and not a refusal
-    assert "marking.py does not import: RuntimeError: imported, and marked" in result.stdout + result.stderr
+    assert "marking.py:4: the file does not import: RuntimeError: imported, and marked" in result.stdout + result.stderr
     assert MARK not in os.environ
     assert not hasattr(sys, MARK)
 

@@ -57,7 +57,10 @@ def test_a_failure_names_line_sight_and_remedy(kdbench: Command, tmp_path: Path)
         "outcome": "skipped",
         "place": "",
         "seen": "an earlier check failed",
+        "claim": CLAIMS["resume"].claim,
+        "to_do": "",
     }
+    assert findings["training"]["to_do"] == CLAIMS["training"].remedy
     table = kdbench("check", str(file)).stdout
     assert f"broken.py:{broken.line_number}: vit-to-cnn: RuntimeError" in table
     assert f"to do: {CLAIMS['training'].remedy}" in table

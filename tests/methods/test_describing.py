@@ -88,7 +88,7 @@ def test_a_method_that_only_defines_a_loss_shows_the_images_as_they_are(tmp_path
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("import beside_me", ["mine.py does not import", "'beside_me'", "a method is one file"]),
+        ("import beside_me", ["mine.py:1: the file does not import", "'beside_me'", "a method is one file"]),
         ("raise KeyboardInterrupt", ["mine.py cannot be used: KeyboardInterrupt"]),
         (REFUSING, ["mine.py cannot be used: TypeError: no such shape"]),
         (METHOD.replace('"mine"', '"untrained"'), ["'untrained', which is reserved"]),
