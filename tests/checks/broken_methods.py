@@ -128,7 +128,7 @@ BROKEN = {
         """,
         "budget",
         "def step",
-        "updated the student 2 times in one step",
+        "must update the student once, but updated it 2 times",
     ),
     "two-passes-before-the-training": Broken(
         _with_loss(
@@ -196,7 +196,7 @@ BROKEN = {
             return F.cross_entropy(student.logits, batch.labels)
         """,
         "teacher",
-        "for parameter in",
+        "def loss",
         "changed the teacher's",
     ),
     "random-numbers-of-python": Broken(
