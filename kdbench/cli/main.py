@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -10,6 +11,7 @@ from typer.core import TyperGroup
 
 from kdbench.cli import data, method_files, methods, results, run, tracking, verify
 from kdbench.errors import KdbenchError, describe_error
+from kdbench.resources import VERSION
 
 RUN_EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
 COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
@@ -26,6 +28,9 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (methods.spec, "Example: kdbench spec"),
     (methods.timing, "Example: kdbench timing --out timing.json"),
 )
+
+
+CLOSE = 0.75  # least similarity of an option that an error suggests
 
 
 class OneSentenceErrors(TyperGroup):
@@ -74,8 +79,14 @@ def _reason(error: Any) -> str:
     """Return what typer says of a wrong option or argument, without a full stop."""
     if not hasattr(error, "possibilities"):
         return str(error.format_message()).rstrip(".")
-    alike = " or ".join(sorted(error.possibilities or ()))
+    alike = " or ".join(sorted(name for name in error.possibilities or () if _is_close(name, error.option_name)))
     return f"there is no option {error.option_name}" + (f"; did you mean {alike}?" if alike else "")
+
+
+def _is_close(option: str, given: str) -> bool:
+    """Return whether an option is what somebody may have meant who gave another one."""
+    name, given = option.strip("-"), given.strip("-")
+    return name.startswith(given) or SequenceMatcher(None, name, given).ratio() >= CLOSE
 
 
 def _is_of_the_parser(error: Exception) -> bool:
@@ -93,7 +104,6 @@ app = typer.Typer(
     help="Does a distilled student inherit its teacher's inductive biases, or only its accuracy?",
     epilog=RUN_EXAMPLE,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -103,8 +113,19 @@ for command, example in COMMANDS:
     app.command(epilog=example)(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kdbench {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Take the options that stand before a command."""
 
 

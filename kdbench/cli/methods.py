@@ -1,36 +1,67 @@
 """`kdbench methods`, `kdbench spec` and `kdbench timing`: lists methods and tracks, and times training steps."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kdbench.cli.options import DEFAULT_OUT, DeviceOption, MethodsOption, check_can_write, check_device, split_names
+from kdbench.cli.options import (
+    DEFAULT_OUT,
+    DeviceOption,
+    JsonOption,
+    MethodsOption,
+    check_can_write,
+    check_device,
+    split_names,
+)
 from kdbench.errors import InputError
+
+if TYPE_CHECKING:
+    from kdbench.spec import Spec
 
 STEP_TIMES, SCALING = DEFAULT_OUT / "timing.json", DEFAULT_OUT / "scaling.json"
 
 
-def methods() -> None:
+def methods(as_json: JsonOption = False) -> None:
     """List the submissions with their directions."""
     from kdbench.jobs.describer import describe_submissions
 
-    for method in describe_submissions():
+    described = describe_submissions()
+    if as_json:
+        typer.echo(json.dumps([method.model_dump(mode="json") for method in described], indent=1))
+        return
+    for method in described:
         typer.echo(f"{method.name:14s} {' '.join(method.directions):44s} {method.summary}")
 
 
 def spec(
     path: Annotated[Path | None, typer.Argument(help="Spec file. Without this argument, the shipped one.")] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a spec file and print its tracks with their digests."""
     from kdbench.testsets.spec import load_spec
 
     loaded = load_spec(path)
+    tracks = {name: _described_track(name, loaded) for name in loaded.tracks}
+    if as_json:
+        typer.echo(json.dumps({"version": loaded.version, "tracks": tracks}, indent=1))
+        return
     typer.echo(f"spec {loaded.version}")
-    for name, entry in loaded.tracks.items():
-        digests = (entry.training_digest, entry.testsets_digest, loaded.scoring_digest(name))
-        training, testsets, scoring = (digest[:16] for digest in digests)
-        typer.echo(f"{name:12s} training {training}  testsets {testsets}  scoring {scoring}  {entry.summary}")
+    for name, entry in tracks.items():
+        digests = "  ".join(f"{part} {entry[part][:16]}" for part in ("training", "testsets", "scoring"))
+        typer.echo(f"{name:12s} {digests}  {entry['summary']}")
+
+
+def _described_track(name: str, spec: "Spec") -> dict[str, str]:
+    """Return the digests and the summary of a track."""
+    track = spec.tracks[name]
+    return {
+        "training": track.training_digest,
+        "testsets": track.testsets_digest,
+        "scoring": spec.scoring_digest(name),
+        "summary": track.summary,
+    }
 
 
 def timing(

@@ -37,6 +37,7 @@ SeveralResultsArgument = Annotated[
         show_default=str(DEFAULT_OUT),
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for another program.")]
 SiteOption = Annotated[Path, typer.Option(help="Folder to render the page into.")]
 MethodsOption = Annotated[
     str, typer.Option(help="Names or .py files of methods, separated by commas (default: all submissions).")

@@ -9,6 +9,7 @@ import typer
 from kdbench.cli.options import (
     DEFAULT_OUT,
     DEFAULT_SITE,
+    JsonOption,
     ResultsArgument,
     SeveralResultsArgument,
     SiteOption,
@@ -27,12 +28,15 @@ app = typer.Typer(
 )
 
 
-def score(results: SeveralResultsArgument, spec: SpecOption = None) -> None:
-    """Score the records, print the boards, and write scores.json into the first results folder."""
+def score(results: SeveralResultsArgument, spec: SpecOption = None, as_json: JsonOption = False) -> None:
+    """Score the records, print the boards, and write scores.json into the first results folder.
+
+    With --json, what is written is printed instead of the boards.
+    """
     from kdbench.cli.boards import print_boards
     from kdbench.records import require_records
     from kdbench.records.current import read_current
-    from kdbench.scoring.board import require_boards, write_if_possible
+    from kdbench.scoring.board import require_boards, scores_text, write_if_possible
     from kdbench.scoring.board import score as score_records
     from kdbench.testsets.spec import load_spec
 
@@ -40,7 +44,10 @@ def score(results: SeveralResultsArgument, spec: SpecOption = None) -> None:
     current = read_current(*results)
     scores = score_records(results, load_spec(spec), current=current)
     unwritten = write_if_possible(scores, results[0] / "scores.json")
-    print_boards(scores, make_console())
+    if as_json:
+        typer.echo(scores_text(scores), nl=False)
+    else:
+        print_boards(scores, make_console())
     warn_of(*current.faults, *unwritten)
     require_boards(scores, results)
 

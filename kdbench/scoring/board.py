@@ -127,14 +127,18 @@ def _index_band(rows: Sequence[Row], context: BoardContext) -> Range | None:
 
 
 def write_scores(scores: Scores, path: Path) -> None:
-    """Write `scores.json` with sorted keys and rounded numbers: the same records give the same bytes.
+    """Write `scores.json`.
 
     Raises:
         WriteError: the file cannot be written.
     """
-    text = json.dumps(_rounded(scores.model_dump(mode="json")), sort_keys=True, indent=1, allow_nan=False)
     with atomic_file(path) as file:
-        file.write(text.encode() + b"\n")
+        file.write(scores_text(scores).encode())
+
+
+def scores_text(scores: Scores) -> str:
+    """Return the text of `scores.json`, with sorted keys and rounded numbers: the same records give the same bytes."""
+    return json.dumps(_rounded(scores.model_dump(mode="json")), sort_keys=True, indent=1, allow_nan=False) + "\n"
 
 
 def write_if_possible(scores: Scores, path: Path) -> tuple[str, ...]:

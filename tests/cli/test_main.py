@@ -1,5 +1,7 @@
 """The command line says what is wrong in one sentence, with exit code 2, and starts nothing."""
 
+import json
+import os
 import re
 import resource
 import subprocess
@@ -15,7 +17,8 @@ from kdbench.cli.main import app
 from kdbench.cli.results import app as results_app
 from kdbench.errors import SpecError
 from kdbench.jobs.lock import sole_user
-from kdbench.resources import shipped
+from kdbench.resources import VERSION, shipped
+from kdbench.testsets.spec import load_spec
 from tests.command_line import Command, assert_refused
 from tests.record_factory import write_matrix
 
@@ -77,6 +80,8 @@ def test_every_help_has_an_example(command: str) -> None:
         (["--config", "crd.rate=1", "--methods", "lm"], ["'crd'", "not run"]),
         (["--track", "cifar10-32", "--data-root", "nowhere"], ["nowhere"]),
         (["--limit-tests", "10"], ["no option --limit-tests", "mean --limit-test", "run --help"]),
+        (["--doses"], ["no option --doses (", "run --help"]),
+        (["--limit"], ["no option --limit;", "--limit-test", "--limit-train"]),
         (["--epochs"], ["'--epochs' requires an argument", "run --help"]),
     ],
     ids=" ".join,
@@ -297,9 +302,42 @@ def test_a_refused_record_is_named_and_the_rest_is_scored(
     assert "predictions.npz was changed after its record was written" in result.stdout
 
 
-def test_methods_are_listed(kdbench: Command) -> None:
+def test_methods_are_listed_for_people_and_for_programs(kdbench: Command) -> None:
     lines = kdbench("methods").stdout.splitlines()
     assert {"independent", "lm"} <= {line.split()[0] for line in lines}
+    described = {method["name"]: method for method in json.loads(kdbench("methods", "--json").stdout)}
+    assert [line.split()[0] for line in lines] == [*described]
+    assert described["lm"]["config"] == {"temperature": 4.0, "distill_weight": 0.9}
+
+
+def test_json_of_the_spec_has_whole_digests(kdbench: Command) -> None:
+    shown = json.loads(kdbench("spec", "--json").stdout)
+    loaded = load_spec()
+    assert (shown["version"], [*shown["tracks"]]) == (loaded.version, [*loaded.tracks])
+    assert shown["tracks"]["synthetic"]["training"] == loaded.tracks["synthetic"].training_digest
+
+
+def test_json_of_scores_is_the_file_that_is_written(kdbench: Command, tmp_path: Path) -> None:
+    write_matrix(tmp_path, images=50, directions=("cnn-to-vit",))
+    printed = kdbench("score", str(tmp_path), "--json").stdout
+    assert printed == (tmp_path / "scores.json").read_text()
+    assert json.loads(printed)["boards"][0]["direction"] == "cnn-to-vit"
+
+
+def test_the_version_is_printed(kdbench: Command) -> None:
+    printed = kdbench("--version")
+    assert (printed.returncode, printed.stdout) == (0, f"kdbench {VERSION}\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_offered_the_commands_that_fit(shell: str) -> None:
+    typed = {"COMP_WORDS": "kdbench sco", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "kdbench sco"}
+    fish = {"_TYPER_COMPLETE_FISH_ACTION": "get-args"} if shell == "fish" else {}
+    environment = {**os.environ, **typed, **fish, "_KDBENCH_COMPLETE": f"complete_{shell}"}
+    program = [str(Path(sys.executable).with_name("kdbench"))]
+    offered = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=300).stdout
+    assert "score" in offered
+    assert "leaderboard" not in offered
 
 
 def test_the_help_of_run_says_what_controls_are(kdbench: Command) -> None:
