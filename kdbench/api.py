@@ -1,4 +1,4 @@
-"""The submission contract: everything that a method file may import from kdbench.
+"""The submission contract. A method file may import it and `kdbench.blocks`, and nothing else of kdbench.
 
 A method is one Python file with one subclass of `Method`. The smallest one defines the class variables, a frozen
 `Config` and `loss`; the harness owns data, optimiser, schedule, precision, budget and evaluation.
@@ -287,6 +287,8 @@ class Method(nn.Module):
         summary: what the method does, in a few words.
         directions: that it is published for. Unless it reads `attention`, it is also trained with a teacher of the
             student's own family, where that is needed for comparison; its runs there are marked "beyond the paper".
+        beyond_paper: further directions in which it can train although nobody has published it for them. Its runs
+            there are marked likewise.
         needs: fields of `Output` that it reads from teacher and student; `logits` is always available.
         images: what it shows to either network, in one sentence, which the leaderboard prints. A method that defines
             `step` or `prepare` must say it.
@@ -314,6 +316,7 @@ class Method(nn.Module):
     paper: ClassVar[str]
     summary: ClassVar[str]
     directions: ClassVar[tuple[Direction, ...]]
+    beyond_paper: ClassVar[tuple[Direction, ...]] = ()
     needs: ClassVar[frozenset[OutputField]] = frozenset({"logits"})
     images: ClassVar[str] = "both networks see the images of the batch as they are"
     uses_teacher: ClassVar[bool] = True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kdbench.methods.directions import declared_directions
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission
 from kdbench.spec import Direction, Track
@@ -37,7 +38,7 @@ def _cases(config: pytest.Config) -> Iterator[Case]:
     for track in tracks:
         for direction in spec.track(track).directions:
             for method in _listed(config, "--methods", os.pathsep) or list_submissions():
-                if direction in load_submission(method).directions:
+                if direction in declared_directions(load_submission(method)):
                     yield track, direction, method
 
 

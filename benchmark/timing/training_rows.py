@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.timing.rows import WARM_UP_ROUNDS, CheckRow, guarded, now
 from kdbench.leaderboard.published import PAPER_TRACK, published_seconds, read_published
+from kdbench.methods.directions import declared_directions
 from kdbench.methods.loading import load_submission
 from kdbench.networks.device import forget_peak_memory, peak_memory
 from kdbench.spec import Direction, Track
@@ -80,7 +81,7 @@ def training_rows(bench: Bench, methods: Sequence[str]) -> Iterator[CheckRow]:
     for direction in bench.track.directions:
         epochs: dict[str, float] = {}
         for name in sorted(methods, key=lambda method: method != REFERENCE):
-            if direction in load_submission(name).directions:
+            if direction in declared_directions(load_submission(name)):
                 yield from guarded(f"{name} {direction}", partial(_rows_of, bench, direction, name, epochs))
 
 

@@ -24,7 +24,7 @@ STEP_TIMES, SCALING = DEFAULT_OUT / "timing.json", DEFAULT_OUT / "scaling.json"
 
 
 def methods(as_json: JsonOption = False) -> None:
-    """List the submissions with their directions."""
+    """List the submissions with the directions in which they can train."""
     from kdbench.jobs.describer import describe_submissions
 
     described = describe_submissions()
@@ -32,7 +32,8 @@ def methods(as_json: JsonOption = False) -> None:
         typer.echo(json.dumps([method.model_dump(mode="json") for method in described], indent=1))
         return
     for method in described:
-        typer.echo(f"{method.name:14s} {' '.join(method.directions):44s} {method.summary}")
+        directions = " ".join((*method.directions, *method.beyond_paper))
+        typer.echo(f"{method.name:14s} {directions:44s} {method.summary}")
 
 
 def spec(

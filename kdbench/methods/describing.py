@@ -8,7 +8,7 @@ from typing import Any
 
 from kdbench.api import Method
 from kdbench.errors import SubmissionError, describe_error
-from kdbench.methods.directions import beyond_paper
+from kdbench.methods.directions import beyond_paper, declared_directions
 from kdbench.methods.inquiries import Answer, Description, Inquiry, Trial
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.methods.preflight import check_method
@@ -45,9 +45,9 @@ def describe(inquiry: Inquiry, folder: Path) -> Description:
     config = parse_config(method, {**inquiry.config, **inquiry.configs.get(method.name, {})})
     if trial := inquiry.trial:
         for direction in trial.directions:
-            if direction in method.directions:
+            if direction in declared_directions(method):
                 check_method(method, config, trial, direction)
-    beyond = beyond_paper(method.directions, method.needs, uses_teacher=method.uses_teacher)
+    beyond = beyond_paper(method.directions, method.beyond_paper, method.needs, uses_teacher=method.uses_teacher)
     possible = [direction for direction in beyond if _can_be_made(method, config, inquiry.trial, direction)]
     return _description(method, asdict(config), possible, inquiry.path)
 

@@ -66,7 +66,7 @@ class Description(FrozenModel, strict=True, allow_inf_nan=False):
     """A method that keeps the contract, as far as it can be told without its code; see `kdbench.api.Method`.
 
     Attributes:
-        beyond_paper: further directions, with two networks of one family, in which it can be made.
+        beyond_paper: further directions in which it can be made, although it is not published for them.
         config: all values of the config, as JSON.
     """
 

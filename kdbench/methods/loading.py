@@ -29,6 +29,8 @@ from kdbench.spec import DIRECTIONS
 _CLASS_VARIABLES = ("name", "paper", "summary", "directions", "Config")
 _FLAGS = ("uses_teacher", "per_sample")
 OUTPUT_FIELDS: tuple[str, ...] = get_args(OutputField)
+_CHOICES: dict[str, tuple[str, ...]] = {"directions": DIRECTIONS, "beyond_paper": DIRECTIONS, "needs": OUTPUT_FIELDS}
+_OPTIONAL = ("beyond_paper",)  # of these choices, those that may be empty
 
 
 def load_submission(name_or_path: str | Path, shown: Path | None = None) -> type[Method]:
@@ -121,8 +123,10 @@ def _breaches(method: type[Method]) -> Iterator[tuple[str, str]]:
         if not isinstance(value := getattr(method, flag), bool):
             yield flag, f"has {flag} = {value!r}; it must be True or False"
     yield from (("views", breach) for breach in _breaches_of_views(method.views))
-    for name, allowed in (("directions", DIRECTIONS), ("needs", OUTPUT_FIELDS)):
-        yield from ((name, breach) for breach in _breaches_of_choice(name, getattr(method, name), allowed))
+    for name, allowed in _CHOICES.items():
+        value = getattr(method, name)
+        if value != () or name not in _OPTIONAL:
+            yield from ((name, breach) for breach in _breaches_of_choice(name, value, allowed))
     if method.loss is Method.loss and method.step is Method.step:
         yield "", "defines neither `loss` nor `step`"
     yield from (("Config", breach) for breach in _breaches_of_config(method.Config))

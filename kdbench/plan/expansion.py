@@ -42,7 +42,7 @@ def expand(request: Request) -> list[PlannedRun]:
     """
     runs: dict[str, PlannedRun] = {}
     for submission in request.submissions:
-        if not set(submission.directions) & set(request.directions):
+        if not any(submission.trains(direction) for direction in request.directions):
             raise InputError(
                 f"method {submission.name!r} supports the direction {' and '.join(submission.directions)}, "
                 f"not {' or '.join(request.directions)}"
@@ -63,7 +63,7 @@ class _Board:
     seed: int
 
     def runs(self) -> Iterator[PlannedRun]:
-        submissions = [each for each in self.request.submissions if self.direction in each.directions]
+        submissions = [each for each in self.request.submissions if each.trains(self.direction)]
         references = [teacher for question in posed_by(self.request.track) for teacher in self._teachers(question)]
         for submission in submissions:
             if not submission.uses_teacher:

@@ -50,7 +50,7 @@ class Submission:
         directions: that it is published for.
         control: how the runs of a control arm differ from ordinary ones; None for ordinary runs.
         needs: the fields of a network's output that it reads.
-        beyond_paper: further directions, with two networks of one family, in which it can train.
+        beyond_paper: further directions in which it can train, although it is not published for them.
         images: what it shows to either network, in its own words.
         views: how many images the networks see per image of the batch, roughly.
     """

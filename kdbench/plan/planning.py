@@ -94,7 +94,7 @@ def _half_answered(request: Request) -> Iterator[str]:
     if "architecture" not in request.questions:
         return
     for submission in request.submissions:
-        own = [within_family(direction) for direction in request.directions if direction in submission.directions]
+        own = [within_family(direction) for direction in request.directions if submission.trains(direction)]
         missing = [direction for direction in own if not submission.trains(direction)]
         if submission.uses_teacher and missing:
             yield (
@@ -157,7 +157,7 @@ def _submissions(
     submissions = read_submissions(names, configs, trial, describe)
     check_names(submissions)
     if not options.methods:  # leave out methods that do not fit; a method that the user names is refused instead
-        submissions = [submission for submission in submissions if set(submission.directions) & set(directions)]
+        submissions = [each for each in submissions if any(each.trains(direction) for direction in directions)]
     controls = control_submissions(options.controls, trial, describe)
     taken = {control.name for control in controls} & {submission.name for submission in submissions}
     if taken:

@@ -68,6 +68,15 @@ def test_a_method_also_has_the_directions_within_a_family_that_its_networks_allo
     assert describe(inquiry(picky, trial=trial_on()), tmp_path).beyond_paper == ()
 
 
+def test_a_method_names_directions_for_which_nobody_has_published_it(tmp_path: Path) -> None:
+    text = METHOD + "    beyond_paper = ('vit-to-cnn',)\n"
+    assert describe(inquiry(text), tmp_path).beyond_paper == ("vit-to-cnn", "vit-to-vit", "cnn-to-cnn")
+    refusing = text + "    def __init__(self, task, config):\n        raise ValueError('no')\n"
+    only_beyond = refusing.replace('("cnn-to-vit",)', '("cnn-to-cnn",)')
+    with pytest.raises(SubmissionError, match="'mine' cannot run vit-to-cnn on this track: no"):
+        describe(inquiry(only_beyond, trial=trial_on()), tmp_path)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -97,6 +106,7 @@ def test_a_method_that_only_defines_a_loss_shows_the_images_as_they_are(tmp_path
         (METHOD + "    images = 3\n", ["images", "at most 300 characters"]),
         (METHOD + "    def step(self, run, batch): ...\n", ["must say in `images` what it shows to either network"]),
         (METHOD + "    def prepare(self, run): ...\n", ["must say in `images` what it shows to either network"]),
+        (METHOD + "    beyond_paper = ('up',)\n", ["beyond_paper = ('up',)", "cnn-to-vit"]),
         (METHOD + "    uses_teacher = 1\n", ["uses_teacher = 1", "True or False"]),
         (METHOD + "    views = 'four'\n", ["views = 'four'", "must be a number"]),
         (METHOD + "    views = float('inf')\n", ["views = inf", "from 1 to 64"]),

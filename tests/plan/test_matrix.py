@@ -72,6 +72,11 @@ def test_a_method_without_the_students_own_family_has_the_other_teacher_alone() 
     assert {run.direction for run in expanded(capd) if run.role == "student"} == {"cnn-to-vit", "vit-to-cnn"}
 
 
+def test_a_method_also_trains_across_families_where_it_is_beyond_its_paper() -> None:
+    within = replace(submission("at"), directions=("cnn-to-cnn",), beyond_paper=("cnn-to-vit", "vit-to-vit"))
+    assert {run.direction for run in expanded(within) if run.role == "student"} == {"cnn-to-vit", "vit-to-vit"}
+
+
 def test_records_follow_from_runs_with_their_question_and_ids() -> None:
     for run in expanded(questions=QUESTIONS):
         record = a_record(

@@ -19,6 +19,7 @@ from conditions import Network, fit, predicted, student_set, teacher_set
 from study_tables import markdown_table
 
 from kdbench.data.training_sets import TrainingSet
+from kdbench.methods.directions import declared_directions
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.spec import Direction, Family, TeacherBias, Track, families
 from kdbench.testsets.spec import load_spec
@@ -81,7 +82,7 @@ class Tuning:
         track = with_rate(self.track, values[RATE]) if RATE in values else self.track
         config = parse_config(method, {key: value for key, value in values.items() if key != RATE})
         for direction in DIRECTIONS:
-            if direction not in method.directions:
+            if direction not in declared_directions(method):
                 continue
             teacher_family, family = families(direction)
             for bias in BIASES if method.uses_teacher else (None,):
