@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdbench.api import Batch, Method, Run, Term
+from kdbench.api import BOTH, Batch, Method, Run, Term
 from kdbench.data.training_sets import TrainingSet, training_set
 from kdbench.errors import SubmissionError
 from kdbench.evaluation.answers import load_network, logits_of
+from kdbench.methods.directions import declared_directions
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
@@ -61,15 +62,16 @@ def every_case() -> Iterator[Case]:
     for name in list_submissions():
         method = load_submission(name)
         seen: set[object] = set()
-        for direction in method.directions:
+        for direction in declared_directions(method):
             what = direction if method.uses_teacher else families(direction).student
             if what not in seen:
                 yield Case(name, direction)
             seen.add(what)
 
 
-CASES = list(every_case())
-in_every_case = pytest.mark.parametrize("case", CASES, ids=str)
+EVERY_CASE = list(every_case())
+TRAINED = [case for case in EVERY_CASE if case.direction in BOTH or not case.method_class.uses_teacher]
+in_every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=str)
 
 
 def small_track(images: int, **training: Any) -> Track:
@@ -191,7 +193,7 @@ class Training:
     witness: Witness
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
+@pytest.fixture(scope="module", params=TRAINED, ids=str)
 def trained(
     request: pytest.FixtureRequest, teachers: dict[Family, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Training:
@@ -254,7 +256,7 @@ class Repeats:
     resumed: TrainingOutcome
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
+@pytest.fixture(scope="module", params=TRAINED, ids=str)
 def repeats(
     request: pytest.FixtureRequest, teachers: dict[Family, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Repeats:
@@ -322,7 +324,7 @@ def gradient(method: Method, run: Any, batch: Batch) -> list[Tensor]:
     return list(torch.autograd.grad(total, list(run.student.parameters())))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.method_class.per_sample], ids=str)
+@pytest.mark.parametrize("case", [case for case in TRAINED if case.method_class.per_sample], ids=str)
 def test_a_method_that_says_so_can_be_computed_in_parts(
     case: Case, teachers: dict[Family, Path], tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from kdbench.data.pixels import Normalisation, resized
 from kdbench.data.training_sets import TrainingSet
 from kdbench.evaluation.answers import evaluate, load_network
+from kdbench.methods.directions import declared_directions
 from kdbench.methods.files import list_submissions
 from kdbench.methods.loading import load_submission
 from kdbench.networks.backbone import create_model
@@ -49,7 +50,7 @@ SMALL = Backbones(
         weight_decay=0.05,
     ),
 )
-CASES = [(name, direction) for name in list_submissions() for direction in load_submission(name).directions]
+CASES = [(name, direction) for name in list_submissions() for direction in declared_directions(load_submission(name))]
 CROSSED = [case for case in CASES if case[1] in PAPER.directions]
 
 
