@@ -26,7 +26,7 @@ EPSILON = 1e-8  # added to the denominator of rho
 def correlation_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the mean over rows of 1 minus Pearson's correlation of two (R, N) tensors."""
     student, teacher = (rows - rows.mean(dim=1, keepdim=True) for rows in (student, teacher))
-    rho = (student * teacher).sum(dim=1) / (student.norm(dim=1) * teacher.norm(dim=1) + EPSILON)
+    rho: Tensor = (student * teacher).sum(dim=1) / (student.norm(dim=1) * teacher.norm(dim=1) + EPSILON)
     return 1 - rho.mean()
 
 

@@ -125,7 +125,7 @@ def transformer_block(width: int) -> nn.TransformerEncoderLayer:
     block = nn.TransformerEncoderLayer(
         width, HEADS, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
     )
-    block.self_attn.in_proj_bias = None
+    block.self_attn.register_parameter("in_proj_bias", None)
     return block
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.submissions.fitnet import Regressor
+from benchmark.submissions.fitnet import MapShape, Regressor
 from kdbench.blocks import kd_loss
 from kdbench.spec import Family
 from tests.submissions.golden import Golden, in_both_precisions, read_golden
@@ -17,18 +17,23 @@ def as_map(features: Tensor, prefix: int) -> Tensor:
     if features.dim() == 4:
         return features
     side = round((features.shape[1] - prefix) ** 0.5)
-    return features[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
+    return features[:, prefix:].transpose(1, 2).reshape(len(features), -1, side, side)
+
+
+def shape_of(feature_map: Tensor) -> MapShape:
+    _, channels, height, width = feature_map.shape
+    return channels, height, width
 
 
 def blocks_first(weight: Tensor, channels: int) -> Tensor:
     """Reorder outputs of k x k positions, of which each has all channels, to channels of k x k positions each."""
-    return weight.unflatten(0, (-1, channels)).transpose(0, 1).flatten(0, 1)
+    return weight.reshape(-1, channels, *weight.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
 def convolved(weight: Tensor, channels: int) -> Tensor:
     """Return a matrix on k x k merged tokens, (F_t, k * k * F_s, 1, 1), as a convolution, (F_t, F_s, k, k)."""
     side = round((weight.shape[1] / channels) ** 0.5)
-    return weight.flatten(1).unflatten(1, (side, side, channels)).permute(0, 3, 1, 2)
+    return weight.reshape(-1, side, side, channels).permute(0, 3, 1, 2)
 
 
 def official_layer(case: str, golden: Golden, name: str) -> tuple[Tensor, Tensor]:
@@ -54,7 +59,7 @@ def test_loss_and_gradients_between_families_are_the_official_ones(dtype: torch.
     features = golden.variable("f_s")
     student = as_map(features, int(golden.number("prefix_s")))
     teacher = as_map(golden.tensor("f_t"), int(golden.number("prefix_t")))
-    regressor = Regressor(student.shape[1:], teacher.shape[1:]).to(dtype)
+    regressor = Regressor(shape_of(student), shape_of(teacher)).to(dtype)
     parameters = (regressor.convolution.weight, regressor.convolution.bias)
     for parameter, official in zip(parameters, official_layer(case, golden, "param"), strict=True):
         assert parameter is not None
@@ -73,7 +78,7 @@ def test_loss_and_gradients_between_families_are_the_official_ones(dtype: torch.
 def test_loss_and_gradients_of_two_cnns_are_the_official_ones(dtype: torch.dtype) -> None:
     golden = read_golden("fitnet.npz", dtype, "conv1x1")
     features, teacher = golden.variable("f_s"), golden.tensor("f_t")
-    regressor = Regressor(features.shape[1:], teacher.shape[1:]).to(dtype)
+    regressor = Regressor(shape_of(features), shape_of(teacher)).to(dtype)
     assert regressor.convolution.bias is not None
     torch.nn.init.zeros_(regressor.convolution.bias)  # the official layer has none
     regressor.convolution.weight.data.copy_(golden.tensor("param_transform_weight"))

@@ -67,7 +67,7 @@ def branches_of(golden: Golden, family: Family) -> dict[int, nn.Module]:
 
 def as_grid(stage: Tensor, family: Family) -> Tensor:
     side = round(stage.shape[1] ** 0.5)
-    return stage if family == "cnn" else stage.transpose(1, 2).unflatten(2, (side, side))
+    return stage if family == "cnn" else stage.transpose(1, 2).reshape(len(stage), -1, side, side)
 
 
 @in_both_precisions

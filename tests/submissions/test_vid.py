@@ -52,7 +52,8 @@ def test_the_loss_is_a_normal_negative_log_likelihood_up_to_its_constant() -> No
     mean, target = torch.randn(2, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
     variance = torch.tensor([0.5, 1.0, 4.0]).double()
     normal = torch.distributions.Normal(mean, variance.sqrt()[:, None, None])
-    expected = -normal.log_prob(target).mean().item() - math.log(2 * math.pi) / 2
+    likelihood: torch.Tensor = normal.log_prob(target)  # type: ignore[no-untyped-call]
+    expected = -likelihood.mean().item() - math.log(2 * math.pi) / 2
     assert normal_loss(mean, target, variance).item() == pytest.approx(expected)
 
 
