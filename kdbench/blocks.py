@@ -1,6 +1,6 @@
 """Building blocks of losses that several methods share; method files import them, as they import `kdbench.api`.
 
-The identity of a run does not contain this code. Whoever changes a number that it computes raises `NUMERICS_VERSION`.
+The digest of the code of a method that imports this module covers it, so every change here makes new runs of them all.
 """
 
 import math

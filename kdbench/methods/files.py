@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import SubmissionError, describe_error
-from kdbench.resources import shipped
+from kdbench.resources import PACKAGE, shipped
 
 MOST_BYTES = 2**20
+BLOCKS = PACKAGE / "blocks.py"
 _FOLDER = ("benchmark", "submissions")
 
 
@@ -47,7 +48,8 @@ class MethodFile:
     Attributes:
         path: of the file.
         source: its bytes.
-        code: SHA-256 of its syntax tree, in hexadecimal; comments, docstrings and layout do not count.
+        code: SHA-256 of its syntax tree, in hexadecimal; comments, docstrings and layout do not count. If it imports
+            `kdbench.blocks`, the syntax tree of that module is part of it.
     """
 
     path: Path
@@ -56,7 +58,7 @@ class MethodFile:
 
 
 def read_method_file(path: Path) -> MethodFile:
-    """Read a method file and hash its syntax tree, without running its code.
+    """Read a method file and hash its code, without running it.
 
     Raises:
         SubmissionError: the file cannot be read, is too long, or is not Python in UTF-8.
@@ -64,10 +66,24 @@ def read_method_file(path: Path) -> MethodFile:
     source = read_source(path)
     tree = _parsed(source, path)
     try:
-        code = hashlib.sha256(_canonical(tree).encode()).hexdigest()
+        code = _canonical(tree)
+        if any(map(_imports_blocks, ast.walk(tree))):
+            code += "\n" + _canonical(_parsed(read_source(BLOCKS), BLOCKS))
+        digest = hashlib.sha256(code.encode()).hexdigest()
     except (RecursionError, MemoryError, ValueError) as error:
         raise SubmissionError(f"{path} nests its code too deeply to be read: {type(error).__name__}") from error
-    return MethodFile(path, source, code)
+    return MethodFile(path, source, digest)
+
+
+def _imports_blocks(node: ast.AST) -> bool:
+    """Return whether a node of a syntax tree imports `kdbench.blocks` or something from it."""
+    if isinstance(node, ast.Import):
+        return any(alias.name == "kdbench.blocks" for alias in node.names)
+    if not isinstance(node, ast.ImportFrom):
+        return False
+    return node.module == "kdbench.blocks" or (
+        node.module == "kdbench" and any(alias.name in ("blocks", "*") for alias in node.names)
+    )
 
 
 def read_source(path: Path) -> bytes:

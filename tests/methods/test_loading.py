@@ -7,6 +7,7 @@ from textwrap import dedent
 import pytest
 
 from kdbench.errors import SubmissionError
+from kdbench.methods import files
 from kdbench.methods.files import list_submissions, read_method_file, submission_path
 from kdbench.methods.loading import load_submission, parse_config
 
@@ -174,6 +175,52 @@ def test_comments_docstrings_and_layout_do_not_change_the_code_digest(sound: Pat
 def test_a_change_of_code_changes_the_code_digest(sound: Path, old: str, new: str) -> None:
     before = read_method_file(sound).code
     assert read_method_file(written(sound.parent, SOUND.replace(old, new))).code != before
+
+
+@pytest.fixture
+def changed_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let another file stand for `kdbench.blocks`, with one statement more."""
+    blocks = tmp_path / "blocks.py"
+    blocks.write_text(files.BLOCKS.read_text() + "\nADDED = 1\n")
+    monkeypatch.setattr(files, "BLOCKS", blocks)
+    return blocks
+
+
+IMPORTS_OF_BLOCKS = [
+    "from kdbench.blocks import kd_loss",
+    "from kdbench import blocks",
+    "from kdbench import *",
+    "import torch, kdbench.blocks as parts",
+]
+OTHER_IMPORTS = ["from kdbench.api import Term", "import kdbench.api", "from torch import blocks", "import blocks"]
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"), [*((line, True) for line in IMPORTS_OF_BLOCKS), *((line, False) for line in OTHER_IMPORTS)]
+)
+def test_the_code_of_the_blocks_counts_for_methods_that_import_them(
+    line: str, changes: bool, sound: Path, request: pytest.FixtureRequest
+) -> None:
+    path = written(sound.parent, f"{line}\n{SOUND}")
+    before = read_method_file(path).code
+    request.getfixturevalue("changed_blocks")
+    assert (read_method_file(path).code != before) == changes
+
+
+def test_a_change_of_the_blocks_leaves_the_code_of_the_papers_methods(request: pytest.FixtureRequest) -> None:
+    def codes() -> dict[str, str]:
+        return {name: read_method_file(submission_path(name)).code for name in list_submissions()}
+
+    before = codes()
+    request.getfixturevalue("changed_blocks")
+    unchanged = {name for name, code in codes().items() if code == before[name]}
+    assert unchanged == {"independent", "lm", "crd", "cskd", "vlfkd", "sskd", "capd"}
+
+
+def test_a_comment_in_the_blocks_changes_no_code_digest(changed_blocks: Path) -> None:
+    before = read_method_file(submission_path("at")).code
+    changed_blocks.write_text("# a comment\n" + changed_blocks.read_text())
+    assert read_method_file(submission_path("at")).code == before
 
 
 def test_the_code_digest_of_a_file_that_is_not_python_is_refused(tmp_path: Path) -> None:
