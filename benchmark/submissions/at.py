@@ -70,8 +70,6 @@ class AttentionTransfer(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.stages is not None
-        assert teacher.stages is not None
         pairs = zip(student.stages[FIRST_STAGE:], teacher.stages[FIRST_STAGE:], strict=True)
         losses = [at_loss(*maps, self.config.power) for maps in pairs]
         return {

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import EVERY, Batch, Losses, Method, Output, Run, Task, Term
+from kdbench.api import EVERY, Batch, Losses, Method, Output, Term
 from kdbench.blocks import check_numbers, decouple, full_precision
 
 
@@ -70,19 +70,12 @@ class Decoupling(Method):
 
     config: Config
 
-    def __init__(self, task: Task, config: Config) -> None:
-        super().__init__(task, config)
-        self.factor = warm_up(0, task.epochs, config.warm_up_share)
-
-    def step(self, run: Run, batch: Batch) -> None:
-        self.factor = warm_up(run.epoch, self.task.epochs, self.config.warm_up_share)
-        super().step(run, batch)
-
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        target, others = dkd_losses(student.logits, teacher.logits, batch.labels, self.config.temperature)
+        config, factor = self.config, warm_up(self.run.epoch, self.task.epochs, self.config.warm_up_share)
+        target, others = dkd_losses(student.logits, teacher.logits, batch.labels, config.temperature)
         return {
             "cross_entropy": F.cross_entropy(student.logits, batch.labels),
-            "target": Term(target, self.factor * self.config.target_weight),
-            "others": Term(others, self.factor * self.config.others_weight),
+            "target": Term(target, factor * config.target_weight),
+            "others": Term(others, factor * config.others_weight),
         }

@@ -87,8 +87,6 @@ class FitNet(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.stages is not None
-        assert teacher.stages is not None
         stages = zip(self.regressors, student.stages, teacher.stages, strict=True)
         hints = [F.mse_loss(regressor(guided), hint) for regressor, guided, hint in stages]
         return {

@@ -180,7 +180,6 @@ class OneForAll(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.stages is not None
         config = self.config
 
         def compared(logits: Tensor) -> Tensor:

@@ -64,8 +64,6 @@ class ProbabilisticTransfer(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.pooled is not None
-        assert teacher.pooled is not None
         return {
             "cross_entropy": F.cross_entropy(student.logits, batch.labels),
             "neighbours": Term(pkt_loss(student.pooled, teacher.pooled), self.config.beta),

@@ -71,8 +71,6 @@ class Relational(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.pooled is not None
-        assert teacher.pooled is not None
         distance, angle = rkd_losses(student.pooled, teacher.pooled)
         return {
             "cross_entropy": F.cross_entropy(student.logits, batch.labels),

@@ -54,8 +54,6 @@ class SimilarityPreserving(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.feature_map is not None
-        assert teacher.feature_map is not None
         return {
             "cross_entropy": F.cross_entropy(student.logits, batch.labels),
             "similarity": Term(sp_loss(student.feature_map, teacher.feature_map), self.config.gamma),

@@ -92,8 +92,6 @@ class VariationalInformation(Method):
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        assert student.stages is not None
-        assert teacher.stages is not None
         stages = zip(self.predictors, student.stages[FIRST_STAGE:], teacher.stages[FIRST_STAGE:], strict=True)
         losses = [predictor(*maps) for predictor, *maps in stages]
         return {

@@ -1,6 +1,5 @@
 """Tasks of small networks of both families, random outputs of them, and what a method's loss adds up to."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,7 +49,7 @@ def an_output(family: Family, seed: int) -> Output:
 
 
 def with_logits(output: Output, logits: Tensor) -> Output:
-    return replace(output, logits=logits)
+    return Output(logits, output.pooled, output.feature_map, stages=output.stages)
 
 
 def weighted(losses: Losses) -> dict[str, float]:
