@@ -130,9 +130,9 @@ def test_widths_and_grids_that_do_not_fit_are_refused(width: int, side: int) -> 
 @pytest.mark.parametrize(("teacher", "student"), [("cnn", "vit"), ("vit", "cnn"), ("cnn", "cnn"), ("vit", "vit")])
 def test_every_stage_has_a_branch_and_the_loss_the_weights_of_the_settings(teacher: Family, student: Family) -> None:
     outputs = an_output(student, 0), an_output(teacher, 1)
-    one, two = (a_method("ofa", a_task(teacher, student), branch_weight=weight) for weight in (1.0, 2.0))
-    losses = [weighted(method.loss(a_batch(), *outputs)) for method in (one, two)]
-    assert len(one.get_submodule("branches")) == 4  # type: ignore[arg-type]
+    single, double = (a_method("ofa", a_task(teacher, student), branch_weight=weight) for weight in (1.0, 2.0))
+    losses = [weighted(method.loss(a_batch(), *outputs)) for method in (single, double)]
+    assert len(single.get_submodule("branches")) == 4  # type: ignore[arg-type]
     assert losses[1]["branches"] == pytest.approx(2 * losses[0]["branches"])
     expected = ofa_loss(outputs[0].logits, outputs[1].logits, a_batch().labels, 1.0, 1.0).item()
     assert losses[0]["distillation"] == expected

@@ -60,10 +60,10 @@ def test_the_loss_is_a_normal_negative_log_likelihood_up_to_its_constant() -> No
 @pytest.mark.parametrize(("teacher", "student"), [("cnn", "vit"), ("vit", "cnn"), ("cnn", "cnn"), ("vit", "vit")])
 def test_the_last_three_stages_are_summed_with_the_weight_of_the_settings(teacher: Family, student: Family) -> None:
     outputs = an_output(student, 0), an_output(teacher, 1)
-    one, three = (a_method("vid", a_task(teacher, student), information_weight=weight) for weight in (1.0, 3.0))
-    losses = [weighted(method.loss(a_batch(), *outputs))["information"] for method in (one, three)]
+    single, tripled = (a_method("vid", a_task(teacher, student), information_weight=weight) for weight in (1.0, 3.0))
+    losses = [weighted(method.loss(a_batch(), *outputs))["information"] for method in (single, tripled)]
     assert losses[1] == pytest.approx(3 * losses[0])
-    assert len(next(one.children()).state_dict()) == 3 * 4  # three predictors of four tensors each
+    assert len(next(single.children()).state_dict()) == 3 * 4  # three predictors of four tensors each
 
 
 def test_a_variance_below_the_floor_is_refused() -> None:
