@@ -51,7 +51,7 @@ def test_the_loss_has_the_weights_of_the_settings_and_of_the_epoch() -> None:
     student, teacher = an_output("vit", 0), an_output("cnn", 1)
     settings = {"target_weight": 2.0, "others_weight": 3.0, "temperature": 2.0, "warm_up_share": 0.5}
     method = a_method("dkd", a_task(epochs=8), **settings)
-    method._run = SimpleNamespace(epoch=1)  # type: ignore[assignment]
+    method._run = SimpleNamespace(epoch=1)
     terms = weighted(method.loss(a_batch(), student, teacher))
     target, others = dkd_losses(student.logits, teacher.logits, a_batch().labels, 2.0)
     assert (terms["target"], terms["others"]) == (1.0 * target.item(), 1.5 * others.item())
