@@ -14,16 +14,18 @@ from kdbench.resources import VERSION
 
 if TYPE_CHECKING:
     from kdbench.api import Method
+    from kdbench.profiling.profiling import profile
     from kdbench.records.frames import load_results
     from kdbench.scoring.frames import load_scores
 
 __version__ = VERSION
-__all__ = ["Method", "__version__", "load_results", "load_scores"]
+__all__ = ["Method", "__version__", "load_results", "load_scores", "profile"]
 
 _MODULES = {
     "Method": "kdbench.api",
     "load_results": "kdbench.records.frames",
     "load_scores": "kdbench.scoring.frames",
+    "profile": "kdbench.profiling.profiling",
 }
 
 

@@ -81,7 +81,7 @@ def _cells(row: Row, arm: Arm, *, first: bool) -> dict[str, str]:
     conflict = profile.conflict if profile else None
     return {
         RANK: rank_words(row) if first else "",
-        ROW: _name(row, arm),
+        ROW: row.arm_title(arm),
         CLEAN: number(profile.clean) if profile else ABSENT,
         **{axis: number(profile.axes[axis].bias) if profile and axis in profile.axes else ABSENT for axis in BIAS_AXES},
         CONFLICT: f"{number(conflict.shape)}/{number(conflict.texture)}" if conflict else ABSENT,
@@ -95,13 +95,6 @@ def rank_words(row: Row) -> str:
     if row.rank is None:
         return ""
     return f"{row.rank}" if row.rank_high in (None, row.rank) else f"{row.rank}-{row.rank_high}"
-
-
-def _name(row: Row, arm: Arm) -> str:
-    name = f"{row.family} {row.title}" if row.kind in ("teacher", "independent") else row.title
-    name = f"{name} (control)" if row.kind == "control" else name
-    of_family = f" {arm.teacher_family}" if arm.teacher_bias == "natural" and row.kind != "teacher" else ""
-    return f"{name}, {arm.teacher_bias}{of_family}" if arm.teacher_bias else name
 
 
 def _notes(board: Board) -> Iterator[str]:

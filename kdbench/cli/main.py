@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from kdbench.cli import data, method_files, methods, results, run, tracking, verify
+from kdbench.cli import data, method_files, methods, profile, results, run, tracking, verify
 from kdbench.errors import KdbenchError, describe_error
 from kdbench.resources import VERSION
 
@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (verify.verify, "Example: kdbench verify runs/synthetic/0123456789abcdef-52b67082 --retrain"),
     (tracking.track, "Example: kdbench track runs"),
     (tracking.ui, "Example: kdbench ui runs --port 5000"),
+    (profile.profile, "Example: kdbench profile --model resnet50 --data ~/imagenet/val --results runs"),
     (methods.methods, "Example: kdbench methods"),
     (methods.spec, "Example: kdbench spec"),
     (methods.timing, "Example: kdbench timing --out timing.json"),

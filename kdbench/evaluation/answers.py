@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdbench.api import OutputField
+from kdbench.api import Output, OutputField
 from kdbench.data.pixels import Normalisation, pixels_at_size
 from kdbench.networks.backbone import Backbone
 from kdbench.networks.models import new_backbone, read_weights
@@ -29,6 +29,24 @@ SetProgress = Callable[[int, int], None]
 """A function that is called with the number of finished test sets and their total number."""
 
 
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+class Evaluated(Protocol):
+    """A network that can be evaluated: a `Backbone`, or a network that somebody gave.
+
+    Attributes:
+        family: decides the memory format of the images; None for neither family.
+    """
+
+    @property
+    def family(self) -> Family | None: ...
+
+    def __call__(self, images: Tensor, needs: frozenset[OutputField], /) -> Output:
+        """Return the fields in `needs` for (B, 3, H, H) normalised images."""
+
+
 def load_network(track: Track, family: Family, weights: Path, device: torch.device) -> Backbone:
     """Return a network of the spec with all of its trained weights, in evaluation mode on a device.
 
@@ -43,7 +61,7 @@ def load_network(track: Track, family: Family, weights: Path, device: torch.devi
 def image_batches(
     images: NDArray[np.uint8],
     data: Data,
-    network: Backbone,
+    network: Evaluated,
     device: torch.device,
     manipulation: Manipulation | None = None,
     batch: int = BATCH,
@@ -70,7 +88,7 @@ def image_batches(
 
 
 def logits_of(
-    network: Backbone,
+    network: Evaluated,
     images: NDArray[np.uint8],
     data: Data,
     device: torch.device,
@@ -83,7 +101,7 @@ def logits_of(
 
 
 def outputs_of(
-    network: Backbone,
+    network: Evaluated,
     images: NDArray[np.uint8],
     data: Data,
     device: torch.device,
@@ -119,7 +137,7 @@ def first_batch(data: Data, device: torch.device) -> int:
 
 @torch.inference_mode()
 def _collected(
-    network: Backbone, batches: Iterator[Tensor], device: torch.device, precision: Precision, *, pooled: bool
+    network: Evaluated, batches: Iterator[Tensor], device: torch.device, precision: Precision, *, pooled: bool
 ) -> dict[str, NDArray[np.float32]]:
     """Return the outputs for batches; they leave the device all at once, since each copy would wait for it."""
     needs: frozenset[OutputField] = frozenset({"logits", "pooled"} if pooled else {"logits"})
@@ -162,14 +180,14 @@ def answers(arrays: TestArrays, logits: Logits, teacher_logits: Logits | None) -
 
 
 def evaluate(
-    network: Backbone,
+    network: Evaluated,
     test_sets: Mapping[str, TestArrays],
     data: Data,
     *,
     device: torch.device,
     precision: Precision,
     teacher_logits: Mapping[str, Logits],
-    progress: SetProgress,
+    progress: SetProgress = no_progress,
     take_pooled: Mapping[str, TakePooled] = MappingProxyType({}),
 ) -> tuple[Predictions, dict[str, Logits]]:
     """Return the answers and the logits of a network on every test set, by the set's name.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from kdbench.data.synthetic import condition_objects
-from kdbench.evaluation.answers import Logits, SetProgress, TakePooled, evaluate, load_network
+from kdbench.evaluation.answers import Logits, SetProgress, TakePooled, evaluate, load_network, no_progress
 from kdbench.evaluation.features import KeptFeatures
 from kdbench.evaluation.kept import read_logits, read_maps, write_logits, write_maps
 from kdbench.evaluation.occlusion import (
@@ -30,10 +30,6 @@ from kdbench.records.summary import summarise
 from kdbench.spec import Family, TeacherKind, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
-
-
-def _no_progress(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class Evaluator:
         missing = {name: arrays for name, arrays in self.test_sets.items() if len(logits.get(name, ())) != len(arrays)}
         if missing:
             teacher = self.network(family, folder / WEIGHTS)
-            logits |= self._evaluate(teacher, missing, {}, _no_progress)[1]
+            logits |= self._evaluate(teacher, missing, {}, no_progress)[1]
         return logits
 
     def scalars(self, network: Backbone, teachers: Mapping[TeacherKind, Path], *, occlusion: bool) -> dict[str, float]:
@@ -107,7 +103,7 @@ class Evaluator:
         if not weights:
             return ()
         primary = {entry.name: self.test_sets[entry.name] for entry in evaluated_sets(self.track, diagnostics=False)}
-        answers = [self._evaluate(self.network(family, path), primary, {}, _no_progress)[0] for _, path in weights]
+        answers = [self._evaluate(self.network(family, path), primary, {}, no_progress)[0] for _, path in weights]
         write_snapshots(self.folder, {name: np.stack([answer[name].label for answer in answers]) for name in primary})
         return tuple(
             Snapshot(step=step, test=summarise(answer)) for (step, _), answer in zip(weights, answers, strict=True)

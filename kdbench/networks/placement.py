@@ -9,8 +9,11 @@ from kdbench.networks.inference import inference_form
 from kdbench.spec import Family, Precision
 
 
-def memory_format(family: Family) -> torch.memory_format:
-    """Return the order of the axes in memory of a family's weights and images: channels last for CNNs."""
+def memory_format(family: Family | None) -> torch.memory_format:
+    """Return the order of the axes in memory of a family's weights and images: channels last for CNNs.
+
+    A network of neither family gets the usual order.
+    """
     return torch.channels_last if family == "cnn" else torch.contiguous_format
 
 

@@ -38,8 +38,9 @@ def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scor
     for seed, run in runs.items():
         clean = estimate(run.clean[None], run.images, scoring, share=True)
         if clean.low - 1 / num_classes < scoring.competence_margin:
+            of_seed = f" of seed {seed}" if len(runs) > 1 else ""
             return Undefined(
-                reason=f"too near chance: the clean accuracy of seed {seed} is {clean.value:.3f} with a lower bound of "
+                reason=f"too near chance: the clean accuracy{of_seed} is {clean.value:.3f} with a lower bound of "
                 f"{clean.low:.3f}; the lower bound must be at least {1 / num_classes + scoring.competence_margin:.2f}"
             )
     return None
@@ -66,7 +67,9 @@ def _axis_score(runs: Sequence[MeasuredRun], axis: Axis, low: Undefined | None, 
 
 def _why_missing(runs: Sequence[MeasuredRun], axis: Axis) -> Undefined | None:
     names = sorted({name for run in runs for name in run.missing.get(axis, ())})
-    return Undefined(reason=f"there are no answers on {', '.join(names)}") if names else None
+    if names:
+        return Undefined(reason=f"there are no answers on {', '.join(names)}")
+    return None if all(axis in run.axes for run in runs) else Undefined(reason="there is no test set of this axis")
 
 
 def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictScore | None:
@@ -81,6 +84,13 @@ def _conflict_score(runs: Sequence[MeasuredRun], scoring: Scoring) -> ConflictSc
         texture=estimate(texture, images, scoring, share=True),
         shape_bias=_shape_bias(shape, texture, images, scoring),
     )
+
+
+def conflict_swing(run: MeasuredRun, scoring: Scoring) -> Score:
+    """Return the share of cue-conflict images that get the shape's class minus that of the texture's, from -1 to 1."""
+    if run.shape is None or run.texture is None:
+        return Undefined(reason="there are no cue-conflict images")
+    return estimate((run.shape - run.texture)[None], run.conflict_images, scoring)
 
 
 def _shape_bias(shape: FloatArray, texture: FloatArray, images: int, scoring: Scoring) -> Score:

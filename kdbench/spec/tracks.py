@@ -44,6 +44,7 @@ class Data(SpecModel):
     """Where a track's images come from.
 
     Attributes:
+        source: where they come from: "folder" for somebody's own images, which no spec file may name.
         num_train: training images of a run.
         image_size: pixels per side of the images that networks see; without `resize` they are stored at that size.
         mean, std: of pixels in [0, 1] per channel, for normalisation.
@@ -52,7 +53,7 @@ class Data(SpecModel):
         resize: only for images that are stored at another size than networks see.
     """
 
-    source: Literal["synthetic", "cifar10"]
+    source: Literal["synthetic", "cifar10", "folder"]
     num_classes: Annotated[int, Field(ge=2)]
     num_train: Positive
     image_size: Positive

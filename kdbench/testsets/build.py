@@ -8,6 +8,7 @@ import numpy as np
 
 from kdbench.data import synthetic
 from kdbench.data.cifar10 import Cifar10
+from kdbench.data.image_folder import ImageFolder
 from kdbench.data.store import read_manifest
 from kdbench.data.training_sets import balanced_subset, saliences_of
 from kdbench.errors import DataError
@@ -29,7 +30,7 @@ def build_test_sets(
     track: Track,
     cache: Path,
     *,
-    source: Cifar10 | None,
+    source: Cifar10 | ImageFolder | None,
     workers: int = 1,
     diagnostics: bool = False,
     progress: BuildProgress | None = None,
@@ -40,8 +41,8 @@ def build_test_sets(
     Args:
         track: the track.
         cache: the store; sets of other tracks may lie in it.
-        source: CIFAR-10; None on a synthetic track.
-        workers: processes that build at once. The arrays do not depend on it.
+        source: CIFAR-10, or the images of a folder; None on a synthetic track.
+        workers: processes that build at once, where there are images for several. The arrays do not depend on it.
         diagnostics: whether to build the diagnostic sets, too.
         progress: called after each chunk of images.
         networks: make the sets that need networks; without them, such sets are only opened.
@@ -58,8 +59,9 @@ def build_test_sets(
     missing = store.missing(diagnostics=diagnostics)
     if missing:
         from_networks = [test_set for test_set in missing if kind_of(test_set, track.data).weights()]
-        with start_workers(workers, progress) as pool:
-            building = Building(store, clean_images(track, source), pool, progress, networks)
+        clean = clean_images(track, source)
+        with start_workers(workers, len(clean), progress) as pool:
+            building = Building(store, clean, pool, progress, networks)
             for test_set in missing:
                 if test_set not in from_networks:
                     building.build(test_set)
@@ -74,7 +76,7 @@ def verify_test_sets(
     track: Track,
     cache: Path,
     *,
-    source: Cifar10 | None,
+    source: Cifar10 | ImageFolder | None,
     diagnostics: bool = False,
 ) -> dict[str, TestArrays]:
     """Open all sets of a track and compare their digests. No set is built.
@@ -93,7 +95,7 @@ def facts_of_test_sets(
     track: Track,
     cache: Path,
     *,
-    source: Cifar10 | None,
+    source: Cifar10 | ImageFolder | None,
     diagnostics: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Return the facts in the manifests of built sets, by set: for example `coverage`, the share of each class."""
@@ -111,12 +113,14 @@ def _not_built(test_sets: Sequence[TestSet], track: Track) -> DataError:
     )
 
 
-def clean_images(track: Track, source: Cifar10 | None) -> CleanImages:
+def clean_images(track: Track, source: Cifar10 | ImageFolder | None) -> CleanImages:
     """Return the clean test images of a track, as they are stored.
 
     Raises:
         DataError: CIFAR-10 is needed and missing, or the track's images are of a size without a recipe.
     """
+    if isinstance(source, ImageFolder):
+        return CleanImages(source.test_images, source.test_labels, np.arange(len(source.test_labels)), source.masks)
     if track.data.stored_size != STORED_SIZE:
         raise DataError(
             f"the images of track {track.name} are stored {track.data.stored_size} pixels wide; "

@@ -50,7 +50,10 @@ class Building:
         return self.given_networks
 
     @cached_property
-    def colour_masks(self) -> ObjectMasks:
+    def object_masks(self) -> ObjectMasks:
+        given = self.clean.masks
+        if given is not None:
+            return ObjectMasks(given, np.asarray(given.any(axis=(1, 2)), bool))
         entry = self.store.masks_entry()
         if not has_entry(entry.folder):
             from kdbench.testsets.segmentation import object_masks

@@ -24,11 +24,13 @@ class CleanImages:
         images: (n, h, h, 3) uint8, at their stored size.
         labels: (n,) classes.
         ids: (n,) positions in the whole data set, so that a limited build draws the same random numbers as a full one.
+        masks: (n, h, h) bool objects that came with the images; None if there are none.
     """
 
     images: Images
     labels: Integers
     ids: Integers
+    masks: Masks | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,8 +75,8 @@ class Workshop(Protocol):
     def clean(self) -> CleanImages: ...
 
     @property
-    def colour_masks(self) -> ObjectMasks:
-        """Masks of the stored images, from colours alone; computed at the first use."""
+    def object_masks(self) -> ObjectMasks:
+        """Masks of the stored images: those that came with them, or else from colours alone, at the first use."""
 
     @property
     def network_masks(self) -> ObjectMasks:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kdbench.data.array_types import Images, Masks
 from kdbench.randomness import Words, below
 
-FALLBACK_SIDE = 20  # pixels per side of the central square that replaces a mask
+FALLBACK_SIDE = 20  # side of the central square that replaces a mask, in 32nds of the image's side
 MIN_CORNERS = 8  # possible places of a block inside a mask; with fewer, one block would be repeated
 GUIDE_WEIGHT = 12  # of the squared difference from the guide's luminance, relative to that of the overlap's colours
 
@@ -58,9 +58,10 @@ def source_regions(masks: Masks, quilting: Quilting) -> tuple[Masks, Masks]:
 
     regions = ndimage.binary_erosion(masks, structure=ndimage.generate_binary_structure(2, 1)[None])
     from_object = corners_inside(regions, quilting.block).sum(axis=(1, 2)) >= MIN_CORNERS
-    top, left = ((side - FALLBACK_SIDE) // 2 for side in masks.shape[1:])
+    side = FALLBACK_SIDE * masks.shape[1] // 32
+    top, left = ((whole - side) // 2 for whole in masks.shape[1:])
     square = np.zeros(masks.shape[1:], bool)
-    square[top : top + FALLBACK_SIDE, left : left + FALLBACK_SIDE] = True
+    square[top : top + side, left : left + side] = True
     return np.where(from_object[:, None, None], regions, square), from_object
 
 

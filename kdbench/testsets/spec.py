@@ -3,6 +3,7 @@
 from functools import cache
 from pathlib import Path
 
+from kdbench.errors import SpecError
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH, Spec, Track, read_spec
 from kdbench.testsets.kinds import check_parameters
@@ -19,5 +20,7 @@ def load_spec(path: Path | None = None) -> Spec:
 
 
 def _check_test_sets(track: Track) -> None:
+    if track.data.source == "folder":
+        raise SpecError("data.source: 'folder' is for `kdbench profile --data`; use 'cifar10'")
     for test_set in track.test_sets:
         check_parameters(test_set, track.data)

@@ -23,6 +23,7 @@ from kdbench.testsets.kinds.superpixels import SHIPPED_MAPS
 
 if TYPE_CHECKING:
     from kdbench.data.cifar10 import Cifar10
+    from kdbench.data.image_folder import ImageFolder
     from kdbench.networks.weights import WeightFile
 
 ANSWERS = ("targets", "textures", "index")
@@ -44,7 +45,7 @@ class TestSetStore:
     Attributes:
         track: of the spec.
         cache: the folder that holds all entries, those of other tracks included.
-        source_sha256: of CIFAR-10's test images, as `Cifar10` has it; None on a synthetic track.
+        source_sha256: of the images that the sets are made from, as their source has it; None on a synthetic track.
     """
 
     __test__ = False
@@ -54,7 +55,7 @@ class TestSetStore:
     source_sha256: str | None
 
     @classmethod
-    def of(cls, track: Track, cache: Path, *, source: "Cifar10 | None") -> "TestSetStore":
+    def of(cls, track: Track, cache: Path, *, source: "Cifar10 | ImageFolder | None") -> "TestSetStore":
         """Return the store of the sets that are made from a source; None on a synthetic track."""
         return cls(track, cache, source.test_sha256 if source else None)
 

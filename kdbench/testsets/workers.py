@@ -44,8 +44,15 @@ class Workers:
 
 
 @contextmanager
-def start_workers(count: int, progress: BuildProgress | None) -> Iterator[Workers]:
-    """Yield workers in `count` new processes, which end with this one; a count of 1 uses this process."""
+def start_workers(count: int, images: int, progress: BuildProgress | None) -> Iterator[Workers]:
+    """Yield workers in new processes, which end with this one; where one process suffices, it is this one.
+
+    Args:
+        count: number of processes.
+        images: that they have to make; there are no more processes than chunks of them.
+        progress: called after each chunk.
+    """
+    count = min(count, -(-images // CHUNK))
     if count <= 1:
         yield Workers(None, progress)
         return

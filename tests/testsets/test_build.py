@@ -10,6 +10,7 @@ from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError
 from kdbench.plan.overrides import with_overrides
 from kdbench.spec import Track
+from kdbench.testsets import workers
 from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets, facts_of_test_sets, verify_test_sets
 from kdbench.testsets.contact_sheet import contact_sheet, gallery
@@ -99,7 +100,10 @@ def test_a_limited_build_has_the_same_images_as_the_whole(
 
 
 @pytest.mark.slow
-def test_more_processes_make_the_same_bytes(cifar: dict[str, TestArrays], tmp_path: Path, source: Cifar10) -> None:
+def test_more_processes_make_the_same_bytes(
+    cifar: dict[str, TestArrays], tmp_path: Path, source: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "CHUNK", 10)
     again = build_test_sets(cifar_track(30), tmp_path, source=source, workers=2)
     assert array_digests(again) == array_digests(cifar)
 

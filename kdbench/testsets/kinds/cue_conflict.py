@@ -18,13 +18,13 @@ from kdbench.testsets.quilting import Quilting, luminance, quilted, source_regio
 
 class CueConflict(Kind):
     axes = ("cue-conflict",)
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
 
     def parameters(self, data: Data) -> Parameters:
         return QUILTING_PARAMETERS
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
-        clean, objects = workshop.clean, workshop.colour_masks
+        clean, objects = workshop.clean, workshop.object_masks
         pairs = conflict_pairs(clean.labels, clean.ids, objects.covered, count=test_set.images)
         return ChunkPlan(
             answers=RightAnswers(pairs.shapes, pairs.textures, pairs.content),

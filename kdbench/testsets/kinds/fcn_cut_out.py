@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 class FcnCutOut(Kind):
     axes = ("shape", "texture")
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
     rendering = "fcn-cut-out"
 
     def parameters(self, data: Data) -> Parameters:

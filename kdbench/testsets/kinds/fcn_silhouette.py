@@ -21,7 +21,7 @@ class FcnSilhouette(Kind):
     """Silhouettes of objects. With `fallback`, the set includes images without an object; they show a disc."""
 
     axes = ("shape", "texture")
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
     rendering = "fcn-silhouette"
 
     def parameters(self, data: Data) -> Parameters:

@@ -13,7 +13,8 @@ from kdbench.testsets.plans import BuildPlan, Workshop
 if TYPE_CHECKING:
     from kdbench.networks.weights import WeightFile
 
-GENERATED, PHOTOGRAPHS = "synthetic", "cifar10"
+GENERATED = "synthetic"
+PHOTOGRAPHS = ("cifar10", "folder")
 RENDERING = Parameter(str)
 GREY = Parameter(int, most=255)
 
@@ -31,7 +32,7 @@ class Kind(ABC):
     """
 
     axes: ClassVar[tuple[Axis, ...]]
-    sources: ClassVar[tuple[str, ...]] = (GENERATED, PHOTOGRAPHS)
+    sources: ClassVar[tuple[str, ...]] = (GENERATED, *PHOTOGRAPHS)
     rendering: ClassVar[str | None] = None
 
     @abstractmethod

@@ -16,13 +16,13 @@ QUILTING_PARAMETERS = {"block": COUNT, "overlap": COUNT, "candidates": COUNT}
 
 class QuiltedTexture(Kind):
     axes = ("texture",)
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
 
     def parameters(self, data: Data) -> Parameters:
         return QUILTING_PARAMETERS
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
-        clean, masks, quilting = workshop.clean, workshop.colour_masks.masks, quilting_of(test_set)
+        clean, masks, quilting = workshop.clean, workshop.object_masks.masks, quilting_of(test_set)
         return ChunkPlan(
             answers=clean.answers(),
             facts={"source_from_object": clean.share_by_class(source_regions(masks, quilting)[1])},

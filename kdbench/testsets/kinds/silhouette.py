@@ -11,14 +11,14 @@ from kdbench.testsets.plans import ChunkPlan, Workshop
 
 class Silhouette(Kind):
     axes = ("shape",)
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
     rendering = "silhouette"
 
     def parameters(self, data: Data) -> Parameters:
         return {"rendering": RENDERING, "foreground": GREY, "background": GREY}
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
-        objects, keywords = workshop.colour_masks, dict(test_set.parameters)
+        objects, keywords = workshop.object_masks, dict(test_set.parameters)
         del keywords["rendering"]
         return ChunkPlan(
             answers=workshop.clean.answers(objects.rows),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 class VggStyle(Kind):
     axes = ("shape", "texture")
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
     rendering = "vgg19-style"
 
     def parameters(self, data: Data) -> Parameters:

@@ -34,7 +34,7 @@ FEATURES = {
 
 class VggTexture(Kind):
     axes = ("shape", "texture")
-    sources = (PHOTOGRAPHS,)
+    sources = PHOTOGRAPHS
     rendering = "vgg19-texture"
 
     def parameters(self, data: Data) -> Parameters:
