@@ -24,7 +24,7 @@ from kdbench.scoring.profiles import profile_of
 from kdbench.scoring.questions import teacher_of
 from kdbench.scoring.scores import Row, RowKind
 from kdbench.scoring.standing import RowEvidence, cross_check, with_standing
-from kdbench.scoring.transfer import transfer, transfer_by_axis, transfer_by_pair
+from kdbench.scoring.transfer import transfer, transfer_by_axis, transfer_by_pair, transfer_by_seed
 from kdbench.spec import BIAS_AXES, UNTRAINED, TeacherKind
 
 
@@ -126,6 +126,7 @@ def _with_transfer(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowE
     scores: dict[str, object] = {
         "transfer": transfer(paired.contrast, context.scoring),
         "transfer_by_axis": transfer_by_axis(paired.contrast, BIAS_AXES, context.scoring),
+        "transfer_by_seed": transfer_by_seed(paired.contrast, paired.seeds, context.scoring),
         "transfer_by_pair": transfer_by_pair(paired.contrast, paired.seeds, pairs, context.scoring),
     }
     if context.question == "planted" and isinstance(scores["transfer"], Estimate):

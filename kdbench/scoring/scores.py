@@ -49,6 +49,7 @@ class Row(FrozenModel):
     Attributes:
         transfer: alpha or tau, by the board's question; None for rows without a teacher.
         transfer_by_axis: that of the axes on which the teachers differ enough.
+        transfer_by_seed: that of each seed alone.
         transfer_by_pair: that of the seeds that start from one pair of pretrained weights, by the number of the pair;
             empty unless the row's seeds start from several pairs.
         clean: clean accuracy averaged over the students of both teachers, from 0 to 1; None for teachers, and if no
@@ -76,6 +77,7 @@ class Row(FrozenModel):
     arms: tuple[Arm, ...]
     transfer: Score | None = None
     transfer_by_axis: dict[Axis, Score] = {}
+    transfer_by_seed: dict[Int64, Score] = {}
     transfer_by_pair: dict[Int64, Score] = {}
     clean: Score | None = None
     dose_response: DoseResponse | Undefined | None = None

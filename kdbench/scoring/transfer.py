@@ -143,6 +143,17 @@ def transfer_by_pair(contrast: Contrast, seeds: Sequence[int], pairs: int, scori
     return {pair: transfer(contrast.of_seeds(places[pair]), scoring) for pair in sorted(places)}
 
 
+def transfer_by_seed(contrast: Contrast, seeds: Sequence[int], scoring: Scoring) -> dict[int, Score]:
+    """Return transfer of each seed alone, by seed; its intervals cover images only.
+
+    Args:
+        contrast: of students and teachers.
+        seeds: of the contrast, in its order.
+        scoring: confidence and the number of seeds.
+    """
+    return {seed: transfer(contrast.of_seeds([place]), scoring) for place, seed in enumerate(seeds)}
+
+
 def excess(contrast: Contrast, margin: float) -> tuple[float, StandardErrors]:
     """Return a number with the sign of transfer minus `margin`, with its errors: tests rest on it.
 

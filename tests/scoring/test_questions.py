@@ -105,6 +105,13 @@ def test_transfer_is_given_for_each_pair_of_backbones_and_pools_to_the_whole(nat
     assert min(values) < estimated(row_of(natural, "much").transfer).value < max(values)
 
 
+def test_transfer_is_given_for_each_seed_and_pools_to_the_whole(natural: Board) -> None:
+    row = row_of(natural, "much")
+    assert tuple(sorted(row.transfer_by_seed)) == natural.seeds
+    values = [estimated(score).value for score in row.transfer_by_seed.values()]
+    assert min(values) < estimated(row.transfer).value < max(values)
+
+
 def test_clean_accuracy_of_a_row_is_the_mean_of_its_students(natural: Board) -> None:
     row = row_of(natural, "much")
     clean = estimated(row.clean)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.intervals import p_above_zero
-from kdbench.scoring.transfer import TOO_ALIKE, excess, transfer, transfer_by_axis, transfer_number
+from kdbench.scoring.transfer import TOO_ALIKE, excess, transfer, transfer_by_axis, transfer_by_seed, transfer_number
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 from tests.scoring.contrasts import GAP, contrast, drawn, noisy
@@ -49,6 +49,14 @@ def test_teachers_that_differ_by_noise_alone_leave_transfer_undefined(seeds: int
 def test_half_the_difference_is_a_transfer_of_one_half() -> None:
     teachers = noisy(GAP, 1, 1)
     assert defined(transfer(contrast(teachers / 2, teachers), SCORING)).value == pytest.approx(0.5)
+
+
+def test_each_seed_has_the_transfer_of_its_own_pair_of_teachers() -> None:
+    teachers = noisy(GAP, 3, 1)
+    students = teachers * np.array([0.2, 0.5, 0.8])[:, None, None]
+    by_seed = transfer_by_seed(contrast(students, teachers), (4, 1, 7), SCORING)
+    assert {seed: defined(tau).value for seed, tau in by_seed.items()} == pytest.approx({4: 0.2, 1: 0.5, 7: 0.8})
+    assert {(defined(tau).seeds, defined(tau).covers) for tau in by_seed.values()} == {(1, "images")}
 
 
 def test_overshoot_and_movement_away_are_shown_as_they_are() -> None:
