@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from kdbench.cli.options import (
     warn_of,
 )
 from kdbench.errors import KdbenchError
+
+if TYPE_CHECKING:
+    from kdbench.scoring.scores import Scores
 
 app = typer.Typer(
     help="Take a results folder to another machine, finished runs and unfinished ones.",
@@ -54,8 +57,10 @@ def score(results: SeveralResultsArgument, spec: SpecOption = None, as_json: Jso
 
 def leaderboard(results: SeveralResultsArgument, site: SiteOption = DEFAULT_SITE, spec: SpecOption = None) -> None:
     """Score the records, render the static page, and write scores.json into the first results folder."""
+    from kdbench.scoring.board import require_boards
+
     check_can_write(site, "--site")
-    score_and_render(results, spec, site)
+    require_boards(score_and_render(results, spec, site), results)
 
 
 def forget(
@@ -88,17 +93,16 @@ def forget(
         typer.echo(kept)
 
 
-def score_and_render(results: Sequence[Path], spec: Path | None, site: Path) -> None:
-    """Score the records below some results folders, render the page, and print where it is."""
+def score_and_render(results: Sequence[Path], spec: Path | None, site: Path) -> "Scores":
+    """Score the records below some results folders, render the page, print where it is, and return the scores."""
     from kdbench.cli.boards import print_not_scored
     from kdbench.leaderboard.publish import publish
-    from kdbench.scoring.board import require_boards
 
     published = publish(results, site, spec)
     print_not_scored(published.scores, make_console())
     warn_of(*published.faults)
     typer.echo(f"leaderboard: {published.page}")
-    require_boards(published.scores, results)
+    return published.scores
 
 
 @app.command("pack", epilog="Example: kdbench results pack board.zip runs")

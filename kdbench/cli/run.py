@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from time import monotonic
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,11 @@ from kdbench.cli.values import number, one_of, whole_number
 from kdbench.errors import KdbenchError
 from kdbench.plan.options import CONTROL_CHOICES, NO_CONTROLS, SUITES, RunOptions, TestSetOptions
 
+if TYPE_CHECKING:
+    from kdbench.scoring.scores import Scores
+
 RUNS_ARE_LEFT = 3  # exit code
+MLFLOW_PATIENCE = 1.0  # seconds
 
 MethodsInsteadOption = Annotated[
     str, typer.Option(help="Names or .py files of methods, separated by commas, instead of a suite.")
@@ -176,7 +180,7 @@ def run(
 
 
 def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
-    """Do the runs, then mirror, score and render all records.
+    """Do the runs, then score, render and mirror all records.
 
     Raises:
         typer.Exit: the time is up, and runs are left.
@@ -184,12 +188,14 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
     """
     from kdbench.jobs.invocation import run as run_benchmark
     from kdbench.records import find_records
+    from kdbench.scoring.board import require_boards
 
     progressed = run_benchmark(options, make_console())
     if not progressed.left or find_records(options.out):
-        if mlflow and (warning := mirror_records(options.out, options.spec)):
-            warn_of(warning)
-        score_and_render([options.out], options.spec, site)
+        scores = score_and_render([options.out], options.spec, site)
+        if mlflow:
+            _mirror(options, scores)
+        require_boards(scores, [options.out])
     if progressed.left:
         typer.echo(f"kdbench: {progressed}")
         raise typer.Exit(RUNS_ARE_LEFT)
@@ -199,3 +205,9 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
             f"{len(failed)} of {len(progressed.records)} runs failed; first: {failed[0].method}, {failed[0].reason}; "
             "--retry-failed runs them again"
         )
+
+
+def _mirror(options: RunOptions, scores: "Scores") -> None:
+    """Mirror all records into MLflow; where it does not answer at once, say how to do that later."""
+    warning = mirror_records(options.out, options.spec, scores=scores, patience=MLFLOW_PATIENCE)
+    warn_of(*([warning] if warning else []))

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from kdbench.data.cifar10 import provenance_of
 from kdbench.errors import DataError, WriteError
 from kdbench.evaluation.evaluator import Evaluator
-from kdbench.files import check_writable
+from kdbench.files import atomic_file, check_writable
 from kdbench.jobs.completeness import forget_training
 from kdbench.jobs.intake import counted, forget_failure, take_in
 from kdbench.jobs.job import Job
@@ -18,6 +18,7 @@ from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.plan.matrix import NUMERICS_VERSION
 from kdbench.records import (
     LOG,
+    SOURCE,
     WEIGHTS,
     Digests,
     Environment,
@@ -39,7 +40,7 @@ from kdbench.training.stopwatch import Stopwatch
 
 
 def evaluate_run(job: Job, progress: Progress, opened: OpenedSets, log: Callable[[], None]) -> None:
-    """Evaluate the network that a run left, and write the record; of a run that failed, write why.
+    """Evaluate the network that a run left, and write the record beside the method's source; of a failure, write why.
 
     Args:
         job: the run, and where its weights lie.
@@ -58,6 +59,9 @@ def evaluate_run(job: Job, progress: Progress, opened: OpenedSets, log: Callable
         record, predictions = _evaluated_record(job, outcome, progress, opened)
     else:
         record, predictions = _record(job, outcome, (*job.run.unofficial, *_unverified(job))), {}
+    if job.run.submission.source is not None:
+        with atomic_file(job.folder / SOURCE) as file:
+            file.write(job.run.submission.source)
     write_record(job.folder, record, predictions)
     forget_training(job.context, job.run, record)
 

@@ -18,6 +18,7 @@ from kdbench.records.storage import (
     PREDICTIONS,
     RESULT,
     SNAPSHOTS,
+    SOURCE,
     WEIGHTS,
     changed_since,
     file_sha256,
@@ -72,7 +73,7 @@ def check_record(folder: Path) -> list[str]:
         read_answers(folder, record)
     except RecordError as error:
         problems.append(str(error))
-    return problems + [problem for name in (WEIGHTS, LOG) for problem in _check_file(folder / name, record)]
+    return problems + [problem for name in (WEIGHTS, LOG, SOURCE) for problem in _check_file(folder / name, record)]
 
 
 def _check_file(path: Path, record: Record) -> Iterator[str]:

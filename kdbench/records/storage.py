@@ -2,7 +2,8 @@
 
 A record is a folder `RESULTS/TRACK/RUN-TESTSETS/` with `result.json` (`kdbench.records.schema`) and `predictions.npz`
 (every answer on every test set); a control that is evaluated in the course of its training has `snapshots.npz`, too.
-Weights, logits, occlusion maps and the log lie in the same folder while they are kept; no score depends on those.
+The source of the method, weights, logits, occlusion maps and the log lie in the same folder while they are kept; no
+score depends on those.
 """
 
 import errno
@@ -24,7 +25,7 @@ from kdbench.records.arrays import JoinedArrays, read_joined
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest
 
-RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
+RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG, SOURCE = (
     "result.json",
     "predictions.npz",
     "snapshots.npz",
@@ -32,8 +33,9 @@ RESULT, PREDICTIONS, SNAPSHOTS, WEIGHTS, LOGITS, OCCLUSION, LOG = (
     "logits.npz",
     "occlusion.npz",
     "log.txt",
+    "method.py",
 )
-HASHED: Final = (PREDICTIONS, SNAPSHOTS, WEIGHTS, LOG)
+HASHED: Final = (PREDICTIONS, SNAPSHOTS, WEIGHTS, LOG, SOURCE)
 """The files beside a record whose digests it carries; logits and maps can be made again from the weights."""
 _ARRAYS = tuple(SetPredictions.__dataclass_fields__)
 _LIMITS = {"index": (-1, 2**31 - 1), **dict.fromkeys(("target", "texture", "label"), (0, 2**15 - 1))}

@@ -2,46 +2,60 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from urllib.parse import urlsplit
 
-from kdbench.errors import InputError
-from kdbench.tracking.store import PRIVACY, database_file, tracking_uri_of
+from kdbench.errors import InputError, KdbenchError
+from kdbench.tracking.moving import relocate
+from kdbench.tracking.pages import pages_of
+from kdbench.tracking.reach import opener_for
+from kdbench.tracking.store import DATABASE, PRIVACY, database_file, own_store_of, tracking_uri_of, without_proxies_here
 
-_HOST, _LOG, _START_SECONDS = "127.0.0.1", "mlflow-server.log", 120
+_HOST, _LOG, _SLOW_SECONDS = "127.0.0.1", "mlflow-server.log", 30
+_ALONE = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # jobs are for traces, and slow down the start
 _Say = Callable[[str], None]
 
 
-def serve(results: Path, port: int, tracking_uri: str | None = None, *, say: _Say) -> int:
+def serve(results: Path, port: int, tracking_uri: str | None = None, *, say: _Say) -> None:
     """Run the MLflow server for a results folder until it is stopped.
 
     Args:
         results: folder of records.
         port: TCP port on this machine.
         tracking_uri: an MLflow store; see `tracking_uri_of`.
-        say: prints a line; it is called with the address when the server answers.
-
-    Returns:
-        The exit code of the server.
+        say: prints a line; it is called with the address of each track's runs when the server answers.
 
     Raises:
         InputError: nothing has been mirrored yet, or the port is taken.
+        KdbenchError: the store is damaged, or the server ended with an error.
     """
     uri = tracking_uri_of(results, tracking_uri)
     if uri.startswith(("http://", "https://")):
         say(f"the records are mirrored to a running MLflow server: {uri}")
-        return 0
+        _tell_pages(uri, say)
+        return
     _check_mirrored(results, uri)
     _check_free(port)
     results.mkdir(parents=True, exist_ok=True)
+    if uri == own_store_of(results):
+        _relocate(results)
+    environment = os.environ | PRIVACY | _ALONE | without_proxies_here(os.environ)
     with (results / _LOG).open("ab") as log:
-        server = subprocess.Popen(_command(uri, port), stdout=log, stderr=log, env=os.environ | PRIVACY)
-        return _watch(server, f"http://{_HOST}:{port}", results / _LOG, say)
+        server = subprocess.Popen(_command(uri, port), stdout=log, stderr=log, env=environment)
+        _watch(server, f"http://{_HOST}:{port}", results / _LOG, say)
+
+
+def _relocate(results: Path) -> None:
+    try:
+        relocate(results)
+    except sqlite3.Error as error:
+        raise KdbenchError(f"the MLflow store {results / DATABASE} cannot be used: {error}") from error
 
 
 def _check_mirrored(results: Path, uri: str) -> None:
@@ -64,28 +78,37 @@ def _command(uri: str, port: int) -> list[str]:
     return [*command, "--workers", "1", "--host", _HOST, "--port", str(port)]
 
 
-def _watch(server: subprocess.Popen[bytes], address: str, log: Path, say: _Say) -> int:
-    """Print the address when the server answers, then wait until it ends; Ctrl-C ends it."""
+def _watch(server: subprocess.Popen[bytes], address: str, log: Path, say: _Say) -> None:
+    """Print the addresses when the server answers, then wait until it ends; Ctrl-C ends it."""
     try:
-        if _answers(server, address):
-            say(f"MLflow UI: {address} (Ctrl-C ends it)")
-        return server.wait()
+        if _answers(server, address, say):
+            _tell_pages(address, say)
+            say("Ctrl-C ends the server")
+        server.wait()
     except KeyboardInterrupt:
-        return 0
+        pass
     finally:
         server.terminate()
-        if server.wait() > 0:
-            say(f"the MLflow server ended with an error; its log is {log}")
+        code = server.wait()
+    if code > 0:
+        raise KdbenchError(f"the MLflow server ended with exit code {code}; its log is {log}")
 
 
-def _answers(server: subprocess.Popen[bytes], address: str) -> bool:
-    """Wait until the server answers; return False if it has ended or if `_START_SECONDS` have passed."""
-    direct = build_opener(ProxyHandler({}))  # a proxy does not know this machine's own addresses
-    deadline = time.monotonic() + _START_SECONDS
-    while server.poll() is None and time.monotonic() < deadline:
+def _tell_pages(address: str, say: _Say) -> None:
+    for track, page in pages_of(address):
+        say(f"MLflow UI{f' of {track}' if track else ''}: {page}")
+
+
+def _answers(server: subprocess.Popen[bytes], address: str, say: _Say) -> bool:
+    """Wait until the server answers; return False if it has ended."""
+    opener, started, announced = opener_for(urlsplit(address).hostname), time.monotonic(), False
+    while server.poll() is None:
         try:
-            with direct.open(f"{address}/health", timeout=2):
+            with opener.open(f"{address}/health", timeout=2):
                 return True
         except (URLError, OSError):
             time.sleep(0.3)
+        if not announced and time.monotonic() > started + _SLOW_SECONDS:
+            say("the MLflow server is still starting; its address follows")
+            announced = True
     return False

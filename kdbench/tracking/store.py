@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote
 DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
 PRIVACY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # seconds
+_THIS_MACHINE = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")  # libraries differ in what they understand
 _SQLITE = "sqlite:///"
 _SPECIAL = re.compile(r"\?|%(?=[0-9A-Fa-f]{2})")  # characters that SQLAlchemy (2.1) does not treat as part of a path
 
@@ -30,11 +31,22 @@ def database_file(uri: str) -> Path | None:
     return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
 
 
+def without_proxies_here(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that keep a proxy of this environment away from this machine's own addresses."""
+    spared = [environment[name] for name in ("no_proxy", "NO_PROXY") if environment.get(name)]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join([*spared[:1], *_THIS_MACHINE]))
+
+
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Switch off MLflow's log lines, telemetry and long retries, unless the user has set them in the environment."""
+    """Switch off MLflow's log lines, telemetry and long retries, unless the user has set them in the environment.
+
+    A server on this machine is asked without a proxy.
+    """
     for key, value in (_PATIENCE | PRIVACY).items():
         os.environ.setdefault(key, value)
+    proxies = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
+    os.environ.update(without_proxies_here(os.environ))
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
     import mlflow.store.db.utils  # noqa: F401  (configures the loggers, so it comes before they are silenced)
@@ -46,3 +58,5 @@ def quiet_mlflow() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        for name, before in proxies.items():
+            os.environ.pop(name) if before is None else os.environ.update({name: before})

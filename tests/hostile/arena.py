@@ -48,6 +48,7 @@ RECORD_FILES = {
     "logits.npz",
     "occlusion.npz",
     "log.txt",
+    "method.py",
     "snapshots.npz",
 }
 SECRET_VARIABLE = "KDBENCH_TEST_SECRET"

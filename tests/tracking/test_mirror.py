@@ -11,24 +11,23 @@ from kdbench.cli import tracking as cli
 from kdbench.records import PREDICTIONS, RESULT, Timing, read_record
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH
-from kdbench.tracking.mirror import VALUES, mirror
+from kdbench.tracking.mirror import mirror
 from kdbench.tracking.store import DATABASE, tracking_uri_of
+from kdbench.tracking.writer import VALUES
 from tests.command_line import Command
 from tests.examples import a_record, store, unsealed
 from tests.tracking.mirrored import artifacts_of, runs_of, share_right
 
 
-def test_a_track_is_an_experiment_and_a_record_a_child_of_the_invocation(results: Path) -> None:
+def test_a_track_is_an_experiment_and_a_record_a_run_below_no_other(results: Path) -> None:
     store(results, a_record(run_id="one"))
     store(results, a_record(run_id="two", track="cifar10-32"))
-    assert mirror(results, invocation="kdbench run").added == 2
+    assert mirror(results).added == 2
     for track, run_id in (("synthetic", "one"), ("cifar10-32", "two")):
-        (parent,) = runs_of(results, "invocation", track)
-        (child,) = runs_of(results, "record", track)
-        assert parent.info.run_name == "kdbench run"
-        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert child.data.tags["kdbench.run_id"] == run_id
-        assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
+        (run,) = runs_of(results, "record", track)
+        assert run.data.tags["kdbench.run_id"] == run_id
+        assert "mlflow.parentRunId" not in run.data.tags  # MLflow draws no charts of runs below another one
+        assert run.info.status == "FINISHED"
 
 
 def test_two_runs_can_be_compared_by_parameters_accuracy_and_bias(results: Path) -> None:
@@ -73,45 +72,49 @@ def test_mlflow_takes_the_curves_of_any_term(results: Path) -> None:
         "term/distillation",
         "term_weighted/distillation",
         "gradient_norm/distillation",
-        "term/kl_t_ s__T",
-        "gradient_norm/kl_t_ s__T",
+        "term/kl_t_ s__T_30604d",
+        "gradient_norm/kl_t_ s__T_30604d",
     }
     assert run.data.metrics["similarity/cka"] == 0.5
 
 
-def test_folders_of_the_same_name_in_one_store_leave_each_other_alone(results: Path, empty_database: Path) -> None:
+def test_names_that_mlflow_refuses_are_changed_and_stay_apart(results: Path) -> None:
+    names = ("", ".", "..", "/", "x" * 300, "x" * 301, "a?b", "a!b", " end ", "../../x", "tab\t")
+    store(results, a_record(curves=(dict.fromkeys(names, 1.0),)))
+    store(results, a_record(run_id="other", config={"../x": 1, "y" * 300: 2}))
+    outcome = mirror(results)
+    assert (outcome.added, outcome.warning) == (2, "")
+    curves = [{name for name in run.data.metrics if name.startswith("epoch/")} for run in runs_of(results, "record")]
+    assert len(names) in map(len, curves)
+
+
+def test_folders_of_the_same_name_in_one_store_leave_each_other_alone(results: Path) -> None:
     uri = f"sqlite:///{results / DATABASE}"
     first, second = results / "a" / "runs", results / "b" / "runs"
     for folder in (first, second):
         store(folder, a_record(timing=Timing(training=1.0 if folder == first else 2.0)))
     for _ in range(2):
         for folder in (first, second):
-            mirror(folder, uri, invocation="kdbench run")
-    parents, children = runs_of(results, "invocation"), runs_of(results, "record")
-    assert len(parents) == len(children) == 2
-    owners = {run.data.tags["mlflow.parentRunId"]: run.data.metrics["seconds/training"] for run in children}
-    assert sorted(owners.values()) == [1.0, 2.0]
-    assert owners.keys() == {parent.info.run_id for parent in parents}
+            mirror(folder, uri)
+    assert sorted(run.data.metrics["seconds/training"] for run in runs_of(results, "record")) == [1.0, 2.0]
 
 
-def test_the_same_command_again_adds_to_its_own_parent(results: Path) -> None:
-    for seed in range(2):
-        store(results, a_record(run_id=f"seed{seed}", seed=seed))
-        mirror(results, invocation="kdbench run --seeds 0-1")
-    mirror(results, invocation="kdbench track")
-    (parent,) = runs_of(results, "invocation")
-    assert parent.info.status == "FINISHED"
-    assert {run.data.tags["mlflow.parentRunId"] for run in runs_of(results, "record")} == {parent.info.run_id}
-
-
-def test_a_results_folder_that_was_moved_is_still_mirrored(
+def test_a_store_that_moved_with_its_folder_works_there(
     results: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    store(results, a_record())
-    mirror(results)
-    moved = tmp_path_factory.mktemp("elsewhere") / "runs"
-    shutil.copytree(results, moved)
-    assert (mirror(moved).added, mirror(moved).unchanged) == (0, 1)
+    old = results / "old place"
+    store(old, a_record())
+    shutil.move(results / DATABASE, old / DATABASE)
+    mirror(old)
+    moved = tmp_path_factory.mktemp("elsewhere") / "100% new"
+    shutil.move(old, moved)
+    store(moved, a_record(run_id="new"))
+    outcome = mirror(moved)
+    assert (outcome.added, outcome.unchanged, outcome.warning) == (1, 1, "")
+    for run in runs_of(moved, "record"):
+        assert "result.json" in artifacts_of(moved, run)
+        assert run.info.artifact_uri.startswith(moved.as_uri())
+    assert not old.exists()
 
 
 def test_more_settings_than_one_call_takes_are_all_mirrored(results: Path) -> None:
@@ -122,13 +125,15 @@ def test_more_settings_than_one_call_takes_are_all_mirrored(results: Path) -> No
     assert run.data.tags["status"] == "ok"
 
 
-def test_weights_predictions_and_log_are_artifacts(results: Path) -> None:
+def test_weights_predictions_log_and_source_are_artifacts(results: Path) -> None:
     folder = store(results, a_record())
     (folder / "weights.safetensors").write_bytes(b"weights")
     (folder / "log.txt").write_text("a line\n")
+    (folder / "method.py").write_text("class Method: ...\n")
     mirror(results)
     (run,) = runs_of(results, "record")
-    assert artifacts_of(results, run) == {"result.json", "predictions.npz", "weights.safetensors", "log.txt"}
+    files = {"result.json", "predictions.npz", "weights.safetensors", "log.txt", "method.py"}
+    assert artifacts_of(results, run) == files
 
 
 def test_a_failed_run_is_mirrored_as_failed_with_its_reason(results: Path) -> None:
@@ -142,10 +147,10 @@ def test_a_failed_run_is_mirrored_as_failed_with_its_reason(results: Path) -> No
 def test_mirroring_twice_is_the_same_as_once(results: Path) -> None:
     store(results, a_record())
     mirror(results)
-    before = [run.info.run_id for run in runs_of(results, "record") + runs_of(results, "invocation")]
+    before = [run.info.run_id for run in runs_of(results, "record")]
     second = mirror(results)
     assert (second.added, second.replaced, second.unchanged) == (0, 0, 1)
-    assert [run.info.run_id for run in runs_of(results, "record") + runs_of(results, "invocation")] == before
+    assert [run.info.run_id for run in runs_of(results, "record")] == before
 
 
 def test_a_run_made_again_replaces_what_was_mirrored_of_it(results: Path) -> None:
@@ -170,11 +175,10 @@ def test_an_interrupted_mirror_is_completed_by_the_next(results: Path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             mirror(results)
     mirror(results)
-    children, parents = runs_of(results, "record"), runs_of(results, "invocation")
-    assert sorted(run.data.tags["kdbench.run_id"] for run in children) == ["one", "two"]
-    assert {run.info.status for run in children + parents} == {"FINISHED"}
-    assert all("predictions.npz" in artifacts_of(results, run) for run in children)
-    assert len(parents) == 1
+    runs = runs_of(results, "record")
+    assert sorted(run.data.tags["kdbench.run_id"] for run in runs) == ["one", "two"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert all("predictions.npz" in artifacts_of(results, run) for run in runs)
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////proc/no/such/folder/mlflow.db", "http://127.0.0.1:9", "nonsense://store"])
@@ -214,7 +218,7 @@ def test_a_record_takes_one_call_for_its_numbers_and_progress_is_reported(
 ) -> None:
     store(results, a_record(run_id="one"))
     mirror(results)
-    store(results, a_record(run_id="two"))
+    store(results, a_record(run_id="two", method="crd"))
     calls: list[str] = []
     log_batch, reports = MlflowClient.log_batch, list[tuple[int, int]]()
 
@@ -272,5 +276,73 @@ def test_what_was_mirrored_by_other_formulas_is_mirrored_anew(results: Path) -> 
     store(results, a_record())
     mirror(results)
     (run,) = runs_of(results, "record")
-    MlflowClient(tracking_uri=tracking_uri_of(results)).delete_tag(run.info.run_id, VALUES)
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    client.delete_tag(run.info.run_id, VALUES)
     assert (mirror(results).replaced, mirror(results).unchanged) == (1, 1)
+
+
+def test_the_parent_runs_of_older_versions_are_removed(results: Path) -> None:
+    store(results, a_record())
+    mirror(results)
+    client = MlflowClient(tracking_uri=tracking_uri_of(results))
+    (run,) = runs_of(results, "record")
+    tags = {"kdbench.kind": "invocation", "kdbench.folder": "."}
+    client.create_run(run.info.experiment_id, tags=tags, run_name="kdbench run")
+    mirror(results)
+    assert runs_of(results, "invocation") == []
+    assert len(runs_of(results, "record")) == 1
+
+
+def test_a_run_that_mlflow_refuses_does_not_keep_the_others_out(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store(results, a_record(run_id="bad", method="bad"))
+    store(results, a_record(run_id="good"))
+    log_batch = MlflowClient.log_batch
+
+    def refuse(self: MlflowClient, run_id: str, *arguments: Any, **more: Any) -> object:
+        if self.get_run(run_id).info.run_name == "bad":
+            raise ValueError("not this one")
+        return log_batch(self, run_id, *arguments, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", refuse)
+        outcome = mirror(results)
+    assert outcome.added == 1
+    assert "MLflow refused it (ValueError: not this one)" in outcome.warning
+    assert [run.info.run_name for run in runs_of(results, "record")] == ["lm"]
+    assert (mirror(results).added, mirror(results).unchanged) == (1, 2)
+    assert len(runs_of(results, "record")) == 2
+
+
+def test_mlflow_that_fails_halfway_is_asked_no_more_and_catches_up(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        store(results, a_record(run_id=f"run{number}", seed=number))
+    calls: list[str] = []
+    log_batch = MlflowClient.log_batch
+
+    def fail_later(self: MlflowClient, run_id: str, *arguments: Any, **more: Any) -> object:
+        calls.append(run_id)
+        if len(calls) > 1:
+            raise OSError("gone")
+        return log_batch(self, run_id, *arguments, **more)
+
+    def gone(*arguments: object) -> None:
+        raise OSError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_batch", fail_later)
+        patch.setattr(MlflowClient, "set_experiment_tag", gone)
+        outcome = mirror(results)
+    assert (outcome.added, len(calls)) == (1, 2)
+    assert "failed (OSError: gone); no record is lost" in outcome.warning
+    assert (mirror(results).warning, len(runs_of(results, "record"))) == ("", 4)
+
+
+def test_a_record_of_another_track_than_its_folder_is_left_out(results: Path) -> None:
+    folder = store(results, a_record())
+    text = (folder / RESULT).read_text()
+    (folder / RESULT).write_text(text.replace('"track": "synthetic"', '"track": "../../elsewhere"'))
+    outcome = mirror(results)
+    assert outcome.added == 0
+    assert "'../../elsewhere'" in outcome.warning
