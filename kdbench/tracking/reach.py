@@ -21,7 +21,7 @@ def why_unreachable(uri: str, seconds: float) -> str:
         uri: of the store.
         seconds: to wait at most, whatever the store, a name server or a proxy does.
     """
-    reasons = [f"did not answer within {seconds:g} s"]
+    reasons = [_late(seconds)]
 
     def ask() -> None:
         reasons.append(_problem(uri, seconds))
@@ -42,8 +42,13 @@ def _problem(uri: str, seconds: float) -> str:
         elif address.hostname and (port := address.port or _DEFAULT_PORTS.get(address.scheme.partition("+")[0])):
             socket.create_connection((address.hostname, port), timeout=seconds).close()
     except (URLError, OSError, ValueError, sqlite3.Error) as error:
-        return f"does not answer ({getattr(error, 'reason', error)})"
+        reason = getattr(error, "reason", error)
+        return _late(seconds) if isinstance(reason, TimeoutError) else f"does not answer ({reason})"
     return ""
+
+
+def _late(seconds: float) -> str:
+    return f"did not answer within {seconds:g} s"
 
 
 def _lock(database: str, seconds: float) -> None:
