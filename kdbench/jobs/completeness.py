@@ -6,6 +6,7 @@ from dataclasses import replace
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import OCCLUSION_UNDEFINED, RESULT, WEIGHTS, Record, comparison_name, read_record, teacher_label
+from kdbench.records.restored import weights_beside
 from kdbench.spec import TeacherKind
 from kdbench.testsets.diagnostics import evaluated_sets
 from kdbench.training.outcome import OUTCOME
@@ -38,7 +39,7 @@ def is_complete(context: RunContext, run: PlannedRun, record: Record, *, coming:
         return True
     if context.diagnostics and not _diagnostic_sets(run) <= record.test.keys():
         return False
-    if not context.diagnostics and not (context.folder(run) / WEIGHTS).exists():
+    if not context.diagnostics and not _keeps_weights(context, run, record):
         return True  # comparisons alone are no reason to train the run again
     return all(_is_compared(context, record, kind) for kind in _comparable(context, run, coming))
 
@@ -73,7 +74,13 @@ def needs_evaluation_only(context: RunContext, run: PlannedRun) -> bool:
     record = existing_record(context, run)
     if record is None or record.status != "ok" or record.snapshots:  # weights along the training are not kept
         return False
-    return (context.folder(run) / WEIGHTS).exists()
+    return _keeps_weights(context, run, record)
+
+
+def _keeps_weights(context: RunContext, run: PlannedRun, record: Record) -> bool:
+    """Return whether the weights that lie beside a record are those that its answers are from."""
+    folder = context.folder(run)
+    return (folder / WEIGHTS).exists() and weights_beside(folder, record) == record.digests.weights
 
 
 def forget_training(context: RunContext, run: PlannedRun, record: Record) -> None:

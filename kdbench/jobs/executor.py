@@ -28,6 +28,7 @@ from kdbench.jobs.slots import Slots
 from kdbench.plan.context import RunContext
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import LOG, RESULT, WEIGHTS, Record, Status, read_record
+from kdbench.records.restored import weights_beside
 from kdbench.training.outcome import OUTCOME, ended_training, read_outcome
 
 _POLL_SECONDS = 0.05
@@ -216,7 +217,7 @@ class LocalExecutor:
             record = existing_record(context, teacher)
             is_needed = teacher is run.teacher and job.kind == "train"
             if record and (is_needed or (context.folder(teacher) / WEIGHTS).exists()):
-                self._intact.check(teacher, context.folder(teacher), record.digests.weights)
+                self._intact.check(teacher, context.folder(teacher), weights_beside(context.folder(teacher), record))
 
     def _next_job(self, handle: Handle, check_limits: bool) -> Job | bool:
         """Return the job that follows, True if the run has ended, or False if it goes on."""

@@ -1,7 +1,7 @@
 """One invocation of `kdbench run`: does the runs of a plan that have no record yet."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -16,6 +16,8 @@ from kdbench.jobs.launcher import ForkLauncher, Limits
 from kdbench.jobs.lock import sole_user
 from kdbench.jobs.opening import open_test_sets
 from kdbench.jobs.progress import RunProgress, print_unofficial, roughly
+from kdbench.jobs.restoring import restore_teachers, teachers_without_weights
+from kdbench.plan.context import RunContext
 from kdbench.plan.current import write_current
 from kdbench.plan.matrix import PlannedRun, described
 from kdbench.plan.options import RunOptions
@@ -114,12 +116,26 @@ def _complete(planned: Plan, options: RunOptions, launcher: ForkLauncher, consol
         write_gallery(planned.context.results, planned.track, arrays)
     if missing:
         executor = LocalExecutor(launcher, each, gpus)
+        _restore_teachers(planned, missing, executor, workers, console)
         done |= {record.run_id: record for record in execute_runs(planned, missing, executor, forecast, console)}
     records = tuple(done[run.run_id] for run in planned.runs if run.run_id in done)
     reasons = (reason for record in records for reason in record.unofficial)
     print_unofficial((reason for reason in reasons if reason not in planned.unofficial), console)
     left = len(planned.runs) - len(records)
     return Progressed(records, left, forecast.left() if left else None, workers)
+
+
+def _restore_teachers(
+    planned: Plan, missing: Sequence[PlannedRun], executor: LocalExecutor, workers: int, console: Console
+) -> None:
+    """Give weights to the teachers of runs that have a record but none."""
+
+    def execute(runs: Sequence[PlannedRun], context: RunContext) -> None:
+        forecast = Forecast(runs, workers, rate_of(runs, context))
+        execute_runs(replace(planned, context=context), runs, executor, forecast, console)
+
+    if teachers := teachers_without_weights(planned.context, missing):
+        restore_teachers(planned.context, teachers, execute, console)
 
 
 def _kept_records(planned: Plan, retry_failed: bool) -> dict[str, Record]:

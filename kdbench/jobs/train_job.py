@@ -27,6 +27,7 @@ from kdbench.networks.weights import weights_folder
 from kdbench.plan.matrix import PlannedRun
 from kdbench.records import WEIGHTS, read_record
 from kdbench.records.environment import describe_environment
+from kdbench.records.restored import weights_beside
 from kdbench.resources import shipped
 from kdbench.spec import Track
 from kdbench.training.assignment import Assignment
@@ -155,12 +156,12 @@ def _training_set(job: Job) -> TrainingSet:
 
 
 def _teacher_state(job: Job) -> Mapping[str, Tensor] | None:
-    """Read the teacher's weights, which must be those of its record; None for a run without a teacher."""
+    """Read the teacher's weights, which must be those that belong beside its record; None without a teacher."""
     teacher = job.run.teacher
     if teacher is None:
         return None
     folder = job.context.folder(teacher)
-    return read_weights(folder / WEIGHTS, read_record(folder).digests.weights)
+    return read_weights(folder / WEIGHTS, weights_beside(folder, read_record(folder)))
 
 
 def _assignment(job: Job, method: type[Method], teacher: Mapping[str, Tensor] | None) -> Assignment:

@@ -33,6 +33,7 @@ from kdbench.records import (
     record_folder,
 )
 from kdbench.records.integrity import check_record
+from kdbench.records.restored import RESTORED, read_restored
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import (
     LONGEST_NAME,
@@ -144,7 +145,7 @@ def _evaluate(folder: Path, record: Record, options: RunOptions, console: Consol
     from kdbench.networks.models import read_weights
     from kdbench.records.environment import describe_environment
 
-    if not (folder / WEIGHTS).exists():
+    if not (folder / WEIGHTS).exists() or read_restored(folder, record):
         raise InputError(f"{folder} keeps no weights to evaluate; --retrain trains the run again")
     read_weights(folder / WEIGHTS, record.digests.weights)
     track, device = track_of(record, options), torch.device(options.device)
@@ -226,7 +227,13 @@ def _missing_teacher(plan: Plan, run: PlannedRun, kept: Path | None) -> list[Pla
         return [run.teacher]
     to = plan.context.folder(run.teacher)
     to.mkdir(parents=True, exist_ok=True)
-    for name in (WEIGHTS, PREDICTIONS, LOGITS, RESULT):  # logits are kept with less precision than they are computed
+    for name in (
+        WEIGHTS,
+        RESTORED,
+        PREDICTIONS,
+        LOGITS,
+        RESULT,
+    ):  # logits are kept with less precision than they are computed
         if (kept / name).exists():
             shutil.copy2(kept / name, to / name)
     return []
