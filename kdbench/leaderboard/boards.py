@@ -8,11 +8,12 @@ from kdbench.leaderboard import wording
 from kdbench.leaderboard.anchors import board_anchor, row_anchors
 from kdbench.leaderboard.columns import BoardColumn, board_estimates, common_value, images_by_column
 from kdbench.leaderboard.experiment import backbone_words, experiment_words
+from kdbench.leaderboard.method_cards import MethodCard
 from kdbench.leaderboard.rows import RowView, records_of_row, row_view
 from kdbench.leaderboard.teacher_gate import TeacherGate, teacher_gate
 from kdbench.records import Record
 from kdbench.scoring.scores import Board, RowKind, Scores
-from kdbench.spec import Spec
+from kdbench.spec import FAMILY_NAMES, Spec, families
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,6 @@ class BoardView:
         methods: in the order of the scores: ranked ones first, unofficial ones last.
         controls: in the order of the scores, without those that vary a method.
         variants: the controls that vary a method, as `kdbench.leaderboard.frontier` shows them.
-        images_shown: what methods show to their networks, in their own words, with the names of their rows.
         experiment: epochs, updates, parameters, images, seeds and backbones of the board's runs, in words.
         teachers: the clean accuracies of natural teachers and what is asked of them; None on other boards.
         images: number of test images of all estimates in a column; None if it differs between them.
@@ -42,7 +42,6 @@ class BoardView:
     methods: tuple[RowView, ...]
     controls: tuple[RowView, ...]
     variants: tuple[RowView, ...]
-    images_shown: Mapping[str, tuple[str, ...]]
     experiment: str
     teachers: TeacherGate | None
     images: Mapping[BoardColumn, int | None]
@@ -65,6 +64,11 @@ class BoardView:
         return wording.SYMBOLS[self.board.question]
 
     @property
+    def student(self) -> str:
+        """The family of the students, for people."""
+        return FAMILY_NAMES[families(self.board.direction).student]
+
+    @property
     def mixed(self) -> bool:
         """Whether some intervals cover seeds and others do not."""
         return len({estimate.covers for _, estimate in board_estimates(self.board)}) > 1
@@ -80,23 +84,26 @@ class BoardView:
         return self.pinned + self.methods + self.controls + self.variants
 
 
-def board_views(scores: Scores, spec: Spec, records: Sequence[Record] = ()) -> tuple[BoardView, ...]:
+def board_views(
+    scores: Scores, spec: Spec, records: Sequence[Record] = (), cards: Mapping[str, MethodCard] | None = None
+) -> tuple[BoardView, ...]:
     """Return all boards, in the order of the scores.
 
     Args:
         scores: of the boards.
         spec: the tracks.
         records: of the runs, as far as they are known: what methods say of themselves.
+        cards: who methods are, by the digest of their code.
     """
-    return tuple(_board_view(board, spec, records) for board in scores.boards)
+    return tuple(_board_view(board, spec, records, cards or {}) for board in scores.boards)
 
 
-def _board_view(board: Board, spec: Spec, records: Sequence[Record]) -> BoardView:
+def _board_view(board: Board, spec: Spec, records: Sequence[Record], cards: Mapping[str, MethodCard]) -> BoardView:
     track = spec.tracks.get(board.track)
     anchor = board_anchor(board, track)
     of_board = [record for record in records if record.digests.testsets == board.testsets_digest]
     shown = [
-        row_view(row, row_anchor, records_of_row(row, of_board))
+        row_view(row, row_anchor, records_of_row(row, of_board), cards.get(row.code))
         for row, row_anchor in zip(board.rows, row_anchors(anchor, board.rows), strict=True)
     ]
     rows = {kind: tuple(row for row in shown if row.row.kind == kind) for kind in get_args(RowKind)}
@@ -110,7 +117,6 @@ def _board_view(board: Board, spec: Spec, records: Sequence[Record]) -> BoardVie
         methods=rows["method"],
         controls=tuple(row for row in rows["control"] if not varied_method(row, rows["method"])),
         variants=tuple(row for row in rows["control"] if varied_method(row, rows["method"])),
-        images_shown=_images_shown([*rows["independent"], *rows["method"], *rows["control"]]),
         experiment=experiment_words(board, track),
         teachers=teacher_gate(board, spec.scoring.natural_margin),
         images=images_by_column(board),
@@ -126,14 +132,6 @@ def varied_method(control: RowView, methods: Sequence[RowView]) -> str:
     """
     names = sorted({row.row.method for row in methods})
     return next((name for name in names if control.row.method.startswith(f"{name}-")), "")
-
-
-def _images_shown(rows: Sequence[RowView]) -> dict[str, tuple[str, ...]]:
-    names: dict[str, tuple[str, ...]] = {}
-    for row in rows:
-        if row.images_shown and row.name not in names.get(row.images_shown, ()):
-            names[row.images_shown] = (*names.get(row.images_shown, ()), row.name)
-    return names
 
 
 def _notes(board: Board, spec: Spec) -> Iterator[str]:

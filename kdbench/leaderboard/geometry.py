@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import Self
 
-from kdbench.scoring.estimates import Range
+from kdbench.scoring.estimates import Estimate, Range, Score
 
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _STEPS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -45,6 +45,23 @@ class Band:
             return None
         left = scale.percent(reach.low)
         return cls(left, round(scale.percent(reach.high) - left, 2))
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """An estimate with its interval on a chart, in percent of the width."""
+
+    score: Estimate
+    x: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, score: Score | None, scale: Scale) -> Self | None:
+        """Return the place of a score; None if it has no number."""
+        if not isinstance(score, Estimate):
+            return None
+        return cls(score, *(scale.percent(value) for value in (score.value, score.low, score.high)))
 
 
 @dataclass(frozen=True)

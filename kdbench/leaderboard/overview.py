@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.columns import common_value
-from kdbench.leaderboard.geometry import Band, Scale
+from kdbench.leaderboard.geometry import Band, Scale, Whisker
 from kdbench.leaderboard.headlines import Headline, headline
 from kdbench.leaderboard.profile_plane import ProfilePlane, profile_plane
 from kdbench.leaderboard.rows import RowView
@@ -16,13 +16,10 @@ from kdbench.spec import QUESTIONS, Question
 
 @dataclass(frozen=True)
 class ForestCell:
-    """The transfer of a method on one board; `x`, `low` and `high` are in percent of the width, None without it."""
+    """A method on one board; the whisker is None where the method has no transfer."""
 
     view: RowView
-    score: Estimate | None
-    x: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
+    whisker: Whisker | None
 
 
 @dataclass(frozen=True)
@@ -134,7 +131,7 @@ def _lines(views: Sequence[BoardView], scales: Mapping[Question, Scale]) -> Iter
     for view in views:
         for row in view.methods:
             of_method = cells.setdefault((row.name, row.config, bool(row.row.unofficial)), {})
-            of_method[view.anchor] = _cell(row, scales[view.board.question])
+            of_method[view.anchor] = ForestCell(row, Whisker.of(row.row.transfer, scales[view.board.question]))
     order = [view.anchor for view in views if view.board.question == views[0].board.question]
     for (name, config, unofficial), by_board in sorted(cells.items(), key=lambda item: _standing(item, order)):
         yield ForestLine(name, config, unofficial, by_board)
@@ -143,16 +140,9 @@ def _lines(views: Sequence[BoardView], scales: Mapping[Question, Scale]) -> Iter
 def _standing(item: tuple[tuple[str, str, bool], Mapping[str, ForestCell]], first: Sequence[str]) -> tuple[object, ...]:
     """Return what sorts a method: official ones before others, then by the largest transfer of the first question."""
     (name, config, unofficial), cells = item
-    values = [cells[anchor].score for anchor in first if anchor in cells]
-    best = max((score.value for score in values if score), default=float("-inf"))
+    whiskers = [cells[anchor].whisker for anchor in first if anchor in cells]
+    best = max((whisker.score.value for whisker in whiskers if whisker), default=float("-inf"))
     return unofficial, -best, name, config
-
-
-def _cell(row: RowView, scale: Scale) -> ForestCell:
-    score = row.row.transfer
-    if not isinstance(score, Estimate):
-        return ForestCell(row, None)
-    return ForestCell(row, score, *(scale.percent(value) for value in (score.value, score.low, score.high)))
 
 
 def _undefined(views: Sequence[BoardView]) -> Iterator[str]:

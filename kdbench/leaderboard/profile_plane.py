@@ -68,6 +68,14 @@ class ProfilePlane:
         return "; ".join(arrow.words for arrow in self.arrows)
 
     @property
+    def crowded(self) -> bool:
+        """Whether a teacher lies so close to the independent student that their labels would overlap."""
+        alone = self.independent
+        return any(
+            point is not alone and abs(point.x - alone.x) < 25 and abs(point.y - alone.y) < 12 for point in self.points
+        )
+
+    @property
     def independent(self) -> PlanePoint:
         """Where all arrows start."""
         return next(point for point in self.points if point.role == "independent")

@@ -1,4 +1,4 @@
-"""Renders the leaderboard: one HTML file that needs no other file and no network."""
+"""Renders the leaderboard: one HTML file that needs no other file and no network, and files to download beside it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,17 @@ from markupsafe import Markup
 
 from kdbench.files import atomic_file
 from kdbench.leaderboard import wording
+from kdbench.leaderboard.board_table import BoardLine, BoardTable, board_table
 from kdbench.leaderboard.boards import BoardView, board_views
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.curves import RowCurves, training_curves
 from kdbench.leaderboard.dose_charts import DoseCharts, dose_charts
+from kdbench.leaderboard.downloads import BIBTEX, csv_path, downloads, json_path
 from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
 from kdbench.leaderboard.frontier import Frontier, frontier
 from kdbench.leaderboard.headlines import percent
+from kdbench.leaderboard.method_cards import shipped_cards
+from kdbench.leaderboard.method_entries import method_anchor, method_entries
 from kdbench.leaderboard.overview import overviews
 from kdbench.leaderboard.pairs import pair_table
 from kdbench.leaderboard.positions import Positions, positions
@@ -28,7 +32,7 @@ from kdbench.records import Record
 from kdbench.records.verification import Verification
 from kdbench.resources import shipped
 from kdbench.scoring.findings import digits_of, finding_words
-from kdbench.scoring.scores import Board, Scores
+from kdbench.scoring.scores import Scores
 from kdbench.spec import QUESTIONS, Spec
 from kdbench.testsets.gallery import Gallery
 from kdbench.timing.step_times import Timings
@@ -44,11 +48,11 @@ class BoardSection:
     Attributes:
         paper_seconds: seconds per epoch as the paper printed them, by submission; empty on other tracks than the
             paper's.
-        step_ratios: by method, the time of a training step as a ratio to independent's; empty without a timing file.
     """
 
     view: BoardView
     doses: DoseCharts
+    table: BoardTable
     positions: Positions | None
     frontier: Frontier | None
     explanations: ExplanationTable
@@ -56,7 +60,6 @@ class BoardSection:
     curves: tuple[RowCurves, ...]
     costs: tuple[CostLine, ...]
     paper_seconds: Mapping[str, str]
-    step_ratios: Mapping[str, float]
     provenance: BoardProvenance
 
 
@@ -71,7 +74,7 @@ def render_site(
     verifications: Mapping[RecordKey, Verification] | None = None,
     faults: Sequence[str] = (),
 ) -> Path:
-    """Write the leaderboard page. The same arguments give the same bytes.
+    """Write the leaderboard page and the files to download. The same arguments give the same bytes.
 
     Args:
         scores: every score on the page.
@@ -89,7 +92,7 @@ def render_site(
     Raises:
         WriteError: the page cannot be written.
     """
-    page = render_page(
+    page, files = render_page(
         scores,
         records,
         spec=spec,
@@ -98,8 +101,9 @@ def render_site(
         verifications=verifications or {},
         faults=faults,
     )
-    with atomic_file(out / PAGE) as file:
-        file.write(page.encode())
+    for name, text in {**files, PAGE: page}.items():
+        with atomic_file(out / name) as file:
+            file.write(text.encode())
     return out / PAGE
 
 
@@ -112,20 +116,23 @@ def render_page(
     timings: Timings | None,
     verifications: Mapping[RecordKey, Verification],
     faults: Sequence[str],
-) -> str:
-    """Return the page as text; see `render_site`."""
+) -> tuple[str, dict[str, str]]:
+    """Return the page as text, and the text of the files beside it by their paths; see `render_site`."""
     ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
     published = read_published()
-    views = board_views(scores, spec, ordered)
-    sections = [_section(view, ordered, spec, published, timings) for view in views]
-    return (
+    views = board_views(scores, spec, ordered, shipped_cards())
+    methods = method_entries(views)
+    files = downloads(views, methods) if views else {}
+    page = (
         template_environment()
         .get_template("page.html")
         .render(
             scores=scores,
             spec=spec,
-            sections=sections,
+            sections=[_section(view, ordered, spec, published, verifications) for view in views],
             overviews=overviews(views),
+            methods=methods,
+            bibtex=files.get(BIBTEX, ""),
             questions_shown=[q for q in QUESTIONS if q in {view.board.question for view in views}],
             tracks=sorted({view.board.track for view in views}),
             pair_table=pair_table(views),
@@ -139,6 +146,7 @@ def render_page(
             device_classes=sorted({board.device_class for board in scores.boards}),
         )
     )
+    return page, files
 
 
 def _section(
@@ -146,13 +154,14 @@ def _section(
     records: Sequence[Record],
     spec: Spec,
     published: Sequence[PublishedTable],
-    timings: Timings | None,
+    verifications: Mapping[RecordKey, Verification],
 ) -> BoardSection:
     board, track = view.board, spec.tracks.get(view.board.track)
     board_records = [record for record in records if record.digests.testsets == board.testsets_digest]
     return BoardSection(
         view=view,
         doses=dose_charts(view, track.planted if track else None),
+        table=board_table(view, verifications),
         positions=positions(view),
         frontier=frontier(view),
         explanations=explanation_table(view),
@@ -160,19 +169,8 @@ def _section(
         curves=training_curves(view, board_records),
         costs=cost_lines(view, board_records),
         paper_seconds=published_seconds(published, board.direction) if board.track == PAPER_TRACK else {},
-        step_ratios=_step_ratios(board, timings) if timings else {},
         provenance=board_provenance(view, board_records),
     )
-
-
-def _step_ratios(board: Board, timings: Timings) -> dict[str, float]:
-    """Return by method the time of a training step as a ratio to independent's, as the timing suite measured it."""
-    place = (board.track, board.direction, board.device_class.startswith("cpu"))
-    return {
-        step.method: step.ratio.median
-        for step in timings.steps
-        if (step.track, step.direction, step.device == "cpu") == place and step.ratio is not None
-    }
 
 
 def template_environment() -> Environment:
@@ -197,6 +195,10 @@ def template_environment() -> Environment:
         memory=wording.memory,
         plural=wording.plural,
         ratio=wording.ratio,
+        method_anchor=method_anchor,
+        csv_path=csv_path,
+        json_path=json_path,
+        same_basis=BoardLine.same_basis,
         percent=percent,
     )
     environment.globals.update(_globals(folder))
@@ -213,6 +215,7 @@ def _globals(folder: Path) -> dict[str, Any]:
         "axes": wording.SHOWN_AXES,
         "axis_names": wording.AXIS_NAMES,
         "axis_hints": wording.AXIS_HINTS,
+        "bibtex_path": BIBTEX,
         "direction_words": wording.direction_words,
         "question_titles": wording.QUESTION_TITLES,
         "question_names": wording.QUESTION_NAMES,

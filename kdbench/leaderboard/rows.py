@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.columns import common_value, profile_scores
+from kdbench.leaderboard.method_cards import MethodCard
 from kdbench.leaderboard.wording import Mark
 from kdbench.records import Record
 from kdbench.scoring.arms import Arm
@@ -56,6 +57,7 @@ class RowView:
 
     Attributes:
         anchor: its id on the page.
+        card: who its method is; None for one that is not shipped.
         images_shown: what the method shows to its networks, in its own words, as the records say; else empty.
         axes_basis: of the transfer by axis, where all axes have it in common.
         failures: failed runs, unless the reason for the missing rank mentions them.
@@ -65,6 +67,7 @@ class RowView:
 
     row: Row
     anchor: str
+    card: MethodCard | None
     name: str
     config: str
     images_shown: str
@@ -97,13 +100,14 @@ class RowView:
         return f"{low}–{high}" if self.ranked and high is not None and high != low else ""
 
 
-def row_view(row: Row, anchor: str, records: Sequence[Record]) -> RowView:
+def row_view(row: Row, anchor: str, records: Sequence[Record], card: MethodCard | None = None) -> RowView:
     """Return a row of the scores as the page shows it.
 
     Args:
         row: of the scores.
         anchor: its id on the page.
         records: those of its runs, as far as they are known.
+        card: who its method is.
     """
     lines = tuple(_arm_line(row, arm, [run for run in records if run.run_id in arm.run_ids]) for arm in row.arms)
     failures = _said_once((line, line.arm.failed) for line in lines)
@@ -112,6 +116,7 @@ def row_view(row: Row, anchor: str, records: Sequence[Record]) -> RowView:
     return RowView(
         row=row,
         anchor=anchor,
+        card=card,
         name=wording.row_words(row),
         config=wording.config_words(row.config),
         images_shown=common_value(run.images_shown for run in records) or "",

@@ -42,6 +42,12 @@ def number(value: float, digits: int = 2) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """Return a difference with its sign: `+0.4`, `−5.6`; a rounded zero has none."""
+    text = number(value, digits)
+    return text if value < 0 or float(text) == 0 else f"+{text}"
+
+
 def capitalized(text: str) -> str:
     """Return a text with a capital first letter; the rest stays as it is."""
     return text[:1].upper() + text[1:]

@@ -19,7 +19,7 @@ def test_a_method_without_a_number_is_named_and_not_drawn() -> None:
     row = examples.method_row("lm", "vit", Undefined(reason="teachers do not differ"))
     shown = overview(examples.scores_of(examples.board("cnn-to-vit", row)))
     (line,) = shown.lines
-    assert [cell.score for cell in line.cells.values()] == [None]
+    assert [cell.whisker for cell in line.cells.values()] == [None]
     assert shown.undefined == ("No τ for lm: teachers do not differ",)
 
 
@@ -32,8 +32,11 @@ def test_the_headline_question_comes_first_in_the_overview() -> None:
 def test_boards_of_one_question_share_a_scale() -> None:
     shown = overview(examples.full_scores())
     _, planted, single_seed = shown.columns
-    places = {line.name: line.cells[planted.key].x for line in shown.lines if planted.key in line.cells}
-    (half,) = (line.cells[single_seed.key].x for line in shown.lines if single_seed.key in line.cells)
+    marks = {line.name: line.cells[planted.key].whisker for line in shown.lines if planted.key in line.cells}
+    places = {name: whisker.x for name, whisker in marks.items() if whisker}
+    (alone,) = (line.cells[single_seed.key] for line in shown.lines if single_seed.key in line.cells)
+    assert alone.whisker is not None
+    half = alone.whisker.x
     assert half == pytest.approx((planted.zero + planted.one) / 2, abs=0.02)
     assert places["cskd"] < planted.zero < places["lm"] < half < places["crd"] < planted.one
 

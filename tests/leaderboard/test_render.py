@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from kdbench.errors import WriteError
+from kdbench.leaderboard.method_cards import shipped_cards
 from kdbench.leaderboard.publish import publish
 from kdbench.leaderboard.render import render_site
+from kdbench.methods.files import read_method_file, submission_path
 from kdbench.records import PREDICTIONS, Record, read_predictions, read_record, write_record
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import TOLERANCES, Verification, differences_of, write_verification
@@ -46,6 +48,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return render(examples.full_scores(), tmp_path_factory.mktemp("site"), gallery=examples.a_gallery())
 
 
+PAPERS = {card.link for card in shipped_cards().values()}
 PLANTED = 2  # number of the planted board with every kind of row on the full page
 
 
@@ -53,7 +56,7 @@ def tbody_of(page: Page, method: str, board: int = 1) -> str:
     """The text of a method's lines on the board of a number."""
     section = page.source.split('<section class="board')[board]
     bodies: list[str] = re.findall(r'<tbody id="[^"]*" class="method.*?</tbody>', section, re.DOTALL)
-    body = next(body for body in bodies if f'<span class="name">{method}</span>' in body)
+    body = next(body for body in bodies if re.search(rf'<span class="name">(<a [^>]*>)?{method}<', body))
     return html.unescape(" ".join(re.sub("<[^>]*>", " ", body).split()))
 
 
@@ -61,7 +64,7 @@ def test_page_is_one_well_formed_file_in_its_folder(tmp_path: Path) -> None:
     scores = examples.full_scores()
     path = render_site(scores, examples.records_of(scores), tmp_path / "site", spec=load_spec(), gallery=None)
     assert path == tmp_path / "site" / "index.html"
-    assert [file.name for file in path.parent.iterdir()] == ["index.html"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["data", "index.html"]
     assert Page(path.read_text(encoding="utf-8")).source.lstrip().startswith("<!DOCTYPE html>")
 
 
@@ -81,7 +84,9 @@ def test_links_within_the_page_have_a_target(full: Page) -> None:
     targets = {attributes["id"] for _, attributes in full.tags if "id" in attributes}
     links = [attributes["href"] or "" for tag, attributes in full.tags if tag == "a"]
     labels = [attributes["aria-labelledby"] for _, attributes in full.tags if "aria-labelledby" in attributes]
-    assert all(link.startswith("#") and link[1:] in targets for link in links)
+    within = [link for link in links if link.startswith("#")]
+    assert all(link[1:] in targets for link in within)
+    assert {link for link in links if not link.startswith(("#", "data/"))} <= PAPERS
     assert set(labels) <= targets
 
 
@@ -97,11 +102,12 @@ def test_pictures_and_charts_have_a_text_alternative(full: Page) -> None:
     assert all(attributes.get("aria-label") for attributes in charts)
 
 
-def test_tables_are_semantic_and_scroll_in_their_own_box(full: Page) -> None:
+def test_tables_are_semantic_and_fit_or_scroll_in_their_own_box(full: Page) -> None:
     assert full.source.count("<table") == full.source.count("<caption") > 0
     assert all("scope" in attributes for tag, attributes in full.tags if tag == "th")
     boxes = [attributes for _, attributes in full.tags if attributes.get("class") == "scroll"]
-    assert len(boxes) == full.source.count("<table") - full.source.count('<table class="matrix"')
+    fitting = re.findall(r'<table class="(?:matrix|board-table|students|plain downloads)"', full.source)
+    assert len(boxes) == full.source.count("<table") - len(fitting)
     assert all(attributes.get("tabindex") == "0" for attributes in boxes)
 
 
@@ -143,16 +149,19 @@ def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
     assert HOSTILE in page.text
 
 
-def test_teachers_and_independent_come_first_then_methods_then_controls(full: Page) -> None:
+def test_methods_come_first_then_independent_then_controls(full: Page) -> None:
     board = full.source.split('<section class="board')[PLANTED]
     table = board[: board.index("</table>")]
     names = re.findall(r'<span class="name">(.*?)</span>', table)
-    assert names == [
-        "teacher (CNN)",
-        "independent (ViT)",
-        *("crd", "cskd", "lm", "sskd", "tuned"),
-        *("random-teacher", "probe-one-bit"),
-    ]
+    methods = ["crd", "cskd", "lm", "sskd", "tuned"]
+    assert names == [*methods, "independent", "random-teacher", "probe-one-bit"]
+
+
+def test_teachers_and_independent_stand_above_the_students(full: Page) -> None:
+    board = full.source.split('<section class="board')[PLANTED]
+    table = board[board.index('<table class="students">') :]
+    names = re.findall(r'<span class="name">(.*?)</span>', table[: table.index("</table>")])
+    assert names[:3] == ["teacher (CNN)", "independent (ViT)", "crd"]
 
 
 def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
@@ -160,8 +169,10 @@ def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
     assert "−0.020 [−0.090, 0.050]" in tbody_of(full, "cskd", PLANTED)
     assert "Clean accuracy 1,000 images" in full.text
     assert "Scramble 3,000 images" in full.text
-    numbers = "crd temperature 0.07 0.61 [0.56, 0.66] 3 seeds transfers p < 0.001 from shape teacher 3 seeds 0.96"
+    numbers = "crd settings temperature 0.07 0.61 [0.56, 0.66] 3 seeds transfers p < 0.001"
     assert numbers in tbody_of(full, "crd", PLANTED)
+    assert "from texture teacher: +1.0 [−2.0, +4.0] 1.40×" in tbody_of(full, "crd", PLANTED)
+    assert "crd from shape teacher 3 seeds 0.96 [0.95, 0.97]" in full.text
 
 
 def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> None:
@@ -174,7 +185,7 @@ def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> N
 
 def test_undefined_numbers_show_their_reason(full: Page) -> None:
     assert "undefined no seed has both students" in tbody_of(full, "sskd", PLANTED)
-    assert "undefined one teacher's clean accuracy is at chance" in tbody_of(full, "lm", PLANTED)
+    assert "No τ on noise: one teacher's clean accuracy is at chance" in tbody_of(full, "lm", PLANTED)
 
 
 def test_a_reason_that_all_axes_share_is_said_once(tmp_path: Path) -> None:
@@ -189,7 +200,7 @@ def test_a_reason_that_all_axes_share_is_said_once(tmp_path: Path) -> None:
     text = tbody_of(render(examples.scores_of(examples.board("cnn-to-vit", changed)), tmp_path), "lm")
     assert text.count("too near chance") == 1
     assert "Axes undefined: too near chance" in text
-    assert text.count("undefined") == 12  # transfer, five axes of two students, and the note
+    assert text.count("undefined") == 2  # transfer and the note
 
 
 def test_unofficial_rows_are_marked_and_never_ranked(tmp_path: Path) -> None:
@@ -215,9 +226,9 @@ def test_ranks_and_the_reason_for_none_are_shown(full: Page) -> None:
 
 def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full: Page) -> None:
     controls = re.findall(r'<tbody id="[^"]*" class="control">.*?</tbody>', full.source, re.DOTALL)
-    assert len(controls) == 4
-    assert "random ViT teacher" in controls[0]
-    assert "from random shape teacher" in controls[2]
+    assert len(controls) == 5
+    assert "from random ViT teacher" in controls[0]
+    assert "from random shape teacher" in controls[3]
     assert "The controls that should score 0 are in the range [−0.030, 0.050]" in full.text
     assert "what controls without a cause of transfer reach" in full.text
 
@@ -335,14 +346,24 @@ def test_long_settings_are_folded(tmp_path: Path) -> None:
 
 
 def test_directions_beyond_the_paper_are_marked(full: Page) -> None:
-    assert "from ViT teacher 5 seeds beyond the paper" in tbody_of(full, "crd")
+    assert "from ViT teacher: beyond the paper" in tbody_of(full, "crd")
     assert "beyond the paper" not in tbody_of(full, "lm")
 
 
-def test_images_that_methods_show_are_listed_once_per_sentence(full: Page) -> None:
-    board = full.text[full.text.index("What the methods show") :]
-    assert "Both networks see each image upright and rotated: sskd." in board
-    assert board.index("images of the batch as they are: independent (ViT), crd, lm") < board.index("Planted cues:")
+def test_methods_are_introduced_once_with_what_they_show_to_their_networks(full: Page) -> None:
+    methods = full.text[full.text.index("Who the methods are") :]
+    assert methods.count("Images: both networks see each image upright and rotated.") == 1
+    assert "beyond the paper student ViT from ViT teacher" in methods
+    assert "This method is not shipped with the benchmark, or its code was changed." in methods
+
+
+def test_a_shipped_method_has_its_full_name_and_its_paper(tmp_path: Path) -> None:
+    code = read_method_file(submission_path("lm")).code
+    row = examples.method_row("lm", "vit", examples.estimate(0.4), code=code)
+    page = render(examples.scores_of(examples.board("cnn-to-vit", row)), tmp_path)
+    assert "lm Logit matching" in tbody_of(page, "lm")
+    assert "Hinton, Vinyals & Dean (2015), arXiv:1503.02531" in page.text
+    assert ("a", {"href": "https://arxiv.org/abs/1503.02531", "rel": "noreferrer"}) in page.tags
 
 
 def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
@@ -352,8 +373,8 @@ def test_page_without_runs_says_how_to_make_some(tmp_path: Path) -> None:
 def test_real_images_have_a_board_of_alpha(tmp_path: Path) -> None:
     page = render(examples.scores_of(examples.natural()), tmp_path)
     text = tbody_of(page, "lm")
-    assert "1 lm temperature 4.0, distill_ weight 0.9 0.22 [0.18, 0.26]" in text
-    assert "not measured" in text
+    assert "1 lm settings temperature 4.0, distill_ weight 0.9 0.22 [0.18, 0.26]" in text
+    assert "not measured" in page.text
     assert "α transfer" in page.text
     assert "α architecture CNN → ViT" in page.text.replace("architectureCNN", "architecture CNN")
 
@@ -451,7 +472,7 @@ def test_timing_suite_gives_ratios_to_independent(tmp_path: Path) -> None:
     page = render(examples.full_scores(), tmp_path, timings=read_timings(timing))
     assert "lm synthetic, cnn-to-vit, cpu 300 ms 270 ms to 330 ms 15 1.50× 1.30 to 1.73" in page.text
     assert "Machine: Some CPU, 2 cores." in page.text
-    assert "36.4 s 1.40× 1.50× 9,000 9,000 2.1 s" in page.text  # beside what the runs themselves took
+    assert "36.4 s 1.40× 9,000 9,000 2.1 s" in page.text  # the cost of a row has one ratio, that of its runs
 
 
 def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
