@@ -79,8 +79,8 @@ def _all_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     yield from _movement_columns()
     yield from _likeness_columns()
     yield (
-        "Permutation κ",
-        "agreement beyond chance between the answers before and after tiles change places",
+        "Same answers after scrambling",
+        "agreement beyond chance (Cohen’s kappa) between the answers before and after tiles change places",
         1,
         _diagnosed(lambda d: d.permutation_kappa),
     )
@@ -91,8 +91,8 @@ def _all_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
         _diagnosed(lambda d: d.calibration_error),
     )
     yield (
-        "CKA",
-        "similarity of the student’s features to the teacher’s, minus that of the independent student",
+        "Similar features (CKA)",
+        "centred kernel alignment: how similar features are to the teacher’s, minus that of the independent student",
         1,
         _gained("cka"),
     )
@@ -119,26 +119,26 @@ def _movement_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
         _moved(lambda m: m.clean_gain),
     )
     yield (
-        "100 G to this teacher",
-        "share of the squared distance to this teacher that the student closes",
+        "Distance to the teacher closed, %",
+        "share of the squared distance between the profiles of independent student and teacher that the student closes",
         100,
         _moved(lambda m: m.gap_closed),
     )
     yield (
-        "100 G, accuracy matched",
+        "Distance closed at equal accuracy, %",
         "compared with an independent student of the same clean accuracy",
         100,
         _moved(lambda m: m.gap_closed_matched),
     )
     yield (
-        "Transfer index",
+        "Way to the teacher (transfer index)",
         "share of the straight way from the independent student to the teacher",
         1,
         _moved(lambda m: m.transfer_index),
     )
-    yield "Drift", "movement to the side of the straight way", 1, _moved(lambda m: m.drift)
+    yield "Movement aside (drift)", "movement to the side of the straight way", 1, _moved(lambda m: m.drift)
     yield (
-        "Cosine",
+        "Direction (cosine)",
         "cosine between the student’s movement and the straight way to the teacher",
         1,
         _moved(lambda m: m.cosine),
@@ -150,20 +150,20 @@ def _likeness_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     for name in ("clean", "manipulated"):
         yield (
             f"Same answers, {name}",
-            "kappa with the teacher’s answers, minus that of the independent student",
+            "agreement beyond chance (Cohen’s kappa) with the teacher’s answers, minus that of the independent student",
             1,
             _alike(name, "label"),
         )
     for name in ("clean", "manipulated"):
         yield (
             f"Same errors, {name}",
-            "kappa with the teacher’s errors, minus that of the independent student",
+            "agreement beyond chance (Cohen’s kappa) on which answers are right, minus that of the independent student",
             1,
             _alike(name, "error"),
         )
     yield (
         "Same errors, share of the maximum",
-        "manipulated images: ratio of kappa with the teacher’s errors to the largest kappa that both accuracies allow",
+        "on manipulated images, the ratio of this agreement to the largest that both accuracies allow",
         1,
         _diagnosed(lambda d: d.likeness["manipulated"].error_consistency_relative if d.likeness else None),
     )

@@ -194,6 +194,7 @@ def template_environment() -> Environment:
         duration=wording.duration,
         memory=wording.memory,
         plural=wording.plural,
+        device_words=wording.device_words,
         ratio=wording.ratio,
         method_anchor=method_anchor,
         csv_path=csv_path,

@@ -16,6 +16,12 @@ QUESTION_TITLES: Mapping[Question, str] = {
     "architecture": "Does a student take over what the architecture of its teacher brings?",
     "planted": "Does a student take over a cue that was planted in its teacher?",
 }
+DEVICE_NAMES: Mapping[str, str] = {
+    "cpu-float32": "CPU, 32-bit numbers",
+    "cpu-bfloat16": "CPU, 16-bit numbers (bfloat16)",
+    "cuda-float32": "GPU, 32-bit numbers",
+    "cuda-bfloat16": "GPU, 16-bit numbers (bfloat16)",
+}
 SYMBOLS: Mapping[Question, str] = {"architecture": "α", "planted": "τ"}
 AXIS_NAMES: Mapping[Axis, str] = {
     "clean": "Clean",
@@ -46,6 +52,11 @@ def signed(value: float, digits: int = 1) -> str:
     """Return a difference with its sign: `+0.4`, `−5.6`; a rounded zero has none."""
     text = number(value, digits)
     return text if value < 0 or float(text) == 0 else f"+{text}"
+
+
+def device_words(device_class: str) -> str:
+    """Return a kind of device with its arithmetic: `CPU, 32-bit numbers`."""
+    return DEVICE_NAMES.get(device_class, device_class)
 
 
 def capitalized(text: str) -> str:

@@ -242,7 +242,7 @@ def explanations_of(page: Page, number: int) -> str:
 
 def test_what_explains_transfer_is_in_a_table_of_its_own(full: Page) -> None:
     text = explanations_of(full, PLANTED)
-    assert "100 G to this teacher" in text
+    assert "Distance to the teacher closed, %" in text
     assert "Same answers, manipulated" in text
     assert "crd temperature 0.07 from shape teacher 3 seeds [0.57, 0.65] 0.01 [−0.02, 0.04] 40 [37, 43]" in text
     assert "accuracy matched" not in text
@@ -251,7 +251,8 @@ def test_what_explains_transfer_is_in_a_table_of_its_own(full: Page) -> None:
 def test_a_missing_number_of_that_table_is_explained_once(full: Page) -> None:
     text = explanations_of(full, 3)
     assert text.count("3 seeds are needed, the row has 1") == 1
-    assert "Undefined: 100 G to this teacher, Transfer index, Drift, Cosine: 3 seeds are needed, the row has 1" in text
+    titles = "Distance to the teacher closed, %, Way to the teacher (transfer index), Movement aside (drift)"
+    assert f"Undefined: {titles}, Direction (cosine): 3 seeds are needed, the row has 1" in text
 
 
 def test_a_collapse_on_a_manipulated_set_is_shown(tmp_path: Path) -> None:
