@@ -37,22 +37,17 @@ def score(results: SeveralResultsArgument, spec: SpecOption = None, as_json: Jso
     With --json, what is written is printed instead of the boards.
     """
     from kdbench.cli.boards import print_boards
-    from kdbench.records import require_records
-    from kdbench.records.current import read_current
-    from kdbench.scoring.board import require_boards, scores_text, write_if_possible
-    from kdbench.scoring.board import score as score_records
+    from kdbench.scoring.board import require_boards, scores_text
+    from kdbench.scoring.folders import score_folders
     from kdbench.testsets.spec import load_spec
 
-    require_records(*results)
-    current = read_current(*results)
-    scores = score_records(results, load_spec(spec), current=current)
-    unwritten = write_if_possible(scores, results[0] / "scores.json")
+    scored = score_folders(results, load_spec(spec))
     if as_json:
-        typer.echo(scores_text(scores), nl=False)
+        typer.echo(scores_text(scored.scores), nl=False)
     else:
-        print_boards(scores, make_console())
-    warn_of(*current.faults, *unwritten)
-    require_boards(scores, results)
+        print_boards(scored.scores, make_console())
+    warn_of(*scored.faults, *scored.unwritten)
+    require_boards(scored.scores, results)
 
 
 def leaderboard(results: SeveralResultsArgument, site: SiteOption = DEFAULT_SITE, spec: SpecOption = None) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from kdbench.errors import read_if_whole
 from kdbench.leaderboard.provenance import record_key
 from kdbench.leaderboard.render import render_site
-from kdbench.records import read_record, require_records
-from kdbench.records.current import read_current
+from kdbench.records import find_records, read_record
 from kdbench.records.verification import read_verification
-from kdbench.scoring.board import score, write_if_possible
+from kdbench.scoring.folders import score_folders
 from kdbench.scoring.scores import Scores
 from kdbench.testsets.gallery import GALLERY, read_gallery
 from kdbench.testsets.spec import load_spec
@@ -43,16 +42,14 @@ def publish(results: Sequence[Path], site: Path, spec_path: Path | None = None) 
         InputError: a results folder has no records.
         WriteError: the page cannot be written.
     """
-    folders = require_records(*results)
     spec = load_spec(spec_path)
-    current = read_current(*results)
-    scores = score(results, spec, current=current)
-    unwritten = write_if_possible(scores, results[0] / SCORES)
-    kept = [folder for folder in folders if (folder.parent.name, folder.name) not in scores.left_out]
+    scored = score_folders(results, spec)
+    scores = scored.scores
+    kept = [folder for folder in find_records(*results) if (folder.parent.name, folder.name) not in scores.left_out]
     records = [read_record(folder) for folder in kept]
     verified = ((record, read_verification(folder, record)) for folder, record in zip(kept, records, strict=True))
     tracks = sorted({record.track for record in records})
-    faults = list(current.faults)
+    faults = list(scored.faults)
     galleries = {track: read_if_whole(read_gallery, _first(results, f"{track}/{GALLERY}"), faults) for track in tracks}
     timing = _first(results, TIMING)
     page = render_site(
@@ -65,7 +62,7 @@ def publish(results: Sequence[Path], site: Path, spec_path: Path | None = None) 
         verifications={record_key(record): verification for record, verification in verified if verification},
         faults=faults,
     )
-    return Published(page, scores, (*faults, *unwritten))
+    return Published(page, scores, (*faults, *scored.unwritten))
 
 
 def _first(results: Sequence[Path], name: str) -> Path:

@@ -52,7 +52,7 @@ def profile(
     Example:
         >>> import timm, kdbench
         >>> network = timm.create_model("resnet18", num_classes=10)
-        >>> print(kdbench.profile(network, track="synthetic", inputs="track", limit_test=20).classes)
+        >>> kdbench.profile(network, track="synthetic", inputs="track", limit_test=20).classes
         10
 
     Args:

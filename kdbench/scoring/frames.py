@@ -89,9 +89,13 @@ def load_scores(folder: str | Path) -> "pd.DataFrame":
         InputError: there is no `scores.json` in the folder.
         RecordError: the file is damaged.
     """
+    return score_frame(_read_scores(Path(folder) / SCORES_FILE))
+
+
+def score_frame(scores: Scores) -> "pd.DataFrame":
+    """Return scores as the data frame that `load_scores` documents."""
     import pandas as pd
 
-    scores = _read_scores(Path(folder) / SCORES_FILE)
     rows = [line for board in scores.boards for row in board.rows for line in _lines(board, row)]
     whole_numbers = dict.fromkeys(("rank", "rank_high", "seeds", "images"), "Int64")
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS)).astype(whole_numbers)

@@ -1,5 +1,6 @@
 """The profile of a network: known answers on own images, the numbers of boards, and what is refused in a sentence."""
 
+import doctest
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 import kdbench
 from kdbench.errors import InputError
 from kdbench.networks.given import NetworkInput
+from kdbench.profiling import profiling
 from kdbench.profiling.network_profile import NetworkProfile
 from kdbench.resources import CACHE_VARIABLE
 from kdbench.scoring.estimates import Estimate, Score, Undefined
@@ -30,6 +32,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _with_cache(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(cache))
+
+
+def test_the_example_in_the_docstring_is_true() -> None:
+    outcome = doctest.testmod(profiling)
+    assert (outcome.attempted, outcome.failed) == (3, 0)
 
 
 def value(score: Score) -> float:
