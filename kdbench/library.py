@@ -127,9 +127,10 @@ def score(folder: str | Path = "runs", *more: str | Path) -> "pd.DataFrame":
         InputError: there are no records in one of the folders.
         RecordError: every record was refused; the message has the first reason.
     """
-    from kdbench.scoring.board import require_boards
+    from kdbench.scoring.board import require_boards, scores_text
     from kdbench.scoring.folders import score_folders
     from kdbench.scoring.frames import score_frame
+    from kdbench.scoring.scores import Scores
     from kdbench.testsets.spec import load_spec
 
     folders = [Path(each) for each in (folder, *more)]
@@ -137,4 +138,5 @@ def score(folder: str | Path = "runs", *more: str | Path) -> "pd.DataFrame":
     require_boards(scored.scores, folders)
     for sentence in (*scored.faults, *scored.unwritten, *(refused.words for refused in scored.scores.refused)):
         warnings.warn(sentence, stacklevel=2)
-    return score_frame(scored.scores)
+    as_written = Scores.model_validate_json(scores_text(scored.scores))  # in the order of the file
+    return score_frame(as_written)

@@ -1,27 +1,29 @@
 """The networks of the boards in a results folder that were evaluated on the same test sets as a profiled network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from kdbench.errors import RecordError
 from kdbench.profiling.network_profile import BoardNetwork
-from kdbench.records import require_records
+from kdbench.records import find_records, read_record, require_records
 from kdbench.records.current import read_current
 from kdbench.scoring.arms import Profile
 from kdbench.scoring.board import score
 from kdbench.scoring.estimates import Estimate
 from kdbench.scoring.scores import Board
-from kdbench.spec import BIAS_AXES, Spec, Track
+from kdbench.spec import BIAS_AXES, Spec
 
 
-def board_networks(results: Path, spec: Spec, track: Track, profile: Profile) -> tuple[BoardNetwork, ...]:
+def board_networks(results: Path, spec: Spec, arrays: Mapping[str, str], profile: Profile) -> tuple[BoardNetwork, ...]:
     """Return the teachers, independents, methods and controls with profiles on these test sets, the nearest first.
 
     Args:
         results: folder of records.
         spec: how they are scored.
-        track: as the network was evaluated on it.
+        arrays: SHA-256 of each test set that the network was evaluated on.
         profile: of the network.
 
     Raises:
@@ -29,8 +31,8 @@ def board_networks(results: Path, spec: Spec, track: Track, profile: Profile) ->
     """
     require_records(results)
     scores = score(results, spec, current=read_current(results))
-    boards = [board for board in scores.boards if board.track == track.name]
-    networks = _arms([board for board in boards if board.testsets_digest == track.testsets_digest])
+    digests = _with_these_arrays(results, arrays)
+    networks = _arms([board for board in scores.boards if board.testsets_digest in digests])
     measured = [network.model_copy(update={"distance": distance(network.profile, profile)}) for network in networks]
     return tuple(sorted(measured, key=lambda network: (network.distance is None, network.distance or 0.0)))
 
@@ -40,6 +42,17 @@ def distance(first: Profile, second: Profile) -> float | None:
     pairs = [(first.axes[axis].bias, second.axes[axis].bias) for axis in BIAS_AXES]
     gaps = [abs(a.value - b.value) for a, b in pairs if isinstance(a, Estimate) and isinstance(b, Estimate)]
     return round(float(np.mean(gaps)), 6) if gaps else None
+
+
+def _with_these_arrays(results: Path, arrays: Mapping[str, str]) -> set[str]:
+    """Return the digests under which records have answers on just these images, whatever their training set is."""
+    digests = set()
+    for folder in find_records(results):
+        with suppress(RecordError):  # scoring names the records that cannot be read
+            record = read_record(folder)
+            if arrays.items() <= record.digests.arrays.items():
+                digests.add(record.digests.testsets)
+    return digests
 
 
 def _arms(boards: Sequence[Board]) -> Iterator[BoardNetwork]:

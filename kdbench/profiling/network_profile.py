@@ -42,7 +42,7 @@ class NetworkProfile(FrozenModel):
         images: what the test sets are made from: a track, or the path of a folder.
         classes: number of classes, C.
         expected: size and normalisation of the images that the network got.
-        testsets_digest: of the recipes of the test sets, as on boards. It says nothing of somebody's own images.
+        arrays: SHA-256 of the images and labels of each test set, as records have it.
         profile: clean accuracy from 0 to 1, and by axis the accuracy, the chance-corrected bias c = (a - 1/C) /
             (a_clean - 1/C) and the ratio a / a_clean; the decisions on cue-conflict images.
         swing: share of the cue-conflict images that get the class of the shape minus that of the texture, -1 to 1.
@@ -54,7 +54,7 @@ class NetworkProfile(FrozenModel):
     images: str
     classes: Int64
     expected: NetworkInput
-    testsets_digest: str
+    arrays: dict[str, str]
     profile: Profile
     swing: Score
     notes: tuple[str, ...] = ()

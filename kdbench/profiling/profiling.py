@@ -24,6 +24,7 @@ from kdbench.scoring.measured import measure
 from kdbench.scoring.profiles import conflict_swing, profile_of
 from kdbench.scoring.resampling import Resampler
 from kdbench.spec import Track
+from kdbench.testsets.arrays import array_digests
 from kdbench.testsets.own_images import WITH_MASKS
 from kdbench.testsets.spec import load_spec
 
@@ -118,14 +119,15 @@ def profile_with_options(
     network = GivenNetwork(model, expected, count, outputs, known_outputs(images.class_names))
     run = measure(_predictions(network, images), images.track, Resampler(spec.scoring.bootstrap_samples))
     measured = _with_reasons(profile_of({0: run}, count, spec.scoring), images.track)
-    neighbours = board_networks(results, spec, images.track, measured) if results else ()
+    arrays = array_digests(images.test_sets)
+    neighbours = board_networks(results, spec, arrays, measured) if results else ()
     alone = f"No network in {results} was evaluated on these test sets." if results and not neighbours else ""
     return NetworkProfile(
         network=name,
         images=images.origin,
         classes=count,
         expected=expected,
-        testsets_digest=images.track.testsets_digest,
+        arrays=arrays,
         profile=measured,
         swing=conflict_swing(run, spec.scoring),
         notes=(*images.notes, alone) if alone else images.notes,
