@@ -1,5 +1,6 @@
 """Writes files completely or not at all, and lists the errors that reading a damaged array file may raise."""
 
+import codecs
 import errno
 import fcntl
 import glob
@@ -34,11 +35,12 @@ DAMAGES = (
 )
 """The errors that reading an npz or zip file may raise if it is truncated, altered, incomplete or another format."""
 
+_PERMIT = "let this user read it"
 _REMEDIES = {
     errno.EMFILE: "raise the limit on open files (`ulimit -n`) and give the same command again",
     errno.ENFILE: "the system has too many open files; give the same command again later",
-    errno.EACCES: "let this user read it, or choose another place",
-    errno.EPERM: "let this user read it, or choose another place",
+    errno.EACCES: _PERMIT,
+    errno.EPERM: _PERMIT,
     errno.EIO: "its disk does not answer as it should; give the same command again once it does",
     errno.ESTALE: "its disk does not answer as it should; give the same command again once it does",
     errno.ETIMEDOUT: "its disk does not answer as it should; give the same command again once it does",
@@ -120,6 +122,11 @@ def _flush_to_disk(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:
             raise
+
+
+def without_mark(content: bytes) -> bytes:
+    """Return the bytes of a text file without the byte order mark that some editors put first."""
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def remedy(error: BaseException, if_damaged: str) -> str:

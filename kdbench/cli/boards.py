@@ -12,6 +12,7 @@ from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Row, Scores
+from kdbench.scoring.titles import row_titles
 from kdbench.spec import BIAS_AXES, FAMILY_NAMES
 
 ABSENT = "-"
@@ -68,20 +69,20 @@ def _table(board: Board, headings: Sequence[str], *, narrow: bool = False) -> Ta
         numeric = heading not in LEFT_ALIGNED
         justify: JustifyMethod = "right" if numeric else "left"
         table.add_column(heading.replace(" shape", "\nshape"), justify=justify, no_wrap=numeric, overflow="fold")
-    for row in board.rows:
+    for row, title in zip(board.rows, row_titles(board.rows), strict=True):
         for place, arm in enumerate(row.arms):
-            cells = _cells(row, arm, first=place == 0)
+            cells = _cells(row, title, arm, first=place == 0)
             table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
 
 
-def _cells(row: Row, arm: Arm, *, first: bool) -> dict[str, str]:
+def _cells(row: Row, title: str, arm: Arm, *, first: bool) -> dict[str, str]:
     """Return the line of an arm by heading; rank and transfer stand in the first line of a row."""
     profile = arm.profile
     conflict = profile.conflict if profile else None
     return {
         RANK: rank_words(row) if first else "",
-        ROW: row.arm_title(arm),
+        ROW: row.arm_title(arm, title),
         CLEAN: number(profile.clean) if profile else ABSENT,
         **{axis: number(profile.axes[axis].bias) if profile and axis in profile.axes else ABSENT for axis in BIAS_AXES},
         CONFLICT: f"{number(conflict.shape)}/{number(conflict.texture)}" if conflict else ABSENT,
@@ -100,34 +101,34 @@ def rank_words(row: Row) -> str:
 def _notes(board: Board) -> Iterator[str]:
     if board.null_band is not None:
         yield f"the controls that should score 0 are in the range {with_bounds(board.null_band)}"
-    for row in board.rows:
-        yield from _row_notes(row, board)
+    for row, title in zip(board.rows, row_titles(board.rows), strict=True):
+        yield from _row_notes(row, title, board)
 
 
-def _row_notes(row: Row, board: Board) -> Iterator[str]:
+def _row_notes(row: Row, title: str, board: Board) -> Iterator[str]:
     if row.unranked:
-        yield f"{row.title}: unranked: {row.unranked}"
+        yield f"{title}: unranked: {row.unranked}"
     if row.p_value is not None:
         shown = "".join(f"{words}, " for words in finding_words(row, board))
         p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"
-        yield f"{row.title}: {shown}{p} (one-sided, adjusted by Holm for {board.tests} tests)"
+        yield f"{title}: {shown}{p} (one-sided, adjusted by Holm for {board.tests} tests)"
     if isinstance(row.transfer, Undefined):
-        yield f"{row.title}: transfer is undefined: {row.transfer.reason}"
-        yield from _index_notes(row, board)
+        yield f"{title}: transfer is undefined: {row.transfer.reason}"
+        yield from _index_notes(row, title, board)
     if row.kind != "method":
         if row.unofficial:
-            yield f"{row.family} {row.title}: unofficial: {', '.join(row.unofficial)}"
-        yield from (f"{row.family} {row.title}: {failure}" for arm in row.arms for failure in arm.failed)
+            yield f"{row.family} {title}: unofficial: {', '.join(row.unofficial)}"
+        yield from (f"{row.family} {title}: {failure}" for arm in row.arms for failure in arm.failed)
 
 
-def _index_notes(row: Row, board: Board) -> Iterator[str]:
+def _index_notes(row: Row, title: str, board: Board) -> Iterator[str]:
     """Yield how far a method without alpha moved to the teacher of the other family, and what controls reach."""
     for arm in row.arms:
         index = arm.movement.transfer_index if arm.movement else None
         if board.question == "architecture" and arm.teacher_family and isinstance(index, Estimate):
             band = f"; controls are in the range {with_bounds(board.index_band)}" if board.index_band else ""
             teacher = f"{FAMILY_NAMES[arm.teacher_family]} teacher"
-            yield f"{row.title}: its way to the {teacher} (TI) is {with_interval(index)}{band}"
+            yield f"{title}: its way to the {teacher} (TI) is {with_interval(index)}{band}"
 
 
 def number(score: Score) -> str:

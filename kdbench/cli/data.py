@@ -90,12 +90,9 @@ def data_weights(
     track: TrackOption = "cifar10-224",
     weights_dir: WeightsOption = None,
     spec: SpecOption = None,
-    fetch: Annotated[bool, typer.Option("--fetch/--no-fetch", help="Fetch the files that are missing.")] = True,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the files that are missing.")] = False,
 ) -> None:
-    """List and fetch the pretrained weights of a track.
-
-    The command fetches files that are missing, unless --no-fetch is given.
-    """
+    """List the pretrained weights of a track, and with --fetch, fetch those that are missing."""
     from kdbench.networks.weights import condition_of, file_sha256, weights_folder
     from kdbench.networks.weights import fetch as fetch_file
     from kdbench.testsets.spec import load_spec
@@ -112,8 +109,8 @@ def data_weights(
         condition = condition_of(file, folder)
         typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {condition}\n    from   {file.address}")
         typer.echo(f"    sha256 {file.sha256 or 'not pinned'}{'...' if file.sha256 and len(file.sha256) < 64 else ''}")
-        if fetch:
-            typer.echo(f"    found  {file_sha256(fetch_file(file, folder))}")
+    for file in files if fetch else ():
+        typer.echo(f"{file.name}: fetched, sha256 {file_sha256(fetch_file(file, folder))}")
 
 
 @app.command("export", epilog="Example: kdbench data export --track cifar10-224 --to cifar10-224.zip")

@@ -1,5 +1,6 @@
 """The command line: thin commands over the packages below. Heavy imports happen inside the commands that need them."""
 
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from kdbench.cli import data, method_files, methods, profile, results, run, tracking, verify
-from kdbench.errors import KdbenchError, describe_error
+from kdbench.cli.system import OutputError, open_standard_streams, sentence_of, silence_output, with_home
+from kdbench.errors import InputError, KdbenchError, describe_error
+from kdbench.interruptions import INTERRUPTED, INTERRUPTED_EXIT_CODE
 from kdbench.resources import VERSION
 
 RUN_EXAMPLE = "Example: kdbench run --methods lm --seeds 0-4"
@@ -43,6 +46,8 @@ class OneSentenceErrors(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         try:
             return super().parse_args(ctx, args)
+        except KeyboardInterrupt:
+            _end_interrupted()
         except Exception as error:
             _end_if_of_the_parser(error, ctx.command_path)
             raise
@@ -54,10 +59,16 @@ class OneSentenceErrors(TyperGroup):
             if ctx.params["debug"]:
                 raise
             _end(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _end_interrupted()
+        except OutputError:
+            raise
         except Exception as error:
             _end_if_of_the_parser(error, f"{ctx.command_path} {ctx.invoked_subcommand}")
             if ctx.params["debug"] or _is_of_the_parser(error):
                 raise
+            if isinstance(error, OSError) and (sentence := sentence_of(error)):
+                _end(sentence, 2)
             _end(f"unexpected {describe_error(error)}; `kdbench --debug ...` shows where it happened", 1)
 
 
@@ -95,6 +106,19 @@ def _is_of_the_parser(error: Exception) -> bool:
     return type(error).__module__.startswith(("typer", "click"))
 
 
+def _end_interrupted() -> NoReturn:
+    typer.echo(INTERRUPTED, err=True)
+    sys.exit(INTERRUPTED_EXIT_CODE)
+
+
+def _end_without_output(error: OutputError) -> NoReturn:
+    """End a command whose standard output cannot be written any more; where its reader has gone, say nothing."""
+    silence_output()
+    if error.errno == errno.EPIPE:
+        sys.exit(1)
+    _end(f"standard output cannot be written: {error.strerror}; give the same command again to go on", 1)
+
+
 def _end(sentence: str, exit_code: int) -> NoReturn:
     typer.echo(f"kdbench: error: {sentence}", err=True)
     sys.exit(exit_code)
@@ -130,7 +154,21 @@ def _options(
     """Take the options that stand before a command."""
 
 
+def _arguments() -> list[str]:
+    try:
+        return [with_home(argument) for argument in sys.argv[1:]]
+    except InputError as error:
+        _end(str(error), error.exit_code)
+
+
 def main() -> None:
     """Run the command line."""
+    open_standard_streams()
     logging.basicConfig(format="kdbench: %(levelname)s: %(message)s", level=logging.WARNING)
-    app()
+    try:
+        try:
+            app(_arguments())
+        finally:
+            sys.stdout.flush()
+    except OutputError as error:
+        _end_without_output(error)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdbench.cli.system import below_home
 from kdbench.cli.values import number, one_of, whole_number
 from kdbench.errors import InputError
 from kdbench.plan.options import TestSetOptions
@@ -153,8 +154,17 @@ def with_test_set_options(*, without: Collection[str] = ()) -> Callable[[Callabl
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Return the names in a text that separates them by commas."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """Return the names in a text that separates them by commas.
+
+    A comma that belongs to the path of a file separates nothing, and `~` is the user's home directory.
+    """
+    parts, names = text.split(","), list[str]()
+    while parts:
+        joined = [below_home(",".join(parts[:count]).strip()) for count in range(len(parts), 0, -1)]
+        name = next((path for path in joined[:-1] if Path(path).is_file()), joined[-1])
+        del parts[: len(parts) - joined.index(name)]
+        names += [name] if name else []
+    return tuple(names)
 
 
 def command_line() -> str:

@@ -187,7 +187,7 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
         KdbenchError: a run failed. The error is raised at the end, so that the other runs are on the page.
     """
     from kdbench.jobs.invocation import run as run_benchmark
-    from kdbench.records import find_records
+    from kdbench.records import LOG, find_records, record_folder
     from kdbench.scoring.board import require_boards
 
     progressed = run_benchmark(options, make_console())
@@ -201,9 +201,11 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
         raise typer.Exit(RUNS_ARE_LEFT)
     failed = [record for record in progressed.records if record.status != "ok"]
     if failed:
+        first = failed[0]
+        folder = record_folder(options.out, first.track, first.run_id, first.digests.testsets)
         raise KdbenchError(
-            f"{len(failed)} of {len(progressed.records)} runs failed; first: {failed[0].method}, {failed[0].reason}; "
-            "--retry-failed runs them again"
+            f"{len(failed)} of {len(progressed.records)} runs failed; first: {first.method}, {first.reason}; its log is"
+            f" {folder / LOG}; --retry-failed runs them again"
         )
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from kdbench.data.array_types import AnyArray
-from kdbench.data.cifar10 import BATCHES, Cifar10, SourceLayout, copy_of, read_cifar10
+from kdbench.data.cifar10 import Cifar10, read_cifar10
+from kdbench.data.cifar10_copies import BATCHES, SourceLayout, find_copy
 from kdbench.data.made_once import entry_folder, made_once
 from kdbench.data.store import has_entry
 from kdbench.errors import DataError, WriteError
@@ -46,8 +47,9 @@ def open_cifar10(root: Path | None, cache: Path) -> Cifar10:
     if root is None and not (cache / BATCHES).is_dir():
         read_cifar10(None, cache)
     place, folder = cache if root is None else root, cache.joinpath(*FOLDER)
-    layout, files = copy_of(place)
     try:
+        stored = find_copy(place)
+        layout, files = stored.layout, stored.all_files()
         recipe = _recipe(folder, layout, files)
     except OSError as error:
         raise DataError(f"CIFAR-10 in {place} cannot be read: {error}; fetch it again") from error

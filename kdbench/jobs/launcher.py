@@ -17,10 +17,12 @@ from multiprocessing.process import BaseProcess
 from typing import Generic, Protocol, TypeVar
 
 from kdbench.errors import KdbenchError
+from kdbench.interruptions import interruption_held_back
 from kdbench.jobs.gpu_room import GpuRoom
 from kdbench.jobs.job import DONE, AnyJob, CheckJob, DescribeJob, EvaluatorJob, Job, RoomJob, TimingJob
 from kdbench.jobs.process_tree import bytes_of_file, bytes_without_name, end_tree, family_of, files_below, memory_above
 from kdbench.jobs.progress_pipe import ProgressReader
+from kdbench.jobs.temporary_folders import short_socket_folder
 from kdbench.records import LOG, Status
 from kdbench.spec import Track
 
@@ -154,7 +156,7 @@ class ForkLauncher:
         return self._fork(job, DESCRIBE_LIMITS)
 
     def _fork(self, job: JobType, limits: Limits) -> "ForkHandle[JobType]":
-        with fixed_environment():
+        with fixed_environment(), short_socket_folder():
             resource_tracker.ensure_running()  # when it starts, it lets interruptions through again
             with interruption_held_back():
                 forkserver.ensure_running()
@@ -183,19 +185,6 @@ def fixed_environment() -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-@contextmanager
-def interruption_held_back() -> Iterator[None]:
-    """Let an interruption reach this process only afterwards, and never a process that is started meanwhile.
-
-    A server that is interrupted while it imports would print where it was.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def enter(job: AnyJob, pipe: Connection, orders: Connection) -> None:

@@ -6,8 +6,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kdbench.errors import InputError
 from kdbench.files import hold
 from kdbench.jobs.hostile_files import remove
+
+LONGEST_SOCKET = 107  # bytes of the path of a socket
+_BELOW = len("/pymp-12345678/listener-12345678")  # what multiprocessing puts below the temporary folder
+_SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")
+
+
+@contextmanager
+def short_socket_folder() -> Iterator[None]:
+    """Let multiprocessing make sockets in a folder whose path is short enough for them.
+
+    Raises:
+        InputError: the temporary folder's path is too long, and no other such folder can be written.
+    """
+    usual, before = tempfile.gettempdir(), tempfile.tempdir
+    folders = [folder for folder in (usual, *_SHORT_FOLDERS) if _holds_sockets(folder)]
+    if not folders:
+        raise InputError(
+            f"the temporary folder {usual} has a path of {len(os.fsencode(usual))} bytes, too long for a socket; set "
+            f"the environment variable TMPDIR to a folder with a path of at most {LONGEST_SOCKET - _BELOW} bytes"
+        )
+    tempfile.tempdir = folders[0]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+def _holds_sockets(folder: str) -> bool:
+    return len(os.fsencode(folder)) + _BELOW <= LONGEST_SOCKET and os.access(folder, os.W_OK | os.X_OK)
 
 
 @contextmanager

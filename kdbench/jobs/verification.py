@@ -235,5 +235,5 @@ def _missing_teacher(plan: Plan, run: PlannedRun, kept: Path | None) -> list[Pla
         RESULT,
     ):  # logits are kept with less precision than they are computed
         if (kept / name).exists():
-            shutil.copy2(kept / name, to / name)
+            shutil.copyfile(kept / name, to / name)
     return []

@@ -156,7 +156,7 @@ def checked(file: WeightFile, folder: Path) -> Path:
 def _fetching_into(folder: Path) -> str:
     """Return the command that fetches weights into a folder."""
     given = "" if folder == cache_folder() / "weights" else f" --weights-dir {folder}"
-    return f"`kdbench data weights{given}`"
+    return f"`kdbench data weights --fetch{given}`"
 
 
 def file_sha256(path: Path) -> str:
@@ -211,7 +211,9 @@ def _fetched(file: WeightFile, folder: Path) -> Path:
     scheme, _, repository = file.origin.partition(":")
     if scheme == "hub":
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging as hub_logging
 
+        hub_logging.set_verbosity_error()  # it would print each of its attempts
         return Path(hf_hub_download(repository, "model.safetensors", local_dir=folder))
     pooch.get_logger().setLevel("WARNING")
     fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=folder, progressbar=True))

@@ -209,7 +209,7 @@ def _copy_missing(source: Path, target: Path) -> None:
     """Copy the files of a record, such as weights, that one which takes its place lacks."""
     for path in source.iterdir():
         if not (target / path.name).exists():
-            shutil.copy2(path, target / path.name)
+            shutil.copyfile(path, target / path.name)
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from kdbench.errors import RecordError, describe_invalid, read_if_whole
-from kdbench.files import remedy
+from kdbench.files import remedy, without_mark
 from kdbench.records.storage import find_records
 from kdbench.spec import FrozenModel
 
@@ -78,7 +78,7 @@ def read_lists(results: Path) -> CurrentRecords | None:
     if not path.exists():
         return None
     try:
-        return CurrentRecords.model_validate_json(path.read_bytes())
+        return CurrentRecords.model_validate_json(without_mark(path.read_bytes()))
     except OSError as error:
         reason = f"{error.strerror}; {remedy(error, _WITHOUT)}"
         raise RecordError(f"{path} cannot be read: {reason}") from error

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid
-from kdbench.files import DAMAGES, atomic_file, remedy
+from kdbench.files import DAMAGES, atomic_file, remedy, without_mark
 from kdbench.records.arrays import JoinedArrays, read_joined
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest
@@ -101,7 +101,7 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / RESULT
     try:
-        return Record.model_validate_json(_bytes_of(path))
+        return Record.model_validate_json(without_mark(_bytes_of(path)))
     except FileNotFoundError as error:
         raise RecordError(f"there is no record in {folder}: {RESULT} is missing; name another folder") from error
     except OSError as error:
@@ -271,6 +271,14 @@ def find_records(*results: Path) -> list[Path]:
     """
     by_run: dict[tuple[str, str], Path] = {}
     for root in results:
-        for folder in sorted(path.parent for path in root.glob(f"[!.]*/*/{RESULT}")):
+        for folder in sorted(path for path in root.glob("[!.]*/*") if _may_hold_record(path)):
             by_run.setdefault((folder.parent.name, folder.name), folder)
     return list(by_run.values())
+
+
+def _may_hold_record(folder: Path) -> bool:
+    """Return whether a folder holds a record, or is one that this user may not look into."""
+    try:
+        return (folder / RESULT).exists()
+    except PermissionError:
+        return True

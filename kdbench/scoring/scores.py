@@ -98,9 +98,15 @@ class Row(FrozenModel):
         """The method, and whether its runs were compiled; compiled runs have their own row."""
         return f"{self.method}, compiled" if self.compiled else self.method
 
-    def arm_title(self, arm: Arm) -> str:
-        """Return the name of one of the row's arms: the title, with the family of a reference, and the teacher."""
-        name = f"{self.family} {self.title}" if self.kind in ("teacher", "independent") else self.title
+    def arm_title(self, arm: Arm, title: str = "") -> str:
+        """Return the name of one of the row's arms: the title, with the family of a reference, and the teacher.
+
+        Args:
+            arm: of the row.
+            title: of the row among those of its board (`row_titles`); empty for its own.
+        """
+        title = title or self.title
+        name = f"{self.family} {title}" if self.kind in ("teacher", "independent") else title
         name = f"{name} (control)" if self.kind == "control" else name
         of_family = f" {arm.teacher_family}" if arm.teacher_bias == "natural" and self.kind != "teacher" else ""
         return f"{name}, {arm.teacher_bias}{of_family}" if arm.teacher_bias else name

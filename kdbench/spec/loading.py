@@ -25,7 +25,7 @@ def read_spec(path: Path, check: Callable[[Track], None]) -> Spec:
         SpecError: the file cannot be read or is not TOML, or a key is unknown, is missing or has a wrong value.
     """
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise SpecError(f"spec {path} cannot be read: {error.strerror}; give the path of a spec file") from error
     except (ValueError, RecursionError) as error:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from kdbench.data.array_types import AnyArray
+from kdbench.interruptions import interruption_held_back
 from kdbench.testsets.arrays import BuildProgress
 
 CHUNK = 250  # images per call of a process
@@ -36,11 +37,18 @@ class Workers:
         parts = (slice(start, start + CHUNK) for start in range(0, total, CHUNK))
         chunks = ((function, tuple(array[part] for array in arrays), keywords) for part in parts)
         results: list[Any] = []
-        for result in self._pool.map(_call, chunks) if self._pool is not None else map(_call, chunks):
+        for result in self._results(chunks):
             results.append(result)
             if self._progress is not None:
                 self._progress(name, min(len(results) * CHUNK, total), total)
         return results
+
+    def _results(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        """Start the work on all chunks, and return the results in order as they come."""
+        if self._pool is None:
+            return map(_call, chunks)
+        with interruption_held_back():  # which starts the processes of the pool
+            return self._pool.map(_call, chunks)
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from kdbench.cli.boards import print_boards
+from kdbench.cli.boards import board_tables, print_boards
 from kdbench.records import read_predictions, read_record, write_record
 from kdbench.scoring.board import score
+from kdbench.scoring.titles import row_titles
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
 from tests.record_factory import record_of, write_matrix
@@ -106,3 +107,18 @@ def test_eighty_columns_cut_no_heading_no_number_and_no_name(tmp_path: Path) -> 
     assert sorted(re.findall(r"-?[0-9]+[.][0-9]{2}[^0-9]", narrow)) == sorted(numbers)
     for heading in ("rank", "clean", *BIAS_AXES, "conflict", "shape/texture", "transfer", "seeds"):
         assert heading in narrow
+
+
+def test_rows_of_one_name_are_told_apart_by_settings_and_code(tmp_path: Path) -> None:
+    board = score(write_matrix(tmp_path, directions=("cnn-to-vit",), images=50)[0].parents[1], load_spec()).boards[0]
+    (lm,) = (row for row in board.rows if row.kind == "method")
+    edited = lm.model_copy(update={"code": "0123456789abcdef"})
+    warmer = lm.model_copy(update={"config": {**lm.config, "temperature": 8.0}})
+    assert row_titles([lm]) == ["lm"]
+    assert row_titles([lm, edited]) == [f"lm (code {lm.code[:8]})", "lm (code 01234567)"]
+    assert row_titles([lm, warmer]) == ["lm (temperature=4.0)", "lm (temperature=8.0)"]
+    text = StringIO()
+    both = board.model_copy(update={"rows": (lm, edited)})
+    (table,) = board_tables(both, Console(file=text, width=200))
+    Console(file=text, width=200).print(table)
+    assert "lm (code 01234567), shape" in text.getvalue()

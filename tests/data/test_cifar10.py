@@ -1,13 +1,16 @@
 """CIFAR-10 is read from three layouts, and anything else is refused in words."""
 
 import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from pyarrow import parquet
 
 from kdbench.data.cifar10 import CLASSES, provenance_of, read_cifar10
+from kdbench.data.cifar10_copies import SPLITS
 from kdbench.errors import DataError
 from tests.data import copies
 
@@ -48,6 +51,109 @@ def test_every_layout_gives_the_same_images(layout: str, tmp_path: Path, monkeyp
     np.testing.assert_array_equal(read.train_labels, copies.labels("train"))
     np.testing.assert_array_equal(read.test_images, copies.pixels("test"))
     assert read.test_labels.dtype == np.int64
+
+
+def moved(root: Path, places: Mapping[str, str]) -> Path:
+    """Move files of a folder to other places in it."""
+    for name, place in places.items():
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).rename(root / place)
+    return root
+
+
+def clone_of_the_hub(root: Path) -> Path:
+    copies.parquet_copy(root)
+    (root / "README.md").touch()
+    (root / ".git").mkdir()
+    return moved(root, {f"{split}-00000-of-00001.parquet": f"plain_text/{split}-0.parquet" for split in SPLITS})
+
+
+def converted_by_the_hub(root: Path) -> Path:
+    copies.parquet_copy(root)
+    return moved(root, {f"{split}-00000-of-00001.parquet": f"plain_text/{split}/0000.parquet" for split in SPLITS})
+
+
+def with_a_column_called_image(root: Path) -> Path:
+    copies.parquet_copy(root)
+    for split in SPLITS:
+        renamed(root / f"{split}-00000-of-00001.parquet", "image", "label")
+    return root
+
+
+def with_upper_case_endings(root: Path) -> Path:
+    copies.folder_copy(root)
+    pictures = [path.relative_to(root) for path in root.rglob("*.png")]
+    return moved(root, {str(path): str(path.with_suffix(".PNG")) for path in pictures})
+
+
+def with_a_folder_in_each_class(root: Path) -> Path:
+    copies.folder_copy(root)
+    pictures = [path.relative_to(root) for path in root.rglob("*.png")]
+    return moved(root, {str(path): str(path.parent / "images" / path.name) for path in pictures})
+
+
+def as_macos_copies_it(root: Path) -> Path:
+    copies.folder_copy(root / "cifar10")
+    for picture in root.rglob("*.png"):
+        picture.with_name(f"._{picture.name}").write_bytes(b"resource fork")
+    (root / "cifar10" / "train" / ".DS_Store").touch()
+    return root
+
+
+ODD_COPIES = (
+    *(clone_of_the_hub, converted_by_the_hub, with_a_column_called_image, with_upper_case_endings),
+    *(with_a_folder_in_each_class, as_macos_copies_it),
+)
+
+
+@pytest.mark.parametrize("make", ODD_COPIES, ids=lambda make: make.__name__)
+def test_a_copy_that_people_have_is_read_as_it_is(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    read = read_cifar10(make(tmp_path), tmp_path / "downloads")
+    for split, images, labels in zip(
+        SPLITS, (read.train_images, read.test_images), (read.train_labels, read.test_labels), strict=True
+    ):
+        np.testing.assert_array_equal(images, copies.pixels(split))
+        np.testing.assert_array_equal(labels, copies.labels(split))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "jpeg", "JPG"])
+def test_jpeg_pictures_are_read(ending: str, tmp_path: Path) -> None:
+    copies.folder_copy(tmp_path)
+    for path in list(tmp_path.rglob("*.png")):
+        with Image.open(path) as picture:
+            picture.save(path.with_suffix(f".{ending}"), format="JPEG")
+        path.unlink()
+    read = read_cifar10(tmp_path, tmp_path / "downloads")
+    np.testing.assert_array_equal(read.train_labels, copies.labels("train"))
+    first = next(iter(sorted(tmp_path.glob(f"test/{CLASSES[0]}/*.{ending}"))))
+    with Image.open(first) as picture:
+        np.testing.assert_array_equal(read.test_images[0], np.asarray(picture))
+
+
+def test_class_folders_without_pictures_say_what_was_looked_for(tmp_path: Path) -> None:
+    copies.folder_copy(tmp_path)
+    for path in tmp_path.rglob("*.png"):
+        path.rename(path.with_suffix(".bmp"))
+    assert refused(tmp_path) == f"the class folders in {tmp_path / 'train'} hold no files that end in .png, .jpg, .jpeg"
+
+
+def test_one_shard_twice_is_named_twice(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    first = tmp_path / "train-00000-of-00001.parquet"
+    second = tmp_path / "train-00000-of-00001 (1).parquet"
+    second.write_bytes(first.read_bytes())
+    assert refused(tmp_path) == f"{second} and {first} are the same file; keep one of them"
+
+
+def test_a_packed_copy_says_how_to_unpack_it(tmp_path: Path) -> None:
+    (tmp_path / "cifar-10-python.tar.gz").touch()
+    assert f"unpack it with `tar -xzf {tmp_path / 'cifar-10-python.tar.gz'} -C {tmp_path}`" in refused(tmp_path)
+
+
+def test_a_pointer_of_git_lfs_says_how_to_fetch_the_file(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path)
+    (tmp_path / "train-00000-of-00001.parquet").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert refused(tmp_path).endswith("it is a pointer of Git LFS: fetch its content with `git lfs pull`")
 
 
 def test_only_batches_with_the_right_checksums_are_the_original(
@@ -114,13 +220,24 @@ def test_too_few_rows_are_called_truncated(tmp_path: Path) -> None:
     assert "7 test images, expected 10" in refused(tmp_path)
 
 
-def test_parquet_files_with_other_columns_are_refused_in_one_line(tmp_path: Path) -> None:
+def renamed(path: Path, *columns: str) -> None:
+    """Give the columns of a parquet file other names."""
+    parquet.write_table(parquet.read_table(path).rename_columns(list(columns)), path)
+
+
+def test_parquet_files_with_other_columns_are_refused_with_their_names(tmp_path: Path) -> None:
     copies.parquet_copy(tmp_path)
     path = tmp_path / "test-00000-of-00001.parquet"
-    parquet.write_table(parquet.read_table(path).rename_columns(["image", "label"]), path)
-    message = refused(tmp_path)
-    assert "columns img.bytes and label" in message
-    assert "\n" not in message
+    renamed(path, "picture", "label")
+    assert refused(tmp_path) == f"{path} has the columns picture, label; expected img or image, and label"
+
+
+def test_cifar_100_is_called_so(tmp_path: Path) -> None:
+    copies.parquet_copy(tmp_path / "hub")
+    renamed(tmp_path / "hub" / "train-00000-of-00001.parquet", "img", "fine_label")
+    assert "holds CIFAR-100, as its column fine_label shows" in refused(tmp_path / "hub")
+    (tmp_path / "batches" / "cifar-100-python").mkdir(parents=True)
+    assert "holds CIFAR-100, another data set" in refused(tmp_path / "batches")
 
 
 def test_a_cut_parquet_file_is_refused(tmp_path: Path) -> None:

@@ -132,3 +132,13 @@ def test_a_gallery_that_the_system_cannot_open_is_not_called_damaged(
     rendered, _ = published(results)
     assert not any("move" in fault for fault in rendered.faults)
     assert all("`ulimit -n`" in refused.reason for refused in rendered.scores.refused)
+
+
+def test_a_results_folder_may_have_any_name(tmp_path: Path, kdbench: Command) -> None:
+    results = tmp_path / "50%25, wh?t [a]#~{x}" / "runs"
+    write_matrix(results, directions=("cnn-to-vit",), images=50)
+    site = results.parent / "site"
+    assert kdbench("leaderboard", str(results), "--site", str(site)).returncode == 0
+    assert {path.name for path in results.parent.iterdir()} == {"runs", "site"}
+    assert [path.name for path in tmp_path.iterdir()] == [results.parent.name]
+    assert (results / "scores.json").is_file()

@@ -248,13 +248,27 @@ def test_an_architecture_without_pretrained_weights_is_refused() -> None:
 
 
 def test_what_a_track_needs_is_listed_with_sizes_and_digests(kdbench: Command, tmp_path: Path) -> None:
-    result = kdbench("data", "weights", "--no-fetch", "--weights-dir", str(tmp_path))
+    result = kdbench("data", "weights", "--weights-dir", str(tmp_path))
     assert result.returncode == 0
     for file in needed_weights(PAPER):
         assert file.name in result.stdout
         assert file.address in result.stdout
     assert "548.1 MB, missing" in result.stdout
     assert "dcbb9e9d..." in result.stdout
+
+
+def test_without_a_connection_the_list_is_whole_and_one_sentence_follows(
+    kdbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_connection(*_: object) -> Path:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(weights, "_fetched", no_connection)
+    result = kdbench("data", "weights", "--fetch", "--weights-dir", str(tmp_path))
+    assert all(f"{file.name}: " in result.stdout for file in needed_weights(PAPER))
+    assert result.returncode == 2
+    assert "Network is unreachable; get the file elsewhere" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_the_list_tells_a_file_that_is_not_the_weights_from_one_that_is(
@@ -276,7 +290,7 @@ def test_the_list_tells_a_file_that_is_not_the_weights_from_one_that_is(
         folder.mkdir()
         if content is not None:
             (folder / file.name).write_bytes(content)
-        result = kdbench("data", "weights", "--no-fetch", "--weights-dir", str(folder))
+        result = kdbench("data", "weights", "--weights-dir", str(folder))
         assert f" MB, {condition}\n" in result.stdout
 
 
@@ -285,15 +299,15 @@ def test_the_command_that_is_named_fetches_into_the_folder_that_was_given(
 ) -> None:
     (tmp_path / VGG.name).write_bytes(b"half")
     for file in (VGG, FCN):
-        with pytest.raises(DataError, match=f"with `kdbench data weights --weights-dir {tmp_path}`"):
+        with pytest.raises(DataError, match=f"with `kdbench data weights --fetch --weights-dir {tmp_path}`"):
             checked(file, tmp_path)
     monkeypatch.setenv("KDBENCH_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(DataError, match="with `kdbench data weights`"):
+    with pytest.raises(DataError, match="with `kdbench data weights --fetch`"):
         checked(VGG, weights_folder(None))
 
 
 def test_a_file_in_the_folder_that_is_not_the_weights_is_refused(kdbench: Command, tmp_path: Path) -> None:
     path = tmp_path / backbone_file(PAPER.backbones.cnn).name
     path.write_bytes(b"half")
-    result = kdbench("data", "weights", "--weights-dir", str(tmp_path))
+    result = kdbench("data", "weights", "--fetch", "--weights-dir", str(tmp_path))
     assert_refused(result, path.name, "download was interrupted")

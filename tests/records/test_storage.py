@@ -1,5 +1,6 @@
 """Records survive what disks and people do to them."""
 
+import codecs
 import errno
 import json
 import os
@@ -33,6 +34,29 @@ from tests.examples import a_record, some_predictions, store, unsealed
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = a_record(curves=({"loss": 0.1 + 0.2},), unofficial=("--epochs 1",))
     assert unsealed(read_record(store(tmp_path, record))) == record
+
+
+def test_a_record_that_an_editor_has_marked_as_unicode_is_read(tmp_path: Path) -> None:
+    folder = store(tmp_path, a_record())
+    record, content = read_record(folder), (folder / RESULT).read_bytes()
+    (folder / RESULT).write_bytes(codecs.BOM_UTF8 + content)
+    assert read_record(folder) == record
+
+
+def test_a_folder_that_nobody_else_may_read_is_found_and_said_to_be_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, stat = store(tmp_path, a_record()), os.stat
+
+    def forbidden(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if isinstance(path, Path) and path.parent == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", forbidden)
+    assert find_records(tmp_path) == [folder]
+    with pytest.raises(RecordError, match=r"result.json cannot be read: Permission denied; let this user read it"):
+        read_record(folder)
 
 
 def test_a_record_that_says_nothing_of_compiling_was_not_compiled(tmp_path: Path) -> None:
