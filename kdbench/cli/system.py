@@ -45,10 +45,10 @@ def open_standard_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number, which is this one
             setattr(sys, name, open(descriptor, mode, closefd=False))  # noqa: SIM115
-    if sys.stdout is sys.__stdout__:
-        raw = io.BufferedWriter(_Output(sys.stdout.fileno(), "w", closefd=False))
-        lines = sys.stdout.line_buffering
-        sys.stdout = io.TextIOWrapper(raw, sys.stdout.encoding, sys.stdout.errors, line_buffering=lines)
+    output = sys.__stdout__
+    if output is not None and sys.stdout is output:
+        raw = io.BufferedWriter(_Output(output.fileno(), "w", closefd=False))
+        sys.stdout = io.TextIOWrapper(raw, output.encoding, output.errors, line_buffering=output.line_buffering)
 
 
 def silence_output() -> None:

@@ -5,6 +5,7 @@ by hand. It is the folder that the user gives with --weights-dir, or else a fold
 """
 
 import hashlib
+import logging
 import pickle
 import shutil
 import tempfile
@@ -211,9 +212,8 @@ def _fetched(file: WeightFile, folder: Path) -> Path:
     scheme, _, repository = file.origin.partition(":")
     if scheme == "hub":
         from huggingface_hub import hf_hub_download
-        from huggingface_hub.utils import logging as hub_logging
 
-        hub_logging.set_verbosity_error()  # it would print each of its attempts
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it would print each of its attempts
         return Path(hf_hub_download(repository, "model.safetensors", local_dir=folder))
     pooch.get_logger().setLevel("WARNING")
     fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=folder, progressbar=True))
