@@ -33,7 +33,7 @@ from kdbench.records.current import read_current
 from kdbench.records.groups import StoredRecord
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import read_verification, write_verification
-from kdbench.scoring.board import score, write_scores
+from kdbench.scoring.board import require_boards, score, write_scores
 from kdbench.scoring.scores import Scores
 from kdbench.spec import Track
 from kdbench.testsets.gallery import GALLERY
@@ -76,11 +76,12 @@ def collect(results: Path, to: Path) -> int:
         The number of copied records.
 
     Raises:
-        InputError: there are no records in `results`.
+        InputError: there are no records in `results`, or all of them are refused.
         RuntimeError: the scores of the copies differ from those of the records that they were made from.
     """
     spec, count = load_spec(), 0
     full_scores = score(results, spec, current=read_current(results))
+    require_boards(full_scores, [results])
     for folder, record in scored_official_records(results, full_scores):
         _copy_record(folder, record, to / record.track / folder.name, spec.track(record.track))
         count += 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kdbench.interruptions import INTERRUPTED
 from kdbench.records import find_records, read_record
 from tests.hostile.arena import BYSTANDER, Arena, end_survivors, survivors
 from tests.hostile.sources import Parts, placed, source
@@ -49,6 +50,7 @@ def test_a_command_that_is_ended_takes_a_deaf_method_with_it(number: signal.Sign
     assert not psutil.wait_procs(family, timeout=20)[1]
     assert not end_survivors()
     assert "Traceback" not in finished
+    assert (INTERRUPTED in finished) == (number == signal.SIGINT)
     assert not [folder for folder in find_records(results) if read_record(folder).method == "deaf"]
     if number == signal.SIGKILL:
         shutil.rmtree(results / ".scratch")  # from which the run would go on
