@@ -1,6 +1,7 @@
 """Rules for names and imports, of the package and of its tests."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -78,3 +79,15 @@ def test_names_of_variables_are_nouns() -> None:
     }
     assert "path" in variables
     assert sorted(variables & NOT_NOUNS) == []
+
+
+def test_no_message_asks_to_delete_a_file() -> None:
+    """It may be somebody else's; a message says where to move it, or how to go on without it."""
+    texts = [
+        node.value
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert any("move " in text for text in texts)
+    assert [text for text in texts if re.search(r"\bdelete (it\b|the file|$)", text)] == []
