@@ -90,4 +90,4 @@ def test_no_message_asks_to_delete_a_file() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert any("move " in text for text in texts)
-    assert [text for text in texts if re.search(r"\bdelete (it\b|the file|$)", text)] == []
+    assert [text for text in texts if re.search(r"\bdelete (it\b|or\b|the f|$)", text)] == []

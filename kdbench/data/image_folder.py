@@ -67,7 +67,7 @@ def read_image_folder(folder: Path, size: int, *, masks: Path | None = None, mos
     files = [_images_in(place / name) for name in names]
     for name, paths in zip(names, files, strict=True):
         if not paths:
-            raise DataError(f"{place / name} holds no images ({', '.join(SUFFIXES)}); add some, or delete the folder")
+            raise DataError(f"{place / name} holds no images ({', '.join(SUFFIXES)}); add some or move it away")
     labels = np.repeat(np.arange(len(names)), [len(paths) for paths in files])
     flat = [path for paths in files for path in paths]
     chosen = balanced_subset(labels, min(most, MOST_IMAGES))
@@ -111,7 +111,7 @@ def _opened(path: Path) -> Image.Image:
         image = Image.open(path)
         image.load()
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} cannot be decoded as an image ({error}); delete or replace the file") from error
+        raise DataError(f"{path} cannot be decoded as an image ({error}); replace it or move it away") from error
     return image
 
 
