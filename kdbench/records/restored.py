@@ -49,7 +49,7 @@ def read_restored(folder: Path, record: Record) -> RestoredWeights | None:
         restored = RestoredWeights.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         reason = describe_invalid(error, RestoredWeights) if isinstance(error, ValidationError) else error.strerror
-        raise RecordError(f"{path} cannot be read: {reason}; delete it and the weights beside it") from error
+        raise RecordError(f"{path} cannot be read: {reason}; move it and the weights beside it elsewhere") from error
     return restored if restored.of == record.digests.record else None
 
 
