@@ -1,6 +1,9 @@
 """`benchmark/METHODS.md` tells the settings that the methods have, all of them and no other."""
 
+import ast
+import io
 import re
+import tokenize
 from dataclasses import fields
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import pytest
 
 from kdbench.api import BOTH, EVERY, Method
 from kdbench.methods.directions import declared_directions
-from kdbench.methods.files import list_submissions
+from kdbench.methods.files import list_submissions, submission_path
 from kdbench.methods.loading import load_submission
 
 PAGE = Path(__file__).parents[2] / "benchmark" / "METHODS.md"
@@ -63,3 +66,26 @@ def test_the_overview_tells_what_further_methods_are_published_for(name: str) ->
 def test_the_page_repeats_what_a_method_says_about_its_images(name: str) -> None:
     table = PAGE.read_text().partition("### Images")[2].partition("\n## ")[0]
     assert f"| `{name}` | {load_submission(name).images} |\n" in table
+
+
+def lines_of_code(path: Path) -> int:
+    """Number of lines without those that are empty or have comments and docstrings alone."""
+    source = path.read_text()
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    docstrings = [
+        node.body[0] for node in ast.walk(ast.parse(source)) if isinstance(node, documented) and ast.get_docstring(node)
+    ]
+    words = set(range(256)) - {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type in words]
+    lines = {line for token in tokens if token.string for line in range(token.start[0], token.end[0] + 1)}
+    return len(lines - {line for node in docstrings for line in range(node.lineno, (node.end_lineno or 0) + 1)})
+
+
+@pytest.mark.parametrize("name", list_submissions())
+def test_the_page_has_the_source_the_summary_and_the_size_of_a_method(name: str) -> None:
+    table = PAGE.read_text().partition("### Sources and sizes")[2].partition("\n## ")[0]
+    row = re.search(rf"^\| `{name}` \| [^|]+ \| ([^|]+) \| ([^|]+) \| (\d+) \|$", table, flags=re.MULTILINE)
+    assert row
+    method = load_submission(name)
+    assert method.paper in row[1]
+    assert (row[2], int(row[3])) == (method.summary, lines_of_code(submission_path(name)))
