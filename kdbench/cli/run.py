@@ -61,8 +61,13 @@ ConfigsOption = Annotated[
     list[str] | None,
     typer.Option(
         "--config",
-        help="Setting of a method, written METHOD.KEY=VALUE, for example lm.temperature=2; may be repeated.",
+        help="Setting of a method, written METHOD.KEY=VALUE, for example lm.temperature=2, or several values, each of "
+        "which makes a row: lm.temperature=1,2,4. Values are TOML. May be repeated; all combinations are run.",
     ),
+]
+SweepOption = Annotated[
+    Path | None,
+    typer.Option(help="TOML file with settings: a table per method, in which a list gives several values of a key."),
 ]
 LimitTrainOption = Annotated[
     int | None,
@@ -134,6 +139,7 @@ def run(
     directions: DirectionsOption = "",
     seeds: SeedsOption = "0",
     configs: ConfigsOption = None,
+    sweep: SweepOption = None,
     out: OutOption = DEFAULT_OUT,
     limit_train: LimitTrainOption = None,
     epochs: EpochsOption = None,
@@ -164,6 +170,7 @@ def run(
         directions=split_names(directions),
         seeds=seeds,
         configs=configs or (),
+        sweep=sweep,
         out=out,
         limit_train=limit_train,
         epochs=epochs,

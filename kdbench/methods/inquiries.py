@@ -51,14 +51,14 @@ class Inquiry:
         path: the file, as messages name it; it may lie out of reach of the process that answers.
         source: bytes of the file.
         config: values of its config; what is not among them has the method's default.
-        configs: further values, as text, by the name of the method that they are for.
+        configs: further values by the name of the method that they are for; a text may stand for a number.
         trial: the networks for which to make it; None makes it for none.
     """
 
     path: Path
     source: bytes
     config: Mapping[str, Any] = field(default_factory=dict)
-    configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     trial: Trial | None = None
 
 

@@ -66,7 +66,8 @@ class RunOptions(TestSetOptions):
         questions: names of questions that the track poses.
         directions: empty for all directions of the track.
         seeds: as `parse_seeds` reads them.
-        configs: as `parse_configs` reads them.
+        configs: settings of methods, as `kdbench.plan.sweeps` reads them.
+        sweep: a TOML file with further settings of methods; None without one.
         out: folder of the records.
         limit_train: maximum images of the training set.
         epochs: replaces the epochs of teachers and students.
@@ -86,6 +87,7 @@ class RunOptions(TestSetOptions):
     directions: Sequence[str] = ()
     seeds: str = "0"
     configs: Sequence[str] = ()
+    sweep: Path | None = None
     out: Path = Path("runs")
     limit_train: int | None = None
     epochs: int | None = None
@@ -127,19 +129,3 @@ def _seed_range(part: str) -> range:
     """Return the seeds of "3" or "0-4"; ValueError if the text is neither."""
     first, dash, last = part.partition("-")
     return range(int(first), int(last if dash else first) + 1)
-
-
-def parse_configs(texts: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return {"lm": {"temperature": "2"}} for ["lm.temperature=2"].
-
-    Raises:
-        InputError: a text is not METHOD.KEY=VALUE.
-    """
-    configs: dict[str, dict[str, str]] = {}
-    for text in texts:
-        target, equals, value = text.partition("=")
-        method, dot, key = target.rpartition(".")
-        if not (equals and dot and method and key):
-            raise InputError(f"--config {text!r} is not METHOD.KEY=VALUE, for example lm.temperature=2")
-        configs.setdefault(method, {})[key] = value
-    return configs

@@ -10,11 +10,12 @@ from kdbench.plan.context import RunContext, context_of
 from kdbench.plan.controls import control_submissions
 from kdbench.plan.expansion import Request, expand
 from kdbench.plan.matrix import PlannedRun, Submission
-from kdbench.plan.options import DEFAULT_SUITE, RunOptions, parse_configs, parse_seeds
+from kdbench.plan.options import DEFAULT_SUITE, RunOptions, parse_seeds
 from kdbench.plan.overrides import track_as_run
 from kdbench.plan.questions import posed_by
 from kdbench.plan.submissions import read_submissions, teacher_submission
 from kdbench.plan.suites import methods_of
+from kdbench.plan.sweeps import Settings, read_sweeps
 from kdbench.spec import Direction, Question, Track, within_family
 
 
@@ -51,10 +52,10 @@ def plan(options: RunOptions, describe: Describe) -> Plan:
     Raises:
         InputError: an option is wrong; one sentence says which, and what is allowed.
     """
-    seeds, configs = parse_seeds(options.seeds), parse_configs(options.configs)
+    seeds, sweeps = parse_seeds(options.seeds), read_sweeps(options.configs, options.sweep)
     track, _ = track_as_run(options)
     directions = _directions(options.directions, track)
-    return expanded_plan(options, _submissions(options, configs, directions, track, describe), directions, seeds)
+    return expanded_plan(options, _submissions(options, sweeps, directions, track, describe), directions, seeds)
 
 
 def expanded_plan(
@@ -144,7 +145,7 @@ def _directions(names: Sequence[str], track: Track) -> list[Direction]:
 
 def _submissions(
     options: RunOptions,
-    configs: Mapping[str, Mapping[str, str]],
+    sweeps: Mapping[str, Sequence[Settings]],
     directions: Sequence[Direction],
     track: Track,
     describe: Describe,
@@ -154,7 +155,7 @@ def _submissions(
         raise InputError("--suite and --methods both say which methods to run; give one of them")
     trial = Trial(track, tuple(directions), checked_shapes(track))
     names = options.methods or methods_of(options.suite or DEFAULT_SUITE)
-    submissions = read_submissions(names, configs, trial, describe)
+    submissions = read_submissions(names, sweeps, trial, describe)
     check_names(submissions)
     if not options.methods:  # leave out methods that do not fit; a method that the user names is refused instead
         submissions = [each for each in submissions if any(each.trains(direction) for direction in directions)]

@@ -10,6 +10,7 @@ from kdbench.records.current import Current
 from kdbench.records.groups import RecordGroup, StoredRecord, group_records
 from kdbench.scoring.admission import admit, contradicting_records, readable_records, refusal
 from kdbench.scoring.context import BoardContext, ScoredRun
+from kdbench.scoring.differing import with_differing_settings
 from kdbench.scoring.estimates import Range
 from kdbench.scoring.intervals import DIGITS
 from kdbench.scoring.questions import belongs, boards_of
@@ -103,7 +104,7 @@ def _boards(group: RecordGroup, admitted: Iterable[ScoredRun], spec: Spec) -> li
 
 def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext) -> Board:
     of_board = [run for run in runs if belongs(run.record, context.question, context.direction)]
-    rows = board_rows(of_board, context)
+    rows = with_differing_settings(board_rows(of_board, context))
     return Board(
         track=group.track,
         question=context.question,

@@ -68,6 +68,7 @@ class Row(FrozenModel):
         unofficial: why the row's runs are not official; empty otherwise.
         compiled: whether its networks were trained through `--compile`, which rounds differently.
         code: digest of the method's code; runs of different code are different rows.
+        differing: the settings, as `key=value`, in which the row differs from other rows of its method on the board.
     """
 
     kind: RowKind
@@ -92,11 +93,12 @@ class Row(FrozenModel):
     unofficial: tuple[str, ...] = ()
     compiled: bool = False
     code: str = ""
+    differing: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        """The method, and whether its runs were compiled; compiled runs have their own row."""
-        return f"{self.method}, compiled" if self.compiled else self.method
+        """The method, how it differs from other rows of it, and whether its runs, which have a row, were compiled."""
+        return ", ".join([self.method, *self.differing, *(["compiled"] if self.compiled else [])])
 
     def arm_title(self, arm: Arm, title: str = "") -> str:
         """Return the name of one of the row's arms: the title, with the family of a reference, and the teacher.

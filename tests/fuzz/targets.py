@@ -21,7 +21,8 @@ from kdbench.methods.loading import load_submission, parse_config
 from kdbench.networks.models import read_weights
 from kdbench.networks.weights import load_into
 from kdbench.plan.controls import read_controls
-from kdbench.plan.options import parse_configs, parse_seeds
+from kdbench.plan.options import parse_seeds
+from kdbench.plan.sweeps import read_sweeps
 from kdbench.records import (
     LOGITS,
     OCCLUSION,
@@ -231,8 +232,8 @@ def _of_methods(root: Path) -> list[Target]:
 
     def parse(folder: Path) -> object:
         text = (folder / "texts").read_bytes().decode("utf-8", "surrogateescape")
-        given = parse_configs(text.split("\n"))
-        return {name: parse_config(lm, values) for name, values in given.items()}
+        given = read_sweeps(text.split("\n"))
+        return {name: [parse_config(lm, values) for values in settings] for name, settings in given.items()}
 
     def parse_all_seeds(folder: Path) -> object:
         return parse_seeds((folder / "seeds").read_bytes().decode("utf-8", "surrogateescape"))

@@ -3,7 +3,7 @@
 import pytest
 
 from kdbench.errors import InputError
-from kdbench.plan.options import RunOptions, TestSetOptions, parse_configs, parse_seeds
+from kdbench.plan.options import RunOptions, TestSetOptions, parse_seeds
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0", (0,)), ("0,3", (0, 3)), ("2-4", (2, 3, 4)), ("0-1,1", (0, 1))])
@@ -28,17 +28,6 @@ def test_a_seed_that_no_record_can_hold_is_refused() -> None:
     assert parse_seeds(str(2**63 - 1)) == (2**63 - 1,)
     with pytest.raises(InputError, match=f"a seed over {2**63 - 1}"):
         parse_seeds(str(2**63))
-
-
-def test_configs_are_read_by_method_and_key() -> None:
-    texts = ["lm.temperature=2", "lm.distill_weight=0.5", "mine.note=a=b"]
-    assert parse_configs(texts) == {"lm": {"temperature": "2", "distill_weight": "0.5"}, "mine": {"note": "a=b"}}
-
-
-@pytest.mark.parametrize("text", ["temperature=2", "lm.temperature", ".temperature=2", "lm.=2"])
-def test_a_config_that_names_no_method_or_key_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"is not METHOD\.KEY=VALUE"):
-        parse_configs([text])
 
 
 def test_controls_bring_the_diagnostic_sets_unless_these_are_declined() -> None:
