@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from kdbench.cli import data, method_files, methods, profile, results, run, tracking, verify
+from kdbench.cli import data, method_files, methods, profile, results, run, tracking, trials, verify
 from kdbench.cli.system import OutputError, open_standard_streams, sentence_of, silence_output, with_home
 from kdbench.errors import InputError, KdbenchError, describe_error
 from kdbench.interruptions import INTERRUPTED, INTERRUPTED_EXIT_CODE
@@ -21,6 +21,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (run.run, RUN_EXAMPLE),
     (method_files.new, "Example: kdbench new my-method --kind step"),
     (method_files.check, "Example: kdbench check my-method.py"),
+    (trials.try_, "Example: kdbench try my-method.py"),
     (results.score, "Example: kdbench score runs leaderboard/results"),
     (results.leaderboard, "Example: kdbench leaderboard runs leaderboard/results --site page"),
     (results.forget, "Example: kdbench forget mine runs"),
@@ -35,6 +36,11 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
 
 
 CLOSE = 0.75  # least similarity of an option that an error suggests
+
+
+def name_of(command: Callable[..., None]) -> str:
+    """Return the name of a command: that of its function, without the `_` that a word of Python needs."""
+    return command.__name__.rstrip("_")
 
 
 class OneSentenceErrors(TyperGroup):
@@ -135,7 +141,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(results.app, name="results")
 for command, example in COMMANDS:
-    app.command(epilog=example)(command)
+    app.command(name_of(command), epilog=example)(command)
 
 
 def _print_version(wanted: bool) -> None:

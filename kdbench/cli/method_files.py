@@ -11,7 +11,9 @@ from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     from kdbench.checks.report import CheckReport
+    from kdbench.methods.inquiries import Description
 
+MethodFileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The method file.")]
 KINDS = ("loss", "step", "prepare")
 WIDTH = 8  # of the column of outcomes
 
@@ -37,25 +39,36 @@ def new(
 
 
 def check(
-    method: Annotated[Path, typer.Argument(metavar="FILE", help="The method file.")],
+    method: MethodFileArgument,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check a method file in short trainings, which take about half a minute.
 
     Exits with 1 if a check fails. The file's code runs in a process of its own, which is confined.
     """
+    check_and_print(method, as_json=as_json)
+
+
+def check_and_print(method: Path, *, as_json: bool = False) -> "Description":
+    """Check a method file, print the findings as a table or as JSON, and return what describes the method.
+
+    Raises:
+        InputError: there is no such file.
+        typer.Exit: a check failed.
+    """
     from kdbench.jobs.checker import check_method_file
     from kdbench.testsets.spec import load_spec
 
     if not method.is_file():
         raise InputError(f"method file {method} does not exist; give the path of a .py file")
-    report = check_method_file(method, load_spec().track("synthetic"))
+    checked = check_method_file(method, load_spec().track("synthetic"))
     if as_json:
-        typer.echo(json.dumps(report.in_words(), indent=1))
+        typer.echo(json.dumps(checked.report.in_words(), indent=1))
     else:
-        _print_table(report)
-    if report.failed:
+        _print_table(checked.report)
+    if checked.report.failed or checked.description is None:
         raise typer.Exit(1)
+    return checked.description
 
 
 def _print_table(report: "CheckReport") -> None:

@@ -1,5 +1,6 @@
 """`kdbench run`: trains, evaluates, scores and renders."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
@@ -183,11 +184,20 @@ def run(
         sandbox=sandbox == "auto",
         stop_at=stop_at,
     )
-    _run_and_publish(run_options, site, mlflow=mlflow)
+    run_and_publish(run_options, site, mlflow=mlflow)
 
 
-def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
-    """Do the runs, then score, render and mirror all records.
+def run_and_publish(options: RunOptions, site: Path, *, mlflow: bool, beside: Sequence[Path] = ()) -> "Scores":
+    """Do the runs, score and render their records with those of other results folders, and mirror them.
+
+    Args:
+        options: what to run.
+        site: folder of the page.
+        mlflow: whether to mirror.
+        beside: results folders whose records the page shows, too.
+
+    Returns:
+        What the page shows.
 
     Raises:
         typer.Exit: the time is up, and runs are left.
@@ -199,7 +209,7 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
 
     progressed = run_benchmark(options, make_console())
     if not progressed.left or find_records(options.out):
-        scores = score_and_render([options.out], options.spec, site)
+        scores = score_and_render([options.out, *beside], options.spec, site)
         if mlflow:
             _mirror(options, scores)
         require_boards(scores, [options.out])
@@ -208,12 +218,14 @@ def _run_and_publish(options: RunOptions, site: Path, *, mlflow: bool) -> None:
         raise typer.Exit(RUNS_ARE_LEFT)
     failed = [record for record in progressed.records if record.status != "ok"]
     if failed:
+        again = "the same command" if options.retry_failed else "--retry-failed"
         first = failed[0]
         folder = record_folder(options.out, first.track, first.run_id, first.digests.testsets)
         raise KdbenchError(
             f"{len(failed)} of {len(progressed.records)} runs failed; first: {first.method}, {first.reason}; its log is"
-            f" {folder / LOG}; --retry-failed runs them again"
+            f" {folder / LOG}; {again} runs them again"
         )
+    return scores
 
 
 def _mirror(options: RunOptions, scores: "Scores") -> None:

@@ -1,5 +1,6 @@
 """Checks a method file without running its code in this process: in a process of its own, which is confined."""
 
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -14,16 +15,29 @@ from kdbench.jobs.job import ANSWER, CheckJob
 from kdbench.jobs.launcher import ForkHandle, ForkLauncher, Limits
 from kdbench.jobs.temporary_folders import temporary_folder
 from kdbench.methods.files import read_method_file
-from kdbench.methods.inquiries import Inquiry
+from kdbench.methods.inquiries import Description, Inquiry
 from kdbench.spec import Track
 
-LIMITS = Limits(seconds=180, memory_bytes=8 * 2**30, disk_bytes=2 * 2**30, processes=32)
+LIMITS = Limits(seconds=600, memory_bytes=8 * 2**30, disk_bytes=2 * 2**30, processes=32)
 MOST_BYTES = 2**20
 _LIMIT_CHECK_SECONDS = 0.2
 
 
-def check_method_file(path: Path, track: Track) -> CheckReport:
-    """Return the findings about a method file, one for each claim.
+@dataclass(frozen=True)
+class CheckedFile:
+    """A method file that was checked.
+
+    Attributes:
+        report: a finding for each claim.
+        description: of the method; None if the file breaks the contract.
+    """
+
+    report: CheckReport
+    description: Description | None = None
+
+
+def check_method_file(path: Path, track: Track) -> CheckedFile:
+    """Check a method file in a process of its own.
 
     Args:
         path: of the file.
@@ -32,13 +46,13 @@ def check_method_file(path: Path, track: Track) -> CheckReport:
     launcher = ForkLauncher(LIMITS)
     try:
         file = read_method_file(path)
-        ConfinedDescriber(launcher, workers=1)([Inquiry(file.path, file.source)])
+        (description,) = ConfinedDescriber(launcher, workers=1)([Inquiry(file.path, file.source)])
     except SubmissionError as error:
-        return _completed(CheckReport(), Finding.failure("contract", str(error)), "the contract is broken")
+        return CheckedFile(_completed(CheckReport(), Finding.failure("contract", str(error)), "the contract is broken"))
     with temporary_folder("kdbench-check-") as place:
         job = CheckJob(path, file.source, track, place)
         fault = _finished(launcher.check(job))
-        return _report(job, fault)
+        return CheckedFile(_report(job, fault), description)
 
 
 def _finished(handle: ForkHandle[CheckJob]) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from textwrap import dedent
 
-from kdbench.checks.report import CheckName
+from kdbench.checks.report import CLAIMS, CheckName
 
 _HEAD = """
 import random
@@ -255,3 +255,9 @@ BROKEN = {
         "vit-to-cnn: RuntimeError",
     ),
 }
+
+
+def table_lines() -> list[str]:
+    """Return the table of docs/checks.md: each check, its claim, and the broken files that it catches."""
+    caught = {check: [name.replace("-", " ") for name in BROKEN if BROKEN[name].check == check] for check in CLAIMS}
+    return [f"| `{check}` | {claim.claim} | {'; '.join(caught[check])} |" for check, claim in CLAIMS.items()]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kdbench.cli.main import COMMANDS
+from kdbench.cli.main import COMMANDS, name_of
 
 HEAVY = ("torch", "timm", "numpy", "scipy", "pandas", "mlflow", "sqlalchemy", "jinja2", "rich", "PIL", "skimage", "ray")
 MOST_MODULES = 330  # the standard library and typer make about 280
@@ -19,7 +19,7 @@ except SystemExit:
 """
 
 
-@pytest.mark.parametrize("command", ["", "data", *(command.__name__ for command, _ in COMMANDS)])
+@pytest.mark.parametrize("command", ["", "data", *(name_of(command) for command, _ in COMMANDS)])
 def test_help_imports_no_heavy_module(command: str) -> None:
     arguments = [sys.executable, "-c", PROGRAM, *command.split(), "--help"]
     finished = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=120)

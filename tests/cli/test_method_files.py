@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import kdbench
-from kdbench.cli.main import COMMANDS
+from kdbench.cli.main import COMMANDS, name_of
 from kdbench.methods.files import read_method_file
 from kdbench.plan.matrix import NUMERICS_VERSION
 from kdbench.records import read_record
@@ -68,20 +68,30 @@ def check(marking: Path) -> list[str]:
     return ["check", str(marking)]
 
 
-ARGUMENTS: dict[str, Callable[[Path], list[str]]] = {"run": run, "timing": timing, "verify": verify, "check": check}
+def trial(marking: Path) -> list[str]:
+    return ["try", str(marking), f"--out={marking.parent / 'trials'}"]
+
+
+ARGUMENTS: dict[str, Callable[[Path], list[str]]] = {
+    "run": run,
+    "timing": timing,
+    "verify": verify,
+    "check": check,
+    "try": trial,
+}
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
 def test_no_command_imports_a_method_file_in_its_own_process(command: str, marking: Path, kdbench: Command) -> None:
     result = kdbench(*ARGUMENTS[command](marking))
-    assert result.returncode == (1 if command == "check" else 2), result.stderr  # a finding, and not a refusal
+    assert result.returncode == (1 if command in ("check", "try") else 2), result.stderr  # a finding, and not a refusal
     assert "marking.py:4: the file does not import: RuntimeError: imported, and marked" in result.stdout + result.stderr
     assert MARK not in os.environ
     assert not hasattr(sys, MARK)
 
 
 def test_every_command_that_takes_method_files_is_tried() -> None:
-    named = {command.__name__ for command, _ in COMMANDS if {"method", "methods"} & set(signature(command).parameters)}
+    named = {name_of(command) for command, _ in COMMANDS if {"method", "methods"} & set(signature(command).parameters)}
     assert named == set(ARGUMENTS)
 
 
