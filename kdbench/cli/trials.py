@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kdbench.scoring.scores import Board, Row, Scores
 
 DEFAULT_TRIALS = Path("trials")
-OFFICIAL = Path("leaderboard") / "results"
 SYMBOLS = {"architecture": "alpha", "planted": "tau"}
 EXPLAINED = (
     "alpha is the share of what the other architecture brings that the student took over, and tau that of planted cues."
@@ -46,16 +45,17 @@ def try_(
     from kdbench.plan.overrides import track_as_run
     from kdbench.plan.trial import trial_options
     from kdbench.records import find_records
+    from kdbench.records.official import official_folder
 
     check_can_write(out, "--out")
     description = check_and_print(method)
     options = trial_options(method, description.directions, out, command_line(), workers)
-    has_official = bool(find_records(OFFICIAL))
-    scores = run_and_publish(options, out / "site", mlflow=False, beside=[OFFICIAL] if has_official else [])
+    official = [official_folder()] if find_records(official_folder()) else []
+    scores = run_and_publish(options, out / "site", mlflow=False, beside=official)
     track, _ = track_as_run(options)
     for line in trial_lines(scores, read_method_file(method).code, track.training_digest):
         typer.echo(line)
-    rows = "also shows the official rows" if has_official else f"shows no official rows: {OFFICIAL} has no records"
+    rows = "also shows the official rows" if official else f"has no official rows: {official_folder()} has no records"
     typer.echo(
         f"This was a trial of {options.epochs} epochs on {options.limit_train} images with one seed: nothing of it is "
         f"ranked, and intervals cover images only. The page {rows}."
