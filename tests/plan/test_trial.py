@@ -22,7 +22,7 @@ def test_a_trial_has_the_directions_of_the_method_that_are_boards_of_the_track(t
     assert list(options.directions) == ["vit-to-cnn"]
 
 
-def test_methods_that_are_tried_in_one_folder_share_teachers_and_the_independent_student(tmp_path: Path) -> None:
+def test_methods_that_are_tried_in_one_folder_share_all_but_their_own_students(tmp_path: Path) -> None:
     options = trial_options(tmp_path / "own.py", ("vit-to-cnn",), tmp_path, "kdbench try own.py")
     track, _ = track_as_run(options)
     planned = [
