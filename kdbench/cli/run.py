@@ -187,14 +187,14 @@ def run(
     run_and_publish(run_options, site, mlflow=mlflow)
 
 
-def run_and_publish(options: RunOptions, site: Path, *, mlflow: bool, beside: Sequence[Path] = ()) -> "Scores":
+def run_and_publish(options: RunOptions, site: Path, *, mlflow: bool, more_results: Sequence[Path] = ()) -> "Scores":
     """Do the runs, score and render their records with those of other results folders, and mirror them.
 
     Args:
         options: what to run.
         site: folder of the page.
         mlflow: whether to mirror.
-        beside: results folders whose records the page shows, too.
+        more_results: results folders whose records the page shows, too.
 
     Returns:
         What the page shows.
@@ -209,7 +209,7 @@ def run_and_publish(options: RunOptions, site: Path, *, mlflow: bool, beside: Se
 
     progressed = run_benchmark(options, make_console())
     if not progressed.left or find_records(options.out):
-        scores = score_and_render([options.out, *beside], options.spec, site)
+        scores = score_and_render([options.out, *more_results], options.spec, site)
         if mlflow:
             _mirror(options, scores)
         require_boards(scores, [options.out])

@@ -51,7 +51,7 @@ def try_(
     description = check_and_print(method)
     options = trial_options(method, description.directions, out, command_line(), workers)
     official = [official_folder()] if find_records(official_folder()) else []
-    scores = run_and_publish(options, out / "site", mlflow=False, beside=official)
+    scores = run_and_publish(options, out / "site", mlflow=False, more_results=official)
     track, _ = track_as_run(options)
     for line in trial_lines(scores, read_method_file(method).code, track.training_digest):
         typer.echo(line)
