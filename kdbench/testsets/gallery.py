@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,12 +62,16 @@ def read_gallery(path: Path) -> Gallery | None:
         InputError: the file is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            check_unpacked_size(arrays.zip, MOST_BYTES)
-            targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])
-            sets = {name: (arrays[name], targets) for name in arrays.files if name not in ("targets", "classes")}
-            for name, (images, _) in sets.items():
-                _check_pictures(name, images, targets, classes)
+        with path.open("rb") as file:
+            if not is_zipfile(file):
+                raise ValueError("it is not an NPZ archive")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                check_unpacked_size(arrays.zip, MOST_BYTES)
+                targets, classes = arrays["targets"], tuple(str(name) for name in arrays["classes"])
+                sets = {name: (arrays[name], targets) for name in arrays.files if name not in ("targets", "classes")}
+        for name, (images, _) in sets.items():
+            _check_pictures(name, images, targets, classes)
     except FileNotFoundError:
         return None
     except DAMAGES as error:
