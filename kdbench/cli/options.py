@@ -23,6 +23,7 @@ BOARD_WIDTH = 140  # columns
 DEFAULT_OUT = Path("runs")
 DEFAULT_SITE = Path("leaderboard") / "site"
 DEVICES = ("auto", "cpu", "cuda")
+_MOST_PARTS = 10  # of the path of a method, between commas
 
 TrackOption = Annotated[
     str, typer.Option(help="Track of the spec: synthetic, synthetic-long, cifar10-32 or cifar10-224.")
@@ -160,11 +161,19 @@ def split_names(text: str) -> tuple[str, ...]:
     """
     parts, names = text.split(","), list[str]()
     while parts:
-        joined = [below_home(",".join(parts[:count]).strip()) for count in range(len(parts), 0, -1)]
-        name = next((path for path in joined[:-1] if Path(path).is_file()), joined[-1])
-        del parts[: len(parts) - joined.index(name)]
+        joined = [below_home(",".join(parts[:count]).strip()) for count in range(1, _MOST_PARTS + 1)]
+        name = next((path for path in joined if _is_method_file(path)), joined[0])
+        del parts[: joined.index(name) + 1]
         names += [name] if name else []
     return tuple(names)
+
+
+def _is_method_file(text: str) -> bool:
+    """Return whether a text is the path of a method file that exists."""
+    try:
+        return text.endswith(".py") and Path(text).is_file()
+    except OSError:  # it is longer than a path may be
+        return False
 
 
 def command_line() -> str:

@@ -91,6 +91,11 @@ def test_a_comma_in_the_path_of_a_method_separates_nothing(tmp_path: Path, monke
     assert split_names("") == ()
 
 
+def test_a_list_of_methods_may_be_longer_than_a_path() -> None:
+    names = [f"/method-files/{number}.py" for number in range(1000)]
+    assert split_names(",".join(names)) == tuple(names)
+
+
 def refusing(name: str, folder: Path, number: int) -> Callable[..., Any]:
     """Return a function of `os` that is refused below a folder, as a file system refuses it."""
     function = getattr(os, name)
