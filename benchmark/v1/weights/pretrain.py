@@ -16,8 +16,8 @@ The ViT has two rounds. The second one continues from the trunk of the first one
 images, the same schedule and more noise: the ViT learns shapes only with little noise, and needs more noise to
 recognise them on the track.
 
-The number seeds the initial weights and the images. `--device cuda` and `--workers` shorten the training from half an
-hour to minutes.
+The number seeds the initial weights and the images. `--device cuda` and `--workers` shorten the training from more than
+an hour to minutes.
 """
 
 import argparse
