@@ -9,8 +9,8 @@ vectors f that the classifiers read.
 
 The paper sums over pairs of different images. The authors' code takes the mean over all B^2 pairs, with every image
 as a neighbour of itself, and adds 1e-7 to norms and within logarithms. This file follows the code, because beta =
-30000, the value of RepDistiller and mdistiller, belongs to it. A vector of zeros gets a gradient of 0; that of the
-code is no number. The authors train without labels; the labels are RepDistiller's.
+30000, the value of RepDistiller and mdistiller, belongs to it. For a vector of zeros, the gradient of their code is
+NaN; here it is 0. The authors train without labels, and RepDistiller adds the cross-entropy.
 
 The literature has it for pairs of CNNs. Nothing in it depends on the family of a network.
 """

@@ -76,17 +76,14 @@ class DescribeJob:
         scratch: the folder, made for this job, in which it is answered.
         sandbox: whether the kernel is to restrict it.
         gpu: None; a method is described on the CPU.
+        runs_method: whether the code of a method runs in it.
     """
 
     inquiry: Inquiry
     scratch: Path
     sandbox: bool
     gpu: None = None
-
-    @property
-    def runs_method(self) -> bool:
-        """Whether the code of a method runs in it."""
-        return True
+    runs_method: Literal[True] = True
 
     @property
     def confined_to(self) -> Path | None:
@@ -104,6 +101,7 @@ class CheckJob:
         track: whose networks it is checked with.
         scratch: the folder, made for this job, in which it is checked.
         gpu: None; a method is checked on the CPU.
+        runs_method: whether the code of a method runs in it.
     """
 
     path: Path
@@ -111,11 +109,7 @@ class CheckJob:
     track: Track
     scratch: Path
     gpu: None = None
-
-    @property
-    def runs_method(self) -> bool:
-        """Whether the code of a method runs in it."""
-        return True
+    runs_method: Literal[True] = True
 
     @property
     def confined_to(self) -> Path | None:
@@ -134,6 +128,7 @@ class TimingJob:
         scratch: the folder, made for this job, in which they are timed.
         gpu: as of a `Job`.
         scaling: sizes of trainings of the first method to time; None to time a step of each method.
+        runs_method: whether the code of a method runs in it.
     """
 
     methods: tuple[tuple[str, bytes], ...]
@@ -142,11 +137,7 @@ class TimingJob:
     scratch: Path
     gpu: str | None = None
     scaling: ScalingEffort | None = None
-
-    @property
-    def runs_method(self) -> bool:
-        """Whether the code of a method runs in it."""
-        return True
+    runs_method: Literal[True] = True
 
     @property
     def confined_to(self) -> Path | None:
