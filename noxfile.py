@@ -17,6 +17,7 @@ nox.options.default_venv_backend = "none"
 ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".venv"
 BIN = ENVIRONMENT / "bin"
+SITE = ROOT / "build" / "docs" / "index.html"
 STAMP = ENVIRONMENT / "kdbench-installed"
 UNFINISHED = ENVIRONMENT / "kdbench-installing"
 OLDEST_PYTHON = (3, 11)
@@ -65,12 +66,12 @@ def _install(session: nox.Session) -> None:
     session.log("The environment is ready; later calls reuse it")
 
 
-def _run(session: nox.Session, program: str, *arguments: str) -> None:
+def _run(session: nox.Session, program: str, *arguments: str, **environment: str) -> None:
     """Create or update the environment if necessary, then run one of its programs."""
     if not _is_current():
         _create(session)
         _install(session)
-    session.run(str(BIN / program), *arguments, external=True)
+    session.run(str(BIN / program), *arguments, external=True, env=environment)
 
 
 @nox.session
@@ -120,6 +121,14 @@ def lint(session: nox.Session) -> None:
     _run(session, "ruff", "format", "--check", ".")
     _run(session, "mypy")
     _run(session, "lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into build/docs; a broken link is an error. Check the commands in the documents."""
+    _run(session, "mkdocs", "build", "--strict", NO_MKDOCS_2_WARNING="1")
+    _run(session, "python", "-m", "pytest", "--quiet", "tests/test_documents.py")
+    session.log(f"The site is at {SITE}; `.venv/bin/mkdocs serve` shows it with its search")
 
 
 @nox.session

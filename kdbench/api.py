@@ -16,7 +16,7 @@ step that cannot be captured runs as it is written, and the record says why. A s
   of torch that can be captured (SGD, or one with the option `capturable`, which the harness sets).
 
 A method that mixes the images of a batch (mixup, CutMix) overrides `step`, sends the mixed images through both
-networks, and keeps `per_sample` False, since the loss of an image then depends on another one::
+networks, and keeps `per_sample` False, since the loss of an image then depends on another one:
 
     def step(self, run: Run, batch: Batch) -> None:
         share = torch.rand((), device=batch.images.device)
@@ -25,7 +25,7 @@ networks, and keeps `per_sample` False, since the loss of an image then depends 
         first, second = (F.cross_entropy(student.logits, labels) for labels in (batch.labels, batch.labels.flip(0)))
         run.backward_and_step({"cross_entropy": share * first + (1 - share) * second, ...})
 
-A whole file::
+A whole file:
 
     # logit_regression.py: Ba & Caruana (2014), arXiv:1312.6184, eq. 1
     from dataclasses import dataclass

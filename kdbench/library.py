@@ -35,7 +35,7 @@ def run(
     `if __name__ == "__main__":`; in a notebook, call it anywhere. Runs that fail do not end the call: they have a
     status and a reason in the data frame.
 
-    Example:
+    Examples:
         >>> import kdbench
         >>> results = kdbench.run(["lm"], out="runs", seeds=range(3))  # doctest: +SKIP
 
@@ -110,7 +110,7 @@ def score(folder: str | Path = "runs", *more: str | Path) -> "pd.DataFrame":
     `scores.json` is written into the first folder, if that is possible; `kdbench.load_scores` reads it again. What
     cannot be read, such as a damaged record, is left out with a warning.
 
-    Example:
+    Examples:
         >>> import kdbench
         >>> scores = kdbench.score("runs")
         >>> sorted(scores[scores.number == "transfer"].question.unique())

@@ -19,7 +19,7 @@ from kdbench.testsets.spec import load_spec
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/**/*.md"),
     *ROOT.glob("datasets/*/*.md"),
     *ROOT.glob("benchmark/**/*.md"),
     *ROOT.glob("leaderboard/**/*.md"),
@@ -46,7 +46,7 @@ def by_name(path: Path) -> str:
 
 def commands_of(text: str) -> list[list[str]]:
     """Return the words of every `kdbench ...` in a document, in a block or in a line, without comments."""
-    block = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    block = re.compile(r"^ *```\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
     lines = [line for part in block.findall(text) for line in re.split(r"\n|&&", part)]
     lines += re.findall(r"`([^`]+)`", block.sub("", text))
     runs = [re.sub(r"^.*nox -s benchmark --", "kdbench run", line) for line in lines]

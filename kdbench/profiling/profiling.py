@@ -50,7 +50,7 @@ def profile(
 
     The network is evaluated where it is, on its device, in evaluation mode and without gradients; it does not change.
 
-    Example:
+    Examples:
         >>> import timm, kdbench
         >>> network = timm.create_model("resnet18", num_classes=10)
         >>> kdbench.profile(network, track="synthetic", inputs="track", limit_test=20).classes

@@ -57,7 +57,7 @@ def load_results(folder: str | Path, *more: str | Path) -> "pd.DataFrame":
     A run that failed was evaluated on no test set; it has one row, in which `test_set`, `images` and `macro_accuracy`
     are missing.
 
-    Example:
+    Examples:
         >>> results = load_results("runs")
         >>> clean = results[(results.test_set == "clean") & (results.method == "lm")]
         >>> clean.groupby("question").seed.nunique().to_dict()

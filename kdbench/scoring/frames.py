@@ -50,7 +50,7 @@ SCORE_COLUMNS = (
 def load_scores(folder: str | Path) -> "pd.DataFrame":
     """Return the scores of a results folder as a tidy data frame, one row per board, row and number.
 
-    Example:
+    Examples:
         >>> scores = load_scores("runs")
         >>> alpha = scores[(scores.number == "transfer") & (scores.question == "architecture")]
         >>> lm = alpha.set_index("method").loc["lm"]

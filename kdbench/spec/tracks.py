@@ -47,7 +47,8 @@ class Data(SpecModel):
         source: where they come from: "folder" for somebody's own images, which no spec file may name.
         num_train: training images of a run.
         image_size: pixels per side of the images that networks see; without `resize` they are stored at that size.
-        mean, std: of pixels in [0, 1] per channel, for normalisation.
+        mean: of pixels in [0, 1] per channel, for normalisation.
+        std: likewise.
         look: only for the source "synthetic".
         tables_sha256: of the file that synthetic images are drawn from; only for the source "synthetic".
         resize: only for images that are stored at another size than networks see.
@@ -101,9 +102,11 @@ class Training(SpecModel):
     """The budget and the settings of training, the same for every method: AdamW, linear warm-up, cosine to zero.
 
     Attributes:
-        cpu_precision, cuda_precision: of the forward passes.
-        cpu_parameters, cuda_parameters: of the parameters that are trained; those of batch normalisation are float32.
-            With "bfloat16", which needs forward passes in "bfloat16", small updates are lost in rounding.
+        cpu_precision: of the forward passes on a CPU.
+        cuda_precision: of the forward passes on a GPU.
+        cpu_parameters: of the parameters that are trained on a CPU; those of batch normalisation are float32. With
+            "bfloat16", which needs forward passes in "bfloat16", small updates are lost in rounding.
+        cuda_parameters: likewise on a GPU.
     """
 
     teacher_epochs: Positive
