@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -187,6 +188,23 @@ def make_console() -> "Console":
 
     free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(soft_wrap=True, width=BOARD_WIDTH if free else None)
+
+
+@contextmanager
+def download_progress(console: "Console") -> Iterator[Callable[[int, int | None], None]]:
+    """Show how far a download is: yield what is to be told how many bytes are there, and how many there will be."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks = list[Any]()
+
+        def report(received: int, size: int | None) -> None:
+            if not tasks:
+                tasks.append(progress.add_task("", total=size))
+            progress.update(tasks[0], completed=received)
+
+        yield report
 
 
 def warn_of(*sentences: str) -> None:

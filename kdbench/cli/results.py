@@ -1,4 +1,4 @@
-"""`kdbench score`, `leaderboard`, `forget` and `results`: score, render, remove, pack and merge the records."""
+"""`kdbench score`, `leaderboard`, `forget` and `results`: score, render, remove, pack, merge and fetch the records."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +15,21 @@ from kdbench.cli.options import (
     SiteOption,
     SpecOption,
     check_can_write,
+    download_progress,
     make_console,
     warn_of,
 )
+from kdbench.cli.values import sha256_digest
 from kdbench.errors import KdbenchError
 
 if TYPE_CHECKING:
+    from kdbench.packs.merging import Merged
     from kdbench.scoring.scores import Scores
 
+DestinationArgument = Annotated[Path, typer.Argument(metavar="RESULTS", help="Results folder to put the records into.")]
+
 app = typer.Typer(
-    help="Take a results folder to another machine, finished runs and unfinished ones.",
+    help="Take a results folder to another machine, or begin one with the records of others.",
     epilog="Example: kdbench results pack board.zip",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -140,18 +145,66 @@ def merge_results(
     from kdbench.packs.merging import merge
     from kdbench.testsets.spec import load_spec
 
-    merged = merge(path, results, load_spec(spec))
+    _print_merged(merge(path, results, load_spec(spec)), str(path), results)
+
+
+@app.command("copy", epilog="Example: kdbench results copy runs")
+def copy_results(results: DestinationArgument) -> None:
+    """Copy the official records that ship with kdbench into a results folder, so that you can go on from there.
+
+    Your own method then has a row beside the official ones. A record that is there already stays. Runs on a GPU and on
+    a CPU have boards of their own.
+    """
+    from kdbench.packs.copying import copy_official
+    from kdbench.testsets.spec import load_spec
+
+    copied = copy_official(results, load_spec())
+    _print_merged(copied, "the official records", results)
     typer.echo(
-        f"merged {path} into {results}: {len(merged.records)} records and {len(merged.unfinished)} unfinished "
+        f"`kdbench run --methods FILE --questions architecture,planted --seeds 0-4 --out {results}` adds the runs of a "
+        "method; teachers have no weights here, and those that it needs are trained again"
+    )
+
+
+@app.command("fetch", epilog="Example: kdbench results fetch https://example.org/board.zip runs")
+def fetch_results(
+    source: Annotated[
+        str, typer.Argument(metavar="PACK", help="Address (http or https) or path of a file of `kdbench results pack`.")
+    ],
+    results: DestinationArgument,
+    sha256: Annotated[
+        str | None,
+        typer.Option(parser=sha256_digest("--sha256"), metavar="<digest>", help="SHA-256 that the pack must have."),
+    ] = None,
+    spec: SpecOption = None,
+) -> None:
+    """Download a pack, and put its records and unfinished trainings into a results folder, as `merge` does.
+
+    A download that broke off goes on where it stopped, if the server allows it. The proxies of the environment are
+    used. Teachers keep the weights that the pack has, and need no second training.
+    """
+    from kdbench.packs.fetching import fetch
+    from kdbench.testsets.spec import load_spec
+
+    loaded = load_spec(spec)
+    with download_progress(make_console()) as report:
+        merged = fetch(source, results, loaded, report, sha256=sha256)
+    _print_merged(merged, source, results)
+
+
+def _print_merged(merged: "Merged", source: str, results: Path) -> None:
+    """Print what became of records that were merged; KdbenchError if some of them do not fit."""
+    typer.echo(
+        f"merged {source} into {results}: {len(merged.records)} records and {len(merged.unfinished)} unfinished "
         f"trainings are new, {len(merged.known)} records were there already"
     )
     if merged.kept:
         warn_of(
-            f"{results} has other records than {path} of {len(merged.kept)} runs, and they stay; "
+            f"{results} has other records than {source} of {len(merged.kept)} runs, and they stay; "
             f"first: {merged.kept[0]}"
         )
     if merged.refused:
         name, reason = next(iter(merged.refused.items()))
         raise KdbenchError(
-            f"{len(merged.refused)} records of {path} do not fit and were left out; first: {name}, {reason}"
+            f"{len(merged.refused)} records of {source} do not fit and were left out; first: {name}, {reason}"
         )

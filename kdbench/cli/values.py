@@ -1,5 +1,6 @@
 """Reads the values of options: a wrong one is refused in a sentence that names it and says what is allowed."""
 
+import re
 from collections.abc import Callable, Sequence
 from math import inf
 
@@ -49,6 +50,17 @@ def one_of(option: str, choices: Sequence[str]) -> Callable[[str], str]:
         if text not in choices:
             raise InputError(f"{option} {text!r} is not allowed; give one of: {', '.join(choices)}")
         return text
+
+    return read
+
+
+def sha256_digest(option: str) -> Callable[[str], str]:
+    """Return a function that reads a SHA-256 in the value of an option."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+            raise InputError(f"{option} {text!r} is not a SHA-256; give its 64 hexadecimal digits")
+        return text.lower()
 
     return read
 

@@ -1,4 +1,4 @@
-"""Merges a pack into a results folder: everything is unpacked and checked before anything is moved into place.
+"""Merges a pack or other files into a results folder: all are brought and checked before anything is moved into place.
 
 Of two records of one run, the one in the results folder stays, unless it is of a failure and the other is not, or the
 other has the same weights and was evaluated on more sets or compared with more teachers. Students
@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,7 @@ MERGING = ".merging-"  # prefix of the temporary folder
 
 @dataclass
 class Merged:
-    """What became of a pack.
+    """What became of a pack, or of other files that were merged.
 
     Attributes:
         records, unfinished: names of the records and of the unfinished trainings that were moved into place.
@@ -80,30 +81,42 @@ def merge(path: Path, results: Path, spec: Spec) -> Merged:
             raise _damaged(path, error) from error
         check_same_board(contents, spec, shipped_codes(), path)
         with sole_user(results):
-            return _merge(archive, contents, path, results, spec)
+            merged = merge_files(lambda place: _unpack(archive, contents, path, place), path, results)
+            write_current(results, spec)
+            return merged
 
 
 def _damaged(path: Path, error: BaseException) -> InputError:
     return InputError(f"{path} is not a pack, or it is damaged: {error}; get it again")
 
 
-def _merge(archive: zipfile.ZipFile, contents: PackContents, path: Path, results: Path, spec: Spec) -> Merged:
+def merge_files(bring: Callable[[Path], None], source: Path, results: Path) -> Merged:
+    """Put files into a results folder that this command holds, after checking them; which are current is left open.
+
+    Args:
+        bring: writes the files into an empty folder, at their places in a results folder.
+        source: where they come from, for messages.
+        results: the results folder.
+
+    Raises:
+        InputError: what `bring` raises, or the results folder has another teacher; it is as before.
+        RecordError: a record in the results folder is damaged.
+        WriteError: the results folder cannot be written.
+    """
     for left in results.glob(f"{MERGING}*"):  # by a merge that was killed
         remove(left)
     try:
-        _require_space(contents, path, results)
         with tempfile.TemporaryDirectory(dir=results, prefix=MERGING) as temporary:
             place = Path(temporary)
-            _unpack(archive, contents, path, place)
+            bring(place)
             merged = Merged()
             records = _fitting_records(place, merged)
-            _check_teachers(records, path, results)
-            _move_galleries(contents, place, results)
+            _check_teachers(records, source, results)
+            _move_galleries(place, results)
             _move_records(records, results, merged)
             _move_trainings(place / SCRATCH, results, merged)
     except OSError as error:
         raise WriteError.at(results, error) from error
-    write_current(results, spec)
     return merged
 
 
@@ -120,8 +133,9 @@ def _unpack(archive: zipfile.ZipFile, contents: PackContents, path: Path, place:
     """Unpack all files, and compare each with its digest.
 
     Raises:
-        InputError: a file is damaged.
+        InputError: a file is damaged, or there is no space for all of them.
     """
+    _require_space(contents, path, place.parent)
     for name, file in contents.files.items():
         try:
             sha256 = unpack(archive, archive.getinfo(name), place / name)
@@ -168,10 +182,10 @@ def _own_record(folder: Path) -> Record | None:
     return read_record(folder) if (folder / RESULT).exists() else None
 
 
-def _move_galleries(contents: PackContents, place: Path, results: Path) -> None:
-    for track in contents.tracks:
-        source, target = place / track / GALLERY, results / track / GALLERY
-        if source.exists() and not target.exists():
+def _move_galleries(place: Path, results: Path) -> None:
+    for source in place.glob(f"[!.]*/{GALLERY}"):
+        target = results / source.relative_to(place)
+        if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
 

@@ -9,6 +9,7 @@ harness; scoring only reads the result, so that scores depend on nothing but the
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from kdbench.errors import RecordError, SubmissionError
@@ -24,12 +25,13 @@ from kdbench.records.groups import StoredRecord, group_records, row_key
 from kdbench.spec import DIRECTIONS, TEACHER, UNTRAINED, Spec, Track
 
 
-def write_current(results: Path, spec: Spec) -> None:
+def write_current(results: Path, spec: Spec, *, copied_from: Path | None = None) -> None:
     """Decide for every record below a results folder whether it is current, and write `current.json` into the folder.
 
     Args:
         results: folder that holds `TRACK/RUN-TESTSETS/`.
         spec: the tracks; records of other tracks are left out.
+        copied_from: a results folder that records were copied from; the code that it knows is known here, too.
 
     A record that cannot be read is left out; scoring refuses it by name.
 
@@ -43,7 +45,9 @@ def write_current(results: Path, spec: Spec) -> None:
         folder.name for group, stored in groups.items() for folder in outdated_records(stored, spec.tracks[group.track])
     }
     lists = CurrentRecords(
-        current=tuple(sorted(names - outdated)), outdated=tuple(sorted(outdated)), codes=_known_codes(results)
+        current=tuple(sorted(names - outdated)),
+        outdated=tuple(sorted(outdated)),
+        codes=_known_codes(results, copied_from),
     )
     with atomic_file(results / CURRENT) as file:
         file.write(lists.model_dump_json(indent=1).encode() + b"\n")
@@ -63,18 +67,17 @@ def shipped_codes() -> dict[str, str]:
     return {name: code for name, code in codes.items() if code != HARNESS_CODE}
 
 
-def _known_codes(results: Path) -> dict[str, tuple[str, ...]]:
-    """Return, by name, the digests of the shipped code and of the code that was shipped at earlier writes."""
-    try:
-        before = read_lists(results)
-    except RecordError:  # the file is written again without the codes that it held
-        before = None
-    earlier = before.codes if before else {}
-    present = shipped_codes()
-    return {
-        name: tuple(sorted({*earlier.get(name, ()), *([present[name]] if name in present else [])}))
-        for name in sorted({*earlier, *present})
-    }
+def _known_codes(*folders: Path | None) -> dict[str, tuple[str, ...]]:
+    """Return, by name, the digests of the shipped code and of the code that results folders know from before."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for name, code in shipped_codes().items():
+        known[name].add(code)
+    for folder in filter(None, folders):
+        with suppress(RecordError):  # the file is written again without the codes that it held
+            lists = read_lists(folder)
+            for name, digests in lists.codes.items() if lists else ():
+                known[name].update(digests)
+    return {name: tuple(sorted(digests)) for name, digests in sorted(known.items())}
 
 
 def outdated_records(records: Sequence[StoredRecord], track: Track) -> list[Path]:

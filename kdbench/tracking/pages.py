@@ -7,7 +7,7 @@ from urllib.error import URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request
 
-from kdbench.tracking.reach import opener_for
+from kdbench.addresses import opener_for
 from kdbench.tracking.writer import KIND, TRACK
 
 _SEARCH: Final = "api/2.0/mlflow/experiments/search"

@@ -1,14 +1,13 @@
 """Asks an MLflow store for a sign of life, so that nobody waits long for one that is down, locked or slow."""
 
 import contextlib
-import ipaddress
 import socket
 import sqlite3
 from threading import Thread
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
+from kdbench.addresses import opener_for
 from kdbench.tracking.store import database_file
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -65,16 +64,3 @@ def _visit(uri: str, address: SplitResult, seconds: float) -> None:
         opener_for(address.hostname).open(f"{uri.rstrip('/')}/health", timeout=seconds),
     ):
         pass
-
-
-def opener_for(host: str | None) -> OpenerDirector:
-    """Return what opens addresses on a host: a proxy does not know this machine's own addresses."""
-    return build_opener(ProxyHandler({})) if is_this_machine(host) else build_opener()
-
-
-def is_this_machine(host: str | None) -> bool:
-    """Return whether a host is this machine itself, by its name or number."""
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -11,10 +11,10 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
 
+from kdbench.addresses import opener_for
 from kdbench.errors import InputError, KdbenchError
 from kdbench.tracking.moving import relocate
 from kdbench.tracking.pages import pages_of
-from kdbench.tracking.reach import opener_for
 from kdbench.tracking.store import DATABASE, PRIVACY, database_file, own_store_of, tracking_uri_of, without_proxies_here
 
 _HOST, _LOG, _SLOW_SECONDS = "127.0.0.1", "mlflow-server.log", 30

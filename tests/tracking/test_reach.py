@@ -12,7 +12,7 @@ import pytest
 from requests.utils import should_bypass_proxies
 
 from kdbench.tracking.mirror import mirror
-from kdbench.tracking.reach import is_this_machine, why_unreachable
+from kdbench.tracking.reach import why_unreachable
 from kdbench.tracking.store import DATABASE, quiet_mlflow, without_proxies_here
 from tests.examples import a_record, store
 from tests.tracking.mirrored import runs_of
@@ -82,14 +82,3 @@ def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_hosts_that_a_user_spares_stay_spared(name: str) -> None:
     spared = without_proxies_here({name: "example.org"})
     assert all(value.startswith("example.org,localhost,") for value in spared.values())
-
-
-@pytest.mark.parametrize(("host", "here"), [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True)])
-def test_addresses_of_this_machine_are_known(host: str, here: bool) -> None:
-    assert is_this_machine(host) == here
-
-
-@pytest.mark.parametrize("host", ["example.org", "10.0.0.1", None])
-def test_addresses_of_other_machines_are_not_this_machine(host: str | None) -> None:
-    assert not is_this_machine(host)
-    assert is_this_machine("localhost")
