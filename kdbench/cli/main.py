@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from kdbench.cli import data, method_files, methods, profile, results, run, tracking, trials, verify
+from kdbench.cli import data, method_files, methods, profile, results, run, submit, tracking, trials, verify
 from kdbench.cli.system import OutputError, open_standard_streams, sentence_of, silence_output, with_home
 from kdbench.errors import InputError, KdbenchError, describe_error
 from kdbench.interruptions import INTERRUPTED, INTERRUPTED_EXIT_CODE
@@ -26,6 +26,7 @@ COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (results.leaderboard, "Example: kdbench leaderboard runs leaderboard/results --site page"),
     (results.forget, "Example: kdbench forget mine runs"),
     (verify.verify, "Example: kdbench verify runs/synthetic/0123456789abcdef-52b67082 --retrain"),
+    (submit.submit, 'Example: kdbench submit my-method.py runs --author "Ada Lovelace" --citation "..." --licence MIT'),
     (tracking.track, "Example: kdbench track runs"),
     (tracking.ui, "Example: kdbench ui runs --port 5000"),
     (profile.profile, "Example: kdbench profile --model resnet50 --data ~/imagenet/val --results runs"),

@@ -72,6 +72,12 @@ def trial(marking: Path) -> list[str]:
     return ["try", str(marking), f"--out={marking.parent / 'trials'}"]
 
 
+def submit(marking: Path) -> list[str]:
+    runs = marking.parent / "runs"
+    write_matrix(runs, directions=("cnn-to-vit",), images=50)
+    return ["submit", str(marking), str(runs), f"--to={marking.parent / 'submission'}"]
+
+
 BY_NAME = "forget"  # takes the name of a method, and reads no file
 ARGUMENTS: dict[str, Callable[[Path], list[str]]] = {
     "run": run,
@@ -79,6 +85,7 @@ ARGUMENTS: dict[str, Callable[[Path], list[str]]] = {
     "verify": verify,
     "check": check,
     "try": trial,
+    "submit": submit,
 }
 
 
