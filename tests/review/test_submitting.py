@@ -171,6 +171,16 @@ def test_a_file_that_fails_a_check_is_not_submitted(file: Path) -> None:
     assert words.startswith("1 of 1 checks failed; first: mine.py:9: it differs|")
 
 
+def test_a_method_that_does_not_say_what_it_shows_is_not_submitted(tmp_path: Path) -> None:
+    source = METHOD.replace("    @dataclass", '    images = ""\n\n    @dataclass')
+    failed = judged(submitted(write_submission(tmp_path, source=source)), "failed")
+    assert failed == {
+        "`images` says what the method shows to the networks": (
+            "it is empty|write one sentence, which the leaderboard shows"
+        )
+    }
+
+
 def test_records_of_other_settings_and_code_stay_out(file: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = write_submission(tmp_path / "other", source=METHOD.replace("0.5", "0.25"))
