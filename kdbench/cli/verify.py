@@ -51,7 +51,7 @@ def verify(
     The exit code is 1 if a record is different, and 2 if one could not be verified. The device is that of each record,
     unless --device names another.
     """
-    from kdbench.jobs.verification import records_to_verify
+    from kdbench.jobs.verification import copies_of_official, records_to_verify
 
     check_test_set_options(options)
     run_options = RunOptions(
@@ -62,6 +62,12 @@ def verify(
         command=command_line(),
     )
     folders = [folder for path in records for folder in records_to_verify(path.resolve())]
+    copies = set() if retrain else copies_of_official(folders)
+    if 0 < len(copies) < len(folders):
+        typer.echo(
+            f"{len(copies)} official records have no weights of their own and are left out; --retrain trains their runs again"
+        )
+        folders = [folder for folder in folders if folder not in copies]
     codes = list(_verify(folders, "retrained" if retrain else "evaluated", name or getuser(), run_options))
     if any(codes):
         raise typer.Exit(1 if 1 in codes else 2)

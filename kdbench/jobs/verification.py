@@ -1,7 +1,7 @@
 """Computes a run a second time, from its weights or from its method's file, and compares what comes of it."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from kdbench.records import (
     record_folder,
 )
 from kdbench.records.integrity import check_record
+from kdbench.records.official import official_names
 from kdbench.records.restored import RESTORED, read_restored
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import (
@@ -98,6 +99,13 @@ def records_to_verify(folder: Path) -> list[Path]:
     if not records:
         raise InputError(f"{folder} is neither the folder of a record nor a results folder with records in it")
     return [record for record in records if _has_answers(record)]
+
+
+def copies_of_official(folders: Sequence[Path]) -> set[Path]:
+    """Return the records that `kdbench results copy` copied, as far as they have no weights of their own to evaluate."""
+    official = official_names()
+    copies = {folder for folder in folders if (folder.parent.name, folder.name) in official}
+    return {folder for folder in copies if not (folder / WEIGHTS).exists() or (folder / RESTORED).exists()}
 
 
 def _has_answers(folder: Path) -> bool:

@@ -156,8 +156,9 @@ def _images_point(gathered: Gathered) -> ReviewPoint:
 
 
 def _verified_point(gathered: Gathered) -> ReviewPoint:
-    claim = "somebody computed the runs a second time"
-    kept = [read_verification(*stored) for stored in gathered.records if stored[1].status == "ok"]
+    claim = "somebody computed the runs of the method a second time"
+    students = [(folder, record) for folder, record in gathered.records if record.method == gathered.method.name]
+    kept = [read_verification(folder, record) for folder, record in students if record.status == "ok"]
     verdicts = Counter(verification.verdict for verification in kept if verification)
     seen = ", ".join(f"{verdict}: {count}" for verdict, count in sorted(verdicts.items())) or "none of them"
     seen = f"{seen}, of {len(kept)} runs"

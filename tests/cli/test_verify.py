@@ -195,6 +195,18 @@ def test_a_record_without_weights_can_only_be_retrained(kdbench: Command, made_u
     assert_refused(kdbench("verify", str(made_up[0])), sentence)
 
 
+def test_copies_of_official_records_are_left_out_and_counted(
+    kdbench: Command, made_up: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official = frozenset((folder.parent.name, folder.name) for folder in made_up[1:])
+    monkeypatch.setattr("kdbench.jobs.verification.official_names", lambda: official)
+    result = kdbench("verify", str(made_up[0].parents[1]))
+    copied = sum(read_record(folder).status == "ok" for folder in made_up[1:])
+    assert f"{copied} official records have no weights of their own and are left out; --retrain" in result.stdout
+    assert_refused(result, f"{made_up[0]} keeps no weights to evaluate")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_every_record_of_a_results_folder_with_answers_is_tried(kdbench: Command, made_up: list[Path]) -> None:
     result = kdbench("verify", str(made_up[0].parents[1]))
     answered = [folder for folder in made_up if read_record(folder).status == "ok"]

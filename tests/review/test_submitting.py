@@ -74,7 +74,7 @@ def test_the_card_and_the_text_say_what_was_stated(file: Path, tmp_path: Path) -
 def test_few_seeds_and_no_verification_are_notes(file: Path) -> None:
     notes = judged(submitted(file), "note")
     assert notes["there are 5 seeds, which a rank needs"] == "seeds 0: the row is shown without a rank|"
-    assert "none of them, of " in notes["somebody computed the runs a second time"]
+    assert "none of them, of 8 runs" in notes["somebody computed the runs of the method a second time"]
 
 
 def test_a_second_submission_takes_the_place_of_the_first(file: Path, tmp_path: Path) -> None:
