@@ -65,7 +65,8 @@ def verify(
     copies = set() if retrain else copies_of_official(folders)
     if 0 < len(copies) < len(folders):
         typer.echo(
-            f"{len(copies)} official records have no weights of their own and are left out; --retrain trains their runs again"
+            f"{len(copies)} official records have no weights of their own and are left out; --retrain trains their "
+            "runs again"
         )
         folders = [folder for folder in folders if folder not in copies]
     codes = list(_verify(folders, "retrained" if retrain else "evaluated", name or getuser(), run_options))

@@ -102,7 +102,7 @@ def records_to_verify(folder: Path) -> list[Path]:
 
 
 def copies_of_official(folders: Sequence[Path]) -> set[Path]:
-    """Return the records that `kdbench results copy` copied, as far as they have no weights of their own to evaluate."""
+    """Return the records that `kdbench results copy` copied, as far as they have no weights of their own."""
     official = official_names()
     copies = {folder for folder in folders if (folder.parent.name, folder.name) in official}
     return {folder for folder in copies if not (folder / WEIGHTS).exists() or (folder / RESTORED).exists()}
