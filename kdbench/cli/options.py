@@ -192,11 +192,11 @@ def make_console() -> "Console":
 
 @contextmanager
 def download_progress(console: "Console") -> Iterator[Callable[[int, int | None], None]]:
-    """Show how far a download is: yield what is to be told how many bytes are there, and how many there will be."""
+    """Show on a terminal how far a download is; yield what takes the bytes that came, and how many there will be."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks = list[Any]()
 
         def report(received: int, size: int | None) -> None:
