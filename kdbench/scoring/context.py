@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.records import TEACHER_COMPARISONS, Record, comparison_name
+from kdbench.scoring.diagnostics import Diagnosis
 from kdbench.scoring.measured import MeasuredRun
 from kdbench.scoring.questions import BoardKey, belongs, swapped_teachers, teacher_of
 from kdbench.scoring.scores import RowKind
@@ -44,6 +45,7 @@ class BoardContext:
         teachers: trained teacher runs of the board's group, by run id.
         independents: independent students of the board.
         matched: runs of the control that keeps snapshots of an independent student, by seed.
+        diagnosis: of the arms of all rows.
     """
 
     track: Track
@@ -53,6 +55,7 @@ class BoardContext:
     teachers: Mapping[str, ScoredRun]
     independents: tuple[ScoredRun, ...]
     matched: Mapping[int, ScoredRun]
+    diagnosis: Diagnosis
 
     @classmethod
     def of(cls, runs: Sequence[ScoredRun], board: BoardKey, track: Track, scoring: Scoring) -> "BoardContext":
@@ -73,6 +76,7 @@ class BoardContext:
             teachers={run.record.run_id: run for run in runs if kind_of(run.record) == "teacher"},
             independents=tuple(independents),
             matched={run.record.seed: run for run in _official_if_any(with_snapshots)},
+            diagnosis=Diagnosis(track, scoring),
         )
 
     @property

@@ -1,13 +1,13 @@
 """Diagnostics of an arm: calibration, consistency under permutation, similarity to the teacher. None is ever ranked."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Literal
 
 import numpy as np
 
 from kdbench.records import OCCLUSION_UNDEFINED
+from kdbench.scoring.alike import AnswerPairs, BySet, MaybeStatistic, PairStatistic, differences
 from kdbench.scoring.answers import Answers, ImageUnits, shared_sets
 from kdbench.scoring.arms import Diagnostics, Likeness
 from kdbench.scoring.calibration import expected_calibration_error, mean_score
@@ -15,10 +15,8 @@ from kdbench.scoring.estimates import Score, Undefined
 from kdbench.scoring.gap import needs_seeds
 from kdbench.scoring.intervals import estimate_scalars, estimate_statistics
 from kdbench.scoring.likeness import (
-    ErrorConsistency,
     agreement,
     divergence,
-    error_consistency,
     label_kappa,
     prediction_entropy,
     wrong_label_agreement,
@@ -28,8 +26,7 @@ from kdbench.scoring.statistic import Statistic, average
 from kdbench.spec import BIAS_AXES, Scoring, Track
 from kdbench.testsets.kinds.tiles import permuted_sets
 
-MaybeStatistic = Statistic | Undefined
-PairStatistic = Callable[[Answers, Answers], MaybeStatistic]
+TAUGHT_BY_ANOTHER = Undefined(reason="the student was taught by another teacher than the one it is compared with")
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,16 @@ class Party:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Computes the diagnostics of the arms of one board."""
+    """Computes the diagnostics of the arms of one board.
+
+    It keeps what compares independent students with teachers, since many arms share it.
+    """
 
     track: Track
     scoring: Scoring
+    _independents: dict[tuple[MeasuredRun, MeasuredRun, tuple[str, ...]], AnswerPairs] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def clean_set(self) -> str:
@@ -125,67 +128,52 @@ class Diagnosis:
             "manipulated": self._likeness_on(taught, self.manipulated_sets),
         }
 
-    def _likeness_on(self, parties: Sequence[Party], names: Sequence[str]) -> Likeness:
-        kappa, errors = cache(self._kappa), cache(self._errors)  # several numbers compare the same answers
+    def _likeness_on(self, parties: Sequence[Party], names: tuple[str, ...]) -> Likeness:
+        students = [self._pairs(party.student, party.teacher, names) for party in parties if party.teacher is not None]
+        independents = [pairs for party in parties if (pairs := self._of_independent(party, names)) is not None]
+        taught = [run for party in parties for run in (party.student, party.teacher) if run is not None]
+        trios = [*taught, *(party.independent for party in parties if party.independent is not None)]
 
-        def consistency(first: Answers, second: Answers) -> MaybeStatistic:
-            return pair.kappa if isinstance(pair := errors(first, second), ErrorConsistency) else pair
+        def score(statistics: Sequence[BySet], least: float = -1.0, most: float = 1.0) -> Score:
+            return self._averaged(statistics, taught, least=least, most=most)
 
-        def relative_consistency(first: Answers, second: Answers) -> MaybeStatistic:
-            return pair.relative if isinstance(pair := errors(first, second), ErrorConsistency) else pair
+        def gain(of_students: Sequence[BySet], of_independents: Sequence[BySet]) -> Score:
+            if len(of_independents) < len(of_students):
+                return Undefined(reason="a seed has no independent student to compare with")
+            gains = [differences(*both) for both in zip(of_students, of_independents, strict=True)]
+            return self._averaged(gains, trios, least=-2.0, most=2.0)
 
+        kappa, consistency = [pairs.kappa for pairs in students], [pairs.consistency for pairs in students]
         return Likeness(
-            agreement=self._with_teacher(parties, names, _agreement, least=0.0),
-            label_kappa=self._with_teacher(parties, names, kappa),
-            label_kappa_gain=self._gain(parties, names, kappa),
-            error_consistency=self._with_teacher(parties, names, consistency),
-            error_consistency_gain=self._gain(parties, names, consistency),
-            error_consistency_relative=self._with_teacher(parties, names, relative_consistency),
-            wrong_label_agreement=self._with_teacher(parties, names, self._common_mistakes, least=0.0),
-            divergence=self._divergence(parties, names),
+            agreement=score([pairs.each(_agreement) for pairs in students], least=0.0),
+            label_kappa=score(kappa),
+            label_kappa_gain=gain(kappa, [pairs.kappa for pairs in independents]),
+            error_consistency=score(consistency),
+            error_consistency_gain=gain(consistency, [pairs.consistency for pairs in independents]),
+            error_consistency_relative=score([pairs.relative_consistency for pairs in students]),
+            wrong_label_agreement=score([pairs.each(self._common_mistakes) for pairs in students], least=0.0),
+            divergence=score([pairs.each(_divergence) for pairs in students], least=0.0, most=np.inf)
+            if all(party.own_teacher for party in parties)
+            else TAUGHT_BY_ANOTHER,
         )
 
-    def _divergence(self, parties: Sequence[Party], names: Sequence[str]) -> Score:
-        if not all(party.own_teacher for party in parties):
-            return Undefined(reason="the student was taught by another teacher than the one it is compared with")
-        return self._with_teacher(parties, names, _divergence, least=0.0, most=np.inf)
+    def _of_independent(self, party: Party, names: tuple[str, ...]) -> AnswerPairs | None:
+        """Compare the independent student of a seed with the teacher; None without one of the two."""
+        if party.independent is None or party.teacher is None:
+            return None
+        key = party.independent, party.teacher, names
+        if key not in self._independents:
+            self._independents[key] = self._pairs(*key)
+        return self._independents[key]
+
+    def _pairs(self, run: MeasuredRun, teacher: MeasuredRun, names: Sequence[str]) -> AnswerPairs:
+        return AnswerPairs.of(run, teacher, names, self.track.data.num_classes, self.scoring.least_errors)
 
     def _kappa(self, first: Answers, second: Answers) -> MaybeStatistic:
         return label_kappa(first.label, second.label, self.track.data.num_classes)
 
-    def _errors(self, first: Answers, second: Answers) -> ErrorConsistency | Undefined:
-        return error_consistency(first.right, second.right, self.scoring.least_errors)
-
     def _common_mistakes(self, first: Answers, second: Answers) -> MaybeStatistic:
         return wrong_label_agreement(first.label, second.label, first.images.target, self.scoring.least_both_wrong)
-
-    def _with_teacher(
-        self,
-        parties: Sequence[Party],
-        names: Sequence[str],
-        of_pair: PairStatistic,
-        *,
-        least: float = -1.0,
-        most: float = 1.0,
-    ) -> Score:
-        runs = [run for party in parties for run in (party.student, party.teacher) if run is not None]
-        statistics = [_compared(party.student, party.teacher, names, of_pair) for party in parties]
-        return self._averaged(statistics, runs, least=least, most=most)
-
-    def _gain(self, parties: Sequence[Party], names: Sequence[str], of_pair: PairStatistic) -> Score:
-        """Return a number of student and teacher, minus that of the seed's independent student and the teacher."""
-        if any(party.independent is None for party in parties):
-            return Undefined(reason="a seed has no independent student to compare with")
-        runs = [
-            run for party in parties for run in (party.student, party.independent, party.teacher) if run is not None
-        ]
-        gains = []
-        for party in parties:
-            student = _compared(party.student, party.teacher, names, of_pair)
-            independent = _compared(party.independent, party.teacher, names, of_pair)
-            shared = [name for name in student if name in independent]
-            gains.append({name: _difference(student[name], independent[name]) for name in shared})
-        return self._averaged(gains, runs, least=-2.0, most=2.0)
 
     def _averaged(
         self,
@@ -252,22 +240,6 @@ def _agreement(first: Answers, second: Answers) -> MaybeStatistic:
 
 def _divergence(student: Answers, _: Answers) -> MaybeStatistic:
     return divergence(student.kl)
-
-
-def _compared(
-    run: MeasuredRun | None, teacher: MeasuredRun | None, names: Sequence[str], of_pair: PairStatistic
-) -> dict[str, MaybeStatistic]:
-    """Return a number of two runs for each set that both have answers on."""
-    if run is None or teacher is None:
-        return {}
-    shared = shared_sets([run.answers, teacher.answers], names)
-    return {name: of_pair(run.answers[name], teacher.answers[name]) for name in shared}
-
-
-def _difference(first: MaybeStatistic, second: MaybeStatistic) -> MaybeStatistic:
-    if isinstance(first, Undefined):
-        return first
-    return second if isinstance(second, Undefined) else first - second
 
 
 def _permuted(run: MeasuredRun, names: Sequence[str], of_pair: PairStatistic, clean_set: str) -> MaybeStatistic:

@@ -14,11 +14,12 @@ def left_out(number: Callable[..., FloatArray], parts: Sequence[FloatArray]) -> 
     """Return (K, ...) values of a number, with one of K seeds left out of all its parts each time.
 
     Args:
-        number: of arrays (seeds, ...).
+        number: of arrays (seeds, ..., n), which it gives for each index of the last axis.
         parts: arrays (K, ...), the same seeds in each; K at least 2.
     """
-    kept = ~np.eye(len(parts[0]), dtype=bool)
-    return np.stack([number(*(part[rows] for part in parts)) for rows in kept])
+    seeds = len(parts[0])
+    kept = np.nonzero(~np.eye(seeds, dtype=bool))[1].reshape(seeds, seeds - 1)  # (fold, seeds of the fold)
+    return np.moveaxis(number(*(np.moveaxis(part[kept], 0, -1) for part in parts)), -1, 0)
 
 
 def jackknife_covariance(folds: FloatArray) -> FloatArray:
@@ -38,18 +39,6 @@ def jackknife_covariance(folds: FloatArray) -> FloatArray:
     return covariance
 
 
-def errors_of(number: Callable[..., FloatArray], parts: Sequence[FloatArray]) -> StandardErrors:
-    """Return the standard errors of a number of seed-paired, resampled parts.
-
-    Args:
-        number: (1 + S,) of arrays (K, ..., 1 + S).
-        parts: the arrays; K at least 2.
-    """
-    folds = left_out(number, [part[..., :1] for part in parts])
-    over_seeds = float(np.sqrt(jackknife_covariance(folds)[0, 0]))
-    return StandardErrors(over_seeds, float(number(*parts)[1:].std(ddof=1)), len(parts[0]))
-
-
 def jackknife_estimate(
     number: Callable[..., FloatArray], parts: Sequence[FloatArray], images: int, scoring: Scoring
 ) -> Estimate | None:
@@ -64,7 +53,9 @@ def jackknife_estimate(
     Returns:
         None where the number does not exist for the data, for a fold or for a resample.
     """
-    value, errors = float(number(*parts)[0]), errors_of(number, parts)
+    values, folds = number(*parts), left_out(number, [part[..., :1] for part in parts])
+    value, over_seeds = float(values[0]), float(np.sqrt(jackknife_covariance(folds)[0, 0]))
+    errors = StandardErrors(over_seeds, float(values[1:].std(ddof=1)), len(parts[0]))
     if not np.isfinite([value, errors.seeds, errors.images]).all():
         return None
     half = errors.half_width(scoring.confidence)

@@ -26,7 +26,7 @@ class MeasuredAxis:
     images: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasuredRun:
     """One run on every axis for whose sets it has answers.
 
@@ -79,7 +79,8 @@ class _SetSums:
         hits: right answers; on cue-conflict sets, answers by shape.
         texture_hits: answers by texture.
         totals: images.
-        clean_hits: right answers on the clean images that the set was made from; None for a set without origins.
+        clean_hits: right answers on the clean images that the set was made from; None for a set without origins, and
+            for one that was made from every clean image once.
         covered: (N,) which clean images the set was made from; None for a set without origins.
         images: of a set without origins, else 0.
     """
@@ -194,12 +195,13 @@ def _places(
     _check_origins(name, answers, clean, same_class=axis != "cue-conflict")
     origins, size = answers.index, len(clean.target)
     coverage = np.bincount(origins, minlength=size)
+    of_part = bool((coverage != 1).any())
     return _SetPlaces(
         None,
         hits=columns.add(np.bincount(origins[by_shape], minlength=size)),
         texture_hits=columns.add(np.bincount(origins[by_texture], minlength=size)),
         totals=columns.add(coverage),
-        clean_hits=columns.add(coverage * (clean.label == clean.target)),
+        clean_hits=columns.add(coverage * (clean.label == clean.target)) if of_part else None,
         covered=coverage > 0,
         images=0,
     )

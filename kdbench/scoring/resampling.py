@@ -82,7 +82,7 @@ def class_sums(strata: tuple[Stratum, ...], values: NDArray[np.float32]) -> Floa
         (V, 1 + S, C).
     """
     sums = [_product(stratum.counts, values[stratum.positions]) for stratum in strata]
-    return np.stack(sums, axis=-1).astype(np.float64).swapaxes(0, 1)
+    return np.stack(sums, axis=-1).swapaxes(0, 1).astype(np.float64, order="C")
 
 
 def _product(counts: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from kdbench.scoring.comparisons import (
     movement_of,
 )
 from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_by_seed
-from kdbench.scoring.diagnostics import Diagnosis, Party
+from kdbench.scoring.diagnostics import Party
 from kdbench.scoring.dose_response import dose_response
 from kdbench.scoring.estimates import Estimate, Undefined
 from kdbench.scoring.gates import failure_words, why_unranked
@@ -137,7 +137,6 @@ def _with_transfer(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowE
 
 def _arm(kind: RowKind, teacher: TeacherKind | None, runs: Sequence[ScoredRun], context: BoardContext) -> Arm:
     measured = measured_by_seed(runs)
-    diagnosis = Diagnosis(context.track, context.scoring)
     taught = kind in ("method", "control") and runs[0].record.role == "student"
     return Arm(
         teacher_bias=teacher.bias if teacher else None,
@@ -147,7 +146,7 @@ def _arm(kind: RowKind, teacher: TeacherKind | None, runs: Sequence[ScoredRun], 
         profile=profile_of(measured, context.num_classes, context.scoring) if measured else None,
         cost=_cost([run.record for run in runs if run.measured is not None], context),
         run_ids=tuple(run.record.run_id for run in runs),
-        diagnostics=diagnosis.of(_parties(runs, context, taught)) if measured else None,
+        diagnostics=context.diagnosis.of(_parties(runs, context, taught)) if measured else None,
         movement=movement_of(runs, context) if taught else None,
         random_teacher=kind == "control" and teacher is not None and _is_untrained(runs[0].record, context),
     )
