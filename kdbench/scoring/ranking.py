@@ -118,7 +118,7 @@ def _least_differences(table: FloatArray, rows: Sequence[RankedNumber], confiden
     over_seeds = tukey_quantile(confidence, methods, (methods - 1) * (seeds - 1))
     over_images = tukey_quantile(confidence, methods, np.inf)
     samples = np.stack([row.over_images() for row in rows])
-    variance = (samples[:, None] - samples).var(axis=-1, ddof=1)
+    variance = np.stack([(of_row - samples).var(axis=-1, ddof=1) for of_row in samples])  # in the memory of one row
     half = variance / 2  # the studentised range counts in errors of one row, as MS / K is
     least: FloatArray = np.sqrt(over_seeds**2 * residual_mean_square(table) / seeds + over_images**2 * half)
     return least
