@@ -1,6 +1,7 @@
 """Computes the profile of an arm from measured runs: numbers with intervals, undefined where they are meaningless."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredAxis, MeasuredRun
 from kdbench.scoring.metrics import FloatArray, shape_bias
 from kdbench.spec import BIAS_AXES, Axis, Scoring
+
+_ROUNDING: Final = 1e-5  # more than the rounding of an estimate
 
 
 def profile_of(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scoring) -> Profile:
@@ -35,13 +38,16 @@ def near_chance(runs: Mapping[int, MeasuredRun], num_classes: int, scoring: Scor
 
     Each run's clean accuracy must be above chance by `competence_margin`, at the lower end of its interval over images.
     """
+    floor = 1 / num_classes + scoring.competence_margin
     for seed, run in runs.items():
+        if floor + _ROUNDING < run.clean.min() and run.clean[0] < 1:
+            continue  # every resample is above the floor, and so is the interval
         clean = estimate(run.clean[None], run.images, scoring, share=True)
         if clean.low - 1 / num_classes < scoring.competence_margin:
             of_seed = f" of seed {seed}" if len(runs) > 1 else ""
             return Undefined(
                 reason=f"too near chance: the clean accuracy{of_seed} is {clean.value:.3f} with a lower bound of "
-                f"{clean.low:.3f}; the lower bound must be at least {1 / num_classes + scoring.competence_margin:.2f}"
+                f"{clean.low:.3f}; the lower bound must be at least {floor:.2f}"
             )
     return None
 
