@@ -6,6 +6,7 @@ import io
 import tokenize
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,17 @@ def read_method_file(path: Path) -> MethodFile:
     try:
         code = _canonical(tree)
         if any(map(_imports_blocks, ast.walk(tree))):
-            code += "\n" + _canonical(_parsed(read_source(BLOCKS), BLOCKS))
+            code += "\n" + _code_of_blocks(read_source(BLOCKS))
         digest = hashlib.sha256(code.encode()).hexdigest()
     except (RecursionError, MemoryError, ValueError) as error:
         raise SubmissionError(f"{path} nests its code too deeply to be read: {type(error).__name__}") from error
     return MethodFile(path, source, digest)
+
+
+@lru_cache(maxsize=1)
+def _code_of_blocks(source: bytes) -> str:
+    """Return the syntax tree of `kdbench.blocks` as text, which many method files share."""
+    return _canonical(_parsed(source, BLOCKS))
 
 
 def _imports_blocks(node: ast.AST) -> bool:
