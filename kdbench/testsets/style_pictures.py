@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from kdbench.data.array_types import Images
 from kdbench.errors import DataError
@@ -19,6 +18,7 @@ def style_picture(name: str, size: int) -> Images:
     Raises:
         DataError: there is no such picture, or it cannot be read.
     """
+    from PIL import Image, UnidentifiedImageError
     from skimage import data as pictures
 
     try:

@@ -5,7 +5,6 @@ from typing import cast
 import numpy as np
 
 from kdbench.data import synthetic
-from kdbench.data.training_sets import saliences_of
 from kdbench.spec import Data, TestSet
 from kdbench.spec.parameters import Parameters
 from kdbench.testsets.arrays import RightAnswers
@@ -27,6 +26,8 @@ class Generated(Kind):
         return {}
 
     def plan(self, test_set: TestSet, workshop: Workshop) -> ChunkPlan:
+        from kdbench.data.training_sets import saliences_of
+
         if test_set.name not in CONDITIONS:
             raise ValueError(f"the generator draws only {', '.join(CONDITIONS)}")
         condition = cast(synthetic.TestCondition, test_set.name)
