@@ -19,6 +19,9 @@ from kdbench.training.assignment import Assignment
 from kdbench.training.loop import train
 from kdbench.training.teacher import Supervised
 
+SEEDS = (1000, 1001, 1002, 1003, 1004)  # of tuning, one for each pair of backbones
+WORK = Path("runs") / "validity"  # folder of the trained networks
+
 
 @dataclass(frozen=True)
 class Network:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from conditions import fit, predicted, single_cue_set, student_set, teacher_set
+from conditions import SEEDS, WORK, fit, predicted, single_cue_set, student_set, teacher_set
 from study_tables import markdown_table
 
 from kdbench.data.array_types import Integers
@@ -208,8 +208,8 @@ def measure(track: Track, seed: int, work: Path, *, single: bool) -> Iterator[pd
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 1001, 1002])
-    parser.add_argument("--work", type=Path, default=Path("runs") / "gates")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--work", type=Path, default=WORK)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     track, first = load_spec().track("synthetic"), arguments.seeds[0]

@@ -13,7 +13,8 @@ positive control is not a submission. The students of V10 have half of their los
 `random-teacher`. With the answers of a random teacher alone they stay at chance, where c is not defined; with a CNN as
 teacher, this also happens with a tenth of the loss on labels. The answers of such a CNN hardly depend on the image: its
 features are all positive, and a random classifier turns their mean into a preference for some classes that is larger
-than all differences between images. Networks in the folder `--work` are not trained again.
+than all differences between images. Networks in the folder `--work` are not trained again; `gates.py` trains
+the same teachers and independents.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from conditions import Network, fit, student_set, teacher_set
+from conditions import SEEDS, WORK, Network, fit, student_set, teacher_set
 from safetensors.torch import save_file
 from study_tables import markdown_table
 
@@ -185,12 +186,12 @@ def run_study(study: Study, seeds: Sequence[int]) -> dict[str, Any]:
                     seed=seed,
                     role="teacher",
                     bias=bias,
-                    folder=study.work / f"teacher-{family}-{bias}-{seed}",
+                    folder=study.work / f"{family}-{bias}-{seed}",
                 )
                 for bias in BIASES
             }
             teachers[family].append(pair)
-            folder = study.work / f"independent-{family}-{seed}"
+            folder = study.work / f"{family}-independent-{seed}"
             independent = fit(study.track, family, student_set(study.track, seed), seed=seed, folder=folder)
             everyone += [*pair.values(), independent]
             for name, network in {
@@ -252,8 +253,8 @@ def as_text(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1000, 1001, 1002])
-    parser.add_argument("--work", type=Path, default=Path("runs") / "validity")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--work", type=Path, default=WORK)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     spec = load_spec()
