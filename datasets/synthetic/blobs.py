@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 MOST_OVERLAP = 0.70
-PER_CLASS = 6
+PER_CLASS = 12
 TURNS = range(0, 360, 10)  # degrees
 SHIFTS = range(-2, 3)  # pixels
 CANVAS = 256  # pixels per side of a candidate's noise

@@ -60,7 +60,7 @@ def test_no_fill_is_near_a_texture_and_every_texture_is_nearest_about_equally_of
     """The oracle looks at other windows than when the fills were chosen, so some distances differ."""
     fills = script("fills")
     oracle = script("texture_oracle").TextureOracle(list(TABLES.train_textures), np.random.default_rng(7))
-    distances = np.array([oracle.distances(fill) for fill in TABLES.neutral])
+    distances = np.array([oracle.distances(fill / fills.CONTRAST) for fill in TABLES.neutral])
     assert len(distances) == fills.PER_TEXTURE * len(TABLES.train_textures)
     assert np.mean(distances.min(axis=1) >= fills.LEAST_DISTANCE) > 0.8
     nearest = np.bincount(distances.argmin(axis=1), minlength=len(TABLES.train_textures))
