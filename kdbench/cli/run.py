@@ -102,11 +102,11 @@ DiagnosticsOption = Annotated[
 ControlsOption = Annotated[
     str,
     typer.Option(
-        parser=one_of("--controls", CONTROL_CHOICES),
         metavar=f"<{'|'.join(CONTROL_CHOICES)}>",
         help="Control arms to run as well, which are never ranked: basic ones rule out explanations (random "
         "teachers, label smoothing, more views or epochs without a teacher, an attack that reads one bit of its "
-        "teacher), and frontier ones vary settings and losses of methods (see benchmark/controls/README.md).",
+        "teacher), and frontier ones vary settings and losses of methods. Or names of controls, separated by commas "
+        "(see benchmark/controls/README.md).",
     ),
 ]
 RetryFailedOption = Annotated[bool, typer.Option("--retry-failed", help="Repeat the runs that failed.")]

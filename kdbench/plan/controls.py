@@ -91,20 +91,14 @@ def control_submissions(choice: str, trial: Trial, describe: Describe) -> list[S
     """Return the control arms of a track that have one of the directions on trial.
 
     Args:
-        choice: one of `CONTROL_CHOICES`.
+        choice: one of `CONTROL_CHOICES`, or names of arms separated by commas.
         trial: the track, its networks and the directions.
         describe: answers inquiries about method files.
 
     Raises:
-        InputError: the choice is not allowed.
+        InputError: the choice is not allowed, or the track does not have an arm that it names.
     """
-    if choice not in CONTROL_CHOICES:
-        raise InputError(f"--controls {choice!r} is not allowed; give one of: {', '.join(CONTROL_CHOICES)}")
-    arms = {
-        name: arm
-        for name, arm in read_controls().items()
-        if choice in (arm.group, "all") and arm.runs_on(trial.track.name)
-    }
+    arms = _chosen_arms(choice, trial.track.name)
     files = [read_method_file(arm.path) for arm in arms.values()]
     inquiries = [
         Inquiry(file.path, file.source, config=arm.config, trial=trial)
@@ -116,6 +110,23 @@ def control_submissions(choice: str, trial: Trial, describe: Describe) -> list[S
         for (name, arm), submission in zip(arms.items(), submissions, strict=True)
         if set(submission.directions) & set(trial.directions)
     ]
+
+
+def _chosen_arms(choice: str, track_name: str) -> dict[str, ControlArm]:
+    """Return the arms of a choice that a track has, by name, in the order of the table."""
+    every = read_controls()
+    here = {name: arm for name, arm in every.items() if arm.runs_on(track_name)}
+    if choice in CONTROL_CHOICES:
+        return {name: arm for name, arm in here.items() if choice in (arm.group, "all")}
+    names = choice.split(",")
+    if unknown := [name for name in names if name not in every]:
+        raise InputError(
+            f"--controls {unknown[0]!r} is not allowed; give one of {', '.join(CONTROL_CHOICES)}, or names of "
+            f"controls separated by commas: {', '.join(every)}"
+        )
+    if missing := [name for name in names if name not in here]:
+        raise InputError(f"--controls {missing[0]!r} does not run on track {track_name}; it has {', '.join(here)}")
+    return {name: arm for name, arm in here.items() if name in names}
 
 
 def _random_teacher(directions: tuple[Direction, ...]) -> Submission:

@@ -71,7 +71,7 @@ class RunOptions(TestSetOptions):
         out: folder of the records.
         limit_train: maximum images of the training set.
         epochs: replaces the epochs of teachers and students.
-        controls: which control arms to run: "none", a group of them, or "all".
+        controls: which control arms to run: "none", a group of them, "all", or names separated by commas.
         retry_failed: whether to run failed runs again.
         time_limit: seconds of wall time per job.
         memory_limit: GiB of memory per job.

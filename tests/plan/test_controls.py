@@ -188,6 +188,15 @@ def test_the_frontier_is_run_where_it_is_asked_for_alone() -> None:
     assert names["all"] == CONTROLS | FRONTIER
 
 
+def test_single_arms_are_chosen_by_name() -> None:
+    chosen = control_submissions("probe-one-bit,random-teacher", trial_on(), described_here)
+    assert {submission.name for submission in chosen} == {"random-teacher", "probe-one-bit"}
+    with pytest.raises(InputError, match="--controls 'probe' is not allowed"):
+        control_submissions("random-teacher,probe", trial_on(), described_here)
+    with pytest.raises(InputError, match="--controls 'accuracy-matched' does not run on track synthetic"):
+        control_submissions("accuracy-matched", trial_on(), described_here)
+
+
 def test_an_arm_without_the_direction_is_left_out() -> None:
     planned = plan(options(controls="frontier", directions=("vit-to-cnn",)), described_here)
     names = {run.submission.name for run in planned.runs if run.submission.control}

@@ -143,7 +143,7 @@ def test_a_suite_names_its_methods_and_the_paper_s_are_the_default(tmp_path: Pat
             {"questions": ("planted",), "track": "cifar10-32"},
             "'planted' is not allowed; track cifar10-32 poses: architecture",
         ),
-        ({"controls": "some"}, "--controls 'some' is not allowed; give one of: none, basic, frontier, all"),
+        ({"controls": "some"}, "--controls 'some' is not allowed; give one of none, basic, frontier, all, or names"),
     ],
 )
 def test_a_wrong_suite_question_or_control_is_refused(tmp_path: Path, wrong: dict[str, object], message: str) -> None:
