@@ -1,8 +1,8 @@
 """Chooses look and law of the synthetic images: `python benchmark/v1/validity/choose_look.py`.
 
 The script trains only teachers and independents, on tuning seeds (1000 and up), and scores no method. It appends to
-`look.csv` one row per configuration, network and seed, with the accuracies on `clean`, `shape` and `texture`. All rows
-were measured with the shipped tables. LOOK.md tells how the configuration was chosen, and `gates.py` measures every
+`look.csv` one row per configuration, network and seed, with the accuracies on `clean`, `shape` and `texture`. LOOK.md
+says with which tables and backbones its rows were measured, and tells how the configuration was chosen, and `gates.py` measures every
 gate for the shipped one.
 """
 
