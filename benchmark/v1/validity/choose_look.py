@@ -2,8 +2,8 @@
 
 The script trains only teachers and independents, on tuning seeds (1000 and up), and scores no method. It appends to
 `look.csv` one row per configuration, network and seed, with the accuracies on `clean`, `shape` and `texture`. LOOK.md
-says with which tables and backbones its rows were measured, and tells how the configuration was chosen, and `gates.py` measures every
-gate for the shipped one.
+says with which tables and backbones its rows were measured, and how the configuration was chosen. `gates.py` measures
+every gate for the shipped one.
 """
 
 import argparse
