@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from kdbench.records import OCCLUSION_UNDEFINED
-from kdbench.scoring.alike import AnswerPairs, BySet, MaybeStatistic, PairStatistic, differences
+from kdbench.scoring.answer_pairs import AnswerPairs, BySet, MaybeStatistic, PairStatistic, differences
 from kdbench.scoring.answers import Answers, ImageUnits, shared_sets
 from kdbench.scoring.arms import Diagnostics, Likeness
 from kdbench.scoring.calibration import expected_calibration_error, mean_score

@@ -5,13 +5,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdbench.scoring.jackknife import fieller, jackknife_covariance
+from kdbench.scoring.jackknife import fieller, jackknife_covariance, left_out
 
 
 def test_jackknife_of_a_mean_is_its_textbook_variance() -> None:
     values = np.array([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
     folds = np.array([[np.delete(values, k).mean()] for k in range(len(values))])
     assert jackknife_covariance(folds)[0, 0] == pytest.approx(values.var(ddof=1) / len(values))
+
+
+def test_each_fold_lacks_one_seed_of_all_parts() -> None:
+    first, second = np.array([[1.0], [2.0], [4.0]]), np.array([[10.0], [20.0], [40.0]])
+    folds = left_out(lambda some, others: (some * others).sum(axis=0), (first, second))
+    assert folds.tolist() == [[40.0 + 160.0], [10.0 + 160.0], [10.0 + 40.0]]
 
 
 def test_fieller_with_a_known_denominator_is_the_plain_interval() -> None:

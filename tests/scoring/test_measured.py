@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from kdbench.errors import RecordError
 from kdbench.records import Predictions, SetPredictions
 from kdbench.scoring.estimates import Estimate, Undefined
+from kdbench.scoring.intervals import estimate
 from kdbench.scoring.measured import MeasuredRun, measure
-from kdbench.scoring.profiles import profile_of
+from kdbench.scoring.profiles import near_chance, profile_of
 from kdbench.scoring.resampling import Resampler
 from kdbench.spec import BIAS_AXES
 from kdbench.testsets.spec import load_spec
@@ -25,6 +26,9 @@ TRACK, CIFAR = SPEC.tracks["synthetic"], SPEC.tracks["cifar10-32"]
 
 def measured(predictions: Mapping[str, SetPredictions], samples: int = 200) -> MeasuredRun:
     return measure(dict(predictions), TRACK, Resampler(samples))
+
+
+AT_CHANCE = measured(a_run(clean=0.1))
 
 
 def value(samples: NDArray[np.float64]) -> float:
@@ -142,6 +146,18 @@ def test_bias_of_a_student_at_chance_is_undefined_though_its_accuracy_is_shown()
     assert isinstance(profile.axes["shape"].accuracy, Estimate)
     assert isinstance(profile.axes["shape"].bias, Undefined)
     assert "too near chance: the clean accuracy is 0.100" in profile.axes["shape"].bias.reason
+
+
+@settings(deadline=None)
+@given(st.floats(-0.05, 0.1), st.floats(0, 0.05), st.integers(0, 2**32 - 1))
+def test_a_bias_is_meaningless_where_the_interval_of_clean_accuracy_is_near_chance(
+    above: float, spread: float, entropy: int
+) -> None:
+    floor = 0.1 + SPEC.scoring.competence_margin
+    clean = floor + above + spread * np.random.default_rng(entropy).uniform(-1, 1, 201)
+    run = replace(AT_CHANCE, clean=np.clip(clean, 0, 1))
+    interval = estimate(run.clean[None], run.images, SPEC.scoring, share=True)
+    assert (near_chance({0: run}, 10, SPEC.scoring) is None) == (interval.low - 0.1 >= SPEC.scoring.competence_margin)
 
 
 def test_one_seed_at_chance_is_not_hidden_by_good_ones() -> None:
