@@ -5,6 +5,7 @@ The command line prints a `KdbenchError` as one sentence, without a traceback.
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,17 @@ _UNSAFE = (
     "Zl",
     "Zp",
 )  # Unicode categories of characters that move the cursor, reorder text or cannot be encoded
+_PERMIT = "let this user read it"
+_REMEDIES = {
+    errno.EMFILE: "raise the limit on open files (`ulimit -n`) and give the same command again",
+    errno.ENFILE: "the system has too many open files; give the same command again later",
+    errno.EACCES: _PERMIT,
+    errno.EPERM: _PERMIT,
+    errno.EIO: "its disk does not answer as it should; give the same command again once it does",
+    errno.ESTALE: "its disk does not answer as it should; give the same command again once it does",
+    errno.ETIMEDOUT: "its disk does not answer as it should; give the same command again once it does",
+    errno.ENOMEM: "give the same command again when more memory is free",
+}
 
 
 class KdbenchError(Exception):
@@ -78,6 +90,19 @@ def read_if_whole(read: Callable[[Path], Content], path: Path, faults: list[str]
     except InputError as error:
         faults.append(str(error))
         return None
+
+
+def remedy(error: BaseException, if_damaged: str) -> str:
+    """Return what to do about a file that cannot be read, as the end of a sentence.
+
+    A file that the system could not open or read may be whole, so nobody is told to replace it.
+
+    Args:
+        error: of the reading.
+        if_damaged: what to do if the content of the file is the reason.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    return if_damaged if number is None else _REMEDIES.get(number, if_damaged)
 
 
 def _safe_to_show(message: str) -> str:

@@ -35,17 +35,6 @@ DAMAGES = (
 )
 """The errors that reading an npz or zip file may raise if it is truncated, altered, incomplete or another format."""
 
-_PERMIT = "let this user read it"
-_REMEDIES = {
-    errno.EMFILE: "raise the limit on open files (`ulimit -n`) and give the same command again",
-    errno.ENFILE: "the system has too many open files; give the same command again later",
-    errno.EACCES: _PERMIT,
-    errno.EPERM: _PERMIT,
-    errno.EIO: "its disk does not answer as it should; give the same command again once it does",
-    errno.ESTALE: "its disk does not answer as it should; give the same command again once it does",
-    errno.ETIMEDOUT: "its disk does not answer as it should; give the same command again once it does",
-    errno.ENOMEM: "give the same command again when more memory is free",
-}
 _NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 
 PROBE_BYTES = 2**20
@@ -127,19 +116,6 @@ def _flush_to_disk(descriptor: int) -> None:
 def without_mark(content: bytes) -> bytes:
     """Return the bytes of a text file without the byte order mark that some editors put first."""
     return content.removeprefix(codecs.BOM_UTF8)
-
-
-def remedy(error: BaseException, if_damaged: str) -> str:
-    """Return what to do about a file that cannot be read, as the end of a sentence.
-
-    A file that the system could not open or read may be whole, so nobody is told to replace it.
-
-    Args:
-        error: of the reading.
-        if_damaged: what to do if the content of the file is the reason.
-    """
-    number = error.errno if isinstance(error, OSError) else None
-    return if_damaged if number is None else _REMEDIES.get(number, if_damaged)
 
 
 def _remove(temporary: Path) -> None:

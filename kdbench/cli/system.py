@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kdbench.errors import InputError
-from kdbench.files import remedy
+from kdbench.errors import InputError, remedy
 from kdbench.resources import CACHE_VARIABLE, cache_folder
 
 _OF_THE_USER = {

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from kdbench.data.array_types import AnyArray
-from kdbench.errors import DataError, WriteError
-from kdbench.files import DAMAGES, atomic_file, remedy
+from kdbench.errors import DataError, WriteError, remedy
+from kdbench.files import DAMAGES, atomic_file
 
 MANIFEST = "manifest.json"
 

@@ -9,8 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from kdbench.errors import DataError
-from kdbench.files import atomic_file, remedy
+from kdbench.errors import DataError, remedy
+from kdbench.files import atomic_file
 from kdbench.networks.backbone import Backbone, create_model
 from kdbench.networks.weights import FROM_TIMM, backbone_file, backbone_files, checked, fetch_or_check, weights_folder
 from kdbench.randomness import seed_of

@@ -18,8 +18,7 @@ import pooch
 import torch
 from torch import Tensor, nn
 
-from kdbench.errors import DataError
-from kdbench.files import remedy
+from kdbench.errors import DataError, remedy
 from kdbench.networks.backbone import create_model
 from kdbench.resources import cache_folder
 from kdbench.spec import BackboneSpec, Track

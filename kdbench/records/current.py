@@ -12,8 +12,8 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from kdbench.errors import RecordError, describe_invalid, read_if_whole
-from kdbench.files import remedy, without_mark
+from kdbench.errors import RecordError, describe_invalid, read_if_whole, remedy
+from kdbench.files import without_mark
 from kdbench.records.storage import find_records
 from kdbench.spec import FrozenModel
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from kdbench.errors import InputError, RecordError, describe_invalid
-from kdbench.files import DAMAGES, atomic_file, remedy, without_mark
+from kdbench.errors import InputError, RecordError, describe_invalid, remedy
+from kdbench.files import DAMAGES, atomic_file, without_mark
 from kdbench.records.arrays import JoinedArrays, read_joined
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest

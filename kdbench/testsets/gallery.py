@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdbench.data.array_types import Images
-from kdbench.errors import InputError
-from kdbench.files import DAMAGES, atomic_file, check_unpacked_size, remedy
+from kdbench.errors import InputError, remedy
+from kdbench.files import DAMAGES, atomic_file, check_unpacked_size
 from kdbench.spec import Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.contact_sheet import gallery
