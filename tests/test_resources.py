@@ -1,11 +1,15 @@
-"""The cache lies where users and their systems want it, or one sentence says how to give it a place."""
+"""The cache lies where users want it, or one sentence says how to give it a place; the wheel has official records."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from kdbench.errors import InputError
+from kdbench.records.official import official_folder
 from kdbench.resources import cache_folder
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +43,9 @@ def test_without_a_home_directory_one_sentence_says_what_to_set(monkeypatch: pyt
     monkeypatch.setattr("pwd.getpwuid", nobody)
     with pytest.raises(InputError, match=r"no home directory.* HOME.* KDBENCH_CACHE"):
         cache_folder()
+
+
+def test_the_wheel_carries_the_official_records_where_they_are_looked_for() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    place = official_folder().relative_to(ROOT).as_posix()
+    assert wheel["force-include"][place] == f"kdbench/_shipped/{place}"

@@ -41,6 +41,7 @@ from kdbench.records.frames import load_results
 from kdbench.records.storage import record_digest
 from kdbench.records.verification import TOLERANCES, VERIFICATION, Differences, Verification, read_verification
 from kdbench.resources import shipped
+from kdbench.review.card import CARD, SubmissionCard, read_card, write_card
 from kdbench.scoring.board import score, write_scores
 from kdbench.scoring.frames import load_scores
 from kdbench.spec import SPEC_PATH
@@ -176,6 +177,7 @@ def _of_specs(root: Path) -> list[Target]:
     return [
         Target("spec", root / "spec", "spec.toml", damaged_toml(shipped(*SPEC_PATH).read_bytes()), _read_spec),
         Target("frozen", root / "frozen", "m.toml", damaged_toml(frozen), _reading(read_frozen, "m.toml")),
+        Target("card", root / "card", CARD, damaged_toml(_card(root / "card")), read_card),
         Target("published", root / "published", "t.toml", damaged_toml(table), read_published),
         Target("controls", root / "controls", "c.toml", damaged_toml(controls), _reading(read_controls, "c.toml")),
     ]
@@ -190,6 +192,25 @@ def _read_spec(folder: Path) -> object:
     return [
         (track.training_digest, track.testsets_digest, spec.scoring_digest(name)) for name, track in spec.tracks.items()
     ]
+
+
+def _card(folder: Path) -> bytes:
+    """Return what a submission says of itself, as it is written."""
+    card = SubmissionCard(
+        method="mine",
+        summary="copies its teacher",
+        paper="arXiv:2601.00001",
+        images="both networks see the images of the batch as they are",
+        authors=("Ada Lovelace", "Grace Hopper"),
+        citation="Lovelace & Hopper (2026)",
+        licence="MIT",
+        code="c" * 64,
+        track="synthetic",
+        device="cpu",
+        seeds=(0, 1),
+    )
+    write_card(folder, card)
+    return (folder / CARD).read_bytes()
 
 
 def _of_weights(root: Path) -> list[Target]:
