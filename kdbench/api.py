@@ -109,6 +109,9 @@ _ABSENT: Any = None
 class Output:
     """The output of a backbone for B images, with the same names for CNN and ViT.
 
+    What is said of CNN and ViT holds for the tracks' own networks, a ResNet and a Vision Transformer. Runs of the open
+    division train other networks of timm, for which docs/pairs.md says what the fields are.
+
     To read a field that the method does not list in `needs`, except for `logits`, raises AttributeError.
 
     Attributes:
@@ -137,7 +140,7 @@ class Output:
         value = super().__getattribute__(name)
         if value is not None:
             return value
-        remark = "; a CNN has none" if name == "attention" else ""
+        remark = "; only a Vision Transformer has it" if name == "attention" else ""
         raise AttributeError(f'`{name}` was not computed: add "{name}" to `needs`{remark}')
 
 
@@ -150,8 +153,9 @@ class Shapes:
         pooled: F.
         feature_map: (F, h, w).
         stages: four (F_i, h_i, w_i).
-        attention: (heads, tokens, head width), or None for a CNN.
+        attention: (heads, tokens, head width), or None for a CNN and other networks without it.
         prefix_tokens: tokens in front of the patches (1 for a class token), 0 for a CNN.
+        missing: `classifier` and `dense_logits` if the network does not have them; the tracks' own networks have both.
     """
 
     family: Family
@@ -160,6 +164,7 @@ class Shapes:
     stages: tuple[tuple[int, int, int], ...]
     attention: tuple[int, int, int] | None
     prefix_tokens: int
+    missing: frozenset[OutputField] = frozenset()
 
 
 def _build_nothing(network: str) -> nn.Module:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.plan.options import NO_CONTROLS, RunOptions
+from kdbench.plan.options import NO_CONTROLS, RANDOM_WEIGHTS, RunOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,9 @@ def run(
     questions: Sequence[str] = ("architecture",),
     directions: Sequence[str] = (),
     seeds: int | Sequence[int] | str = 0,
+    pair: str = "",
+    pair_arguments: Sequence[str] = (),
+    pair_weights: str = RANDOM_WEIGHTS,
     configs: Mapping[str, Mapping[str, Any]] | None = None,
     controls: str = NO_CONTROLS,
     epochs: int | None = None,
@@ -47,6 +50,9 @@ def run(
         suite: "quick", "core" or "full"; None for "core", or for `methods`.
         questions: "architecture", "planted", or both.
         directions: such as "cnn-to-vit"; empty for all directions of the track.
+        pair: two networks of timm in place of the track's own, as "TEACHER:STUDENT"; makes runs unofficial.
+        pair_arguments: of `timm.create_model` for them, such as `["student.patch_size=4"]`.
+        pair_weights: "random" or "timm".
         seeds: random seeds, as a number, numbers, or a text such as "0-4".
         configs: settings by method, such as `{"lm": {"temperature": 2}}`.
         controls: "none", "basic", "frontier" or "all".
@@ -66,6 +72,7 @@ def run(
     from rich.console import Console
 
     from kdbench.jobs.invocation import run as run_benchmark
+    from kdbench.plan.pairs import with_pair
     from kdbench.records.frames import load_results
 
     options = RunOptions(
@@ -86,7 +93,7 @@ def run(
         workers=workers,
         command="kdbench.run",
     )
-    run_benchmark(options, Console(stderr=True))
+    run_benchmark(with_pair(options, pair, pair_arguments, pair_weights), Console(stderr=True))
     return load_results(out)
 
 

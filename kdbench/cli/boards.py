@@ -13,7 +13,7 @@ from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Board, Row, Scores
 from kdbench.scoring.titles import row_titles
-from kdbench.spec import BIAS_AXES, FAMILY_NAMES
+from kdbench.spec import BIAS_AXES, FAMILY_NAMES, OPEN_DIVISION
 
 ABSENT = "-"
 RANK, ROW, CLEAN, CONFLICT = "rank", "row", "clean", "conflict shape/texture"
@@ -59,7 +59,7 @@ def board_tables(board: Board, console: Console) -> list[Table]:
 
 def _table(board: Board, headings: Sequence[str], *, narrow: bool = False) -> Table:
     table = Table(
-        title=f"{board.track}, {board.direction}, {board.question} ({board.device_class})",
+        title=_title(board),
         title_justify="left",
         box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
         pad_edge=not narrow,
@@ -74,6 +74,11 @@ def _table(board: Board, headings: Sequence[str], *, narrow: bool = False) -> Ta
             cells = _cells(row, title, arm, first=place == 0)
             table.add_row(*(Text(cells[heading]) for heading in headings))
     return table
+
+
+def _title(board: Board) -> str:
+    division = f", {OPEN_DIVISION}: {board.pair.words}" if board.pair else ""
+    return f"{board.track}, {board.direction}, {board.question} ({board.device_class}){division}"
 
 
 def _cells(row: Row, title: str, arm: Arm, *, first: bool) -> dict[str, str]:

@@ -26,7 +26,15 @@ from kdbench.cli.results import score_and_render
 from kdbench.cli.tracking import mirror_records
 from kdbench.cli.values import number, one_of, whole_number
 from kdbench.errors import KdbenchError
-from kdbench.plan.options import CONTROL_CHOICES, NO_CONTROLS, SUITES, RunOptions, TestSetOptions
+from kdbench.plan.options import (
+    CONTROL_CHOICES,
+    NO_CONTROLS,
+    PAIR_WEIGHTS,
+    RANDOM_WEIGHTS,
+    SUITES,
+    RunOptions,
+    TestSetOptions,
+)
 
 if TYPE_CHECKING:
     from kdbench.scoring.scores import Scores
@@ -56,6 +64,34 @@ QuestionsOption = Annotated[
 DirectionsOption = Annotated[
     str,
     typer.Option(help="cnn-to-vit, vit-to-cnn, or both, separated by a comma (default: all directions of the track)."),
+]
+PairOption = Annotated[
+    str,
+    typer.Option(
+        metavar="TEACHER:STUDENT",
+        help="Two networks of timm in place of the track's own, such as resnet18:deit_tiny_patch16_224: a CNN, and a "
+        "network with attention or of tokens, in either order. For the question architecture, a teacher of the network "
+        "named first is swapped for one of the student's own network; for planted, two teachers of the network named "
+        "first are swapped. --directions cnn-to-vit,vit-to-cnn asks in both directions, with the same teachers. The "
+        "boards are of the open division: apart from those of the track, and never official (see docs/pairs.md).",
+    ),
+]
+PairArgumentsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pair-argument",
+        metavar="<text>",
+        help="Argument of timm.create_model for a network of --pair, written teacher.KEY=VALUE or student.KEY=VALUE, "
+        "for example student.patch_size=4. May be repeated.",
+    ),
+]
+PairWeightsOption = Annotated[
+    str,
+    typer.Option(
+        parser=one_of("--pair-weights", PAIR_WEIGHTS),
+        metavar=f"<{'|'.join(PAIR_WEIGHTS)}>",
+        help="Weights from which the networks of --pair start: random ones, or those that timm publishes for both.",
+    ),
 ]
 SeedsOption = Annotated[str, typer.Option(help="Random seeds: 0, or 0,1,2, or 0-4.")]
 ConfigsOption = Annotated[
@@ -138,6 +174,9 @@ def run(
     suite: SuiteOption = None,
     questions: QuestionsOption = "architecture",
     directions: DirectionsOption = "",
+    pair: PairOption = "",
+    pair_arguments: PairArgumentsOption = None,
+    pair_weights: PairWeightsOption = RANDOM_WEIGHTS,
     seeds: SeedsOption = "0",
     configs: ConfigsOption = None,
     sweep: SweepOption = None,
@@ -160,6 +199,8 @@ def run(
     Runs that have a record are not trained again, but evaluated once more if their record lacks answers; all records
     are scored.
     """
+    from kdbench.plan.pairs import with_pair
+
     stop_at = None if stop_after is None else monotonic() + 60 * stop_after
     check_test_set_options(options)
     check_can_write(site, "--site")
@@ -184,6 +225,7 @@ def run(
         sandbox=sandbox == "auto",
         stop_at=stop_at,
     )
+    run_options = with_pair(run_options, pair, pair_arguments or (), pair_weights)
     run_and_publish(run_options, site, mlflow=mlflow)
 
 

@@ -183,5 +183,6 @@ def _record(job: Job, outcome: TrainingOutcome, unofficial: tuple[str, ...]) -> 
         compiled=run.compiled,
         execution=outcome.execution,
         numerics=NUMERICS_VERSION,
+        pair=run.track.pair,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -23,17 +23,19 @@ def slug(text: str) -> str:
 def board_anchor(board: Board, track: Track | None) -> str:
     """Return the id of a board, such as `synthetic-architecture-cnn-to-vit`.
 
-    The kind of device belongs to it unless it is the usual one, and so do digests that are not those of the spec.
+    The kind of device belongs to it unless it is the usual one, and so do digests that are not those of the spec, and
+    the networks of the open division.
 
     Args:
         board: of the scores.
         track: of the spec; None if the spec has no such track.
     """
     digests = (board.training_digest, board.testsets_digest)
-    known = track is not None and digests == (track.training_digest, track.testsets_digest)
+    known = track is not None and digests == (track.training_digest, track.testsets_digest) and board.pair is None
+    networks = [board.pair.model_dump_json()] if board.pair else []
     parts = [slug(board.track), board.question, board.direction]
     parts += [slug(board.device_class)] if board.device_class != _USUAL_DEVICE else []
-    return "-".join([*parts, *([] if known else [_mark("".join(digests))])])
+    return "-".join([*parts, *([] if known else [_mark("".join([*digests, *networks]))])])
 
 
 def row_anchors(anchor: str, rows: Sequence[Row]) -> list[str]:

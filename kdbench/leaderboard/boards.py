@@ -13,7 +13,7 @@ from kdbench.leaderboard.rows import RowView, records_of_row, row_view
 from kdbench.leaderboard.teacher_gate import TeacherGate, teacher_gate
 from kdbench.records import Record
 from kdbench.scoring.scores import Board, RowKind, Scores
-from kdbench.spec import FAMILY_NAMES, Spec, families
+from kdbench.spec import FAMILY_NAMES, OPEN_DIVISION, Spec, Track, families
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def board_views(
 
 
 def _board_view(board: Board, spec: Spec, records: Sequence[Record], cards: Mapping[str, MethodCard]) -> BoardView:
-    track = spec.tracks.get(board.track)
+    track = track_of(board, spec)
     anchor = board_anchor(board, track)
     of_board = [record for record in records if record.digests.testsets == board.testsets_digest]
     shown = [
@@ -110,8 +110,8 @@ def _board_view(board: Board, spec: Spec, records: Sequence[Record], cards: Mapp
     return BoardView(
         anchor=anchor,
         board=board,
-        direction=wording.direction_words(board.direction),
-        sentence=wording.direction_sentence(board.direction, board.question),
+        direction=wording.direction_words(board.direction, board.pair),
+        sentence=wording.direction_sentence(board.direction, board.question, board.pair),
         summary=track.summary if track else "",
         pinned=rows["teacher"] + rows["independent"],
         methods=rows["method"],
@@ -125,6 +125,12 @@ def _board_view(board: Board, spec: Spec, records: Sequence[Record], cards: Mapp
     )
 
 
+def track_of(board: Board, spec: Spec) -> Track | None:
+    """Return the track of a board, with the board's networks; None if the spec has no such track."""
+    track = spec.tracks.get(board.track)
+    return track.with_pair(board.pair) if track else None
+
+
 def varied_method(control: RowView, methods: Sequence[RowView]) -> str:
     """Return the method that a control varies: its name begins with that of the method and a hyphen, as in `lm-hard`.
 
@@ -136,11 +142,16 @@ def varied_method(control: RowView, methods: Sequence[RowView]) -> str:
 
 def _notes(board: Board, spec: Spec) -> Iterator[str]:
     """Yield the notes for the reader of a board."""
+    if board.pair is not None:
+        yield (
+            f"{wording.capitalized(OPEN_DIVISION)}: other networks than those of the track, {board.pair.words}. These "
+            "rows are compared with each other only, and are never official."
+        )
     yield from _about_intervals(board, f"{spec.scoring.confidence:.0%}")
     unofficial = common_value(row.unofficial for row in board.rows)
     if unofficial:
         yield f"Unofficial, never ranked: {'; '.join(unofficial)}."
-    track = spec.tracks.get(board.track)
+    track = track_of(board, spec)
     if track is not None:
         yield from backbone_words(board, track)
     if track is not None and board.training_digest != track.training_digest:

@@ -13,7 +13,7 @@ def experiment_words(board: Board, track: Track | None) -> str:
 
     Args:
         board: of the scores.
-        track: of the spec; None if the spec has no such track.
+        track: of the board; None if the spec has no such track.
     """
     if board.scale is None:
         return ""
@@ -22,7 +22,7 @@ def experiment_words(board: Board, track: Track | None) -> str:
 
 def backbone_words(board: Board, track: Track) -> Iterator[str]:
     """Yield a sentence about the pretrained weights from which the seeds of a board start, if there are any."""
-    pairs, used = track.backbones.pairs, board.scale.backbones if board.scale else 0
+    pairs, used = track.networks.pairs, board.scale.backbones if board.scale else 0
     if pairs and used > 1:
         covered = "intervals over seeds cover the choice of backbones"
         yield f"Seed k starts from pair k modulo {pairs} of the pretrained backbones, so {covered} ({used} pairs here)."
@@ -30,7 +30,7 @@ def backbone_words(board: Board, track: Track) -> Iterator[str]:
             yield "Several seeds share a pair, so the intervals are too narrow if backbones matter much."
     elif pairs:
         yield "All seeds of this board start from one pair of pretrained backbones; no interval covers their choice."
-    elif any(track.backbones[family].is_pretrained for family in FAMILIES):
+    elif any(track.networks[family].is_pretrained for family in FAMILIES):
         yield "All seeds start from the same pretrained backbones; no interval covers their choice."
 
 
@@ -49,7 +49,7 @@ def _networks(scale: BoardScale) -> Iterator[str]:
 
 def _seeds(scale: BoardScale, track: Track | None) -> str:
     seeds = wording.plural(scale.seeds, "seed")
-    if track is None or not track.backbones.pairs:
+    if track is None or not track.networks.pairs:
         return seeds
     return f"{seeds} on {wording.plural(scale.backbones, 'pair')} of pretrained backbones"
 

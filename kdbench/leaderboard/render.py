@@ -11,7 +11,7 @@ from markupsafe import Markup
 from kdbench.files import atomic_file
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.board_table import BoardLine, BoardTable, board_table
-from kdbench.leaderboard.boards import BoardView, board_views
+from kdbench.leaderboard.boards import BoardView, board_views, track_of
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.curves import RowCurves, training_curves
 from kdbench.leaderboard.dose_charts import DoseCharts, dose_charts
@@ -156,7 +156,7 @@ def _section(
     published: Sequence[PublishedTable],
     verifications: Mapping[RecordKey, Verification],
 ) -> BoardSection:
-    board, track = view.board, spec.tracks.get(view.board.track)
+    board, track = view.board, track_of(view.board, spec)
     board_records = [record for record in records if record.digests.testsets == board.testsets_digest]
     return BoardSection(
         view=view,

@@ -5,7 +5,7 @@ from typing import Literal
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.scores import Row
-from kdbench.spec import FAMILY_NAMES, UNTRAINED, Axis, Direction, Question, TeacherKind, families
+from kdbench.spec import FAMILY_NAMES, UNTRAINED, Axis, Direction, OpenPair, Question, TeacherKind, families
 
 MINUS = "−"
 Mark = Literal["shape", "texture", "cnn", "vit", "alone"]
@@ -109,15 +109,23 @@ def memory(size: int) -> str:
     return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
 
 
-def direction_words(direction: Direction) -> str:
-    """Return a direction: `CNN → ViT`."""
+def direction_words(direction: Direction, pair: OpenPair | None = None) -> str:
+    """Return a direction: `CNN → ViT`; with the networks of the open division, `resnet18 → mixer_s16_224`."""
+    teacher, student = _networks(direction, pair)
+    return f"{teacher} → {student}"
+
+
+def _networks(direction: Direction, pair: OpenPair | None) -> tuple[str, str]:
+    """Return the teacher and the student of a direction: the networks of a pair, or else their families."""
     teacher, student = families(direction)
-    return f"{FAMILY_NAMES[teacher]} → {FAMILY_NAMES[student]}"
+    if pair is None:
+        return FAMILY_NAMES[teacher], FAMILY_NAMES[student]
+    return pair[teacher].architecture, pair[student].architecture
 
 
-def direction_sentence(direction: Direction, question: Question) -> str:
-    """Return which families teach which on a board, in a sentence."""
-    teacher, student = (FAMILY_NAMES[family] for family in families(direction))
+def direction_sentence(direction: Direction, question: Question, pair: OpenPair | None = None) -> str:
+    """Return which families, or networks of the open division, teach which on a board, in a sentence."""
+    teacher, student = _networks(direction, pair)
     if question == "architecture":
         return f"Each method trains a {student} twice: with a {teacher} as teacher, and with a {student} as teacher."
     return f"A {teacher} teaches a {student}."

@@ -19,12 +19,25 @@ _SHAPES: dict[
 
 def backbone_shapes(track: Track, family: Family) -> Shapes:
     """Return the shapes of a track's network, without allocating memory for its weights."""
-    key = family, track.backbones[family].model_dump_json() + track.data.model_dump_json()
+    key = family, track.networks[family].model_dump_json() + track.data.model_dump_json()
     if key not in _SHAPES:
         with torch.device("meta"):
             network = new_backbone(track, family, seed=0, pretrained=False)
             _SHAPES[key] = network.shapes(track.data.image_size)
     return _SHAPES[key]
+
+
+def _lacking(method: type[Method], trial: Trial, direction: Direction) -> str:
+    """Return which field that a method needs a network does not have, in words; empty if there is none.
+
+    That a CNN has no `attention` is left to the method, which may read that of the other network alone.
+    """
+    for family in dict.fromkeys(families(direction)):
+        shapes, spec = trial.shapes[family], trial.track.networks[family]
+        without: set[str] = {"attention"} if family == "vit" and shapes.attention is None else set()
+        if missing := sorted((without | shapes.missing) & method.needs):
+            return f"it reads `{missing[0]}`, which {spec.architecture} does not have"
+    return ""
 
 
 def check_method(method: type[Method], config: Any, trial: Trial, direction: Direction) -> None:
@@ -37,9 +50,11 @@ def check_method(method: type[Method], config: Any, trial: Trial, direction: Dir
         direction: with the families of the networks.
 
     Raises:
-        SubmissionError: the method refuses the task; the message contains its reason.
+        SubmissionError: the method refuses the task, or reads what a network does not have; the message has the reason.
     """
     track = trial.track
+    if lacking := _lacking(method, trial, direction):
+        raise SubmissionError(f"method {method.name!r} cannot run {direction} with these networks: {lacking}")
     teacher, student = (trial.shapes[family] for family in families(direction))
     student_family = families(direction).student
     peers = PeerBuilder(lambda number: new_backbone(track, student_family, seed=number, pretrained=False), method.needs)

@@ -2,6 +2,7 @@
 
 A `Backbone` adds no computation: timm returns the features of its ordinary forward pass, so parameters and logits are
 those of timm. A hook, which the compiler traces too, reads the queries, keys and values that timm does not return.
+`kdbench.networks.anatomy` says where the parts of a network are.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdbench.api import Output, OutputField, Shapes
+from kdbench.networks.anatomy import (
+    check_network,
+    missing_fields,
+    norm_after_pooling,
+    packed_attention,
+    stage_positions,
+)
 from kdbench.spec import Family
 
-NUM_STAGES = 4
 CLASSIFIER: frozenset[OutputField] = frozenset({"classifier"})
 ALL_FIELDS: frozenset[OutputField] = frozenset(get_args(OutputField)) - CLASSIFIER  # all that are computed from images
 Compute = Callable[[Tensor, frozenset[OutputField]], dict[str, Any]]
@@ -46,27 +53,30 @@ def create_model(
 
 
 class Backbone(nn.Module):
-    """A timm ResNet or Vision Transformer whose forward returns an `Output`.
+    """A timm network whose forward returns an `Output`.
 
     Args:
         model: the timm model.
-        family: "cnn" for a ResNet, "vit" for a VisionTransformer.
+        family: "cnn" or "vit"; `kdbench.networks.anatomy.family_of` says which a network is.
         needs: fields to compute where the caller names none.
 
     Raises:
-        ValueError: the model is of another class.
+        ValueError: the model is of the other family, or its features cannot be read.
     """
 
     def __init__(self, model: nn.Module, family: Family, needs: frozenset[OutputField] = frozenset({"logits"})) -> None:
         super().__init__()
-        _check_class(model, family)
+        check_network(model, family)
         self.model = model
         self.family = family
         self.needs = needs
+        self.missing = missing_fields(model)
         self.compute: Compute = self.fields
+        self._stages = stage_positions(model)
         self._packed: list[Tensor] = []  # queries, keys and values of the last block, in one tensor
-        if family == "vit":
-            cast(Any, model).blocks[-1].attn.qkv.register_forward_hook(self._keep_packed)
+        self._has_attention = (packing := packed_attention(model)) is not None
+        if packing is not None:
+            packing.register_forward_hook(self._keep_packed)
 
     def _keep_packed(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
         self._packed.append(output)
@@ -78,7 +88,7 @@ class Backbone(nn.Module):
             images: (B, 3, H, W) float.
             needs: fields to compute besides `logits`; None for the network's own.
         """
-        needs = self.needs if needs is None else needs
+        needs = (self.needs if needs is None else needs) - self.missing
         fields = self.compute(images, needs - CLASSIFIER)
         return Output(**fields, classifier=self.classify) if "classifier" in needs else Output(**fields)
 
@@ -89,50 +99,41 @@ class Backbone(nn.Module):
     def fields(self, images: Tensor, needs: frozenset[OutputField]) -> dict[str, Any]:
         """Return the fields of the output by name. The compiler makes one graph of this function for each `needs`."""
         self._packed.clear()
-        model = cast(Any, self.model)
-        features, stages = model.forward_intermediates(images, indices=self._ends(), output_fmt=self._layout())
-        fields = {"logits": model.forward_head(features)}
-        fields |= self._cnn_fields(stages, needs) if self.family == "cnn" else self._vit_fields(features, stages, needs)
+        model, layout = cast(Any, self.model), "NLC" if self._has_attention else "NCHW"
+        features, stages = model.forward_intermediates(images, indices=self._stages, output_fmt=layout)
+        fields = {"logits": model.forward_head(features), **self._features(features, stages, needs)}
         self._packed.clear()
         return fields
 
-    def _ends(self) -> list[int]:
-        """Return the positions of the stages' outputs among the intermediate features that timm counts."""
-        if self.family == "cnn":
-            return list(range(1, NUM_STAGES + 1))  # number 0 is the stem
-        depth = len(cast(nn.ModuleList, self.model.blocks))
-        return [(k + 1) * depth // NUM_STAGES - 1 for k in range(NUM_STAGES)]
-
-    def _layout(self) -> str:
-        """Return timm's name for the axes of the intermediate features: maps of a CNN, patches of a ViT."""
-        return "NCHW" if self.family == "cnn" else "NLC"
-
-    def _cnn_fields(self, stages: list[Tensor], needs: frozenset[OutputField]) -> dict[str, Any]:
+    def _features(self, features: Tensor, stages: list[Tensor], needs: frozenset[OutputField]) -> dict[str, Any]:
+        """Return the fields besides the logits, of the features before the pooling and the outputs of the stages."""
         fields: dict[str, Any] = {}
-        if "pooled" in needs:
-            fields["pooled"] = F.adaptive_avg_pool2d(stages[-1], 1).flatten(1)
-        if "feature_map" in needs:
-            fields["feature_map"] = stages[-1]
-        if "dense_logits" in needs:
-            fields["dense_logits"] = self._classified(stages[-1])
-        if "stages" in needs:
-            fields["stages"] = tuple(stages)
-        return fields
-
-    def _vit_fields(self, features: Tensor, stages: list[Tensor], needs: frozenset[OutputField]) -> dict[str, Any]:
-        fields: dict[str, Any] = {}
-        patches = features[:, int(cast(Any, self.model).num_prefix_tokens) :]
         if "pooled" in needs:
             fields["pooled"] = cast(Any, self.model).forward_head(features, pre_logits=True)
+        if needs & {"feature_map", "dense_logits"}:
+            feature_map = self._map(features, stages[-1])
         if "feature_map" in needs:
-            fields["feature_map"] = _grid(patches)
+            fields["feature_map"] = feature_map
         if "dense_logits" in needs:
-            fields["dense_logits"] = self._classified(_grid(patches))
+            fields["dense_logits"] = self._classified(feature_map)
         if "stages" in needs:
-            fields["stages"] = tuple(_grid(stage) for stage in stages)
-        if "attention" in needs:
+            fields["stages"] = tuple(_grid(stage) if stage.ndim == 3 else stage for stage in stages)
+        if "attention" in needs and self._has_attention:
             fields["attention"] = self._attention()
         return fields
+
+    def _map(self, features: Tensor, last_stage: Tensor) -> Tensor:
+        """Return the features before the pooling as a (B, F, h, w) map: tokens in front of the patches are left out.
+
+        Args:
+            features: (B, F, h, w), (B, h, w, F) or (B, prefix + h * w, F), as the network has them.
+            last_stage: the output of its last stage, (B, D, h, w) or (B, h * w, D).
+        """
+        if features.ndim == 4:
+            channels_last = getattr(self.model, "output_fmt", "NCHW") == "NHWC"
+            return features.permute(0, 3, 1, 2) if channels_last else features
+        patches = last_stage.shape[1] if last_stage.ndim == 3 else last_stage[0, 0].numel()
+        return _grid(features[:, features.shape[1] - patches :])
 
     def _attention(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values of the last block, each (B, heads, prefix + patches, head width)."""
@@ -143,8 +144,14 @@ class Backbone(nn.Module):
         return q, k, v
 
     def _classified(self, feature_map: Tensor) -> Tensor:
-        """Return (B, C, h, w): the classifier applied at every position of a (B, F, h, w) map."""
-        return self.classify(feature_map.movedim(1, -1)).movedim(-1, 1)
+        """Return (B, C, h, w): the classifier applied at every position of a (B, F, h, w) map.
+
+        A normalisation that the network has between the pooling and the classifier is applied at every position, too.
+        """
+        positions, norm = feature_map.movedim(1, -1), norm_after_pooling(self.model)
+        if isinstance(norm, nn.LayerNorm):
+            positions = F.layer_norm(positions, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+        return self.classify(positions).movedim(-1, 1)
 
     @torch.no_grad()
     def shapes(self, image_size: int) -> Shapes:
@@ -159,7 +166,7 @@ class Backbone(nn.Module):
         def map_shape(map_: Tensor) -> tuple[int, int, int]:
             return (map_.shape[1], map_.shape[2], map_.shape[3])
 
-        attention = None if self.family == "cnn" else cast(tuple[int, int, int], tuple(output.attention[0].shape[1:]))
+        attention = cast(tuple[int, int, int], tuple(output.attention[0].shape[1:])) if self._has_attention else None
         return Shapes(
             family=self.family,
             pooled=output.pooled.shape[1],
@@ -167,18 +174,7 @@ class Backbone(nn.Module):
             stages=tuple(map_shape(stage) for stage in output.stages),
             attention=attention,
             prefix_tokens=int(getattr(self.model, "num_prefix_tokens", 0)),
-        )
-
-
-def _check_class(model: nn.Module, family: Family) -> None:
-    """Raise ValueError if a model is not of the class in which this module finds the features of its family."""
-    from timm.models.resnet import ResNet
-    from timm.models.vision_transformer import VisionTransformer
-
-    wanted: type[nn.Module] = ResNet if family == "cnn" else VisionTransformer
-    if not isinstance(model, wanted):
-        raise ValueError(
-            f"{type(model).__name__} is not a {wanted.__name__}, as a network of the family {family!r} must be"
+            missing=self.missing,
         )
 
 

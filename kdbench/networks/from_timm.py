@@ -34,8 +34,7 @@ def timm_model(name: str, *, weights: Path | None = None, arguments: Mapping[str
     """
     import timm
 
-    if not timm.is_model(name):
-        raise InputError(f"timm has no model {name!r}{_alike(name)}; `timm.list_models()` lists all names")
+    _check_name(name)
     if weights is not None:
         return _with_weights(name, weights, arguments or {}).eval()
     try:
@@ -46,6 +45,29 @@ def timm_model(name: str, *, weights: Path | None = None, arguments: Mapping[str
             "give a file with --weights"
         ) from error
     return model.eval()
+
+
+def fixed_size(name: str) -> int | None:
+    """Return the pixels per side of the only images that a timm model takes, unless it gets the argument `img_size`.
+
+    None for a model that takes images of several sizes.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    import timm
+
+    _check_name(name)
+    config = timm.get_pretrained_cfg(name)
+    return int(config.input_size[-1]) if config is not None and config.fixed_input_size else None
+
+
+def _check_name(name: str) -> None:
+    """Raise InputError if timm has no model of a name."""
+    import timm
+
+    if not timm.is_model(name):
+        raise InputError(f"timm has no model {name!r}{_alike(name)}; `timm.list_models()` lists all names")
 
 
 def _alike(name: str) -> str:

@@ -25,13 +25,21 @@ class InferenceBackbone(Backbone):
         return output if self.family == "cnn" else _with_float_features(output)
 
 
+def has_inference_form(backbone: Backbone) -> bool:
+    """Return whether a network is a ResNet or a Vision Transformer, of which `inference_form` knows the parts."""
+    from timm.models.resnet import ResNet
+    from timm.models.vision_transformer import VisionTransformer
+
+    return isinstance(backbone.model, ResNet | VisionTransformer)
+
+
 def inference_form(backbone: Backbone) -> InferenceBackbone:
     """Return a network in bfloat16 that computes what `backbone` computes in evaluation mode under autocast.
 
     A normalisation of a CNN that directly follows a convolution becomes part of its weights, before these are rounded.
 
     Args:
-        backbone: in evaluation mode. Its model is changed, so it cannot be used any more.
+        backbone: in evaluation mode, and with such a form. Its model is changed, so it cannot be used any more.
     """
     if backbone.family == "cnn":
         fold_normalisations(backbone.model)

@@ -1,8 +1,10 @@
 """Builds the networks of a track, and reads and writes their weights. No other module initialises backbones."""
 
 import hashlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -11,6 +13,7 @@ from torch import nn
 
 from kdbench.errors import DataError, remedy
 from kdbench.files import atomic_file
+from kdbench.networks.anatomy import classifier_names
 from kdbench.networks.backbone import Backbone, create_model
 from kdbench.networks.weights import FROM_TIMM, backbone_file, backbone_files, checked, fetch_or_check, weights_folder
 from kdbench.randomness import seed_of
@@ -42,7 +45,7 @@ def new_backbone(
     Raises:
         DataError: the weights are missing, are damaged or belong to another network.
     """
-    spec = track.backbones[family]
+    spec = track.networks[family]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = create_model(
@@ -62,7 +65,7 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
     for file in backbone_files(track):
         fetch_or_check(file, weights_dir)
     for family in FAMILIES:
-        spec = track.backbones[family]
+        spec = track.networks[family]
         for number in range(len(spec.pretrained) or int(spec.is_pretrained)):
             new_backbone(track, family, seed=0, number=number, weights_dir=weights_dir)
 
@@ -70,27 +73,42 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
 def _load_pretrained(model: nn.Module, spec: BackboneSpec, number: int, weights_dir: Path | None) -> None:
     """Load weights that were fetched from timm's hub, or those with a number that are shipped with the benchmark."""
     if spec.weights == FROM_TIMM:
-        load_trunk(model, spec, checked(backbone_file(spec), weights_folder(weights_dir)), spec.weights_sha256)
+        path = checked(backbone_file(spec), weights_folder(weights_dir))
+        load_trunk(model, spec, path, spec.weights_sha256, read=lambda state: _as_timm_reads(state, model))
         return
     pretrained = spec.pretrained_for(number)
     load_trunk(model, spec, shipped("benchmark", "v1", "weights", pretrained.file), pretrained.sha256)
 
 
-def load_trunk(model: nn.Module, spec: BackboneSpec, path: Path, sha256: str | None) -> None:
+def load_trunk(
+    model: nn.Module,
+    spec: BackboneSpec,
+    path: Path,
+    sha256: str | None,
+    read: Callable[[dict[str, torch.Tensor]], Mapping[str, torch.Tensor]] = dict,
+) -> None:
     """Compare the SHA-256 of a weights file with the pinned one, and load all weights except the classifier's.
 
     Weights that are stored as float16 are read as float32, which holds them exactly.
+
+    Args:
+        model: to load into.
+        spec: of the model.
+        path: of the file.
+        sha256: of the file; None to compare nothing.
+        read: returns the tensors of the file with the names and shapes that the model has.
     """
     _compare_file(path, sha256)
-    tensors = _tensors(path, "restore the file")
-    state = {name: _float32(tensor) for name, tensor in tensors.items() if not _of_classifier(name)}
-    trunk = {name for name in model.state_dict() if not _of_classifier(name)}
+    tensors, of_classifier = read(_tensors(path, "restore the file")), _classifier_test(model)
+    state = {name: _float32(tensor) for name, tensor in tensors.items() if not of_classifier(name)}
+    trunk = {name for name in model.state_dict() if not of_classifier(name)}
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError:  # tensors of other shapes
         missing, unexpected = [], list(state)
     if trunk & set(missing) or unexpected:
-        raise DataError(f"{path} does not hold weights of {spec.architecture}; replace it by the right file")
+        built = f"{spec.architecture} with the arguments {spec.arguments}" if spec.arguments else spec.architecture
+        raise DataError(f"{path} does not hold weights of {built}; replace it by the right file, or use random weights")
 
 
 def _float32(tensor: torch.Tensor) -> torch.Tensor:
@@ -98,9 +116,16 @@ def _float32(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
-def _of_classifier(name: str) -> bool:
-    """Return whether a tensor belongs to the classifier of a timm ResNet or Vision Transformer."""
-    return name.startswith(("fc.", "head."))
+def _as_timm_reads(state: dict[str, torch.Tensor], model: nn.Module) -> Mapping[str, torch.Tensor]:
+    """Return tensors that timm publishes with the names and shapes that its present code gives a network."""
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    return cast(Mapping[str, torch.Tensor], convert(state, model)) if convert else state
+
+
+def _classifier_test(model: nn.Module) -> Callable[[str], bool]:
+    """Return a test of whether a tensor, by its name, belongs to the classifier of a network."""
+    prefixes = tuple(f"{name}." for name in classifier_names(model))
+    return lambda name: name.startswith(prefixes)
 
 
 def read_weights(path: Path, digest: str | None = None) -> dict[str, torch.Tensor]:
@@ -165,7 +190,8 @@ def write_trunk(path: Path, model: nn.Module) -> None:
     Raises:
         ValueError: float16 cannot hold a weight.
     """
-    trunk = {name: t.cpu() for name, t in model.state_dict().items() if not _of_classifier(name)}
+    of_classifier = _classifier_test(model)
+    trunk = {name: t.cpu() for name, t in model.state_dict().items() if not of_classifier(name)}
     stored = {name: t.half() if t.is_floating_point() else t for name, t in trunk.items()}
     if not all(bool(t.isfinite().all()) for t in stored.values()):
         raise ValueError(f"float16 cannot hold all weights of {path.name}")

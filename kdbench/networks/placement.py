@@ -5,7 +5,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdbench.networks.backbone import Backbone
-from kdbench.networks.inference import inference_form
+from kdbench.networks.inference import has_inference_form, inference_form
 from kdbench.spec import Family, Precision
 
 
@@ -44,6 +44,6 @@ def placed_teacher(backbone: Backbone, device: torch.device, precision: Precisio
         precision: of the forward passes.
     """
     teacher = backbone.eval().requires_grad_(False)
-    if device.type == "cuda" and precision == "bfloat16":
+    if device.type == "cuda" and precision == "bfloat16" and has_inference_form(teacher):
         teacher = inference_form(teacher)
     return placed(teacher, device)

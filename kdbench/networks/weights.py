@@ -85,7 +85,7 @@ def weights_folder(weights_dir: Path | None) -> Path:
 
 def backbone_files(track: Track) -> tuple[WeightFile, ...]:
     """Return the weights files of a track's backbones that timm provides."""
-    specs = (track.backbones.cnn, track.backbones.vit)
+    specs = (track.networks.cnn, track.networks.vit)
     return tuple(backbone_file(spec) for spec in specs if spec.weights == FROM_TIMM)
 
 
@@ -103,8 +103,8 @@ def backbone_file(spec: BackboneSpec) -> WeightFile:
     config = timm.get_pretrained_cfg(spec.architecture) if timm.is_model_pretrained(spec.architecture) else None
     if config is None or not config.hf_hub_id:
         raise DataError(
-            f"timm has no pretrained weights called {spec.architecture!r}; "
-            "name one of timm.list_pretrained() in the spec"
+            f"timm has no pretrained weights called {spec.architecture!r}; name one of timm.list_pretrained(), or use "
+            "random weights"
         )
     with torch.device("meta"):
         model = create_model(

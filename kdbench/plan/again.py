@@ -31,6 +31,7 @@ def as_recorded(options: RunOptions, record: Record) -> RunOptions:
         limit_test=overrides.get("limit-test"),
         epochs=overrides.get("epochs"),
         compile=record.compiled,
+        pair=record.pair,
     )
 
 

@@ -16,7 +16,7 @@ def checked_shapes(track: Track) -> "dict[Family, Shapes]":
     """Return the shapes of a track's networks.
 
     Raises:
-        SpecError: timm cannot make one of them; the message contains the reason that timm gives.
+        SpecError: timm cannot make one of them, or it does not take the track's images; the message has the reason.
     """
     from kdbench.methods.preflight import backbone_shapes
 
@@ -25,12 +25,23 @@ def checked_shapes(track: Track) -> "dict[Family, Shapes]":
         try:
             shapes[family] = backbone_shapes(track, family)
         except Exception as error:  # timm and the libraries below it raise errors of many types
-            spec = track.backbones[family]
-            raise SpecError(
-                f"the spec's {family} backbone cannot be made: {describe_error(error)}; "
-                f"fix the architecture {spec.architecture!r} or its arguments {spec.arguments}"
-            ) from error
+            raise SpecError(_why_not(track, family, describe_error(error))) from error
     return shapes
+
+
+def _why_not(track: Track, family: Family, reason: str) -> str:
+    """Return the sentence about a network that cannot be made for a track."""
+    if track.pair is not None:
+        size = f"{track.data.image_size} x {track.data.image_size} pixels"
+        return (
+            f"--pair: {track.pair[family].words} cannot be used on the images of {track.name}, {size}: {reason}; name "
+            "another network or track, or correct --pair-argument"
+        )
+    spec = track.backbones[family]
+    return (
+        f"the spec's {family} backbone cannot be made: {reason}; "
+        f"fix the architecture {spec.architecture!r} or its arguments {spec.arguments}"
+    )
 
 
 def check_names(submissions: Sequence[Submission]) -> None:

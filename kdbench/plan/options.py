@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.errors import InputError
+from kdbench.spec import OpenPair
 
 MOST_SEEDS = 1000
 LARGEST_SEED = 2**63 - 1
@@ -13,6 +14,8 @@ SUITES = ("quick", DEFAULT_SUITE, "full")
 NO_CONTROLS = "none"
 CONTROL_GROUPS = ("basic", "frontier")
 CONTROL_CHOICES = (NO_CONTROLS, *CONTROL_GROUPS, "all")
+RANDOM_WEIGHTS = "random"
+PAIR_WEIGHTS = (RANDOM_WEIGHTS, "timm")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class RunOptions(TestSetOptions):
         command: the command line, for the records.
         sandbox: whether trainings are confined as far as the kernel allows; if not, runs are unofficial.
         stop_at: reading of `time.monotonic` at which the invocation stops, whatever is left; None to do all runs.
+        pair: networks of the open division in place of the track's own; None for those.
     """
 
     methods: Sequence[str] = ()
@@ -99,6 +103,7 @@ class RunOptions(TestSetOptions):
     command: str = "kdbench run"
     sandbox: bool = True
     stop_at: float | None = None
+    pair: OpenPair | None = None
 
     @property
     def with_diagnostics(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.plan.options import RunOptions
-from kdbench.spec import TestSet, Track
+from kdbench.spec import OPEN_DIVISION, TestSet, Track
 from kdbench.testsets.spec import load_spec
 
 
@@ -14,12 +14,14 @@ def track_as_run(options: RunOptions) -> tuple[Track, tuple[str, ...]]:
     from kdbench.networks.weights import unpinned
 
     track, reasons = with_overrides(
-        load_spec(options.spec).track(options.track),
+        load_spec(options.spec).track(options.track).with_pair(options.pair),
         epochs=options.epochs,
         limit_test=options.limit_test,
         limit_train=options.limit_train,
         style=options.style,
     )
+    if options.pair is not None:
+        reasons = (*reasons, f"{OPEN_DIVISION}: {options.pair.words}")
     if options.spec is not None:
         reasons = (*reasons, f"--spec {options.spec.name}")
     if not options.sandbox:

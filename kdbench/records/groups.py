@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdbench.records.schema import Record
-from kdbench.spec import Question
+from kdbench.spec import OpenPair, Question
 
 StoredRecord = tuple[Path, Record]  # the folder of a record, and the record
 RowKey = tuple[str, str, str | None, Question | None, str, bool, bool, bool]
@@ -20,12 +20,18 @@ class RecordGroup:
     training: str
     testsets: str
     device_class: str
+    networks: str = ""  # of the open division, as JSON; empty for the track's own
 
     @classmethod
     def of(cls, record: Record) -> "RecordGroup":
         """Return the group that a record belongs to."""
-        digests = record.digests
-        return cls(record.track, digests.training, digests.testsets, record.environment.device_class)
+        digests, networks = record.digests, record.pair.model_dump_json() if record.pair else ""
+        return cls(record.track, digests.training, digests.testsets, record.environment.device_class, networks)
+
+    @property
+    def pair(self) -> OpenPair | None:
+        """The networks of the open division that its runs trained; None for those of the track."""
+        return OpenPair.model_validate_json(self.networks) if self.networks else None
 
 
 def group_records(records: Iterable[StoredRecord]) -> dict[RecordGroup, list[StoredRecord]]:

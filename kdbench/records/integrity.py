@@ -30,7 +30,7 @@ from kdbench.records.storage import (
     run_again,
 )
 from kdbench.records.summary import summarise
-from kdbench.spec import families
+from kdbench.spec import OPEN_DIVISION, families
 
 _ACCURACY_TOLERANCE: Final = 1e-9
 
@@ -117,6 +117,8 @@ def _check_kind(record: Record) -> Iterator[str]:
         yield f"control is {record.control}, and control_terms is {record.control_terms}"
     if record.limit_train is not None and record.official:
         yield f"it is called official, but its training set was limited to {record.limit_train} images"
+    if record.pair is not None and record.official:
+        yield f"it is called official, but it is of the {OPEN_DIVISION}"
     if (record.role == "teacher") != (record.direction is None):
         yield f"its role is {record.role}, and its direction is {record.direction}"
     if record.direction and record.family != families(record.direction).student:

@@ -7,10 +7,20 @@ from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from kdbench.errors import plain_text
-from kdbench.spec import Direction, Family, FrozenModel, Int64, Question, TeacherBias, TeacherKind, question_of
+from kdbench.spec import (
+    Direction,
+    Family,
+    FrozenModel,
+    Int64,
+    OpenPair,
+    Question,
+    TeacherBias,
+    TeacherKind,
+    question_of,
+)
 
 SCHEMA_VERSION: Final = 3
 Status = Literal["ok", "diverged", "timeout", "oom", "error", "over_budget"]
@@ -210,6 +220,7 @@ class Record(_RecordModel):
         execution: how the training steps ran: "captured" as a CUDA graph, "captured in part" or "eager"; the latter two
             with ": " and the reason on a device on which steps can be captured.
         numerics: `NUMERICS_VERSION` of the harness that trained it.
+        pair: the networks of the open division, which were trained in place of the track's own; None for those.
         finished: when it was written, UTC, as ISO 8601 with seconds: of two runs of a seed, the later one counts.
     """
 
@@ -248,7 +259,16 @@ class Record(_RecordModel):
     compiled: bool = False
     execution: Line = "eager"
     numerics: Int64
+    pair: OpenPair | None = None
     finished: Annotated[str, AfterValidator(_checked_time)]
+
+    @model_serializer(mode="wrap")
+    def _pair_only_where_there_is_one(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `pair` if it is None, so that the records of the tracks keep the bytes from before the key."""
+        dumped: dict[str, Any] = dump(self)
+        if self.pair is None:
+            dumped.pop("pair", None)
+        return dumped
 
     @property
     def official(self) -> bool:

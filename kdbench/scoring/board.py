@@ -45,7 +45,7 @@ def score(
     boards: list[Board] = []
     superseded: list[Superseded] = []
     for group in _in_order(groups, spec):
-        track = spec.tracks[group.track]
+        track = spec.tracks[group.track].with_pair(group.pair)
         resampler = Resampler(spec.scoring.bootstrap_samples)
         admission = admit(groups[group], track, resampler, current=current)
         boards += _boards(group, admission.runs, spec)
@@ -95,7 +95,7 @@ def _in_order(groups: Mapping[RecordGroup, list[StoredRecord]], spec: Spec) -> l
 
 
 def _boards(group: RecordGroup, admitted: Iterable[ScoredRun], spec: Spec) -> list[Board]:
-    track = spec.tracks[group.track]
+    track = spec.tracks[group.track].with_pair(group.pair)
     runs = sorted(admitted, key=lambda run: (run.record.seed, run.record.run_id))
     keys = boards_of([run.record for run in runs], track)
     contexts = [BoardContext.of(runs, key, track, spec.scoring) for key in keys]
@@ -113,6 +113,7 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         testsets_digest=group.testsets,
         device_class=group.device_class,
         num_classes=context.num_classes,
+        pair=group.pair,
         seeds=tuple(sorted({run.record.seed for run in of_board})),
         rows=rows,
         scale=scale_of(of_board, context),

@@ -122,7 +122,7 @@ def _with_transfer(row: Row, arms: RunsByTeacher, context: BoardContext) -> RowE
     paired = contrast_of(arms, context)
     if isinstance(paired, Undefined):
         return RowEvidence(row.model_copy(update={"transfer": paired}), None)
-    pairs = context.track.backbones.pairs
+    pairs = context.track.networks.pairs
     scores: dict[str, object] = {
         "transfer": transfer(paired.contrast, context.scoring),
         "transfer_by_axis": transfer_by_axis(paired.contrast, BIAS_AXES, context.scoring),

@@ -22,7 +22,7 @@ def scale_of(runs: Sequence[ScoredRun], context: BoardContext) -> BoardScale | N
     trained = (alone or students or records)[0]
     epochs = len(trained.timing.epochs)
     seeds = {record.seed for record in records}
-    pairs = context.track.backbones.pairs
+    pairs = context.track.networks.pairs
     return BoardScale(
         epochs=epochs,
         updates=trained.budget.steps,

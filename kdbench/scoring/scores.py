@@ -4,7 +4,7 @@ from typing import Literal
 
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Range, Score, Undefined
-from kdbench.spec import Axis, Direction, Family, FrozenModel, Int64, Question
+from kdbench.spec import Axis, Direction, Family, FrozenModel, Int64, OpenPair, Question
 
 RowKind = Literal["teacher", "independent", "method", "control"]
 Finding = Literal["transfers", "a trace", "none larger", "none shown"]
@@ -145,6 +145,7 @@ class Board(FrozenModel):
             whose intervals cover seeds.
         index_band: the same for the transfer index TI towards the teacher of the other family, on a board of
             architectures; a method without alpha is compared with it.
+        pair: the networks of a board of the open division; None for a board of the track's own networks.
     """
 
     track: str
@@ -161,6 +162,7 @@ class Board(FrozenModel):
     tests: Int64 = 0
     null_band: Range | None = None
     index_band: Range | None = None
+    pair: OpenPair | None = None
 
 
 class Superseded(FrozenModel):

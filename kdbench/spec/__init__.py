@@ -4,6 +4,7 @@ from kdbench.spec.backbones import Backbones, BackboneSpec, PretrainedFile
 from kdbench.spec.digests import digest
 from kdbench.spec.loading import SPEC_PATH, read_spec
 from kdbench.spec.models import FrozenModel, Int64
+from kdbench.spec.pairs import OPEN_DIVISION, OpenNetwork, OpenPair
 from kdbench.spec.planted import Planted
 from kdbench.spec.tracks import (
     Augmentation,
@@ -45,6 +46,7 @@ __all__ = [
     "FAMILIES",
     "FAMILY_NAMES",
     "INDEPENDENT",
+    "OPEN_DIVISION",
     "QUESTIONS",
     "SPEC_PATH",
     "TEACHER",
@@ -60,6 +62,8 @@ __all__ = [
     "FrozenModel",
     "Int64",
     "Look",
+    "OpenNetwork",
+    "OpenPair",
     "Planted",
     "Precision",
     "PretrainedFile",

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from kdbench.spec.models import Several, SpecModel
-from kdbench.spec.vocabulary import Family
+from kdbench.spec.pairs import OpenPair
+from kdbench.spec.vocabulary import FAMILIES, Family
 
 
 class PretrainedFile(SpecModel):
@@ -77,3 +78,16 @@ class Backbones(SpecModel):
 
     def __getitem__(self, family: Family) -> BackboneSpec:
         return self.cnn if family == "cnn" else self.vit
+
+    def replaced_by(self, pair: OpenPair) -> "Backbones":
+        """Return the networks of a pair, which are trained with the settings of the own network of their family."""
+        return Backbones(
+            **{
+                family: BackboneSpec(
+                    **pair[family].model_dump(),
+                    learning_rate=self[family].learning_rate,
+                    weight_decay=self[family].weight_decay,
+                )
+                for family in FAMILIES
+            }
+        )

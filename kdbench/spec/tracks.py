@@ -15,6 +15,7 @@ from kdbench.spec.backbones import Backbones
 from kdbench.spec.digests import digest
 from kdbench.spec.extending import with_base
 from kdbench.spec.models import Several, Share, SpecModel
+from kdbench.spec.pairs import OpenPair
 from kdbench.spec.planted import Planted
 from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision
 
@@ -208,8 +209,11 @@ class Track(SpecModel):
     Attributes:
         name: its key in the spec.
         planted: the doses of its planted teachers; None for a track that has natural teachers alone.
+        backbones: the track's own networks; `networks` are those that runs train.
         compile_on: device types on which networks are compiled unless the user decides otherwise. It is part of no
             digest, since a compiled run has an id of its own.
+        pair: the networks of the open division that replace the track's own; None for the track itself. No spec file
+            has it.
     """
 
     name: str
@@ -223,6 +227,16 @@ class Track(SpecModel):
     training: Training
     test_sets: Several[TestSet]
     compile_on: Several[Literal["cpu", "cuda"]] = ()
+    pair: OpenPair | None = None
+
+    @property
+    def networks(self) -> Backbones:
+        """The networks that runs of the track train: its own, or those of a pair."""
+        return self.backbones if self.pair is None else self.backbones.replaced_by(self.pair)
+
+    def with_pair(self, pair: OpenPair | None) -> Self:
+        """Return the track with the networks of a pair; None for the track's own."""
+        return self.model_copy(update={"pair": pair})
 
     @model_validator(mode="after")
     def _directions_are_distinct(self) -> Self:
@@ -247,8 +261,8 @@ class Track(SpecModel):
 
     @property
     def training_digest(self) -> str:
-        """SHA-256 of everything that determines a weight: data, augmentation, backbones, training, doses."""
-        parts = {"data", "augmentation", "backbones", "training", "planted"}
+        """SHA-256 of everything that determines a weight: data, augmentation, networks, training, doses."""
+        parts = {"data", "augmentation", "backbones", "training", "planted", *(["pair"] if self.pair else [])}
         return digest(self.model_dump(mode="json", include=parts))
 
     @property
@@ -292,10 +306,12 @@ def _named(name: str, track: Any) -> Any:
     """Return a track of a spec file with its name.
 
     Raises:
-        ValueError: it has a name already.
+        ValueError: it has a name already, or a pair.
     """
     if not isinstance(track, dict):
         return track
     if "name" in track:
         raise ValueError(f"tracks.{name}.name is not allowed, because a track's name is its key; delete the line")
+    if "pair" in track:
+        raise ValueError(f"tracks.{name}.pair is not allowed; name the networks in tracks.{name}.backbones")
     return {"name": name, **track}

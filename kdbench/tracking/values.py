@@ -56,6 +56,7 @@ def parameters(record: Record, track: Track | None) -> dict[str, str]:
         "role": record.role,
         "track": record.track,
         "family": record.family,
+        "networks": record.pair.words if record.pair else None,
         "direction": record.direction,
         "question": record.question,
         "teacher_bias": record.teacher_bias,
@@ -79,14 +80,14 @@ def _recipe(record: Record, track: Track | None) -> dict[str, int | float]:
     return {
         "epochs": training.teacher_epochs if record.role == "teacher" else students,
         "batch_size": training.batch_size,
-        "learning_rate": trained.backbones[record.family].learning_rate,
+        "learning_rate": trained.networks[record.family].learning_rate,
     }
 
 
 def _as_trained(record: Record, track: Track) -> Track | None:
     """Return the track with the options of a run; None if its record was made from another one."""
     for epochs in (None, len(record.curves) or None):
-        trained, _ = with_overrides(track, epochs=epochs, limit_train=record.limit_train)
+        trained, _ = with_overrides(track.with_pair(record.pair), epochs=epochs, limit_train=record.limit_train)
         if trained.training_digest == record.digests.training:
             return trained
     return None

@@ -8,6 +8,7 @@ import torch
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
+from kdbench.networks.anatomy import classifier_layers
 from kdbench.networks.backbone import Backbone
 from kdbench.spec import BackboneSpec
 from kdbench.training.failures import BudgetExceeded
@@ -137,7 +138,7 @@ def rate_factor(step: int, total: int, warmup: float, *, warmup_ends_at_peak: bo
 
 def trunk_of(student: Backbone) -> list[nn.Parameter]:
     """Return the parameters of a network without those of its classifier."""
-    classifier = {id(p) for p in cast(Any, student.model).get_classifier().parameters()}
+    classifier = {id(p) for layer in classifier_layers(student.model) for p in layer.parameters()}
     return [p for p in student.parameters() if id(p) not in classifier]
 
 

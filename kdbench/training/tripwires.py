@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -187,8 +187,7 @@ def _guard_forward(network: Backbone, role: str, turn: Turn) -> None:
         if not torch.compiler.is_compiling() and turn.of_method:
             turn.break_off(BudgetExceeded(f"ran the {role} outside of `{role}_forward`, which counts its images"))
 
-    model = cast(Any, network.model)
-    stem: nn.Module = model.conv1 if network.family == "cnn" else model.patch_embed
+    stem = next(network.model.children())
     for module in (network, stem):
         module.register_forward_pre_hook(guard)
 
