@@ -40,10 +40,16 @@ def spec(
     path: Annotated[Path | None, typer.Argument(help="Spec file. Without this argument, the shipped one.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a spec file and print its tracks with their digests."""
+    """Print the tracks of a spec with their digests.
+
+    A spec file is checked as `kdbench run --spec` checks it: its values, and whether timm can make its networks for its
+    images.
+    """
     from kdbench.testsets.spec import load_spec
 
     loaded = load_spec(path)
+    if path is not None:
+        _check_tracks(path, loaded)
     tracks = {name: _described_track(name, loaded) for name in loaded.tracks}
     if as_json:
         typer.echo(json.dumps({"version": loaded.version, "tracks": tracks}, indent=1))
@@ -52,6 +58,17 @@ def spec(
     for name, entry in tracks.items():
         digests = "  ".join(f"{part} {entry[part][:16]}" for part in ("training", "testsets", "scoring"))
         typer.echo(f"{name:12s} {digests}  {entry['summary']}")
+
+
+def _check_tracks(path: Path, spec: "Spec") -> None:
+    """Raise InputError if a track of a spec file cannot be run; the message names both."""
+    from kdbench.plan.checks import check_track
+
+    for name, track in spec.tracks.items():
+        try:
+            check_track(track)
+        except InputError as error:
+            raise InputError(f"spec {path}: tracks.{name}: {error}") from error
 
 
 def _described_track(name: str, spec: "Spec") -> dict[str, str]:

@@ -65,9 +65,20 @@ def check_weights(track: Track, weights_dir: Path | None) -> None:
     for file in backbone_files(track):
         fetch_or_check(file, weights_dir)
     for family in FAMILIES:
-        spec = track.networks[family]
-        for number in range(len(spec.pretrained) or int(spec.is_pretrained)):
-            new_backbone(track, family, seed=0, number=number, weights_dir=weights_dir)
+        if track.networks[family].weights == FROM_TIMM:
+            new_backbone(track, family, seed=0, weights_dir=weights_dir)
+    check_shipped_weights(track)
+
+
+def check_shipped_weights(track: Track) -> None:
+    """Compare the pretrained weights of a track that are shipped with the spec, and load each.
+
+    Raises:
+        DataError: a file is missing or differs; the message names it.
+    """
+    for family in FAMILIES:
+        for number in range(len(track.networks[family].pretrained)):
+            new_backbone(track, family, seed=0, number=number)
 
 
 def _load_pretrained(model: nn.Module, spec: BackboneSpec, number: int, weights_dir: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from kdbench.errors import InputError
 from kdbench.methods.files import MethodFile, list_submissions, read_method_file, submission_path
 from kdbench.methods.inquiries import Describe, Inquiry, Trial
-from kdbench.plan.checks import checked_shapes
+from kdbench.plan.checks import check_track
 from kdbench.plan.controls import control_submissions
 from kdbench.plan.matrix import NUMERICS_VERSION, PlannedRun, Submission
 from kdbench.plan.options import RunOptions
@@ -75,7 +75,7 @@ def plan_again(record: Record, options: RunOptions, describe: Describe) -> tuple
     _check_harness(record, options)
     track = track_of(record, options)
     directions = [direction for direction in track.directions if _leads_to(record, direction)]
-    trial = Trial(track, tuple(directions), checked_shapes(track))
+    trial = Trial(track, tuple(directions), check_track(track))
     plan = expanded_plan(options, _submissions(record, options, trial, describe), directions, (record.seed,))
     for run in plan.runs:
         if run.run_id == record.run_id:

@@ -12,6 +12,27 @@ if TYPE_CHECKING:
     from kdbench.api import Shapes
 
 
+def check_track(track: Track) -> "dict[Family, Shapes]":
+    """Return the shapes of a track's networks, after checking all that its file alone does not show.
+
+    `kdbench run` and `kdbench spec FILE` refuse a track by this check. What must be fetched is not checked.
+
+    Raises:
+        SpecError: a network cannot be made for the track's images.
+        DataError: timm has no such weights, a shipped file of weights is missing or differs, or the images are stored
+            at a size from which nothing can be built.
+    """
+    from kdbench.networks.models import check_shipped_weights
+    from kdbench.networks.weights import backbone_files
+    from kdbench.testsets.build import check_stored_size
+
+    check_stored_size(track)
+    backbone_files(track)
+    shapes = checked_shapes(track)
+    check_shipped_weights(track)
+    return shapes
+
+
 def checked_shapes(track: Track) -> "dict[Family, Shapes]":
     """Return the shapes of a track's networks.
 

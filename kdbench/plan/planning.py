@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kdbench.errors import InputError
 from kdbench.methods.inquiries import Describe, Trial
-from kdbench.plan.checks import check_names, checked_shapes
+from kdbench.plan.checks import check_names, check_track
 from kdbench.plan.context import RunContext, context_of
 from kdbench.plan.controls import control_submissions
 from kdbench.plan.expansion import Request, expand
@@ -153,7 +153,7 @@ def _submissions(
     """Return the methods, and the control arms that are wanted."""
     if options.methods and options.suite:
         raise InputError("--suite and --methods both say which methods to run; give one of them")
-    trial = Trial(track, tuple(directions), checked_shapes(track))
+    trial = Trial(track, tuple(directions), check_track(track))
     names = options.methods or methods_of(options.suite or DEFAULT_SUITE)
     submissions = read_submissions(names, sweeps, trial, describe)
     check_names(submissions)

@@ -113,6 +113,15 @@ def _not_built(test_sets: Sequence[TestSet], track: Track) -> DataError:
     )
 
 
+def check_stored_size(track: Track) -> None:
+    """Raise DataError if a track's images are stored at a size from which test sets cannot be built."""
+    if track.data.stored_size != STORED_SIZE:
+        raise DataError(
+            f"the images of track {track.name} are stored {track.data.stored_size} pixels wide; "
+            f"arrays are built from {STORED_SIZE} pixels only: fix the spec"
+        )
+
+
 def clean_images(track: Track, source: Cifar10 | ImageFolder | None) -> CleanImages:
     """Return the clean test images of a track, as they are stored.
 
@@ -121,11 +130,7 @@ def clean_images(track: Track, source: Cifar10 | ImageFolder | None) -> CleanIma
     """
     if isinstance(source, ImageFolder):
         return CleanImages(source.test_images, source.test_labels, np.arange(len(source.test_labels)), source.masks)
-    if track.data.stored_size != STORED_SIZE:
-        raise DataError(
-            f"the images of track {track.name} are stored {track.data.stored_size} pixels wide; "
-            f"arrays are built from {STORED_SIZE} pixels only: fix the spec"
-        )
+    check_stored_size(track)
     count = track.primary_sets("clean")[0].images
     if track.data.source == "synthetic":
         drawn = synthetic.condition_images("clean", count=count, saliences=saliences_of(track))
