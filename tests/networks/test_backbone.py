@@ -190,18 +190,3 @@ def test_asking_for_shapes_leaves_the_mode_and_the_statistics_as_they_were() -> 
     backbone.shapes(32)
     assert backbone.training
     assert all(torch.equal(value, before[name]) for name, value in backbone.state_dict().items())
-
-
-@pytest.mark.parametrize(
-    ("architecture", "family", "wanted"),
-    [
-        ("convnext_atto", "cnn", "ConvNeXt is not a ResNet"),
-        ("resnet18", "vit", "ResNet is not a VisionTransformer"),
-        ("cait_xxs24_224", "vit", "Cait is not a VisionTransformer"),
-    ],
-)
-def test_a_network_of_another_class_is_refused(architecture: str, family: Family, wanted: str) -> None:
-    with torch.device("meta"):
-        model = timm.create_model(architecture)
-    with pytest.raises(ValueError, match=wanted):
-        Backbone(model, family)
