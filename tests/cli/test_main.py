@@ -257,6 +257,30 @@ def test_debug_raises_errors_with_their_traceback(kdbench: Command, monkeypatch:
         kdbench("--debug", "spec", "nowhere.toml")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('architecture = "resnet18"', 'architecture = "resnet"', ["tracks.synthetic:", "'resnet'"]),
+        ('architecture = "resnet18"', 'architecture = "deit_tiny_patch16_224"', ["tracks.synthetic:", "cnn backbone"]),
+        ("patch_size = 4,", "patch_size = 64,", ["tracks.synthetic:", "vit backbone", "its arguments"]),
+        ("resnet50.a1_in1k", "resnet50.nobody", ["tracks.cifar10-224:", "no pretrained weights", "'resnet50.nobody'"]),
+        ("c78e1db1b9ae8ae9", "0" * 16, ["tracks.synthetic:", "synthetic-cnn-0.safetensors", "sha256"]),
+        ("stored = 32", "stored = 64", ["tracks.cifar10-224:", "stored 64 pixels wide", "32 pixels only"]),
+    ],
+    ids=["unknown", "other-family", "larger-than-images", "no-weights", "other-weights", "stored-size"],
+)
+def test_the_check_of_a_spec_file_refuses_a_track_that_cannot_be_run(
+    old: str, new: str, words: list[str], kdbench: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(shipped("benchmark", "v1", "spec.toml").read_text().replace(old, new, 1))
+    checked = kdbench("spec", str(path))
+    assert_refused(checked, "spec.toml", *words)
+    track = words[0].removeprefix("tracks.").removesuffix(":")
+    run = kdbench(*RUN_LM, "--spec", str(path), "--track", track, "--out", str(tmp_path / "runs"), "--device", "cpu")
+    assert_refused(run, *words[1:])
+
+
 def test_weights_that_are_not_the_specs_are_refused_before_anything_is_trained(
     kdbench: Command, tmp_path: Path
 ) -> None:

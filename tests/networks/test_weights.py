@@ -28,7 +28,7 @@ from kdbench.networks.weights import (
     unpinned,
     weights_folder,
 )
-from kdbench.spec import BackboneSpec, Track
+from kdbench.spec import BackboneSpec, OpenNetwork, OpenPair, Track
 from kdbench.testsets.spec import load_spec
 from kdbench.testsets.weights import needed_weights
 from tests.command_line import Command, assert_refused
@@ -200,6 +200,24 @@ def test_a_backbone_has_the_pretrained_trunk_and_a_classifier_of_its_own(small: 
             if not name.startswith(("fc.", "head.")):
                 assert torch.equal(first[name], expected), name
         assert not torch.equal(first[classifier], second[classifier])
+
+
+def test_all_weights_of_timm_but_the_classifier_s_are_loaded_into_any_network(tmp_path: Path) -> None:
+    pair = OpenPair(
+        cnn=OpenNetwork(architecture="convnext_atto.d2_in1k", weights="timm"),
+        vit=OpenNetwork(architecture="edgenext_xx_small.in1k", weights="timm"),
+    )
+    track = PAPER.with_pair(pair)
+    for family, norm in (("cnn", "head.norm.weight"), ("vit", "head.norm.weight")):
+        published = create_model(pair[family].architecture, {}, num_classes=1000)  # type: ignore[index]
+        nn.init.uniform_(published.get_parameter(norm))
+        save_file(published.state_dict(), tmp_path / backbone_file(track.networks[family]).name)  # type: ignore[index]
+        started = new_backbone(track, family, seed=1, weights_dir=tmp_path).model.state_dict()  # type: ignore[arg-type]
+        assert started["head.fc.weight"].shape[0] == 10
+        for name, expected in published.state_dict().items():
+            assert name.startswith("head.fc.") or torch.equal(started[name], expected), name
+    check_weights(track, tmp_path)
+    assert len(unpinned(track)) == 2
 
 
 def test_a_backbones_weights_of_another_shape_are_refused(small: Track, tmp_path: Path) -> None:
