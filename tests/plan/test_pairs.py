@@ -36,7 +36,7 @@ def test_a_pair_names_its_networks_and_its_direction_in_either_order() -> None:
     assert read_pair(":".join(reversed(PAIR.split(":"))), (), "random", 32) == (NETWORKS, "vit-to-cnn")
 
 
-def test_a_network_for_one_size_is_built_for_that_of_the_track_and_arguments_come_last() -> None:
+def test_a_network_for_one_size_is_built_for_that_of_the_track() -> None:
     texts = ("student.embed_dim=24", "student.depths=[1, 1, 1, 1]", "student.num_heads=[1, 2, 2, 4]")
     pair, _ = read_pair("resnet18:swin_tiny_patch4_window7_224", texts, "random", 224)
     assert pair.vit.arguments == {"embed_dim": 24, "depths": [1, 1, 1, 1], "num_heads": [1, 2, 2, 4]}
@@ -86,7 +86,7 @@ def test_both_directions_share_the_teachers(tmp_path: Path) -> None:
     assert len(both) == 2
 
 
-def test_runs_of_a_pair_are_apart_from_those_of_the_track_even_with_the_same_networks(tmp_path: Path) -> None:
+def test_a_pair_is_apart_from_the_track_even_with_the_same_networks() -> None:
     own = {
         family: OpenNetwork(**TRACKS["cifar10-224"].backbones[family].model_dump(include=set(OpenNetwork.model_fields)))
         for family in FAMILIES
