@@ -29,9 +29,8 @@ def tables(spec: Spec) -> str:
 def _tracks(spec: Spec) -> Iterator[str]:
     """Yield what each track is, and a table for each part of a track, with a column per track."""
     yield "\n".join(f"- `{name}`: {track.summary}" for name, track in spec.tracks.items())
-    columns = [
-        dict(_flat(track.model_dump(exclude={"name", "summary", "test_sets", "pair"}))) for track in spec.tracks.values()
-    ]
+    without = {"name", "summary", "test_sets", "pair"}
+    columns = [dict(_flat(track.model_dump(exclude=without))) for track in spec.tracks.values()]
     keys = dict.fromkeys(key for column in columns for key in column)
     for part in dict.fromkeys(_part(key) for key in keys):
         rows = [
