@@ -44,7 +44,7 @@ def test_a_pair_is_trained_evaluated_scored_and_verified(
     assert [record.status for record in records] == ["ok"] * 5
     for record in records:
         assert record.pair is not None
-        assert {family: record.pair[family].architecture for family in ("cnn", "vit")} == trained  # type: ignore[index]
+        assert {family: record.pair[family].architecture for family in ("cnn", "vit")} == trained
         assert record.unofficial[-1] == f"open division: {record.pair.words}"
     (board,) = score(tmp_path, load_spec()).boards
     assert board.pair == records[0].pair

@@ -86,13 +86,13 @@ def test_where_positions_are_averaged_dense_logits_average_to_the_logits(network
 
 @torch.no_grad()
 def test_a_norm_after_the_pooling_is_applied_at_every_position() -> None:
-    for network, alone in (
-        (CONVNEXT, lambda position: position[:, :, None, None]),
-        (NORM_AFTER_POOLING, lambda position: position[:, None].expand(-1, 2, -1)),  # a class token and one patch
-    ):
+    for network in (CONVNEXT, NORM_AFTER_POOLING):
         backbone: Any = a_network(network)
         output = backbone(images(), ALL_FIELDS)
-        expected = backbone.model.forward_head(alone(output.feature_map[:, :, 1, 0]))
+        position = output.feature_map[:, :, 1, 0]
+        with_class_token = position[:, None].expand(-1, 2, -1)
+        alone = position[:, :, None, None] if network == CONVNEXT else with_class_token
+        expected = backbone.model.forward_head(alone)
         torch.testing.assert_close(output.dense_logits[:, :, 1, 0], expected)
 
 

@@ -23,7 +23,7 @@ NETWORKS = OpenPair(
 
 
 def options(out: Path, pair: str = PAIR, arguments: tuple[str, ...] = (), **more: Any) -> RunOptions:
-    chosen = {"methods": ("lm",), "device": "cpu", "out": out} | more
+    chosen: dict[str, Any] = {"methods": ("lm",), "device": "cpu", "out": out} | more
     return with_pair(RunOptions(**chosen), pair, arguments, "random")
 
 
