@@ -131,7 +131,7 @@ def data_export(
     check_can_write(to.parent, "--to")
     track, source, _ = _open(options)
     store = TestSetStore.of(track, cache_folder(), source=source)
-    contents = export_test_sets(store, source_kind(source), to, diagnostics=options.with_diagnostics)
+    contents = export_test_sets(store, source_kind(track, source), to, diagnostics=options.with_diagnostics)
     typer.echo(f"wrote {to}: {len(contents.folders)} sets, made from {contents.source} images")
 
 

@@ -27,7 +27,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _MOST_PARTS = 10  # of the path of a method, between commas
 
 TrackOption = Annotated[
-    str, typer.Option(help="Track of the spec: synthetic, synthetic-long, cifar10-32 or cifar10-224.")
+    str, typer.Option(help="Track of the spec: synthetic, synthetic-long, cifar10-32, cifar10-32-jpeg or cifar10-224.")
 ]
 OutOption = Annotated[Path, typer.Option(help="Folder to write the records into.")]
 ResultsArgument = Annotated[Path, typer.Argument(metavar="[RESULTS]", help="Results folder, which holds the records.")]

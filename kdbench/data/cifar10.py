@@ -2,7 +2,8 @@
 
 The contents of the folder determine the layout (see `kdbench.data.cifar10_copies`): torchvision's batches, the Hub's
 parquet files, or a folder of images per class. Only torchvision's batches have checksums, so only they count as the
-original.
+original. Any other copy gets an order of its own, by class and then by the digest of the pixels: its layouts have
+different orders, and its arrays must not depend on the layout.
 """
 
 import hashlib
@@ -76,16 +77,14 @@ def read_cifar10(root: Path | None, download_to: Path) -> Cifar10:
         return _read_torchvision(copy.root, download=False)
     read = _read_parquet if copy.layout == "parquet" else _read_folder
     train, test = (_checked(copy.root, split, read(copy, split)) for split in SPLITS)
-    return Cifar10(*train, *test, source="other", layout=copy.layout)
+    return Cifar10(*_in_order(*train), *_in_order(*test), source="other", layout=copy.layout)
 
 
-def provenance_of(root: Path | None) -> CopyOrigin:
-    """Return the `source` that `read_cifar10` would give to a copy, from its layout alone, without reading images.
-
-    Raises:
-        DataError: the folder is missing or empty, or has no known layout or several.
-    """
-    return "original" if root is None or find_copy(root).layout == "torchvision" else "other"
+def _in_order(images: Images, labels: Integers) -> LabelledImages:
+    """Return the images and labels, sorted by class and then by the SHA-256 of an image's pixels."""
+    digests = [hashlib.sha256(image.tobytes()).digest() for image in images]
+    order = np.array(sorted(range(len(labels)), key=lambda row: (labels[row], digests[row])), np.int64)
+    return images[order], labels[order]
 
 
 def _checked(root: Path, split: Split, part: LabelledImages) -> LabelledImages:
@@ -149,9 +148,9 @@ def _read_parquet(copy: StoredCopy, split: Split) -> LabelledImages:
 
 
 def _read_folder(copy: StoredCopy, split: Split) -> LabelledImages:
-    folder = copy.root / split
+    folder = copy.folder(split)
     visible = [path for path in folder.glob("[!.]*") if path.is_dir()]
-    names = tuple(sorted(path.name for path in visible))
+    names = tuple(sorted(path.name.lower() for path in visible))
     if names != CLASSES:
         odd = sorted(set(names) ^ set(CLASSES))
         raise DataError(
@@ -161,7 +160,7 @@ def _read_folder(copy: StoredCopy, split: Split) -> LabelledImages:
     files = copy.files(split)
     if not files:
         raise DataError(f"the class folders in {folder} hold no files that end in {', '.join(PICTURES)}")
-    labels = np.asarray([CLASSES.index(path.relative_to(folder).parts[0]) for path in files], np.int64)
+    labels = np.asarray([CLASSES.index(path.relative_to(folder).parts[0].lower()) for path in files], np.int64)
     return _decoded(files, lambda path: path, lambda row: str(files[row])), labels
 
 

@@ -1,7 +1,8 @@
 """Finds the files of a copy of CIFAR-10, whose contents decide which of three layouts it has.
 
 The copy may lie one folder below the one that is given, as in a clone of the Hub's repository. Files whose names begin
-with a dot are ignored: macOS leaves such files beside pictures.
+with a dot are ignored: macOS leaves such files beside pictures. The letters of folders and of suffixes of pictures may
+be capitals.
 """
 
 import hashlib
@@ -33,6 +34,10 @@ class StoredCopy:
     root: Path
     layout: SourceLayout
 
+    def folder(self, split: Split) -> Path:
+        """Return the folder that holds the classes of a split, for pictures."""
+        return next(iter(_split_folders(self.root, split)), self.root / split)
+
     def files(self, split: Split) -> list[Path]:
         """Return the parquet files or the pictures of a split, in a fixed order.
 
@@ -40,7 +45,7 @@ class StoredCopy:
             DataError: two parquet files have the same bytes.
         """
         if self.layout == "image-folder":
-            return pictures_of(self.root / split)
+            return pictures_of(self.folder(split))
         files = _parquet_files(self.root, split)
         _refuse_copies(files)
         return files
@@ -109,13 +114,19 @@ def _what_is_there(root: Path, names: Sequence[str]) -> str:
 
 def _layouts(root: Path) -> list[SourceLayout]:
     parquet = any(_parquet_files(root, split) for split in SPLITS)
-    folders = [root / split for split in SPLITS if (root / split).is_dir()]
+    folders = [folder for split in SPLITS for folder in _split_folders(root, split)]
     layouts: dict[SourceLayout, bool] = {
         "torchvision": (root / BATCHES).is_dir(),
         "parquet": parquet,
         "image-folder": any(not any(folder.glob("[!.]*.parquet")) for folder in folders),
     }
     return [layout for layout, is_there in layouts.items() if is_there]
+
+
+def _split_folders(root: Path, split: Split) -> list[Path]:
+    """Return the folders whose name is that of a split, in any case of letters; the usual one first."""
+    folders = (path for path in root.glob("[!.]*") if path.name.lower() == split and path.is_dir())
+    return sorted(folders, key=lambda path: path.name, reverse=True)
 
 
 def _parquet_files(root: Path, split: Split) -> list[Path]:

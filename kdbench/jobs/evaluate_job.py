@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from kdbench.data.cifar10 import provenance_of
+from kdbench.data.cifar10_copies import find_copy
+from kdbench.data.decoded import open_cifar10
 from kdbench.errors import DataError, WriteError
 from kdbench.evaluation.evaluator import Evaluator
 from kdbench.files import atomic_file, check_writable
@@ -32,7 +33,7 @@ from kdbench.records.environment import describe_environment
 from kdbench.records.summary import summarise
 from kdbench.spec import TeacherKind
 from kdbench.testsets.arrays import array_digests
-from kdbench.testsets.frozen import differences_before_building, differences_from_frozen
+from kdbench.testsets.frozen import SourceKind, differences_before_building, differences_from_frozen, source_kind
 from kdbench.training.loop import Progress
 from kdbench.training.outcome import Tally, TrainingOutcome, ended_training, read_outcome
 from kdbench.training.snapshots import snapshot_path, snapshot_steps
@@ -97,10 +98,19 @@ def _unverified(job: Job) -> tuple[str, ...]:
     if run.limit_test:
         return ()
     try:
-        kind = provenance_of(job.context.data_root) if run.track.data.source == "cifar10" else "generated"
-        return differences_before_building(run.track, kind)
+        return differences_before_building(run.track, _kind_of_images(job))
     except DataError as error:  # a run that failed has a record, whatever has become of the data
         return (f"the test sets were not verified: {error}",)
+
+
+def _kind_of_images(job: Job) -> SourceKind:
+    """Return the kind of a failed run's images, which are read only where their layout does not show it."""
+    track, root = job.run.track, job.context.data_root
+    if track.data.source != "cifar10":
+        return "generated"
+    if root is None or find_copy(root).layout == "torchvision":
+        return "original"
+    return "other" if track.data.jpeg_sha256 is None else source_kind(track, open_cifar10(root, job.context.cache))
 
 
 def _evaluated_record(

@@ -30,6 +30,7 @@ AXIS_NAMES: Mapping[Axis, str] = {
     "locality": "Locality",
     "scramble": "Scramble",
     "noise": "Noise",
+    "background": "Background",
     "cue-conflict": "Cue conflict",
 }
 AXIS_HINTS: Mapping[Axis, str] = {

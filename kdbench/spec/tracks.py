@@ -52,6 +52,9 @@ class Data(SpecModel):
         std: likewise.
         look: only for the source "synthetic".
         tables_sha256: of the file that synthetic images are drawn from; only for the source "synthetic".
+        jpeg_sha256: `test_sha256` of the copy of CIFAR-10 that was compressed as JPEG, on a track of that copy; None on
+            a track of the original.
+        masks_sha256: of the file of object masks that test sets are made with; None without any.
         resize: only for images that are stored at another size than networks see.
     """
 
@@ -63,6 +66,8 @@ class Data(SpecModel):
     std: Annotated[tuple[Spread, Spread, Spread], Strict(False)]
     look: Look | None = None
     tables_sha256: str | None = None
+    jpeg_sha256: str | None = None
+    masks_sha256: str | None = None
     resize: Resize | None = None
 
     @property
@@ -74,7 +79,7 @@ class Data(SpecModel):
     def _keys_only_where_they_have_values(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out newer keys that are None, so that tracks without them keep the digests from before they existed."""
         dumped: dict[str, Any] = dump(self)
-        for key in ("tables_sha256", "resize"):
+        for key in ("tables_sha256", "jpeg_sha256", "masks_sha256", "resize"):
             if dumped.get(key) is None:
                 dumped.pop(key, None)
         return dumped
@@ -85,6 +90,8 @@ class Data(SpecModel):
             raise ValueError("the source 'synthetic' needs the table `look`, and no other source may have it")
         if (self.source == "synthetic") != (self.tables_sha256 is not None):
             raise ValueError("the source 'synthetic' needs `tables_sha256`, and no other source may have it")
+        if self.source == "synthetic" and (self.jpeg_sha256 or self.masks_sha256):
+            raise ValueError("the source 'synthetic' may have neither `jpeg_sha256` nor `masks_sha256`")
         if self.source == "synthetic" and self.num_classes != SYNTHETIC_CLASSES:
             raise ValueError(
                 f"num_classes is {self.num_classes}, but the source 'synthetic' has {SYNTHETIC_CLASSES} classes"
@@ -150,6 +157,8 @@ class Training(SpecModel):
 
 class TestSet(SpecModel):
     """One array of test images. The accuracy on an axis is the mean over its sets that are not diagnostic.
+
+    Sets of the axis "background" are evaluated, but no profile has this axis.
 
     Attributes:
         images: their number.
@@ -263,7 +272,7 @@ class Track(SpecModel):
     def training_digest(self) -> str:
         """SHA-256 of everything that determines a weight: data, augmentation, networks, training, doses."""
         parts = {"data", "augmentation", "backbones", "training", "planted", *(["pair"] if self.pair else [])}
-        return digest(self.model_dump(mode="json", include=parts))
+        return digest(self.model_dump(mode="json", include=parts, exclude={"data": {"masks_sha256"}}))
 
     @property
     def testsets_digest(self) -> str:

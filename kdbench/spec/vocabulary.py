@@ -27,7 +27,7 @@ Question = Literal["architecture", "planted"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
 """All questions, the headline first; a track poses some of them."""
 
-Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "cue-conflict"]
+Axis = Literal["clean", "texture", "shape", "locality", "scramble", "noise", "background", "cue-conflict"]
 """What a test set measures: the name of a manipulation of images, or "clean" for none."""
 
 BIAS_AXES: tuple[Axis, ...] = ("texture", "shape", "locality", "scramble", "noise")

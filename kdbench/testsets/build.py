@@ -16,7 +16,8 @@ from kdbench.spec import TestSet, Track
 from kdbench.testsets.arrays import BuildProgress, TestArrays
 from kdbench.testsets.building import Building
 from kdbench.testsets.kinds import kind_of
-from kdbench.testsets.plans import CleanImages
+from kdbench.testsets.plans import CleanImages, ObjectMasks
+from kdbench.testsets.shipped_masks import masks_of
 from kdbench.testsets.store import TestSetStore
 from kdbench.testsets.workers import start_workers
 
@@ -126,10 +127,12 @@ def clean_images(track: Track, source: Cifar10 | ImageFolder | None) -> CleanIma
     """Return the clean test images of a track, as they are stored.
 
     Raises:
-        DataError: CIFAR-10 is needed and missing, or the track's images are of a size without a recipe.
+        DataError: CIFAR-10 is needed and missing, its images do not match the shipped masks, or the track's images are
+            of a size without a recipe.
     """
     if isinstance(source, ImageFolder):
-        return CleanImages(source.test_images, source.test_labels, np.arange(len(source.test_labels)), source.masks)
+        objects = None if source.masks is None else ObjectMasks.not_empty(source.masks)
+        return CleanImages(source.test_images, source.test_labels, np.arange(len(source.test_labels)), objects)
     check_stored_size(track)
     count = track.primary_sets("clean")[0].images
     if track.data.source == "synthetic":
@@ -140,4 +143,5 @@ def clean_images(track: Track, source: Cifar10 | ImageFolder | None) -> CleanIma
             f"track {track.name} needs CIFAR-10; give its folder with --data-root, or omit --data-root to download it"
         )
     ids = balanced_subset(source.test_labels, count)
-    return CleanImages(source.test_images[ids], source.test_labels[ids], ids)
+    images, labels, pinned = source.test_images[ids], source.test_labels[ids], track.data.masks_sha256
+    return CleanImages(images, labels, ids, None if pinned is None else masks_of(images, labels, pinned))

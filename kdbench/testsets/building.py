@@ -49,20 +49,11 @@ class Building:
         assert self.given_networks is not None, "a set that needs networks may not be built here"
         return self.given_networks
 
-    @cached_property
+    @property
     def object_masks(self) -> ObjectMasks:
-        given = self.clean.masks
-        if given is not None:
-            return ObjectMasks(given, np.asarray(given.any(axis=(1, 2)), bool))
-        entry = self.store.masks_entry()
-        if not has_entry(entry.folder):
-            from kdbench.testsets.segmentation import object_masks
-
-            chunks = self.in_chunks("masks", object_masks, (self.clean.images,), {})
-            masks, covered = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
-            write_entry(entry.folder, entry.recipe, {"masks": masks, "covered": covered}, {})
-        arrays = read_entry(entry.folder, entry.recipe, ("masks", "covered"))
-        return ObjectMasks(arrays["masks"], arrays["covered"])
+        if self.clean.objects is None:
+            raise ValueError("the images of the track have no object masks, which this set needs")
+        return self.clean.objects
 
     @cached_property
     def network_masks(self) -> ObjectMasks:

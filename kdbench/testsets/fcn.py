@@ -19,9 +19,9 @@ from kdbench.data.cifar10 import CLASSES
 from kdbench.data.pixels import pixels_at_size
 from kdbench.networks.weights import FCN, fetch_or_check, load_into
 from kdbench.spec import Data
-from kdbench.testsets.segmentation import AREA
 
 BATCH = 16
+AREA = (0.05, 0.90)  # smallest and largest share of the image that an accepted mask covers
 LEAST_COVERAGE = 0.5  # share of a class's images; a set that covers a smaller share does not measure that class
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

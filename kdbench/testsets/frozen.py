@@ -17,12 +17,16 @@ from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.diagnostics import evaluated_sets
 
-SourceKind = Literal["generated", "original", "other"]
+SourceKind = Literal["generated", "original", "jpeg", "other"]
 NOT_ORIGINAL = "the test sets were made from a copy of CIFAR-10 that is not the original (its checksums do not match)"
+NOT_JPEG = (
+    "the test sets were made from a copy of CIFAR-10 that is not the track's copy in JPEG (its decoded test images "
+    "have another SHA-256)"
+)
 
 
 class FrozenArray(FrozenModel):
-    """One row of a manifest. Its `source` is "generated" for synthetic images, else that of the copy of CIFAR-10."""
+    """One row of a manifest. Its `source` is "generated" for synthetic images, else the copy of CIFAR-10."""
 
     track: str
     set: str
@@ -59,11 +63,11 @@ def read_manifest(path: Path) -> tuple[FrozenArray, ...]:
         raise DataError(f"{path} is not a manifest of arrays: {error}; restore it from the release") from error
 
 
-def manifest_rows(track_name: str, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:
+def manifest_rows(track: Track, arrays: Mapping[str, TestArrays], source: Cifar10 | None) -> tuple[FrozenArray, ...]:
     """Return the rows of a manifest for these arrays."""
-    kind = source_kind(source)
+    kind = source_kind(track, source)
     return tuple(
-        FrozenArray(track=track_name, set=name, sha256=test_arrays.sha256, images=len(test_arrays), source=kind)
+        FrozenArray(track=track.name, set=name, sha256=test_arrays.sha256, images=len(test_arrays), source=kind)
         for name, test_arrays in arrays.items()
     )
 
@@ -98,7 +102,7 @@ def write_proposal(
     if path.resolve() == manifest_path(track).resolve():
         raise InputError(f"{path} is the frozen manifest, which only a person may edit; choose another file with --to")
     named = {test_set.name: arrays[test_set.name] for test_set in track.test_sets if test_set.name in arrays}
-    rows = manifest_rows(track.name, named, source)
+    rows = manifest_rows(track, named, source)
     write_manifest(path, rows, heading="\n# ".join([proposal_heading(rows), *_weight_lines(track, weights_dir)]))
     return rows
 
@@ -107,7 +111,7 @@ def proposal_heading(rows: tuple[FrozenArray, ...]) -> str:
     """Return a sentence on what to do with a proposal."""
     if any(row.source == "other" for row in rows):
         return (
-            "Made from a copy of CIFAR-10 that matches no checksum: rows with the source 'other' make no run official."
+            "Made from a copy of CIFAR-10 that is not the track's: rows with the source 'other' make no run official."
         )
     return "This is a proposal: review it, then copy its rows into the data set's manifest.toml."
 
@@ -119,9 +123,11 @@ def _weight_lines(track: Track, weights_dir: Path | None) -> list[str]:
     return [f"weights_sha256 of {path.name}: {file_sha256(path)}" for path in paths if path.is_file()]
 
 
-def source_kind(source: Cifar10 | None) -> SourceKind:
-    """Return the kind of a source of images, as manifests name it."""
-    return source.source if source is not None else "generated"
+def source_kind(track: Track, source: Cifar10 | None) -> SourceKind:
+    """Return the kind of the source that a track's images came from, as manifests name it."""
+    if source is None:
+        return "generated"
+    return "jpeg" if source.test_sha256 == track.data.jpeg_sha256 else source.source
 
 
 def differences_from_frozen(
@@ -139,10 +145,11 @@ def differences_from_frozen(
         source: the copy of CIFAR-10 that they were made from; None on a synthetic track.
         manifest: to compare with; None for the shipped one.
     """
-    if source is not None and source.source != "original":
-        return (NOT_ORIGINAL,)
+    kind = source_kind(track, source)
+    if wrong := _wrong_source(track, kind):
+        return (wrong,)
     path = manifest or manifest_path(track)
-    frozen = _rows_of(path, track.name, source_kind(source))
+    frozen = _rows_of(path, track.name, kind)
     test_sets = evaluated_sets(track, diagnostics=True)
     reasons = (_difference(each, frozen.get(each.name), arrays.get(each.name), path) for each in test_sets)
     return tuple(reason for reason in reasons if reason)
@@ -167,12 +174,21 @@ def differences_before_building(track: Track, kind: SourceKind, *, manifest: Pat
         kind: of the source of the images.
         manifest: to compare with; None for the shipped one.
     """
-    if kind == "other":
-        return (NOT_ORIGINAL,)
+    if wrong := _wrong_source(track, kind):
+        return (wrong,)
     path = manifest or manifest_path(track)
     frozen = _rows_of(path, track.name, kind)
     primary = (test_set for test_set in track.test_sets if not test_set.diagnostic)
     return tuple(_without_digest(test_set, path) for test_set in primary if test_set.name not in frozen)
+
+
+def _wrong_source(track: Track, kind: SourceKind) -> str:
+    """Return why the images are not those that a track measures on; empty if they are."""
+    if kind == "generated":
+        return ""
+    if track.data.jpeg_sha256 is not None:
+        return "" if kind == "jpeg" else NOT_JPEG
+    return "" if kind == "original" else NOT_ORIGINAL
 
 
 def _rows_of(path: Path, track_name: str, kind: SourceKind) -> dict[str, FrozenArray]:

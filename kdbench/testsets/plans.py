@@ -24,13 +24,13 @@ class CleanImages:
         images: (n, h, h, 3) uint8, at their stored size.
         labels: (n,) classes.
         ids: (n,) positions in the whole data set, so that a limited build draws the same random numbers as a full one.
-        masks: (n, h, h) bool objects that came with the images; None if there are none.
+        objects: positions of the objects in the images; None if they are not known.
     """
 
     images: Images
     labels: Integers
     ids: Integers
-    masks: Masks | None = None
+    objects: "ObjectMasks | None" = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +59,11 @@ class ObjectMasks:
     covered: Masks
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def not_empty(cls, masks: Masks) -> "ObjectMasks":
+        """Return masks of which each counts as reliable unless it is empty."""
+        return cls(masks, np.asarray(masks.any(axis=(1, 2)), bool))
+
     @cached_property
     def rows(self) -> Integers:
         """Positions of the covered images, ascending."""
@@ -76,7 +81,7 @@ class Workshop(Protocol):
 
     @property
     def object_masks(self) -> ObjectMasks:
-        """Masks of the stored images: those that came with them, or else from colours alone, at the first use."""
+        """Masks of the stored images; ValueError if there are none."""
 
     @property
     def network_masks(self) -> ObjectMasks:

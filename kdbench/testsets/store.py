@@ -83,7 +83,7 @@ class TestSetStore:
         described = test_set.model_dump(mode="json", include={"name", "axis", "images", "parameters"})
         return self._entry({**described, **kind.recipe(test_set, self.track.data)}, kind.weights())
 
-    def masks_entry(self, weights: "tuple[WeightFile, ...]" = ()) -> StoreEntry:
+    def masks_entry(self, weights: "tuple[WeightFile, ...]") -> StoreEntry:
         """Return the entry of the clean images' object masks, which are found with these weights."""
         return self._entry({"name": "masks", "images": self.track.primary_sets("clean")[0].images}, weights)
 
@@ -124,6 +124,7 @@ class TestSetStore:
             "version": VERSION,
             "data": self.track.data.model_dump(mode="json", include={"source", "num_classes", "image_size", "look"}),
             "source": self.source_sha256 or "generated",
+            **({"masks": self.track.data.masks_sha256} if self.track.data.masks_sha256 else {}),
             "limit": None,  # of older recipes; the number of images is in the description of each set
             "tables": _file_sha256(shipped(*TABLES)),
             "segment_maps": "computed" if self.source_sha256 else _file_sha256(shipped(*SHIPPED_MAPS)),

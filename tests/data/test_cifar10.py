@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from kdbench.data.cifar10 import CLASSES, provenance_of, read_cifar10
+from kdbench.data.cifar10 import CLASSES, read_cifar10
 from kdbench.data.cifar10_copies import SPLITS
 from kdbench.errors import DataError
 from tests.data import copies
@@ -164,12 +164,29 @@ def test_only_batches_with_the_right_checksums_are_the_original(
     assert read_cifar10(copies.torchvision_copy(tmp_path / "c", monkeypatch), tmp_path).source == "original"
 
 
-def test_a_copy_tells_what_it_is_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = copies.torchvision_copy(tmp_path / "c", monkeypatch)
-    for root in (copies.parquet_copy(tmp_path / "a"), copies.folder_copy(tmp_path / "b"), original):
-        assert provenance_of(root) == read_cifar10(root, tmp_path).source
-    assert provenance_of(original / "cifar-10-batches-py") == "original"
-    assert provenance_of(None) == "original"  # a download is checked
+def test_a_copy_without_checksums_has_the_same_order_in_every_layout(tmp_path: Path) -> None:
+    """The rows of the parquet file are shuffled, and so are the numbers of the pictures."""
+    root = copies.parquet_copy(tmp_path / "a")
+    images, classes = [copies.png(image) for image in copies.pixels("train")], copies.labels("train").tolist()
+    order = np.random.default_rng(0).permutation(len(classes))
+    copies.write_parquet(root, "train", [images[row] for row in order], [classes[row] for row in order])
+    pictures = copies.folder_copy(tmp_path / "b") / "train" / "airplane"
+    (pictures / "0000.png").rename(pictures / "9999.png")
+    parquet_files, folders = read_cifar10(root, tmp_path), read_cifar10(tmp_path / "b", tmp_path)
+    np.testing.assert_array_equal(parquet_files.train_images, folders.train_images)
+    np.testing.assert_array_equal(parquet_files.train_labels, folders.train_labels)
+    assert parquet_files.test_sha256 == folders.test_sha256
+
+
+def test_the_names_of_folders_and_pictures_may_have_capitals(tmp_path: Path) -> None:
+    before = read_cifar10(copies.folder_copy(tmp_path / "a"), tmp_path)
+    root = copies.folder_copy(tmp_path / "b")
+    for path in sorted(root.rglob("*"), reverse=True):  # what lies in a folder before the folder itself
+        path.rename(path.with_name(path.name.upper()))
+    assert sorted(path.name for path in root.iterdir()) == ["TEST", "TRAIN"]
+    read = read_cifar10(root, tmp_path)
+    np.testing.assert_array_equal(read.train_images, before.train_images)
+    assert read.test_sha256 == before.test_sha256
 
 
 def test_the_folder_of_the_batches_itself_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_the_shipped_digests_are_pinned() -> None:
     assert pins.current_pins()["tracks"] == pins.pinned()["tracks"]
 
 
-@pytest.mark.parametrize("name", ["synthetic", "synthetic-long", "cifar10-32", "cifar10-224"])
+@pytest.mark.parametrize("name", ["synthetic", "synthetic-long", "cifar10-32", "cifar10-32-jpeg", "cifar10-224"])
 def test_a_track_runs_both_directions_and_covers_every_axis(name: str) -> None:
     track = load_spec().track(name)
     assert track.directions == ("cnn-to-vit", "vit-to-cnn")
@@ -45,7 +45,7 @@ def test_every_seed_has_a_pair_of_doses_that_are_a_half_apart() -> None:
     tracks = load_spec().tracks
     planted = tracks["synthetic"].planted
     assert planted is not None
-    assert {name for name, track in tracks.items() if track.planted is None} == {"cifar10-32", "cifar10-224"}
+    assert all((track.planted is None) == (track.data.source == "cifar10") for track in tracks.values())
     for seed in (*range(5), 1000):
         assert planted.dose("shape", seed) - planted.dose("texture", seed) >= 0.5 - 1e-9
         assert planted.of_seed(seed) == planted.of_seed(seed + 5)
@@ -115,8 +115,28 @@ def test_a_change_of_the_data_moves_training_and_test_sets() -> None:
     assert before.testsets_digest != after.testsets_digest
 
 
+def test_the_masks_move_the_test_sets_and_no_weight() -> None:
+    before = load_spec().track("cifar10-32")
+    after = edited(lambda raw: raw["tracks"]["cifar10-32"]["data"].update(masks_sha256="0" * 64)).track("cifar10-32")
+    assert before.training_digest == after.training_digest
+    assert before.testsets_digest != after.testsets_digest
+
+
+def test_each_copy_of_cifar10_has_boards_of_its_own() -> None:
+    original, jpeg = (load_spec().track(name) for name in ("cifar10-32", "cifar10-32-jpeg"))
+    assert original.training_digest != jpeg.training_digest
+    assert original.testsets_digest != jpeg.testsets_digest
+    assert original.test_sets == jpeg.test_sets
+
+
+def test_generated_images_have_neither_a_copy_nor_masks() -> None:
+    for key in ("jpeg_sha256", "masks_sha256"):
+        with pytest.raises(ValidationError, match="neither `jpeg_sha256` nor `masks_sha256`"):
+            edited(lambda raw, key=key: raw["tracks"]["synthetic"]["data"].update({key: "0" * 64}))  # type: ignore[misc]
+
+
 def test_an_unknown_track_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="synthetic, synthetic-long, cifar10-32, cifar10-224"):
+    with pytest.raises(InputError, match="synthetic, synthetic-long, cifar10-32, cifar10-32-jpeg, cifar10-224"):
         load_spec().track("synthetik")
 
 
@@ -131,6 +151,7 @@ def test_images_are_stored_at_their_own_size_and_seen_at_the_tracks() -> None:
         "synthetic": (32, 32),
         "synthetic-long": (32, 32),
         "cifar10-32": (32, 32),
+        "cifar10-32-jpeg": (32, 32),
         "cifar10-224": (32, 224),
     }
 

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from kdbench.data.array_types import Integers
 from kdbench.data.cifar10 import Cifar10
+from kdbench.testsets.plans import ObjectMasks
 
 Images = NDArray[np.uint8]
 
@@ -32,3 +34,8 @@ def small_cifar10(per_class: int = 3, seed: int = 0) -> Cifar10:
     images = disk_images(len(labels), seed)
     images[..., 1] += (8 * labels)[:, None, None].astype(np.uint8)
     return Cifar10(images, labels, images, labels, source="other", layout="parquet")
+
+
+def disk_masks(images: Images, labels: Integers, sha256: str) -> ObjectMasks:
+    """The masks of disks, in place of the shipped ones; a few count as not covered, whatever other images there are."""
+    return ObjectMasks(np.repeat(disk()[None], len(images), axis=0), images[:, 0, 0, 0] % 5 > 0)

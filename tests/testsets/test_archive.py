@@ -16,7 +16,7 @@ from kdbench.testsets.build import build_test_sets, verify_test_sets
 from kdbench.testsets.frozen import manifest_path, read_manifest, write_proposal
 from kdbench.testsets.spec import load_spec
 from kdbench.testsets.store import TestSetStore
-from tests.testsets.pictures import small_cifar10
+from tests.testsets.pictures import disk_masks, small_cifar10
 
 SYNTHETIC = load_spec().track("synthetic")
 NAME = "small"
@@ -56,7 +56,10 @@ def test_what_is_imported_is_what_was_exported(archive: Path, built: dict[str, T
     assert array_digests(imported(archive, tmp_path)) == array_digests(built)
 
 
-def test_sets_of_photographs_are_found_by_who_has_the_same_ones(tmp_path: Path) -> None:
+def test_sets_of_photographs_are_found_by_who_has_the_same_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdbench.testsets.build.masks_of", disk_masks)
     track, source = small_track(track=load_spec().track("cifar10-32")), small_cifar10(2)
     made = build_test_sets(track, tmp_path / "here", source=source)
     test_set_store = TestSetStore.of(track, tmp_path / "here", source=source)
@@ -188,7 +191,10 @@ def a_copy(kind: str) -> Cifar10:
 
 
 @pytest.mark.parametrize("kind", ["original", "other"])
-def test_a_proposal_calls_original_only_what_matches_the_checksum(kind: str, tmp_path: Path) -> None:
+def test_a_proposal_calls_original_only_what_matches_the_checksum(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdbench.testsets.build.masks_of", disk_masks)
     track, source = small_track(track=load_spec().track("cifar10-32")), a_copy(kind)
     arrays = build_test_sets(track, tmp_path, source=source)
     rows = write_proposal(tmp_path / "proposal.toml", track, arrays, source)

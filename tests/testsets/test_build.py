@@ -1,6 +1,7 @@
 """A track's test sets are built once, opened verified, and do not depend on how they were built."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from kdbench.testsets.arrays import TestArrays, array_digests
 from kdbench.testsets.build import build_test_sets, facts_of_test_sets, verify_test_sets
 from kdbench.testsets.contact_sheet import contact_sheet, gallery
 from kdbench.testsets.spec import load_spec
-from tests.testsets.pictures import small_cifar10
+from tests.testsets.pictures import disk_masks, small_cifar10
 
 SYNTHETIC = load_spec().track("synthetic")
 SMALL = with_overrides(SYNTHETIC, limit_test=10)[0]
@@ -29,6 +30,13 @@ def cifar_track(images: int, conflicts: int = 90) -> Track:
         for test_set in track.test_sets
     )
     return track.model_copy(update={"test_sets": sets})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _masks_of_the_disks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kdbench.testsets.build.masks_of", disk_masks)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +79,23 @@ def test_shape_has_the_covered_images_alone_in_both_polarities(
     coverage = facts_of_test_sets(cifar_track(30), store, source=source)["shape-white"]["coverage"]
     expected = np.bincount(white.targets, minlength=10) / 3
     np.testing.assert_allclose(coverage, expected, atol=1e-4)
+    assert 0 < len(white) < 30
+
+
+def test_object_and_background_share_the_covered_images_and_no_pixel(cifar: dict[str, TestArrays]) -> None:
+    alone, around, clean = cifar["object-alone"], cifar["background-alone"], cifar["clean"]
+    np.testing.assert_array_equal(alone.index, cifar["shape-white"].index)
+    np.testing.assert_array_equal(alone.index, around.index)
+    inside = cifar["shape-white"].images > 0
+    np.testing.assert_array_equal(alone.images, np.where(inside, clean.images[alone.index], 128))
+    np.testing.assert_array_equal(around.images, np.where(inside, 128, clean.images[alone.index]))
+
+
+def test_a_set_with_masks_is_refused_where_the_track_has_none(tmp_path: Path, source: Cifar10) -> None:
+    track = cifar_track(30)
+    bare = track.model_copy(update={"data": track.data.model_copy(update={"masks_sha256": None})})
+    with pytest.raises(DataError, match=r"test set shape-white with .* have no object masks, which this set needs"):
+        build_test_sets(bare, tmp_path, source=source)
 
 
 def test_conflict_is_balanced_over_all_ordered_pairs(cifar: dict[str, TestArrays]) -> None:

@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,15 @@ from kdbench.plan.overrides import with_overrides
 from kdbench.testsets.arrays import TestArrays
 from kdbench.testsets.build import build_test_sets
 from kdbench.testsets.diagnostics import evaluated_sets
-from kdbench.testsets.frozen import differences_from_frozen, manifest_path, manifest_rows, read_manifest, write_manifest
+from kdbench.testsets.frozen import (
+    NOT_JPEG,
+    differences_from_frozen,
+    manifest_path,
+    manifest_rows,
+    read_manifest,
+    source_kind,
+    write_manifest,
+)
 from kdbench.testsets.spec import load_spec
 from tests.testsets.pictures import small_cifar10
 
@@ -31,7 +40,7 @@ def arrays(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TestArrays]:
 def test_every_synthetic_array_is_the_frozen_one(arrays: dict[str, TestArrays]) -> None:
     frozen = tuple(row for row in read_manifest(manifest_path(SYNTHETIC)) if row.track == "synthetic")
     assert [row.set for row in frozen] == [each.name for each in evaluated_sets(SYNTHETIC, diagnostics=True)]
-    assert manifest_rows("synthetic", arrays, None) == frozen
+    assert manifest_rows(SYNTHETIC, arrays, None) == frozen
     assert differences_from_frozen(SYNTHETIC, arrays, None) == ()
 
 
@@ -84,7 +93,7 @@ def test_a_diagnostic_set_is_compared_where_the_manifest_names_it_alone(
     assert differences_from_frozen(SYNTHETIC, other, None) == (
         "test set texture-field (1000 images) is not the frozen one (1000 images)",
     )
-    unnamed = tuple(row for row in manifest_rows("synthetic", arrays, None) if row.set != "texture-field")
+    unnamed = tuple(row for row in manifest_rows(SYNTHETIC, arrays, None) if row.set != "texture-field")
     write_manifest(tmp_path / "manifest.toml", unnamed, heading="All but the diagnostic set.")
     assert differences_from_frozen(SYNTHETIC, other, None, manifest=tmp_path / "manifest.toml") == ()
 
@@ -95,6 +104,18 @@ def test_a_copy_of_cifar10_without_checksums_is_never_frozen(arrays: dict[str, T
     assert "not the original" in reasons[0]
 
 
+def test_a_track_of_the_jpeg_copy_takes_the_copy_with_its_digest_and_no_other() -> None:
+    source, jpeg = small_cifar10(), load_spec().track("cifar10-32-jpeg")
+    assert source_kind(jpeg, source) == "other"
+    assert differences_from_frozen(jpeg, {}, source) == (NOT_JPEG,)
+    assert differences_from_frozen(jpeg, {}, replace(source, source="original")) == (NOT_JPEG,)
+    of_this_copy = jpeg.model_copy(
+        update={"data": jpeg.data.model_copy(update={"jpeg_sha256": source.test_sha256})}, deep=True
+    )
+    assert source_kind(of_this_copy, source) == "jpeg"
+    assert all("was not built" in reason for reason in differences_from_frozen(of_this_copy, {}, source))
+
+
 def test_a_track_without_a_manifest_has_no_frozen_digest(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
     reasons = differences_from_frozen(SYNTHETIC, arrays, None, manifest=tmp_path / "x" / "manifest.toml")
     assert len(reasons) == sum(not test_set.diagnostic for test_set in SYNTHETIC.test_sets)
@@ -102,7 +123,7 @@ def test_a_track_without_a_manifest_has_no_frozen_digest(arrays: dict[str, TestA
 
 
 def test_a_manifest_comes_back_as_it_was_written(arrays: dict[str, TestArrays], tmp_path: Path) -> None:
-    rows = manifest_rows("synthetic", arrays, None)
+    rows = manifest_rows(SYNTHETIC, arrays, None)
     write_manifest(tmp_path / "manifest.toml", rows, heading="A claim.")
     assert read_manifest(tmp_path / "manifest.toml") == rows
     assert (tmp_path / "manifest.toml").read_text().startswith("# A claim.\n")
@@ -117,13 +138,13 @@ def test_a_damaged_manifest_is_refused(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="no copy of CIFAR-10 beside the project")
-def test_arrays_of_the_other_cifar10_are_those_of_the_manifest(tmp_path: Path) -> None:
+def test_arrays_of_the_jpeg_copy_are_those_of_the_manifest(tmp_path: Path) -> None:
     """The sets without floats: what they are is decided by the copy and the integers drawn."""
-    source, track = read_cifar10(REAL, REAL), load_spec().track("cifar10-32")
+    source, track = read_cifar10(REAL, REAL), load_spec().track("cifar10-32-jpeg")
     integer = tuple(test_set for test_set in track.test_sets if test_set.axis in ("clean", "scramble", "noise"))
     arrays = build_test_sets(track.model_copy(update={"test_sets": integer}), tmp_path, source=source)
-    pinned = {row.set: row for row in read_manifest(manifest_path(track))}
-    assert manifest_rows("cifar10-32", arrays, source) == tuple(pinned[name] for name in arrays)
+    pinned = {row.set: row for row in read_manifest(manifest_path(track)) if row.track == track.name}
+    assert manifest_rows(track, arrays, source) == tuple(pinned[name] for name in arrays)
 
 
 @pytest.mark.parametrize("track_name", ["synthetic", "cifar10-32"])

@@ -16,6 +16,7 @@ from kdbench.testsets.kinds.fcn_silhouette import FcnSilhouette
 from kdbench.testsets.kinds.generated import Generated
 from kdbench.testsets.kinds.kind import Kind
 from kdbench.testsets.kinds.noise_patch import Noise
+from kdbench.testsets.kinds.part_alone import PartAlone
 from kdbench.testsets.kinds.quilted_texture import QuiltedTexture
 from kdbench.testsets.kinds.silhouette import Silhouette
 from kdbench.testsets.kinds.superpixels import Superpixels
@@ -36,6 +37,7 @@ KINDS: tuple[Kind, ...] = (
     Tiles(),
     Superpixels(),
     Noise(),
+    PartAlone(),
     CueConflict(),
 )
 

@@ -1,4 +1,4 @@
-"""Shape of photographs: the object's silhouette, from masks that are computed from colours alone."""
+"""Shape of photographs: the object's silhouette, from the masks of the stored images."""
 
 import numpy as np
 
