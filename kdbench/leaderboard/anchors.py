@@ -20,6 +20,15 @@ def slug(text: str) -> str:
     return kept if kept == plain and re.fullmatch(r"[\w ,.-]+", text, re.ASCII) else f"{kept or 'name'}-{_mark(text)}"
 
 
+def file_stem(name: str) -> str:
+    """Return the name of a file about something: the name itself if any file system takes it, else one with a digest.
+
+    No two names have the same, even where a file system does not distinguish capital letters.
+    """
+    plain = re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name) and len(name) <= _LONGEST
+    return name if plain else f"{slug(name)[:_LONGEST]}-{_mark(name)}"
+
+
 def board_anchor(board: Board, track: Track | None) -> str:
     """Return the id of a board, such as `synthetic-architecture-cnn-to-vit`.
 

@@ -84,6 +84,11 @@ class BoardView:
         return self.pinned + self.methods + self.controls + self.variants
 
 
+def board_path(view: BoardView) -> str:
+    """Return the path of the page with all numbers of a board, beside the main page."""
+    return f"boards/{view.anchor}.html"
+
+
 def board_views(
     scores: Scores, spec: Spec, records: Sequence[Record] = (), cards: Mapping[str, MethodCard] | None = None
 ) -> tuple[BoardView, ...]:

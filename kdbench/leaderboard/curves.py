@@ -1,7 +1,6 @@
 """The training curves of a board's runs."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from kdbench.leaderboard.wording import Mark
 from kdbench.records import Record
 from kdbench.scoring.questions import teacher_of
 
-_NOT_PLOTTED = re.compile(r"^(seconds|learning_rate|gradient_norm_.*)$|_weighted$")
+_NOT_PLOTTED = "seconds"
+_GRADIENT_NORM = "gradient_norm_"
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,13 @@ def training_curves(view: BoardView, records: Sequence[Record]) -> tuple[RowCurv
 
 
 def _panels(runs: Sequence[Record]) -> tuple[CurvePanel, ...]:
-    quantities = {key for run in runs for epoch in run.curves for key in epoch if not _NOT_PLOTTED.search(key)}
-    return tuple(_panel(key, runs) for key in sorted(quantities, key=lambda key: ("accuracy" not in key, key)))
+    quantities = {key for run in runs for epoch in run.curves for key in epoch if key != _NOT_PLOTTED}
+    return tuple(_panel(key, runs) for key in sorted(quantities, key=_place))
+
+
+def _place(quantity: str) -> tuple[bool, bool, bool, str]:
+    """Return the place of a quantity: accuracies, terms of the loss, norms of gradients, the learning rate."""
+    return quantity == "learning_rate", quantity.startswith(_GRADIENT_NORM), "accuracy" not in quantity, quantity
 
 
 def _panel(quantity: str, runs: Sequence[Record]) -> CurvePanel:
@@ -70,7 +75,7 @@ def _panel(quantity: str, runs: Sequence[Record]) -> CurvePanel:
         TrainingCurve(wording.mark_of(teacher_of(run)), run.seed, _points(values, epochs, scale))
         for run, values in zip(runs, values_by_run, strict=True)
     )
-    low, high = wording.number(scale.low), wording.number(scale.high)
+    low, high = (f"{end:.2g}".replace("-", wording.MINUS) for end in (scale.low, scale.high))
     return CurvePanel(quantity.replace("_", " "), curves, low, high, epochs)
 
 

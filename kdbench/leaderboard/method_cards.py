@@ -23,6 +23,7 @@ class MethodCard:
         title: its name in words: "Logit matching".
         summary: what it does, in a few words.
         authors, year, work, venue, arxiv: of its paper; empty where the file names none.
+        source: the bytes of its file.
     """
 
     title: str
@@ -32,6 +33,7 @@ class MethodCard:
     work: str = ""
     venue: str = ""
     arxiv: str = ""
+    source: bytes = b""
 
     @property
     def link(self) -> str:
@@ -63,8 +65,10 @@ def card_of(file: MethodFile) -> MethodCard:
     summary = next(_texts(tree, "summary"), "")
     cited = _CITED.match(first)
     if cited is None:
-        return MethodCard(first.split(": ")[0].rstrip("."), summary)
-    return MethodCard(summary=summary, **{key: value or "" for key, value in cited.groupdict().items()})
+        return MethodCard(first.split(": ")[0].rstrip("."), summary, source=file.source)
+    return MethodCard(
+        summary=summary, source=file.source, **{key: value or "" for key, value in cited.groupdict().items()}
+    )
 
 
 def _texts(tree: ast.Module, name: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The profile charts: the students of a method between their teachers, axis by axis."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +11,18 @@ from kdbench.leaderboard.rows import RowView
 from kdbench.leaderboard.wording import Mark
 from kdbench.scoring.arms import Arm
 from kdbench.scoring.estimates import Estimate, Score
+from kdbench.scoring.scores import RowKind
 from kdbench.spec import Axis
 
 MarkRole = Literal["teacher", "independent", "student"]
+
+
+_ROLES: Mapping[RowKind, MarkRole] = {
+    "teacher": "teacher",
+    "independent": "independent",
+    "method": "student",
+    "control": "student",
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,6 @@ def _profile_axis(view: BoardView, method: RowView | None, axis: Axis, scale: Sc
 
 def _mark(row: RowView, arm: Arm, axis: Axis, scale: Scale) -> ProfileMark | str:
     """Return the mark of an arm on an axis, or why there is none."""
-    roles: dict[str, MarkRole] = {"teacher": "teacher", "independent": "independent", "method": "student"}
     label = wording.reference_words(row.row, arm)
     if arm.profile is None or axis not in arm.profile.axes:
         return f"{label}: not scored"
@@ -121,7 +129,7 @@ def _mark(row: RowView, arm: Arm, axis: Axis, scale: Scale) -> ProfileMark | str
     low, high = wording.number(score.low), wording.number(score.high)
     words = f"{label} {wording.number(score.value)} [{low}, {high}]"
     ends = (scale.percent(score.value), scale.percent(score.low), scale.percent(score.high))
-    return ProfileMark(roles[row.row.kind], wording.mark_of(arm.teacher), label, words, *ends)
+    return ProfileMark(_ROLES[row.row.kind], wording.mark_of(arm.teacher), label, words, *ends)
 
 
 def _band(references: Sequence[ProfileMark]) -> Band | None:

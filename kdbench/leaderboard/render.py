@@ -1,66 +1,34 @@
-"""Renders the leaderboard: one HTML file that needs no other file and no network, and files to download beside it."""
+"""Renders the leaderboard: a main page, a page per board and per method, and files to download beside them.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+No page needs another file or a network to be read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from kdbench.files import atomic_file
-from kdbench.leaderboard import wording
-from kdbench.leaderboard.board_table import BoardLine, BoardTable, board_table
-from kdbench.leaderboard.boards import BoardView, board_views, track_of
-from kdbench.leaderboard.costs import CostLine, cost_lines
-from kdbench.leaderboard.curves import RowCurves, training_curves
-from kdbench.leaderboard.dose_charts import DoseCharts, dose_charts
-from kdbench.leaderboard.downloads import BIBTEX, csv_path, downloads, json_path
-from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
-from kdbench.leaderboard.frontier import Frontier, frontier
-from kdbench.leaderboard.headlines import percent
+from kdbench.leaderboard.boards import BoardView, board_path, board_views
+from kdbench.leaderboard.confusion import Counts
+from kdbench.leaderboard.downloads import BIBTEX, downloads
 from kdbench.leaderboard.method_cards import shipped_cards
-from kdbench.leaderboard.method_entries import method_anchor, method_entries
+from kdbench.leaderboard.method_entries import MethodEntry, method_entries
+from kdbench.leaderboard.method_pages import method_pages
 from kdbench.leaderboard.overview import overviews
 from kdbench.leaderboard.pairs import pair_table
-from kdbench.leaderboard.positions import Positions, positions
-from kdbench.leaderboard.profiles import ProfileChart, profile_charts
-from kdbench.leaderboard.provenance import BoardProvenance, RecordKey, board_provenance, failed_runs
-from kdbench.leaderboard.published import PAPER_TRACK, PublishedTable, published_seconds, read_published
+from kdbench.leaderboard.provenance import RecordKey, failed_runs
+from kdbench.leaderboard.published import read_published
+from kdbench.leaderboard.sections import BoardSection, SectionMaker
 from kdbench.leaderboard.stimuli import track_stimuli
+from kdbench.leaderboard.templates import template_environment
 from kdbench.records import Record
 from kdbench.records.verification import Verification
-from kdbench.resources import shipped
-from kdbench.scoring.findings import digits_of, finding_words
 from kdbench.scoring.scores import Scores
 from kdbench.spec import QUESTIONS, Spec
 from kdbench.testsets.gallery import Gallery
 from kdbench.timing.step_times import Timings
 
 PAGE = "index.html"
-TEMPLATES = ("leaderboard", "templates")
-
-
-@dataclass(frozen=True)
-class BoardSection:
-    """Everything that the page says about one board.
-
-    Attributes:
-        paper_seconds: seconds per epoch as the paper printed them, by submission; empty on other tracks than the
-            paper's.
-    """
-
-    view: BoardView
-    doses: DoseCharts
-    table: BoardTable
-    positions: Positions | None
-    frontier: Frontier | None
-    explanations: ExplanationTable
-    charts: tuple[ProfileChart, ...]
-    curves: tuple[RowCurves, ...]
-    costs: tuple[CostLine, ...]
-    paper_seconds: Mapping[str, str]
-    provenance: BoardProvenance
 
 
 def render_site(
@@ -72,152 +40,95 @@ def render_site(
     gallery: Mapping[str, Gallery] | None,
     timings: Timings | None = None,
     verifications: Mapping[RecordKey, Verification] | None = None,
+    answers: Mapping[RecordKey, Counts] | None = None,
     faults: Sequence[str] = (),
 ) -> Path:
-    """Write the leaderboard page and the files to download. The same arguments give the same bytes.
+    """Write the pages of the leaderboard and the files to download. The same arguments give the same bytes.
 
     Args:
-        scores: every score on the page.
+        scores: every score on the pages.
         records: for provenance, training curves and the extremes of costs.
-        out: folder of the page; made if it is missing.
+        out: folder of the main page; made if it is missing.
         spec: for names of tracks and test sets, and the confidence of intervals.
         gallery: by track, pictures of its test sets; None for no gallery.
         timings: of the timing suite; None without them.
         verifications: what `kdbench verify` said of records.
+        answers: which classes the networks of records took for which; None without confusion matrices.
         faults: a sentence about each file, other than records, that could not be read.
 
     Returns:
         Path of `index.html`.
 
     Raises:
-        WriteError: the page cannot be written.
+        WriteError: a page cannot be written.
     """
-    page, files = render_page(
-        scores,
-        records,
-        spec=spec,
-        gallery=gallery or {},
-        timings=timings,
-        verifications=verifications or {},
-        faults=faults,
-    )
-    for name, text in {**files, PAGE: page}.items():
+    ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
+    maker = SectionMaker(ordered, spec, read_published(), verifications or {})
+    views = board_views(scores, spec, ordered, shipped_cards())
+    methods = method_entries(views)
+    sections = tuple(maker.section(view) for view in views)
+    common = _common(scores, views, maker)
+    files = dict(_boards_and_methods(sections, methods, maker, answers or {}, gallery or {}, common))
+    files |= downloads(views, methods) if views else {}
+    main = _main(sections, methods, maker, gallery or {}, timings, faults, common | {"bibtex": files.get(BIBTEX, "")})
+    for name, text in {**files, PAGE: main}.items():
         with atomic_file(out / name) as file:
             file.write(text.encode())
     return out / PAGE
 
 
-def render_page(
-    scores: Scores,
-    records: Sequence[Record],
-    *,
-    spec: Spec,
+def _common(scores: Scores, views: Sequence[BoardView], maker: SectionMaker) -> dict[str, Any]:
+    """Return what every page shows or needs."""
+    return {
+        "scores": scores,
+        "spec": maker.spec,
+        "tracks": sorted({view.board.track for view in views}),
+        "device_classes": sorted({board.device_class for board in scores.boards}),
+        "record_count": len(maker.records),
+        "verifications": maker.verifications,
+    }
+
+
+def _main(
+    sections: Sequence[BoardSection],
+    methods: Sequence[MethodEntry],
+    maker: SectionMaker,
     gallery: Mapping[str, Gallery],
     timings: Timings | None,
-    verifications: Mapping[RecordKey, Verification],
     faults: Sequence[str],
-) -> tuple[str, dict[str, str]]:
-    """Return the page as text, and the text of the files beside it by their paths; see `render_site`."""
-    ordered = sorted(records, key=lambda record: (record.track, record.run_id, record.digests.testsets))
-    published = read_published()
-    views = board_views(scores, spec, ordered, shipped_cards())
-    methods = method_entries(views)
-    files = downloads(views, methods) if views else {}
-    page = (
-        template_environment()
-        .get_template("page.html")
-        .render(
-            scores=scores,
-            spec=spec,
-            sections=[_section(view, ordered, spec, published, verifications) for view in views],
-            overviews=overviews(views),
-            methods=methods,
-            bibtex=files.get(BIBTEX, ""),
-            questions_shown=[q for q in QUESTIONS if q in {view.board.question for view in views}],
-            tracks=sorted({view.board.track for view in views}),
-            pair_table=pair_table(views),
-            stimuli=track_stimuli(gallery, spec),
-            timings=timings,
-            published=published,
-            failed=failed_runs(ordered),
-            verifications=verifications,
-            faults=faults,
-            record_count=len(ordered),
-            device_classes=sorted({board.device_class for board in scores.boards}),
-        )
-    )
-    return page, files
-
-
-def _section(
-    view: BoardView,
-    records: Sequence[Record],
-    spec: Spec,
-    published: Sequence[PublishedTable],
-    verifications: Mapping[RecordKey, Verification],
-) -> BoardSection:
-    board, track = view.board, track_of(view.board, spec)
-    board_records = [record for record in records if record.digests.testsets == board.testsets_digest]
-    return BoardSection(
-        view=view,
-        doses=dose_charts(view, track.planted if track else None),
-        table=board_table(view, verifications),
-        positions=positions(view),
-        frontier=frontier(view),
-        explanations=explanation_table(view),
-        charts=profile_charts(view),
-        curves=training_curves(view, board_records),
-        costs=cost_lines(view, board_records),
-        paper_seconds=published_seconds(published, board.direction) if board.track == PAPER_TRACK else {},
-        provenance=board_provenance(view, board_records),
+    common: Mapping[str, Any],
+) -> str:
+    """Return the main page as text."""
+    views = [section.view for section in sections]
+    template = template_environment().get_template("page.html")
+    return template.render(
+        common,
+        root="",
+        sections=sections,
+        overviews=overviews(views),
+        methods=methods,
+        questions_shown=[q for q in QUESTIONS if q in {view.board.question for view in views}],
+        pair_table=pair_table(views),
+        stimuli=track_stimuli(gallery, maker.spec),
+        timings=timings,
+        published=maker.published,
+        failed=failed_runs(maker.records),
+        faults=faults,
     )
 
 
-def template_environment() -> Environment:
-    """Return Jinja's environment: every template is escaped, and an undefined variable is an error."""
-    folder = shipped(*TEMPLATES)
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        number=wording.number,
-        capitalized=wording.capitalized,
-        lower_first=wording.lower_first,
-        count=wording.count,
-        p_value=wording.p_value,
-        finding_words=finding_words,
-        digits_of=digits_of,
-        duration=wording.duration,
-        memory=wording.memory,
-        plural=wording.plural,
-        device_words=wording.device_words,
-        ratio=wording.ratio,
-        method_anchor=method_anchor,
-        csv_path=csv_path,
-        json_path=json_path,
-        same_basis=BoardLine.same_basis,
-        percent=percent,
-    )
-    environment.globals.update(_globals(folder))
-    return environment
-
-
-def _globals(folder: Path) -> dict[str, Any]:
-    def inlined(name: str) -> Markup:
-        """Return a shipped style sheet or script, the only text that is not escaped."""
-        return Markup((folder / name).read_text(encoding="utf-8"))
-
-    return {
-        "inlined": inlined,
-        "axes": wording.SHOWN_AXES,
-        "axis_names": wording.AXIS_NAMES,
-        "axis_hints": wording.AXIS_HINTS,
-        "bibtex_path": BIBTEX,
-        "direction_words": wording.direction_words,
-        "question_titles": wording.QUESTION_TITLES,
-        "question_names": wording.QUESTION_NAMES,
-    }
+def _boards_and_methods(
+    sections: Sequence[BoardSection],
+    methods: Sequence[MethodEntry],
+    maker: SectionMaker,
+    answers: Mapping[RecordKey, Counts],
+    gallery: Mapping[str, Gallery],
+    common: Mapping[str, Any],
+) -> Iterator[tuple[str, str]]:
+    """Yield path and text of every other page."""
+    environment, classes = template_environment(), track_stimuli(gallery, maker.spec)
+    board_page, method_page = (environment.get_template(name) for name in ("board-page.html", "method-page.html"))
+    for section in sections:
+        yield board_path(section.view), board_page.render(common, root="../", section=section)
+    for page in method_pages(methods, maker, answers):
+        yield page.path, method_page.render(common, root="../", page=page, class_names=classes)

@@ -1,6 +1,7 @@
 """A page as a strict reader sees it."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
 SELF_CLOSED = {"path", "rect", "line", "circle", "polyline", "polygon"}
@@ -44,3 +45,13 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not {"style", "script"} & set(self.open):
             self._text.append(data)
+
+
+def pages_in(folder: Path) -> dict[str, Page]:
+    """The pages of a folder, by file name without its end."""
+    return {path.stem: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.html"))}
+
+
+def boards_text(site: Path) -> str:
+    """What a reader sees on the pages with all numbers of the boards."""
+    return " ".join(page.text for page in pages_in(site / "boards").values())

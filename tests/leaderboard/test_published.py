@@ -11,15 +11,15 @@ from kdbench.methods.files import list_submissions
 from kdbench.scoring.scores import Board
 from kdbench.testsets.spec import load_spec
 from tests.leaderboard import examples
-from tests.leaderboard.page import Page
+from tests.leaderboard.page import boards_text
 
 TABLES = read_published()
 
 
 def page_of(board: Board, folder: Path) -> str:
     scores = examples.scores_of(board)
-    path = render_site(scores, examples.records_of(scores), folder, spec=load_spec(), gallery=None)
-    return Page(path.read_text(encoding="utf-8")).text
+    render_site(scores, examples.records_of(scores), folder, spec=load_spec(), gallery=None)
+    return boards_text(folder)
 
 
 def test_the_papers_times_are_those_of_its_tables() -> None:

@@ -23,7 +23,7 @@ from kdbench.testsets.gallery import Gallery
 from kdbench.testsets.spec import load_spec
 from kdbench.timing.step_times import Timings, read_timings
 from tests.leaderboard import examples
-from tests.leaderboard.page import Page
+from tests.leaderboard.page import Page, boards_text, pages_in
 from tests.record_factory import write_matrix
 from tests.timing.timing_files import entry, timing_file
 
@@ -44,8 +44,15 @@ def render(
 
 
 @pytest.fixture(scope="module")
-def full(tmp_path_factory: pytest.TempPathFactory) -> Page:
-    return render(examples.full_scores(), tmp_path_factory.mktemp("site"), gallery=examples.a_gallery())
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    render(examples.full_scores(), folder, gallery=examples.a_gallery())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def full(site: Path) -> Page:
+    return Page((site / "index.html").read_text(encoding="utf-8"))
 
 
 PAPERS = {card.link for card in shipped_cards().values()}
@@ -60,11 +67,12 @@ def tbody_of(page: Page, method: str, board: int = 1) -> str:
     return html.unescape(" ".join(re.sub("<[^>]*>", " ", body).split()))
 
 
-def test_page_is_one_well_formed_file_in_its_folder(tmp_path: Path) -> None:
+def test_pages_are_well_formed_files_in_their_folders(tmp_path: Path) -> None:
     scores = examples.full_scores()
     path = render_site(scores, examples.records_of(scores), tmp_path / "site", spec=load_spec(), gallery=None)
     assert path == tmp_path / "site" / "index.html"
-    assert sorted(file.name for file in path.parent.iterdir()) == ["data", "index.html"]
+    names = sorted(file.name for file in path.parent.iterdir())
+    assert names == ["boards", "controls", "data", "index.html", "methods"]
     assert Page(path.read_text(encoding="utf-8")).source.lstrip().startswith("<!DOCTYPE html>")
 
 
@@ -80,13 +88,14 @@ def test_page_loads_nothing_from_anywhere(full: Page) -> None:
     assert not re.search(r"@import|url\(\s*['\"]?(?!data:)|\bfetch\(|XMLHttpRequest|\bimport\(", full.source)
 
 
-def test_links_within_the_page_have_a_target(full: Page) -> None:
+def test_links_have_a_target(full: Page, site: Path) -> None:
     targets = {attributes["id"] for _, attributes in full.tags if "id" in attributes}
     links = [attributes["href"] or "" for tag, attributes in full.tags if tag == "a"]
     labels = [attributes["aria-labelledby"] for _, attributes in full.tags if "aria-labelledby" in attributes]
     within = [link for link in links if link.startswith("#")]
     assert all(link[1:] in targets for link in within)
-    assert {link for link in links if not link.startswith(("#", "data/"))} <= PAPERS
+    files = {link for link in links if link not in PAPERS and not link.startswith("#")}
+    assert all((site / link).is_file() for link in files)
     assert set(labels) <= targets
 
 
@@ -144,27 +153,29 @@ def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
     pictures = examples.a_gallery()["synthetic"]
     gallery = {HOSTILE: Gallery({HOSTILE: pictures.sets["clean"]}, (HOSTILE,) * 10)}
     page = render(scores, tmp_path, records=records, gallery=gallery)
-    assert [tag for tag, _ in page.tags].count("script") == 1
-    assert HOSTILE not in page.source
-    assert HOSTILE in page.text
+    others = [page for folder in ("boards", "methods", "controls") for page in pages_in(tmp_path / folder).values()]
+    for shown in (page, *others):
+        assert [tag for tag, _ in shown.tags].count("script") == 1
+        assert HOSTILE not in shown.source
+        assert HOSTILE in shown.text
 
 
 def test_methods_come_first_then_independent_then_controls(full: Page) -> None:
     board = full.source.split('<section class="board')[PLANTED]
     table = board[: board.index("</table>")]
-    names = re.findall(r'<span class="name">(.*?)</span>', table)
+    names = re.findall(r'<span class="name"><a [^>]*>(.*?)</a></span>', table)
     methods = ["crd", "cskd", "lm", "sskd", "tuned"]
     assert names == [*methods, "independent", "random-teacher", "probe-one-bit"]
 
 
-def test_teachers_and_independent_stand_above_the_students(full: Page) -> None:
-    board = full.source.split('<section class="board')[PLANTED]
+def test_teachers_and_independent_stand_above_the_students(site: Path) -> None:
+    board = pages_in(site / "boards")["synthetic-planted-cnn-to-vit"].source
     table = board[board.index('<table class="students">') :]
     names = re.findall(r'<span class="name">(.*?)</span>', table[: table.index("</table>")])
     assert names[:3] == ["teacher (CNN)", "independent (ViT)", "crd"]
 
 
-def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
+def test_numbers_come_with_interval_and_sample_size(full: Page, site: Path) -> None:
     assert "0.61 [0.56, 0.66]" in tbody_of(full, "crd", PLANTED)
     assert "−0.020 [−0.090, 0.050]" in tbody_of(full, "cskd", PLANTED)
     assert "Clean accuracy 1,000 images" in full.text
@@ -172,7 +183,7 @@ def test_numbers_come_with_interval_and_sample_size(full: Page) -> None:
     numbers = "crd settings temperature 0.07 0.61 [0.56, 0.66] 3 seeds transfers p < 0.001"
     assert numbers in tbody_of(full, "crd", PLANTED)
     assert "from texture teacher: +1.0 [−2.0, +4.0] 1.40×" in tbody_of(full, "crd", PLANTED)
-    assert "crd from shape teacher 3 seeds 0.96 [0.95, 0.97]" in full.text
+    assert "crd from shape teacher 3 seeds 0.96 [0.95, 0.97]" in boards_text(site)
 
 
 def test_a_number_of_another_sample_than_its_column_says_so(tmp_path: Path) -> None:
@@ -233,23 +244,23 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
     assert "what controls without a cause of transfer reach" in full.text
 
 
-def explanations_of(page: Page, number: int) -> str:
+def explanations_of(site: Path, board: str) -> str:
     """Return the text of the table that explains the transfers of a board."""
-    section = page.source.split('<section class="board')[number]
-    table = section[section.index('-beside"') :]
+    section = pages_in(site / "boards")[board].source
+    table = section[section.index('-beside">Numbers') :]
     return html.unescape(" ".join(re.sub("<[^>]*>", " ", table[: table.index("</details>")]).split()))
 
 
-def test_what_explains_transfer_is_in_a_table_of_its_own(full: Page) -> None:
-    text = explanations_of(full, PLANTED)
+def test_what_explains_transfer_is_in_a_table_of_its_own(site: Path) -> None:
+    text = explanations_of(site, "synthetic-planted-cnn-to-vit")
     assert "Distance to the teacher closed, %" in text
     assert "Same answers, manipulated" in text
     assert "crd temperature 0.07 from shape teacher 3 seeds [0.57, 0.65] 0.01 [−0.02, 0.04] 40 [37, 43]" in text
     assert "accuracy matched" not in text
 
 
-def test_a_missing_number_of_that_table_is_explained_once(full: Page) -> None:
-    text = explanations_of(full, 3)
+def test_a_missing_number_of_that_table_is_explained_once(site: Path) -> None:
+    text = explanations_of(site, "synthetic-planted-vit-to-cnn")
     assert text.count("3 seeds are needed, the row has 1") == 1
     titles = "Distance to the teacher closed, %, Way to the teacher (transfer index), Movement aside (drift)"
     assert f"Undefined: {titles}, Direction (cosine): 3 seeds are needed, the row has 1" in text
@@ -307,7 +318,7 @@ def test_words_of_a_row_are_explained_and_stand_on_its_board(full: Page) -> None
 
 
 def test_a_control_that_is_not_proportional_says_so_without_a_rank(full: Page) -> None:
-    probe = full.source[full.source.index('<span class="name">probe-one-bit</span>') :]
+    probe = full.source[full.source.index(">probe-one-bit</a></span>") :]
     assert ">not proportional</span>" in probe[: probe.index("</tbody>")]
 
 
@@ -375,7 +386,7 @@ def test_real_images_have_a_board_of_alpha(tmp_path: Path) -> None:
     page = render(examples.scores_of(examples.natural()), tmp_path)
     text = tbody_of(page, "lm")
     assert "1 lm settings temperature 4.0, distill_ weight 0.9 0.22 [0.18, 0.26]" in text
-    assert "not measured" in page.text
+    assert "not measured" in boards_text(tmp_path)
     assert "α transfer" in page.text
     assert "α architecture CNN → ViT" in page.text.replace("architectureCNN", "architecture CNN")
 
@@ -397,10 +408,11 @@ def test_scores_without_records_still_render(tmp_path: Path) -> None:
     assert "Training curves" not in page.text
 
 
-def test_provenance_names_machine_versions_and_command(full: Page) -> None:
-    assert "kdbench run --seeds 0-2" in full.text
-    assert "Python 3.11.7, torch 2.6.0, timm 1.0.15, numpy 2.0.0" in full.text
-    assert load_spec().tracks["synthetic"].training_digest in full.text
+def test_provenance_names_machine_versions_and_command(site: Path) -> None:
+    text = boards_text(site)
+    assert "kdbench run --seeds 0-2" in text
+    assert "Python 3.11.7, torch 2.6.0, timm 1.0.15, numpy 2.0.0" in text
+    assert load_spec().tracks["synthetic"].training_digest in text
 
 
 @pytest.mark.parametrize(
@@ -424,14 +436,17 @@ def test_provenance_says_what_confined_the_trainings(noted: str | None, words: s
         record.model_copy(update={"environment": record.environment.model_copy(update={"sandbox": noted})})
         for record in examples.records_of(scores)
     ]
-    assert words in render(scores, tmp_path, records=records).text
+    render(scores, tmp_path, records=records)
+    assert words in boards_text(tmp_path)
 
 
 def test_provenance_says_how_captured_runs_ran(tmp_path: Path) -> None:
     scores = examples.full_scores()
     records = [record.model_copy(update={"execution": "captured"}) for record in examples.records_of(scores)]
-    assert "ok steps captured" in render(scores, tmp_path / "captured", records=records).text
-    assert "steps eager" not in render(scores, tmp_path / "eager", records=examples.records_of(scores)).text
+    render(scores, tmp_path / "captured", records=records)
+    render(scores, tmp_path / "eager", records=examples.records_of(scores))
+    assert "ok steps captured" in boards_text(tmp_path / "captured")
+    assert "steps eager" not in boards_text(tmp_path / "eager")
 
 
 def test_provenance_says_what_was_not_scored(tmp_path: Path) -> None:
@@ -439,19 +454,21 @@ def test_provenance_says_what_was_not_scored(tmp_path: Path) -> None:
         track="synthetic", device_class="cpu-float32", reason="the harness has changed", records=("a", "b")
     )
     scores = examples.full_scores().model_copy(update={"superseded": (old,)})
-    assert "2 older records were not scored: the harness has changed" in render(scores, tmp_path).text
+    render(scores, tmp_path)
+    assert "2 older records were not scored: the harness has changed" in boards_text(tmp_path)
 
 
-def test_costs_come_with_their_sample(full: Page) -> None:
-    line = "lm from shape teacher 12.2 8.4 to 9.2 36.4 s 1.40× 9,000 9,000 2.1 s"
-    assert line in full.text
-    assert "3 runs, 9 epochs" in full.text
-    assert "on the same GPU" not in full.text
+def test_costs_come_with_their_sample(site: Path) -> None:
+    text = boards_text(site)
+    assert "lm from shape teacher 12.2 8.4 to 9.2 36.4 s 1.40× 9,000 9,000 2.1 s" in text
+    assert "3 runs, 9 epochs" in text
+    assert "on the same GPU" not in text
 
 
 def test_times_of_runs_that_shared_a_gpu_are_marked(tmp_path: Path) -> None:
     shared = examples.full_scores().model_dump_json().replace('"beside":0', '"beside":3')
-    assert "1.40× with up to 3 other jobs on the same GPU" in render(Scores.model_validate_json(shared), tmp_path).text
+    render(Scores.model_validate_json(shared), tmp_path)
+    assert "1.40× with up to 3 other jobs on the same GPU" in boards_text(tmp_path)
 
 
 def test_gallery_shows_every_set_with_a_caption(full: Page) -> None:
@@ -473,7 +490,9 @@ def test_timing_suite_gives_ratios_to_independent(tmp_path: Path) -> None:
     page = render(examples.full_scores(), tmp_path, timings=read_timings(timing))
     assert "lm synthetic, cnn-to-vit, cpu 300 ms 270 ms to 330 ms 15 1.50× 1.30 to 1.73" in page.text
     assert "Machine: Some CPU, 2 cores." in page.text
-    assert "36.4 s 1.40× 9,000 9,000 2.1 s" in page.text  # the cost of a row has one ratio, that of its runs
+    assert "36.4 s 1.40× 9,000 9,000 2.1 s" in boards_text(
+        tmp_path
+    )  # the cost of a row has one ratio, that of its runs
 
 
 def test_page_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
@@ -532,7 +551,7 @@ def test_records_of_one_run_that_differ_are_named_on_the_page(tmp_path: Path) ->
 
 def test_a_verified_run_has_a_badge_and_others_have_none(tmp_path: Path) -> None:
     folder = write_matrix(tmp_path / "runs", directions=("cnn-to-vit",), images=50)[-1]
-    before = publish([tmp_path / "runs"], tmp_path / "before").page.read_text()
+    publish([tmp_path / "runs"], tmp_path / "before")
     record = read_record(folder)
     answers = read_predictions(folder)
     verification = Verification(
@@ -546,7 +565,8 @@ def test_a_verified_run_has_a_badge_and_others_have_none(tmp_path: Path) -> None
         differences=differences_of(record, answers, answers),
     )
     write_verification(folder, verification)
-    after = publish([tmp_path / "runs"], tmp_path / "after").page.read_text()
-    assert "verified: " not in before
-    assert after.count("verified: equal when retrained by") == 1
-    assert HOSTILE not in after
+    publish([tmp_path / "runs"], tmp_path / "after")
+    (after,) = pages_in(tmp_path / "after" / "boards").values()
+    assert "verified: " not in boards_text(tmp_path / "before")
+    assert after.source.count("verified: equal when retrained by") == 1
+    assert HOSTILE not in after.source
