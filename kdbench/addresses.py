@@ -1,17 +1,15 @@
 """Opens addresses on the network: through the proxies of the environment, and those of this machine itself without."""
 
 import ipaddress
-from urllib.request import BaseHandler, OpenerDirector, ProxyHandler, build_opener
+from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
 
-def opener_for(host: str | None, *handlers: BaseHandler) -> OpenerDirector:
-    """Return what opens addresses on a host: a proxy does not know this machine's own addresses.
+def opener_for(host: str | None) -> OpenerDirector:
+    """Return what opens addresses on a host, of which the name or the number is given.
 
-    Args:
-        host: the name or the number in the address.
-        handlers: that take the place of urllib's own of their kind.
+    A proxy does not know this machine's own addresses.
     """
-    return build_opener(*([ProxyHandler({})] if is_this_machine(host) else []), *handlers)
+    return build_opener(*([ProxyHandler({})] if is_this_machine(host) else []))
 
 
 def is_this_machine(host: str | None) -> bool:

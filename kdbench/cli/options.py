@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -188,23 +187,6 @@ def make_console() -> "Console":
 
     free = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(soft_wrap=True, width=BOARD_WIDTH if free else None)
-
-
-@contextmanager
-def download_progress(console: "Console") -> Iterator[Callable[[int, int | None], None]]:
-    """Show on a terminal how far a download is; yield what takes the bytes that came, and how many there will be."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("downloading"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        tasks = list[Any]()
-
-        def report(received: int, size: int | None) -> None:
-            if not tasks:
-                tasks.append(progress.add_task("", total=size))
-            progress.update(tasks[0], completed=received)
-
-        yield report
 
 
 def warn_of(*sentences: str) -> None:

@@ -15,7 +15,6 @@ from kdbench.cli.options import (
     SiteOption,
     SpecOption,
     check_can_write,
-    download_progress,
     make_console,
     warn_of,
 )
@@ -180,16 +179,12 @@ def fetch_results(
 ) -> None:
     """Download a pack, and put its records and unfinished trainings into a results folder, as `merge` does.
 
-    A download that broke off goes on where it stopped, if the server allows it. The proxies of the environment are
-    used. Teachers keep the weights that the pack has, and need no second training.
+    The proxies of the environment are used. Teachers keep the weights that the pack has, and need no second training.
     """
     from kdbench.packs.fetching import fetch
     from kdbench.testsets.spec import load_spec
 
-    loaded = load_spec(spec)
-    with download_progress(make_console()) as report:
-        merged = fetch(source, results, loaded, report, sha256=sha256)
-    _print_merged(merged, source, results)
+    _print_merged(fetch(source, results, load_spec(spec), sha256=sha256), source, results)
 
 
 def _print_merged(merged: "Merged", source: str, results: Path) -> None:

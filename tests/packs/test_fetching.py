@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from kdbench.jobs.lock import sole_user
-from kdbench.packs.downloading import folder_for
 from kdbench.records import WEIGHTS, find_records
 from tests.command_line import Command, assert_refused
 from tests.packs.results_folders import TRACK, files_of, rewritten, teacher_of
@@ -22,7 +21,7 @@ def test_a_fetched_pack_is_a_merged_one(kdbench: Command, tmp_path: Path, board:
     digest = hashlib.sha256(board.read_bytes()).hexdigest()
     with serving(board.read_bytes()) as server:
         done = kdbench("results", "fetch", server.address, "other", "--sha256", digest.upper(), cwd=tmp_path)
-        assert not folder_for(server.address).exists()
+        assert not list((tmp_path / "cache").glob(".fetching-*"))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"merged {server.address} into other: 5 records and 1 unfinished trainings are new")
     assert kdbench("results", "fetch", "board.zip", "third", cwd=tmp_path).returncode == 0
@@ -31,14 +30,44 @@ def test_a_fetched_pack_is_a_merged_one(kdbench: Command, tmp_path: Path, board:
     assert (tmp_path / "other" / weights).read_bytes() == (results / weights).read_bytes()
 
 
-def test_a_fetch_that_broke_off_merges_nothing_and_goes_on(kdbench: Command, tmp_path: Path, board: Path) -> None:
+def test_a_fetch_that_broke_off_merges_nothing(kdbench: Command, tmp_path: Path, board: Path) -> None:
     with serving(board.read_bytes(), ends_after=1000) as server:
-        assert_refused(kdbench("results", "fetch", server.address, "other", cwd=tmp_path), "broke off", "1000 of")
+        assert_refused(kdbench("results", "fetch", server.address, "other", cwd=tmp_path), "1000 bytes read")
         assert not (tmp_path / "other").exists()
         server.ends_after = None
         assert kdbench("results", "fetch", server.address, "other", cwd=tmp_path).returncode == 0
-    assert server.requests == [None, "bytes=1000-"]
     assert len(find_records(tmp_path / "other")) == 5
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"status": 404}, "404 Client Error"),
+        ({"status": 302, "leads_to": "file:///etc/passwd"}, "No connection adapters were found for 'file:///etc"),
+    ],
+)
+def test_what_a_server_refuses_is_said(
+    kdbench: Command, tmp_path: Path, settings: dict[str, object], words: str
+) -> None:
+    with serving(b"", **settings) as server:
+        refused = kdbench("results", "fetch", server.address, "other", cwd=tmp_path)
+    assert_refused(refused, f"{server.address} cannot be fetched: ", words, "give the same command again")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_server_that_is_down_or_no_server_is_named(kdbench: Command, tmp_path: Path) -> None:
+    with serving(b"") as server:
+        address = server.address
+    assert_refused(kdbench("results", "fetch", address, "other", cwd=tmp_path), address, "refused")
+    assert_refused(kdbench("results", "fetch", "http://[", "other", cwd=tmp_path), "http://[ cannot be fetched: ")
+
+
+def test_a_server_may_lead_to_another_address(kdbench: Command, tmp_path: Path, board: Path) -> None:
+    with (
+        serving(board.read_bytes()) as server,
+        serving(b"", status=302, leads_to=server.address) as first,
+    ):
+        assert kdbench("results", "fetch", first.address, "other", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("sha256", ["0" * 64, "short"])
@@ -56,7 +85,7 @@ def test_a_hostile_pack_from_a_server_is_refused_by_its_address(kdbench: Command
     rewritten(board, members={"../outside": b"x"})
     with serving(board.read_bytes()) as server:
         refused = kdbench("results", "fetch", server.address, "other", cwd=tmp_path)
-        assert not folder_for(server.address).exists()
+        assert not list((tmp_path / "cache").glob(".fetching-*"))
     assert_refused(refused, f"{server.address} is not a pack that can be merged: it holds '../outside'")
     assert str(tmp_path / "cache") not in refused.stderr
     assert not (tmp_path / "outside").exists()
@@ -67,7 +96,7 @@ def test_a_folder_that_another_command_uses_is_noticed_before_the_download(
 ) -> None:
     with serving(board.read_bytes()) as server, sole_user(tmp_path / "other"):
         assert_refused(kdbench("results", "fetch", server.address, "other", cwd=tmp_path), "another kdbench run")
-    assert server.requests == []
+    assert server.requests == 0
 
 
 @pytest.mark.parametrize(
