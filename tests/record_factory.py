@@ -413,7 +413,7 @@ def _answers(test_set: TestSet, matrix: Matrix, profile: FakeProfile, *name: str
         label[order[first : first + second]] = texture[order[first : first + second]]
     else:
         chance = 1 / classes
-        bias = 1.0 if test_set.axis == "clean" else profile.bias[test_set.axis]
+        bias = profile.bias.get(test_set.axis, 1.0)  # on sets without a score, as on clean images
         first = round(float(np.clip(chance + bias * (profile.clean - chance), 0, 1)) * count)
     label[order[:first]] = target[order[:first]]
     return _measured(np.where(conflict, -1, position), target, texture, label, order)

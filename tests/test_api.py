@@ -146,7 +146,7 @@ def test_both_directions_are_the_cross_family_ones() -> None:
 
 def test_the_example_of_a_method_file_keeps_the_contract(tmp_path: Path) -> None:
     assert api.__doc__ is not None
-    _, example = api.__doc__.split("A whole file::\n")
+    _, example = api.__doc__.split("A whole file:\n")
     (tmp_path / "logit_regression.py").write_text(dedent(example))
     method = load_submission(tmp_path / "logit_regression.py")(a_task(), None)
     method.config = type(method).Config(distill_weight=0.5)

@@ -300,7 +300,7 @@ def test_other_settings_than_those_of_the_spec_are_shown(tmp_path: Path) -> None
 
 def test_board_says_from_which_pretrained_weights_its_seeds_start(full: Page) -> None:
     count = len(load_spec().track("synthetic").backbones.cnn.pretrained)
-    assert full.text.count(f"Seed k starts from pair k modulo {count} of the pretrained backbones") == 2
+    assert full.text.count(f"Seed k starts from pair k modulo {count} of the pretrained backbones, so intervals") == 2
     assert full.text.count("All seeds of this board start from one pair of pretrained backbones") == 1
 
 

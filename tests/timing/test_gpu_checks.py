@@ -35,9 +35,9 @@ def bench(track: Track) -> Bench:
 
 
 def shallow(track: Track) -> Track:
-    """The track with a ViT of two blocks."""
+    """The track with a ViT of four blocks, one for each stage."""
     vit = track.backbones.vit
-    few = vit.model_copy(update={"arguments": {**vit.arguments, "depth": 2}})
+    few = vit.model_copy(update={"arguments": {**vit.arguments, "depth": 4}})
     return track.model_copy(update={"backbones": track.backbones.model_copy(update={"vit": few})})
 
 
