@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kdbench.networks.weights import file_sha256
+from kdbench.files import file_sha256
 from kdbench.resources import VERSION
 from kdbench.testsets.frozen import read_manifest
 

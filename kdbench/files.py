@@ -177,3 +177,9 @@ def check_writable(folder: Path) -> None:
     with atomic_file(probe) as file:
         file.write(bytes(PROBE_BYTES))
     probe.unlink(missing_ok=True)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, which is read piece by piece; OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

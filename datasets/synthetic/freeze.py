@@ -11,7 +11,7 @@ from pathlib import Path
 
 import slic_labels
 
-from kdbench.networks.weights import file_sha256
+from kdbench.files import file_sha256
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH
 from kdbench.testsets.build import build_test_sets

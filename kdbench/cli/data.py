@@ -93,7 +93,7 @@ def data_weights(
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the files that are missing.")] = False,
 ) -> None:
     """List the pretrained weights of a track, and with --fetch, fetch those that are missing."""
-    from kdbench.networks.weights import condition_of, file_sha256, weights_folder
+    from kdbench.networks.weights import condition_of, weights_folder, weights_sha256
     from kdbench.networks.weights import fetch as fetch_file
     from kdbench.testsets.spec import load_spec
     from kdbench.testsets.weights import needed_weights
@@ -110,7 +110,7 @@ def data_weights(
         typer.echo(f"{file.name}: {file.purpose}, {file.megabytes:.1f} MB, {condition}\n    from   {file.address}")
         typer.echo(f"    sha256 {file.sha256 or 'not pinned'}{'...' if file.sha256 and len(file.sha256) < 64 else ''}")
     for file in files if fetch else ():
-        typer.echo(f"{file.name}: fetched, sha256 {file_sha256(fetch_file(file, folder))}")
+        typer.echo(f"{file.name}: fetched, sha256 {weights_sha256(fetch_file(file, folder))}")
 
 
 @app.command("export", epilog="Example: kdbench data export --track cifar10-224 --to cifar10-224.zip")

@@ -4,7 +4,6 @@ All files are in one folder, with the names that `kdbench data weights` lists, w
 by hand. It is the folder that the user gives with --weights-dir, or else a folder in the cache.
 """
 
-import hashlib
 import logging
 import pickle
 import shutil
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from kdbench.errors import DataError, remedy
+from kdbench.files import file_sha256
 from kdbench.networks.backbone import create_model
 from kdbench.resources import cache_folder
 from kdbench.spec import BackboneSpec, Track
@@ -127,7 +127,7 @@ def condition_of(file: WeightFile, folder: Path) -> FileCondition:
         return "missing"
     if path.stat().st_size / 1e6 < LEAST_SIZE * file.megabytes:
         return "cut short"
-    if file.sha256 is not None and not file_sha256(path).startswith(file.sha256):
+    if file.sha256 is not None and not weights_sha256(path).startswith(file.sha256):
         return "wrong digest"
     return "there"
 
@@ -147,7 +147,7 @@ def checked(file: WeightFile, folder: Path) -> Path:
         )
     if condition == "wrong digest":
         raise DataError(
-            f"weights {path} have the sha256 {file_sha256(path)[:16]}..., expected {str(file.sha256)[:16]}...; "
+            f"weights {path} have the sha256 {weights_sha256(path)[:16]}..., expected {str(file.sha256)[:16]}...; "
             f"move the file elsewhere and fetch it again with {command}"
         )
     return path
@@ -159,11 +159,10 @@ def _fetching_into(folder: Path) -> str:
     return f"`kdbench data weights --fetch{given}`"
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file; DataError if it cannot be read."""
+def weights_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file of weights; DataError if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
@@ -216,7 +215,7 @@ def _fetched(file: WeightFile, folder: Path) -> Path:
         return Path(hf_hub_download(repository, "model.safetensors", local_dir=folder))
     pooch.get_logger().setLevel("WARNING")
     fetched = Path(pooch.retrieve(file.address, known_hash=None, fname=file.name, path=folder, progressbar=True))
-    digest = file_sha256(fetched)
+    digest = weights_sha256(fetched)
     if not digest.startswith(
         file.sha256 or ""
     ):  # torchvision publishes only the first digits, which pooch cannot compare

@@ -1,6 +1,5 @@
 """Merges a pack that lies elsewhere: at a path or at an address on the network."""
 
-import hashlib
 import re
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import pooch
 
 from kdbench.addresses import is_this_machine
 from kdbench.errors import InputError, describe_error
+from kdbench.files import file_sha256
 from kdbench.jobs.lock import sole_user
 from kdbench.packs.merging import Merged, merge
 from kdbench.resources import cache_folder
@@ -85,7 +85,6 @@ def _merge_checked(path: Path, source: str, results: Path, spec: Spec, sha256: s
 
 def _sha256_of(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InputError(f"pack {path} cannot be read: {error.strerror or error}; give another file") from error

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from kdbench.errors import RecordError
+from kdbench.files import file_sha256
 from kdbench.records.identity import identity_of
 from kdbench.records.schema import Predictions, Record, SetResult
 from kdbench.records.storage import (
@@ -21,7 +22,6 @@ from kdbench.records.storage import (
     SOURCE,
     WEIGHTS,
     changed_since,
-    file_sha256,
     read_predictions,
     read_record,
     read_snapshots,

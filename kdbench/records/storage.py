@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kdbench.errors import InputError, RecordError, describe_invalid, remedy
-from kdbench.files import DAMAGES, atomic_file, without_mark
+from kdbench.files import DAMAGES, atomic_file, file_sha256, without_mark
 from kdbench.records.arrays import JoinedArrays, read_joined
 from kdbench.records.schema import SCHEMA_VERSION, Predictions, Record, SetPredictions
 from kdbench.spec import digest
@@ -85,12 +85,6 @@ def _bytes_of(path: Path) -> bytes:
     if (size := path.stat().st_size) > MOST_FILE_BYTES:
         raise OSError(errno.EFBIG, f"it has {size} bytes; allowed: at most {MOST_FILE_BYTES}", str(path))
     return path.read_bytes()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, which is read piece by piece."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_record(folder: Path) -> Record:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from kdbench.data.cifar10 import Cifar10
 from kdbench.errors import DataError, InputError, describe_invalid
 from kdbench.files import atomic_file
-from kdbench.networks.weights import FROM_TIMM, backbone_file, file_sha256, weights_folder
+from kdbench.networks.weights import FROM_TIMM, backbone_file, weights_folder, weights_sha256
 from kdbench.resources import shipped
 from kdbench.spec import FrozenModel, TestSet, Track
 from kdbench.testsets.arrays import TestArrays
@@ -120,7 +120,7 @@ def _weight_lines(track: Track, weights_dir: Path | None) -> list[str]:
     """Return lines with the digests of the track's pretrained weights, as far as this machine has them."""
     files = (backbone_file(spec) for spec in (track.backbones.cnn, track.backbones.vit) if spec.weights == FROM_TIMM)
     paths = (weights_folder(weights_dir) / file.name for file in files)
-    return [f"weights_sha256 of {path.name}: {file_sha256(path)}" for path in paths if path.is_file()]
+    return [f"weights_sha256 of {path.name}: {weights_sha256(path)}" for path in paths if path.is_file()]
 
 
 def source_kind(track: Track, source: Cifar10 | None) -> SourceKind:

@@ -5,7 +5,6 @@ in source, number of images or parameters therefore lie in different folders.
 """
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.data.array_types import Images
 from kdbench.data.store import has_entry, read_entry
 from kdbench.errors import DataError
+from kdbench.files import file_sha256
 from kdbench.resources import shipped
 from kdbench.spec import TestSet, Track, digest
 from kdbench.testsets.arrays import TestArrays
@@ -126,11 +126,12 @@ class TestSetStore:
             "source": self.source_sha256 or "generated",
             **({"masks": self.track.data.masks_sha256} if self.track.data.masks_sha256 else {}),
             "limit": None,  # of older recipes; the number of images is in the description of each set
-            "tables": _file_sha256(shipped(*TABLES)),
-            "segment_maps": "computed" if self.source_sha256 else _file_sha256(shipped(*SHIPPED_MAPS)),
+            "tables": _shipped_sha256(*TABLES),
+            "segment_maps": "computed" if self.source_sha256 else _shipped_sha256(*SHIPPED_MAPS),
         }
 
 
 @functools.cache
-def _file_sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "absent"
+def _shipped_sha256(*place: str) -> str:
+    path = shipped(*place)
+    return file_sha256(path) if path.exists() else "absent"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdbench.data.synthetic import shipped_tables
-from kdbench.networks.weights import file_sha256
+from kdbench.files import file_sha256
 from kdbench.resources import shipped
 from kdbench.testsets.spec import load_spec
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+from kdbench.files import file_sha256
 from kdbench.jobs.evaluate_job import evaluate_run
 from kdbench.jobs.job import Job
 from kdbench.jobs.opened_sets import OpenedSets
 from kdbench.records import SOURCE, read_record
 from kdbench.records.integrity import check_record
-from kdbench.records.storage import file_sha256
 from tests.jobs.small_jobs import a_teacher, context_in, silent, small
 from tests.planned_runs import expanded, submission
 

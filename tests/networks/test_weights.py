@@ -23,10 +23,10 @@ from kdbench.networks.weights import (
     backbone_file,
     checked,
     fetch,
-    file_sha256,
     load_into,
     unpinned,
     weights_folder,
+    weights_sha256,
 )
 from kdbench.spec import BackboneSpec, OpenNetwork, OpenPair, Track
 from kdbench.testsets.spec import load_spec
@@ -54,7 +54,9 @@ def a_file(folder: Path, network: nn.Module, name: str = "line.pth") -> WeightFi
     """A network's weights as a `.pth` file, and its pinned description."""
     path = folder / name
     torch.save(network.state_dict(), path)
-    return WeightFile(name, "a test", "https://example.org/line.pth", path.stat().st_size / 1e6, file_sha256(path)[:8])
+    return WeightFile(
+        name, "a test", "https://example.org/line.pth", path.stat().st_size / 1e6, weights_sha256(path)[:8]
+    )
 
 
 @pytest.fixture
@@ -239,7 +241,7 @@ def test_runs_from_weights_without_a_pinned_digest_say_so(small: Track, tmp_path
         f"the spec pins no sha256 of the weights {backbone_file(spec).name}" for spec in (SMALL_CNN, SMALL_VIT)
     )
     pinned = {
-        family: spec.model_copy(update={"weights_sha256": file_sha256(tmp_path / backbone_file(spec).name)})
+        family: spec.model_copy(update={"weights_sha256": weights_sha256(tmp_path / backbone_file(spec).name)})
         for family, spec in (("cnn", SMALL_CNN), ("vit", SMALL_VIT))
     }
     track = small.model_copy(update={"backbones": small.backbones.model_copy(update=pinned)})

@@ -36,11 +36,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from kdbench.data.array_types import Split
 from kdbench.data.synthetic import Saliences, SceneDraws, Tables, read_tables, render
-from kdbench.files import atomic_file
+from kdbench.files import atomic_file, file_sha256
 from kdbench.networks.backbone import create_model
 from kdbench.networks.models import write_trunk
 from kdbench.networks.placement import memory_format
-from kdbench.networks.weights import file_sha256
 from kdbench.randomness import seed_of
 from kdbench.spec import FAMILIES, Family
 from kdbench.testsets.spec import load_spec
