@@ -119,7 +119,7 @@ def _board(group: RecordGroup, runs: Sequence[ScoredRun], context: BoardContext)
         scale=scale_of(of_board, context),
         smallest_effect=context.scoring.smallest_effect,
         tests=tests_of(rows, context.scoring) if any(row.p_value is not None for row in rows) else 0,
-        null_band=null_band(rows, context.scoring),
+        null_band=null_band(rows, context.question, context.scoring),
         index_band=_index_band(rows, context),
     )
 

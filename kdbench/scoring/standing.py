@@ -12,7 +12,7 @@ from kdbench.scoring.intervals import DIGITS, p_above_zero
 from kdbench.scoring.ranking import RankedNumber, common_seeds, rank_intervals
 from kdbench.scoring.scores import Row
 from kdbench.scoring.transfer import excess, transfer_number
-from kdbench.spec import BIAS_AXES, Axis, Scoring, TeacherKind
+from kdbench.spec import BIAS_AXES, Axis, Question, Scoring, TeacherKind
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,9 @@ def cross_check(evidence: RowEvidence, scoring: Scoring) -> Range | None:
     return Range(low=round(bounds[0], DIGITS), high=round(bounds[1], DIGITS)) if bounds else None
 
 
-def null_band(rows: Iterable[Row], scoring: Scoring) -> Range | None:
+def null_band(rows: Iterable[Row], question: Question, scoring: Scoring) -> Range | None:
     """Return the range of the null controls, including their intervals; None if no such interval covers seeds."""
-    return _band(row.transfer for row in _null_controls(rows, scoring))
+    return _band(row.transfer for row in _null_controls(rows, question, scoring))
 
 
 def index_band(rows: Iterable[Row], teacher: TeacherKind, scoring: Scoring) -> Range | None:
@@ -120,13 +120,14 @@ def index_band(rows: Iterable[Row], teacher: TeacherKind, scoring: Scoring) -> R
         teacher: of the other family.
         scoring: names the null controls.
     """
-    arms = (arm for row in _null_controls(rows, scoring) for arm in row.arms if arm.teacher in (None, teacher))
+    controls = _null_controls(rows, "architecture", scoring)
+    arms = (arm for row in controls for arm in row.arms if arm.teacher in (None, teacher))
     return _band(arm.movement.transfer_index for arm in arms if arm.movement)
 
 
-def _null_controls(rows: Iterable[Row], scoring: Scoring) -> Iterator[Row]:
-    """Yield the rows of controls that should transfer nothing."""
-    return (row for row in rows if row.kind == "control" and row.method in scoring.null_controls)
+def _null_controls(rows: Iterable[Row], question: Question, scoring: Scoring) -> Iterator[Row]:
+    """Yield the rows of controls that should transfer nothing on a board of the question."""
+    return (row for row in rows if row.kind == "control" and row.method in scoring.null_controls[question])
 
 
 def _band(scores: Iterable[Score | None]) -> Range | None:

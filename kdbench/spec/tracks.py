@@ -17,7 +17,7 @@ from kdbench.spec.extending import with_base
 from kdbench.spec.models import Several, Share, SpecModel
 from kdbench.spec.pairs import OpenPair
 from kdbench.spec.planted import Planted
-from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision
+from kdbench.spec.vocabulary import BIAS_AXES, Axis, Direction, Precision, Question
 
 SYNTHETIC_CLASSES = 10
 Positive = Annotated[int, Field(gt=0)]
@@ -197,7 +197,7 @@ class Scoring(SpecModel):
     least_errors: Positive
     least_both_wrong: Positive
     calibration_bins: Positive
-    null_controls: Several[str]
+    null_controls: dict[Question, Several[str]]
 
 
 class TrackScoring(SpecModel):

@@ -337,9 +337,7 @@ def test_natural_teachers_stand_with_their_gate(full: Page) -> None:
 
 def test_a_method_without_alpha_is_shown_with_its_transfer_index(full: Page) -> None:
     assert "No α for capd: it reads the attention of its teacher, so it has no other student." in full.text
-    assert (
-        "The band, [−0.080, 0.110], is the range of the transfer indices of random-teacher and label-smoo" in full.text
-    )
+    assert "The band, [−0.080, 0.110], is the range of the transfer indices of lm-shuffled and label-smoo" in full.text
 
 
 def test_unofficial_row_without_alpha_says_why_on_its_board(tmp_path: Path) -> None:

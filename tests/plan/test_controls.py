@@ -20,8 +20,8 @@ from tests.planned_runs import INDEPENDENT, described_here, expanded, submission
 
 SYNTHETIC = load_spec().track("synthetic")
 CONTROLS = {
-    *("random-teacher", "label-smoothing", "independent-rotated", "independent-views", "compute-matched"),
-    "probe-one-bit",
+    *("random-teacher", "lm-shuffled", "label-smoothing", "independent-rotated", "independent-views"),
+    *("compute-matched", "probe-one-bit"),
 }
 FRONTIER = {
     *(f"lm-w{weight}-t{temperature}" for weight in (10, 50, 90, 100) for temperature in (1, 4)),

@@ -12,7 +12,7 @@ import pytest
 from kdbench.records import Predictions, read_record
 from kdbench.records.storage import seal_record
 from kdbench.scoring.board import score
-from kdbench.scoring.estimates import Undefined
+from kdbench.scoring.estimates import Range, Undefined
 from kdbench.scoring.questions import boards_of, swapped_teachers
 from kdbench.scoring.scores import Board, DoseResponse, Row
 from tests.record_factory import record_of, write_matrix
@@ -32,9 +32,10 @@ def natural(tmp_path_factory: pytest.TempPathFactory) -> Board:
     write_natural(
         results,
         methods=("much", "none"),
-        transfer={"much": 0.5, "none": 0.0},
+        transfer={"much": 0.5, "none": 0.0, "lm-shuffled": 0.0},
         images=None,
         controls=("random-teacher", "label-smoothing"),
+        frontier=("lm-shuffled",),
     )
     (board,) = score(results, SPEC).boards
     return board
@@ -67,7 +68,8 @@ def test_alpha_is_the_share_of_the_difference_between_the_families_that_was_put_
 def test_controls_without_an_own_teacher_score_nothing_or_have_no_alpha(natural: Board) -> None:
     alpha = estimated(row_of(natural, "random-teacher").transfer)
     assert alpha.low < 0 < alpha.high
-    assert natural.null_band is not None
+    shuffled = estimated(row_of(natural, "lm-shuffled").transfer)
+    assert natural.null_band == Range(low=shuffled.low, high=shuffled.high)  # random teachers are not part of it
     smoothed = row_of(natural, "label-smoothing")
     assert smoothed.transfer is None
     assert smoothed.arms[0].movement is not None  # its way to the natural teacher, for methods that have no alpha

@@ -173,7 +173,9 @@ def test_real_images_are_ranked_by_the_alpha_that_was_put_in(tmp_path: Path, sha
 
 
 def test_a_method_without_alpha_is_compared_with_the_way_that_controls_move(tmp_path: Path) -> None:
-    folders = write_natural(tmp_path, spread=0.004, controls=("random-teacher", "label-smoothing"))
+    shares = {"lm": 0.5, "lm-shuffled": 0.0}
+    controls = ("random-teacher", "label-smoothing")
+    folders = write_natural(tmp_path, spread=0.004, transfer=shares, controls=controls, frontier=("lm-shuffled",))
     for folder in record_of(folders, method="lm", direction="vit-to-vit"):
         shutil.rmtree(folder)
     board = board_of(tmp_path)
@@ -181,7 +183,7 @@ def test_a_method_without_alpha_is_compared_with_the_way_that_controls_move(tmp_
     assert isinstance(rows["lm"].transfer, Undefined)
     indices = [
         estimated(arm.movement.transfer_index)
-        for name in SPEC.scoring.null_controls
+        for name in SPEC.scoring.null_controls["architecture"]
         for arm in rows[name].arms
         if arm.movement and arm.teacher_family != "vit"
     ]

@@ -88,6 +88,18 @@ def test_hard_matching_has_the_teacher_s_preferred_class_as_its_label() -> None:
     torch.testing.assert_close(losses["distillation"].value, cross_entropy(mine, theirs.argmax(dim=1)))
 
 
+def test_shuffled_answers_are_those_to_another_image_of_the_class() -> None:
+    labels = torch.tensor([2, 0, 2, 1, 0, 2])
+    mine, theirs = torch.randn(6, 10), torch.randn(6, 10)
+    batch = Batch(images=torch.randn(6, 3, 32, 32), labels=labels, index=torch.arange(6))
+    losses: Any = method_of("lm-shuffled").loss(batch, Output(logits=mine), Output(logits=theirs))
+    exchanged = theirs[[2, 4, 5, 3, 1, 0]]  # the only image of class 1 keeps its own answer
+    expected: Any = method_of("lm-w90-t1", temperature=4.0).loss(batch, Output(logits=mine), Output(logits=exchanged))
+    for name in ("cross_entropy", "distillation"):
+        assert losses[name].weight == expected[name].weight
+        torch.testing.assert_close(losses[name].value, expected[name].value)
+
+
 def test_matching_on_views_is_the_mean_of_lm_on_each_view() -> None:
     batch, run = some_batch(), Recorder()
     method_of("lm-views").step(run, batch)  # type: ignore[arg-type]
