@@ -24,6 +24,7 @@ from kdbench.tracking.store import own_store_of, quiet_mlflow, tracking_uri_of
 from kdbench.tracking.writer import Writer
 
 PATIENCE = 20.0  # seconds
+_MOMENT = 1.0  # seconds in which a store that has just failed must answer, or it is said not to
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def mirror(
         except KdbenchError:
             raise
         except Exception as error:  # MLflow and the libraries below it raise errors of many types
-            progress.failures.append(f"MLflow at {uri} failed ({first_line(error)})")
+            reason = why_unreachable(uri, _MOMENT) or f"failed ({first_line(error)})"
+            progress.failures.append(f"MLflow at {uri} {reason}")
     return Mirrored(uri, **progress.records, scores=progress.scores, warning=progress.warning(results))
 
 

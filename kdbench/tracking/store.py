@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlflow-artifacts"
 PRIVACY = {"MLFLOW_DISABLE_TELEMETRY": "true"}
+_NO_LINE_PER_RUN = {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}  # a server's client prints two lines per run
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}  # seconds
 _THIS_MACHINE = ("localhost", "127.0.0.1", "127.0.0.0/8", "::1")  # libraries differ in what they understand
 _SQLITE = "sqlite:///"
@@ -39,15 +40,15 @@ def without_proxies_here(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def quiet_mlflow() -> Iterator[None]:
-    """Switch off MLflow's log lines, telemetry and long retries, unless the user has set them in the environment.
+    """Switch off the log lines, prints, telemetry and long retries of MLflow that the user has not set.
 
     A server on this machine is asked without a proxy.
     """
-    for key, value in (_PATIENCE | PRIVACY).items():
+    for key, value in (_PATIENCE | PRIVACY | _NO_LINE_PER_RUN).items():
         os.environ.setdefault(key, value)
     proxies = {name: os.environ.get(name) for name in ("no_proxy", "NO_PROXY")}
     os.environ.update(without_proxies_here(os.environ))
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic", "urllib3")]
     levels = [logger.level for logger in loggers]
     import mlflow.store.db.utils  # noqa: F401  (configures the loggers, so it comes before they are silenced)
 
