@@ -113,6 +113,8 @@ def _notes(board: Board) -> Iterator[str]:
 def _row_notes(row: Row, title: str, board: Board) -> Iterator[str]:
     if row.unranked:
         yield f"{title}: unranked: {row.unranked}"
+    if row.caveat:
+        yield f"{title} (control): {row.caveat}"
     if row.p_value is not None:
         shown = "".join(f"{words}, " for words in finding_words(row, board))
         p = "p < 0.001" if row.p_value < 0.001 else f"p = {row.p_value:.3f}"

@@ -94,6 +94,29 @@ def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
             )
 
 
+def why_damaged(arms: RunsByTeacher, context: BoardContext) -> str:
+    """Return which students of a control are far less accurate than the independent one, in words; empty if none is.
+
+    A control has no gates, but the difference between two students of which one is damaged is mostly the damage.
+    """
+    chance, base = 1 / context.num_classes, measured_by_seed(context.references)
+    students = [
+        (run.clean[0], seed, teacher)
+        for teacher, runs in arms.items()
+        for seed, run in measured_by_seed(runs).items()
+        if seed in base
+    ]
+    least = {seed: chance + context.scoring.competence_ratio * (run.clean[0] - chance) for seed, run in base.items()}
+    damaged = [student for student in students if student[0] < least[student[1]]]
+    if not damaged:
+        return ""
+    clean, seed, teacher = min(damaged, key=lambda student: student[0])
+    return (
+        f"{len(damaged)} of {len(students)} students are not competent: the one{_of_teacher(teacher)} of seed {seed} "
+        f"has a clean accuracy of {clean:.3f}, the independent student has {base[seed].clean[0]:.3f}"
+    )
+
+
 def mean_clean_accuracy(runs: Iterable[MeasuredRun]) -> float | None:
     """Return the mean clean accuracy of some runs; None without any."""
     accuracies = [run.clean[0] for run in runs]

@@ -19,7 +19,7 @@ from kdbench.scoring.context import BoardContext, ScoredRun, kind_of, measured_b
 from kdbench.scoring.diagnostics import Party
 from kdbench.scoring.dose_response import dose_response
 from kdbench.scoring.estimates import Estimate, Undefined
-from kdbench.scoring.gates import failure_words, why_unranked
+from kdbench.scoring.gates import failure_words, why_damaged, why_unranked
 from kdbench.scoring.profiles import profile_of
 from kdbench.scoring.questions import teacher_of
 from kdbench.scoring.scores import Row, RowKind
@@ -93,6 +93,8 @@ def _row(kind: RowKind, runs: Sequence[ScoredRun], context: BoardContext) -> Row
     if kind == "method":
         seeds = evidence.paired.seeds if evidence.paired else None
         row = row.model_copy(update={"unranked": why_unranked(row, arms, context, seeds)})
+    else:
+        row = row.model_copy(update={"caveat": why_damaged(arms, context)})
     return RowEvidence(row, evidence.paired)
 
 

@@ -65,6 +65,7 @@ class Row(FrozenModel):
         finding, beyond: what a ranked row shows of transfer; `kdbench.scoring.findings` says when. "none larger" means
             none larger than the board's smallest effect; `beyond` is None where transfer may lie in [0, 1].
         unranked: why there is no rank, in words; empty for a ranked row, and for references and controls.
+        caveat: which students of a control are damaged, in words; empty if none is, and for all other rows.
         unofficial: why the row's runs are not official; empty otherwise.
         compiled: whether its networks were trained through `--compile`, which rounds differently.
         code: digest of the method's code; runs of different code are different rows.
@@ -90,6 +91,7 @@ class Row(FrozenModel):
     finding: Finding | None = None
     beyond: Beyond | None = None
     unranked: str = ""
+    caveat: str = ""
     unofficial: tuple[str, ...] = ()
     compiled: bool = False
     code: str = ""

@@ -46,6 +46,14 @@ def test_a_collapsed_student_is_not_ranked(tmp_path: Path) -> None:
     assert isinstance(row.transfer, Undefined)
 
 
+def test_damaged_students_of_a_control_are_named_and_those_of_others_are_not(tmp_path: Path) -> None:
+    write_planted(tmp_path, seeds=(0, 1), controls=("random-teacher", "label-smoothing"), clean={"random-teacher": 0.6})
+    rows = rows_of(board_of(tmp_path))
+    assert rows["random-teacher"].caveat.startswith("4 of 4 students are not competent: the one of the ")
+    assert "a clean accuracy of 0.600, the independent student has 0.9" in rows["random-teacher"].caveat
+    assert (rows["label-smoothing"].caveat, rows["lm"].caveat) == ("", "")
+
+
 def one_answer(test_set: str, predictions: Predictions) -> Predictions:
     answers = predictions[test_set]
     return predictions | {test_set: replace(answers, label=np.full_like(answers.label, 3))}
