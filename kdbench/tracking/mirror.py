@@ -4,12 +4,13 @@ The records on disk stay authoritative: a failure of MLflow does not affect them
 effect as mirroring once. A store may hold several results folders; each has its own runs, identified by its path.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kdbench.errors import KdbenchError
+from kdbench.errors import KdbenchError, WriteError
 from kdbench.records.current import read_current
 from kdbench.scoring.board import score
 from kdbench.scoring.scores import Scores
@@ -67,6 +68,9 @@ def mirror(
 
     Returns:
         The numbers of records. A failure is reported in `warning` and not raised, since all can be mirrored later.
+
+    Raises:
+        WriteError: the store would lie in the results folder, which cannot be written.
     """
     uri = tracking_uri_of(results, tracking_uri)
     progress = Progress(report)
@@ -88,6 +92,11 @@ def _write(results: Path, uri: str, spec: Spec, scores: Scores | None, progress:
     entries += entries_of_scores(scores or score(results, spec, current=read_current(results)), time.time())
     progress.total = len(entries)
     is_own = uri == own_store_of(results)
+    if is_own and not os.access(results, os.W_OK):
+        raise WriteError(
+            f"{results} cannot be written, and MLflow's store would lie in it; "
+            "set MLFLOW_TRACKING_URI to a store elsewhere, such as sqlite:///mlflow.db"
+        )
     if is_own:
         relocate(results)
     with quiet_mlflow():

@@ -1,5 +1,6 @@
 """Records in MLflow, on real sqlite stores."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from kdbench.cli import tracking as cli
+from kdbench.errors import WriteError
 from kdbench.records import PREDICTIONS, RESULT, Timing, read_record
 from kdbench.resources import shipped
 from kdbench.spec import SPEC_PATH
@@ -205,6 +207,16 @@ def test_a_damaged_record_does_not_keep_the_others_out(results: Path) -> None:
     assert str(damaged / RESULT) in outcome.warning
     assert outcome.warning.endswith(f"then mirror again with `kdbench track {results}`")
     assert "no record is lost" not in outcome.warning
+
+
+def test_a_results_folder_that_cannot_be_written_takes_a_store_elsewhere(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(results, a_record())
+    monkeypatch.setattr(os, "access", lambda path, mode: path != results)
+    with pytest.raises(WriteError, match="set MLFLOW_TRACKING_URI to a store elsewhere"):
+        mirror(results)
+    assert mirror(results, f"sqlite:///{tmp_path / 'elsewhere.db'}").added == 1
 
 
 def test_mirroring_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
