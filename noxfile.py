@@ -24,6 +24,8 @@ OLDEST_PYTHON = (3, 11)
 OTHER_NUMPYS = ("1.26.4", "2.0.2")  # an older line than the harness supports, and the oldest version that it supports
 NO_WHEELS_FOR = (3, 13)
 MLCROISSANT = "mlcroissant==1.1.1"
+ON_ALL_CORES = ("--numprocesses", "auto", "--dist", "loadfile")
+BROWSER_TESTS = "tests/browser"
 
 
 def _digest() -> str:
@@ -85,8 +87,14 @@ def benchmark(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite on all cores; arguments after `--` go to pytest."""
-    _run(session, "python", "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile", *session.posargs)
+    """Run the test suite, but for `browser`, on all cores; arguments after `--` go to pytest."""
+    _run(session, "python", "-m", "pytest", *ON_ALL_CORES, "--ignore", BROWSER_TESTS, *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Use the leaderboard in a browser of the Chromium family, which must be installed; arguments go to pytest."""
+    _run(session, "python", "-m", "pytest", *ON_ALL_CORES, BROWSER_TESTS, *session.posargs)
 
 
 @nox.session(venv_backend="venv")

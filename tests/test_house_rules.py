@@ -15,7 +15,8 @@ NOT_IN_THE_PACKAGE = {
     "hostile",
     "golden",
     "submissions",
-}  # vectors from outside, and the tests of benchmark/submissions
+    "browser",
+}  # vectors from outside, the tests of benchmark/submissions, and those of the page in a browser
 NOT_NOUNS = {"one", "same", "found", "beside", "told", "asked", "said"}
 MODULES = sorted(TESTS.rglob("*.py"))
 

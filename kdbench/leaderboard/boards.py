@@ -1,7 +1,9 @@
 """The boards as the page shows them: rows in order, columns with their sample sizes, notes in words."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 from kdbench.leaderboard import wording
@@ -82,6 +84,12 @@ class BoardView:
     def rows(self) -> tuple[RowView, ...]:
         """All rows: pinned ones, methods, controls, variants."""
         return self.pinned + self.methods + self.controls + self.variants
+
+    @cached_property
+    def ambiguous_names(self) -> frozenset[str]:
+        """The names that several rows with different settings have."""
+        settings = {(row.name, row.config) for row in self.rows}
+        return frozenset(name for name, count in Counter(name for name, _ in settings).items() if count > 1)
 
 
 def board_path(view: BoardView) -> str:

@@ -1,4 +1,4 @@
-"""The second table of a board: numbers that explain transfer."""
+"""The tables of a board with numbers that explain transfer."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from kdbench.scoring.arms import Arm, Diagnostics, Movement
 from kdbench.scoring.estimates import Estimate, Range, Score, Undefined
 
 ScoreOfArm = Callable[[Arm], Score | None]
+ColumnSource = tuple[str, str, int, ScoreOfArm]  # title, hint, factor and number
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class ExplanationLine:
 
 @dataclass(frozen=True)
 class ExplanationTable:
-    """The table; `undefined` says why numbers are missing, each reason once with the columns that it holds for."""
+    """The numbers that answer one question about each network; a line or column without any number is left out."""
 
+    title: str
     columns: tuple[ExplanationColumn, ...]
     lines: tuple[ExplanationLine, ...]
-    undefined: tuple[str, ...]
 
     @property
     def checked(self) -> bool:
@@ -58,26 +59,45 @@ class ExplanationTable:
         return any(line.cross_check for line in self.lines)
 
 
-def explanation_table(view: BoardView) -> ExplanationTable:
-    """Return the table of a board, without columns in which no line has a number."""
-    arms = [(row, line) for row in view.rows for line in row.lines if line.arm.profile is not None]
-    shown = [
-        (title, hint, times, score_of)
-        for title, hint, times, score_of in _all_columns()
-        if any(score_of(line.arm) is not None for _, line in arms)
-    ]
-    lines = tuple(_line(row, line, [score_of for *_, score_of in shown]) for row, line in arms)
-    columns = tuple(
-        ExplanationColumn(title, hint, times, _images(line.cells[position] for line in lines))
-        for position, (title, hint, times, _) in enumerate(shown)
+@dataclass(frozen=True)
+class Explanations:
+    """The tables of a board; `undefined` says why numbers are missing, each reason once with its columns."""
+
+    tables: tuple[ExplanationTable, ...]
+    undefined: tuple[str, ...]
+
+
+def explanations_of(view: BoardView) -> Explanations:
+    """Return the tables of a board that have a number."""
+    between = "Where a student lies between the independent student and its teacher"
+    tables = (
+        _table(view, between, _movement_columns(), checked=True),
+        _table(view, "How similar a student is to its teacher", _likeness_columns()),
+        _table(view, "What a network does by itself", _own_columns()),
     )
-    return ExplanationTable(columns, lines, _reasons(columns, lines))
+    shown = tuple(table for table in tables if table.lines)
+    return Explanations(shown, _reasons(shown))
 
 
-def _all_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
-    """Yield title, hint, factor and number of every column there may be."""
-    yield from _movement_columns()
-    yield from _likeness_columns()
+def _table(view: BoardView, title: str, columns: Iterator[ColumnSource], *, checked: bool = False) -> ExplanationTable:
+    """Return a table of the columns that have numbers; `checked` says that it has the multi-bootstrap, too."""
+    arms = [(row, line) for row in view.rows for line in row.lines if line.arm.profile is not None]
+    sources = [source for source in columns if any(source[-1](line.arm) is not None for _, line in arms)]
+    scores = [score_of for *_, score_of in sources]
+    lines = tuple(
+        _line(row, line, scores, checked)
+        for row, line in arms
+        if any(score_of(line.arm) is not None for score_of in scores)
+    )
+    shown = (
+        ExplanationColumn(name, hint, times, _images(line.cells[position] for line in lines))
+        for position, (name, hint, times, _) in enumerate(sources)
+    )
+    return ExplanationTable(title, tuple(shown), lines)
+
+
+def _own_columns() -> Iterator[ColumnSource]:
+    """Yield the columns for what a network does, whatever its teacher does."""
     yield (
         "Same answers after scrambling",
         "agreement beyond chance (Cohen’s kappa) between the answers before and after tiles change places",
@@ -91,18 +111,6 @@ def _all_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
         _diagnosed(lambda d: d.calibration_error),
     )
     yield (
-        "Similar features (CKA)",
-        "centred kernel alignment: how similar features are to the teacher’s, minus that of the independent student",
-        1,
-        _gained("cka"),
-    )
-    yield (
-        "Occlusion maps",
-        "rank correlation with the teacher’s maps minus that of independent, corrected for distance to the centre",
-        1,
-        _gained("occlusion_correlation_off_centre"),
-    )
-    yield (
         "Occlusion on the object",
         "share of the occlusion map that lies on the object",
         1,
@@ -110,7 +118,7 @@ def _all_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     )
 
 
-def _movement_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
+def _movement_columns() -> Iterator[ColumnSource]:
     """Yield the columns for the position of students between the independent student and their teacher."""
     yield (
         "Clean accuracy minus independent",
@@ -145,8 +153,8 @@ def _movement_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
     )
 
 
-def _likeness_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
-    """Yield the columns for the similarity of the answers of students and teachers."""
+def _likeness_columns() -> Iterator[ColumnSource]:
+    """Yield the columns for the similarity of students and teachers."""
     for name in ("clean", "manipulated"):
         yield (
             f"Same answers, {name}",
@@ -166,6 +174,18 @@ def _likeness_columns() -> Iterator[tuple[str, str, int, ScoreOfArm]]:
         "on manipulated images, the ratio of this agreement to the largest that both accuracies allow",
         1,
         _diagnosed(lambda d: d.likeness["manipulated"].error_consistency_relative if d.likeness else None),
+    )
+    yield (
+        "Similar features (CKA)",
+        "centred kernel alignment: how similar features are to the teacher’s, minus that of the independent student",
+        1,
+        _gained("cka"),
+    )
+    yield (
+        "Occlusion maps",
+        "rank correlation with the teacher’s maps minus that of independent, corrected for distance to the centre",
+        1,
+        _gained("occlusion_correlation_off_centre"),
     )
 
 
@@ -191,11 +211,11 @@ def _alike(name: str, kind: str) -> ScoreOfArm:
     return _diagnosed(score_of)
 
 
-def _line(row: RowView, line: ArmLine, scores_of: Sequence[ScoreOfArm]) -> ExplanationLine:
+def _line(row: RowView, line: ArmLine, scores_of: Sequence[ScoreOfArm], checked: bool) -> ExplanationLine:
     cells = tuple(score_of(line.arm) for score_of in scores_of)
-    first = line is row.lines[0]
     basis = basis_of(cell for cell in cells if cell is not None)
-    return ExplanationLine(row, line, basis, cells, row.row.cross_check if first else None)
+    cross_check = row.row.cross_check if checked and line is row.lines[0] else None
+    return ExplanationLine(row, line, basis, cells, cross_check)
 
 
 def _images(cells: Iterator[Score | None]) -> int | None:
@@ -203,12 +223,17 @@ def _images(cells: Iterator[Score | None]) -> int | None:
     return common_value(cell.images for cell in cells if isinstance(cell, Estimate))
 
 
-def _reasons(columns: Sequence[ExplanationColumn], lines: Sequence[ExplanationLine]) -> tuple[str, ...]:
+def _reasons(tables: Sequence[ExplanationTable]) -> tuple[str, ...]:
     """Return why numbers are undefined, each reason once with the titles of its columns."""
+    titled_cells = (
+        (column.title, cell)
+        for table in tables
+        for line in table.lines
+        for column, cell in zip(table.columns, line.cells, strict=True)
+    )
     titles_by_reason: dict[str, list[str]] = {}
-    for line in lines:
-        for column, cell in zip(columns, line.cells, strict=True):
-            if isinstance(cell, Undefined):
-                titles = titles_by_reason.setdefault(cell.reason, [])
-                titles += [] if column.title in titles else [column.title]
+    for title, cell in titled_cells:
+        if isinstance(cell, Undefined):
+            titles = titles_by_reason.setdefault(cell.reason, [])
+            titles += [] if title in titles else [title]
     return tuple(f"{', '.join(titles)}: {reason}" for reason, titles in titles_by_reason.items())

@@ -8,7 +8,7 @@ from kdbench.leaderboard.boards import BoardView, track_of
 from kdbench.leaderboard.costs import CostLine, cost_lines
 from kdbench.leaderboard.curves import RowCurves, training_curves
 from kdbench.leaderboard.dose_charts import DoseCharts, dose_charts
-from kdbench.leaderboard.explanations import ExplanationTable, explanation_table
+from kdbench.leaderboard.explanations import Explanations, explanations_of
 from kdbench.leaderboard.frontier import Frontier, frontier
 from kdbench.leaderboard.positions import Positions, positions
 from kdbench.leaderboard.profiles import ProfileChart, profile_charts
@@ -34,7 +34,7 @@ class BoardSection:
     table: BoardTable
     positions: Positions | None
     frontier: Frontier | None
-    explanations: ExplanationTable
+    explanations: Explanations
     charts: tuple[ProfileChart, ...]
     curves: tuple[RowCurves, ...]
     costs: tuple[CostLine, ...]
@@ -68,7 +68,7 @@ class SectionMaker:
             table=board_table(view, self.verifications),
             positions=positions(view),
             frontier=frontier(view),
-            explanations=explanation_table(view),
+            explanations=explanations_of(view),
             charts=profile_charts(view),
             curves=training_curves(view, records),
             costs=cost_lines(view, records),

@@ -45,20 +45,23 @@ for (const table of document.querySelectorAll(".board-table")) {
     });
   });
   const [column, direction] = (state.get(name + ".sort") || "").split(".");
-  if (heads[column] && ["ascending", "descending"].includes(direction)) sort(Number(column), direction);
+  if (/^\d+$/.test(column) && heads[column] && ["ascending", "descending"].includes(direction)) sort(Number(column), direction);
   if (bodies.length >= Number(table.dataset.filterFrom)) {
     const label = document.createElement("label");
     const input = document.createElement("input");
     label.className = "filter";
     input.type = "search";
     label.append("Show methods whose name has", input);
+    const none = document.createElement("p");
+    none.setAttribute("role", "status");
     const filter = () => {
       const text = input.value.toLowerCase();
       for (const body of bodies) body.hidden = !body.querySelector(".who").textContent.toLowerCase().includes(text);
+      none.textContent = bodies.every((body) => body.hidden) ? "No method has this in its name." : "";
     };
     input.value = state.get(name + ".filter") || "";
     input.addEventListener("input", () => { filter(); remember(name + ".filter", input.value); });
-    table.before(label);
+    table.before(label, none);
     filter();
   }
 }
