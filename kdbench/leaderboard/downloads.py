@@ -1,4 +1,4 @@
-"""The files beside the page: each board as CSV and as JSON, and the papers of the methods as BibTeX."""
+"""The files beside the page: each board as CSV and as JSON, a badge per method, and the papers as BibTeX."""
 
 import csv
 import io
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kdbench.leaderboard import wording
 from kdbench.leaderboard.anchors import slug
+from kdbench.leaderboard.badges import badge, badge_path
 from kdbench.leaderboard.boards import BoardView
 from kdbench.leaderboard.method_cards import MethodCard
 from kdbench.leaderboard.method_entries import MethodEntry
@@ -25,6 +26,7 @@ def downloads(views: Sequence[BoardView], methods: Sequence[MethodEntry]) -> dic
     """Return the text of every file, by its path beside the page."""
     files = {csv_path(view): board_csv(view) for view in views}
     files |= {json_path(view): view.board.model_dump_json(indent=1) + "\n" for view in views}
+    files |= {badge_path(row): badge(view, row) for view in views for row in view.methods}
     return files | {BIBTEX: bibtex(methods)}
 
 

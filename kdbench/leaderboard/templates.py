@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from kdbench.leaderboard import wording
+from kdbench.leaderboard.badges import badge_path
 from kdbench.leaderboard.board_table import BoardLine
 from kdbench.leaderboard.boards import board_path
 from kdbench.leaderboard.downloads import BIBTEX, csv_path, json_path
@@ -43,6 +44,7 @@ def template_environment() -> Environment:
         ratio=wording.ratio,
         method_path=method_path,
         board_path=board_path,
+        badge_path=badge_path,
         csv_path=csv_path,
         json_path=json_path,
         same_basis=BoardLine.same_basis,

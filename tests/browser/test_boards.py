@@ -144,3 +144,11 @@ def test_what_is_folded_opens_with_the_keyboard(open_page: OpenPage, scored: Pat
     settings.locator("summary").focus()
     page.keyboard.press("Enter")
     assert settings.get_attribute("open") is not None
+
+
+def test_a_long_board_draws_twelve_dose_charts_and_says_where_the_others_are(
+    open_page: OpenPage, crowded: Path
+) -> None:
+    figure = open_page(crowded / "index.html").locator(f"#{BOARD} .figure", has_text="Dose and response")
+    assert figure.locator("> .dose-panels > .dose").count() == 12
+    assert figure.get_by_text("The charts of 8 other methods are on the pages of these methods.").count() == 1

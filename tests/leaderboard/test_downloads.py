@@ -2,7 +2,9 @@
 
 import csv
 import io
+from xml.etree import ElementTree
 
+from kdbench.leaderboard.badges import badge
 from kdbench.leaderboard.boards import BoardView, board_views
 from kdbench.leaderboard.downloads import bibtex, board_csv, downloads
 from kdbench.leaderboard.method_cards import shipped_cards
@@ -51,3 +53,28 @@ def test_papers_have_an_entry_with_authors_as_bibtex_separates_them() -> None:
     assert "@misc{lm,\n  author = {Hinton and Vinyals and Dean},\n" in text
     assert "author = {Liu and others}" in text
     assert "eprint = {1503.02531}" in text
+
+
+def test_a_badge_has_number_interval_seeds_and_finding() -> None:
+    (view,) = views_of(examples.planted_board())
+    texts = {row.name: badge(view, row) for row in view.methods}
+    words = "kdbench crd: synthetic τ CNN → ViT: 0.61 [0.56, 0.66], 3 seeds, transfers"
+    assert f'aria-label="{words}"' in texts["crd"]
+    assert "0.70 [0.65, 0.75], 3 seeds, unofficial" in texts["tuned"]
+    assert "kdbench sskd: synthetic τ CNN → ViT: undefined" in texts["sskd"]
+
+
+def test_a_badge_of_a_hostile_name_is_well_formed() -> None:
+    row = examples.method_row('<script>"&', "vit", examples.estimate(0.4))
+    (view,) = views_of(examples.board("cnn-to-vit", row))
+    root = ElementTree.fromstring(badge(view, view.methods[0]))
+    assert root.attrib["aria-label"].startswith('kdbench <script>"&: ')
+    assert [child.tag.rpartition("}")[2] for child in root] == ["title", "rect", "path", "text", "text"]
+
+
+def test_every_method_of_a_board_has_a_badge_and_no_control_has() -> None:
+    views = views_of(examples.planted_board())
+    names = [name for name in downloads(views, method_entries(views)) if name.endswith(".svg")]
+    board = "data/badges/synthetic-planted-cnn-to-vit"
+    assert {f"{board}-crd.svg", f"{board}-lm.svg"} <= set(names)
+    assert len(names) == len(views[0].methods)
