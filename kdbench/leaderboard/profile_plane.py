@@ -67,13 +67,15 @@ class ProfilePlane:
         """The picture in words."""
         return "; ".join(arrow.words for arrow in self.arrows)
 
+    def crowds(self, teacher: PlanePoint) -> bool:
+        """Return whether a teacher lies so close to the independent student that its label would cover the mark."""
+        alone = self.independent
+        return teacher is not alone and abs(teacher.x - alone.x) < 25 and abs(teacher.y - alone.y) < 12
+
     @property
     def crowded(self) -> bool:
         """Whether a teacher lies so close to the independent student that their labels would overlap."""
-        alone = self.independent
-        return any(
-            point is not alone and abs(point.x - alone.x) < 25 and abs(point.y - alone.y) < 12 for point in self.points
-        )
+        return any(self.crowds(point) for point in self.points)
 
     @property
     def independent(self) -> PlanePoint:

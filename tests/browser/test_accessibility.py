@@ -1,6 +1,8 @@
 """The checks of axe, in light, in dark and in print."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -9,7 +11,7 @@ from tests.browser.reading import OpenPage
 from tests.browser.sites import BOARD
 
 PAGES = ("index.html", f"boards/{BOARD}.html", "methods/lm.html", "controls/random-teacher.html")
-LOOKS = {
+LOOKS: Mapping[str, Any] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}},
 }

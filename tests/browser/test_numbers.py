@@ -1,18 +1,25 @@
 """Every number on a board is one of `scores.json`, as read from the screen."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from kdbench.scoring.estimates import Estimate, Score
 from kdbench.scoring.scores import Board, Row, Scores
+from kdbench.spec import Axis
 from tests.browser.reading import OpenPage, lines_of
 
 NUMBER = r"[−-]?\d+\.?\d*"
 SYMBOLS = {"architecture": "α", "planted": "τ"}
-AXES = {"Shape": "shape", "Texture": "texture", "Locality": "locality", "Scramble": "scramble", "Noise": "noise"}
+AXES: Mapping[str, Axis] = {
+    "Shape": "shape",
+    "Texture": "texture",
+    "Locality": "locality",
+    "Scramble": "scramble",
+    "Noise": "noise",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +30,7 @@ def scores(scored: Path) -> Scores:
 def is_rounded(text: str, value: float) -> bool:
     """Return whether a number on the screen is a value with fewer digits."""
     digits = len(text.partition(".")[2])
-    return abs(float(text.replace("−", "-")) - value) <= 0.5 * 10**-digits + 1e-9
+    return abs(float(text.replace("−", "-")) - value) <= 0.5 / 10.0**digits + 1e-9
 
 
 def shows(cell: str, score: Score | None) -> bool:

@@ -1,13 +1,15 @@
 """Opening a page reads nothing but this page, and nothing goes wrong."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Browser
 
 from tests.browser.reading import OpenPage, lines_of, names_shown, overflows, pages_of
 from tests.browser.sites import BOARD
 
-WITHOUT_SCRIPT = {"java_script_enabled": False}
+WITHOUT_SCRIPT: Mapping[str, Any] = {"java_script_enabled": False}
 
 
 def test_no_page_reads_another_address_or_writes_a_message(browser: Browser, scored: Path, crowded: Path) -> None:

@@ -1,5 +1,7 @@
 """The picture of students that move towards their teachers."""
 
+from dataclasses import replace
+
 import pytest
 
 from kdbench.leaderboard.boards import board_views
@@ -39,6 +41,16 @@ def test_the_leading_method_is_drawn_last() -> None:
 
 def test_values_are_in_the_description() -> None:
     assert "crd from shape teacher: shape 0.85, texture 0.19" in plane(1, "crd").description
+
+
+def test_a_teacher_close_to_independent_has_its_label_away_from_the_mark() -> None:
+    picture = plane(0, "crd")
+    alone = picture.independent
+    close = replace(picture.points[0], x=alone.x + 20, y=alone.y - 10)
+    crowded = replace(picture, points=(close, *picture.points[1:]))
+    assert crowded.crowded
+    assert [crowded.crowds(point) for point in crowded.points if point is close or point is alone] == [True, False]
+    assert not picture.crowds(replace(close, x=alone.x + 30))
 
 
 def test_a_board_without_two_teachers_has_no_picture() -> None:
