@@ -105,7 +105,7 @@ def rank_words(row: Row) -> str:
 
 def _notes(board: Board) -> Iterator[str]:
     if board.null_band is not None:
-        yield f"the controls that should score 0 are in the range {with_bounds(board.null_band)}"
+        yield f"the controls without a trained teacher's answers to single images are in the range {with_bounds(board.null_band)}"
     for row, title in zip(board.rows, row_titles(board.rows), strict=True):
         yield from _row_notes(row, title, board)
 

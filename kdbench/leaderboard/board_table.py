@@ -62,7 +62,7 @@ class BoardTable:
 
     Attributes:
         zero, one: where these values of transfer lie, in percent of the width; axis_zero, axis_one for single axes.
-        band: what the controls that should score nothing reach.
+        band: what the null controls reach.
     """
 
     methods: tuple[BoardLine, ...]

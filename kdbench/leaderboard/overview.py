@@ -28,7 +28,7 @@ class ForestColumn:
 
     Attributes:
         zero, one: where these values lie, in percent of the width; the boards of a question share a scale.
-        band: what the controls that should score nothing reach; None without them.
+        band: what the null controls reach; None without them.
         basis: number of seeds and images of all numbers of the column, in words; empty if they differ.
     """
 

@@ -31,7 +31,7 @@ class Positions:
     """All methods of a board that have no transfer because they have students of one teacher only.
 
     Attributes:
-        band: what the controls that should score nothing reach; None without them.
+        band: what the null controls reach; None without them.
         undefined: why methods have no transfer index, each with its name.
     """
 

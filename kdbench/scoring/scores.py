@@ -143,7 +143,7 @@ class Board(FrozenModel):
         scale: of the runs; None if none ended well.
         smallest_effect: the smallest transfer that is called transfer.
         tests: number of official rows of methods with the seeds of a rank, for which p-values are adjusted.
-        null_band: range of the controls that should score 0, including their intervals; None without such controls
+        null_band: range of the null controls, including their intervals; None without such controls
             whose intervals cover seeds.
         index_band: the same for the transfer index TI towards the teacher of the other family, on a board of
             architectures; a method without alpha is compared with it.

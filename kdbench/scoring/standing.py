@@ -126,7 +126,7 @@ def index_band(rows: Iterable[Row], teacher: TeacherKind, scoring: Scoring) -> R
 
 
 def _null_controls(rows: Iterable[Row], question: Question, scoring: Scoring) -> Iterator[Row]:
-    """Yield the rows of controls that should transfer nothing on a board of the question."""
+    """Yield the rows of a question's null controls, which get no trained teacher's answers to single images."""
     return (row for row in rows if row.kind == "control" and row.method in scoring.null_controls[question])
 
 

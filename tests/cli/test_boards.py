@@ -52,7 +52,7 @@ def test_ranks_come_with_their_interval_and_tests_with_their_number(tmp_path: Pa
     assert re.search(r"│ 1-2 +│ lm, shape", text)
     assert re.search(r"│ 3 +│ none, shape", text)
     assert "lm: transfers, p < 0.001 (one-sided, adjusted by Holm for 3 tests)" in text
-    assert "the controls that should score 0 are in the range [-0." in text
+    assert "the controls without a trained teacher's answers to single images are in the range [-0." in text
     assert line_of(text, "random-teacher (control), shape")[8].startswith(("0.0", "-0.0"))
 
 

@@ -240,7 +240,10 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
     assert len(controls) == 5
     assert "from random ViT teacher" in controls[0]
     assert "from random shape teacher" in controls[3]
-    assert "The controls that should score 0 are in the range [−0.030, 0.050]" in full.text
+    assert (
+        "The controls without a trained teacher’s answers to single images are in the range [−0.030, 0.050]"
+        in full.text
+    )
     assert "what controls without a cause of transfer reach" in full.text
 
 
