@@ -105,7 +105,8 @@ def rank_words(row: Row) -> str:
 
 def _notes(board: Board) -> Iterator[str]:
     if board.null_band is not None:
-        yield f"the controls without a trained teacher's answers to single images are in the range {with_bounds(board.null_band)}"
+        band = with_bounds(board.null_band)
+        yield f"the controls without a trained teacher's answers to single images are in the range {band}"
     for row, title in zip(board.rows, row_titles(board.rows), strict=True):
         yield from _row_notes(row, title, board)
 

@@ -63,7 +63,7 @@ def test_a_method_without_alpha_shows_its_way_to_the_teacher_and_what_controls_r
         directions=("cnn-to-vit",),
         seeds=range(3),
         spread=0.004,
-        controls=("random-teacher",),
+        controls=("label-smoothing",),
     )
     for folder in record_of(folders, method="lm", direction="vit-to-vit"):
         shutil.rmtree(folder)
