@@ -67,6 +67,6 @@ def test_without_javascript_the_axes_show_bias(open_page: OpenPage, scored: Path
     table = "table.networks >> nth=0"
     assert lines_of(plain, table) == lines_of(lively, table)
     assert plain.locator("td .as-accuracy:visible").count() == 0
-    lively.get_by_text("accuracy", exact=True).first.click()
+    lively.get_by_role("radio", name="accuracy").check()
     assert lively.locator("td .as-bias:visible").count() == 0
     assert lively.locator("td .as-accuracy:visible").count() > 0
