@@ -19,7 +19,8 @@ _OVERFLOWS = """() => {
     const box = element.getBoundingClientRect();
     if (box.right > page + 0.5 || box.left < -0.5) faults.push(`${name(element)}: ${box.left} to ${box.right}`);
     const clipped = /^(TABLE|TD|TH|P|LI|DT|DD|CAPTION|FIGCAPTION|H1|H2|H3|H4|PRE|DIV)$/.test(element.tagName);
-    if (clipped && !element.matches(".track, .cell, .plot, .epochs, .scale, .ticks") && element.scrollWidth > element.clientWidth + 1)
+    const drawn = element.matches(".track, .cell, .plot, .epochs, .scale, .ticks");
+    if (clipped && !drawn && element.scrollWidth > element.clientWidth + 1)
       faults.push(`${name(element)}: ${element.scrollWidth} in ${element.clientWidth}`);
   }
   return faults;
