@@ -70,8 +70,8 @@ def _test_sets(track: Track) -> Iterator[str]:
 
 def _scoring(spec: Spec) -> Iterator[str]:
     section = shipped(*SPEC_PATH).read_text(encoding="utf-8").partition("[scoring]\n")[2].partition("\n[")[0]
-    meanings = dict(re.findall(r"^(\w+) = .*?# (.+)$", section, flags=re.M))
-    rows = [[f"`{key}`", _value(value), meanings[key]] for key, value in spec.scoring.model_dump().items()]
+    meanings = dict(re.findall(r"^([\w.]+) = .*?# (.+)$", section, flags=re.M))
+    rows = [[f"`{key}`", value, meanings[key]] for key, value in _flat(spec.scoring.model_dump())]
     yield _table(["key", "value", "meaning"], rows)
 
 

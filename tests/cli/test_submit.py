@@ -15,8 +15,12 @@ STATED = ("--author", "Ada Lovelace", "--author", "Grace Hopper", "--citation", 
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let files be described in this process and pass their checks, which tests of these parts try in earnest."""
+def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let files be described in this process and pass their checks, which tests of these parts try in earnest.
+
+    The made-up records meet no official ones, which their teachers would contradict.
+    """
+    monkeypatch.setattr("kdbench.review.submitting.official_folder", lambda: tmp_path / "official")
     monkeypatch.setattr("kdbench.jobs.invocation.confined_jobs", lambda options: (None, described_here))
     monkeypatch.setattr("kdbench.jobs.checker.check_method_file", lambda path, track: CheckedFile(CheckReport()))
 
