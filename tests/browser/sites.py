@@ -4,8 +4,7 @@ from pathlib import Path
 
 from kdbench.leaderboard.publish import publish
 from kdbench.leaderboard.render import render_site
-from kdbench.scoring.estimates import Undefined
-from kdbench.scoring.scores import Board, Row
+from kdbench.scoring.scores import Board
 from kdbench.spec import QUESTIONS
 from kdbench.testsets.spec import load_spec
 from kdbench.timing.step_times import read_timings
@@ -58,19 +57,6 @@ def long_board() -> Board:
         examples.method_row(f"method-{number:02}", "vit", examples.estimate(0.02 * number), rank=number + 3)
         for number in range(MANY)
     )
-    return board.model_copy(update={"rows": (*many, hostile_row(HOSTILE), hostile_row(LONG), *board.rows)})
-
-
-def hostile_row(text: str) -> Row:
-    """Return a row without numbers in which every text is the same."""
-    row = examples.method_row(
-        text,
-        "vit",
-        Undefined(reason=text),
-        unranked=text,
-        unofficial=(text,),
-        config={text: text},
-        transfer_by_axis={},
+    return board.model_copy(
+        update={"rows": (*many, examples.row_of_text(HOSTILE), examples.row_of_text(LONG), *board.rows)}
     )
-    arms = tuple(arm.model_copy(update={"failed": (text,)}) for arm in row.arms)
-    return row.model_copy(update={"arms": arms})

@@ -107,6 +107,21 @@ def method_row(
     return Row(kind="method", method=name, family=family, transfer=transfer, **(values | more))
 
 
+def row_of_text(text: str) -> Row:
+    """Return a row of the planted question without a transfer, in which every text is the same."""
+    row = method_row(
+        text,
+        "vit",
+        Undefined(reason=text),
+        unranked=text,
+        unofficial=(text,),
+        config={text: text},
+        transfer_by_axis={},
+    )
+    arms = tuple(arm.model_copy(update={"failed": (text,)}) for arm in row.arms)
+    return row.model_copy(update={"arms": arms})
+
+
 def natural_row(name: str, family: Family, transfer: Score | None, *, pull: float = 0.4, **more: Any) -> Row:
     """A method of the architecture question with five seeds: a student of each family's natural teacher."""
     arms = tuple(

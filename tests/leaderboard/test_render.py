@@ -128,16 +128,7 @@ def test_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_hostile_names_and_reasons_are_escaped(tmp_path: Path) -> None:
-    row = examples.method_row(
-        HOSTILE,
-        "vit",
-        Undefined(reason=HOSTILE),
-        unranked=HOSTILE,
-        unofficial=(HOSTILE,),
-        config={HOSTILE: HOSTILE},
-    )
-    failed = tuple(arm.model_copy(update={"failed": (HOSTILE,)}) for arm in row.arms)
-    scores = examples.scores_of(examples.board("cnn-to-vit", row.model_copy(update={"arms": failed}), track=HOSTILE))
+    scores = examples.scores_of(examples.board("cnn-to-vit", examples.row_of_text(HOSTILE), track=HOSTILE))
     records = [
         record.model_copy(
             update={
