@@ -92,12 +92,8 @@ def _write(results: Path, uri: str, spec: Spec, scores: Scores | None, progress:
     entries += entries_of_scores(scores or score(results, spec, current=read_current(results)), time.time())
     progress.total = len(entries)
     is_own = uri == own_store_of(results)
-    if is_own and not os.access(results, os.W_OK):
-        raise WriteError(
-            f"{results} cannot be written, and MLflow's store would lie in it; "
-            "set MLFLOW_TRACKING_URI to a store elsewhere, such as sqlite:///mlflow.db"
-        )
     if is_own:
+        _check_writable(results)
         relocate(results)
     with quiet_mlflow():
         from mlflow import MlflowClient
@@ -106,3 +102,11 @@ def _write(results: Path, uri: str, spec: Spec, scores: Scores | None, progress:
         folder = "." if is_own else str(results.resolve())
         client = MlflowClient(tracking_uri=uri)
         Writer(client, folder, lambda track: artifacts_of(results, track) if is_own else None, progress).write(entries)
+
+
+def _check_writable(results: Path) -> None:
+    if not os.access(results, os.W_OK):
+        raise WriteError(
+            f"{results} cannot be written, and MLflow's store would lie in it; "
+            "set MLFLOW_TRACKING_URI to a store elsewhere, such as sqlite:///mlflow.db"
+        )
