@@ -87,11 +87,17 @@ def _incompetence(row: Row, context: BoardContext) -> Iterator[str]:
         if not isinstance(clean, Estimate):
             continue
         above_chance = clean.low - chance >= scoring.competence_margin
-        if not (above_chance and clean.value - chance >= scoring.competence_ratio * (base - chance)):
+        if not (above_chance and clean.value >= _least_accuracy(base, context)):
             yield (
                 f"not competent: the student{_of_teacher(arm.teacher)} has a clean accuracy of {clean.value:.3f}, "
                 f"the independent student has {base:.3f}"
             )
+
+
+def _least_accuracy(base: float, context: BoardContext) -> float:
+    """Return the clean accuracy that a student must reach where the independent student has the accuracy `base`."""
+    chance = 1 / context.num_classes
+    return chance + context.scoring.competence_ratio * (base - chance)
 
 
 def why_damaged(arms: RunsByTeacher, context: BoardContext) -> str:
@@ -99,14 +105,14 @@ def why_damaged(arms: RunsByTeacher, context: BoardContext) -> str:
 
     A control has no gates, but the difference between two students of which one is damaged is mostly the damage.
     """
-    chance, base = 1 / context.num_classes, measured_by_seed(context.references)
+    base = measured_by_seed(context.references)
     students = [
         (run.clean[0], seed, teacher)
         for teacher, runs in arms.items()
         for seed, run in measured_by_seed(runs).items()
         if seed in base
     ]
-    least = {seed: chance + context.scoring.competence_ratio * (run.clean[0] - chance) for seed, run in base.items()}
+    least = {seed: _least_accuracy(run.clean[0], context) for seed, run in base.items()}
     damaged = [student for student in students if student[0] < least[student[1]]]
     if not damaged:
         return ""
