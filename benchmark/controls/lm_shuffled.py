@@ -13,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdbench.api import EVERY, Batch, Losses, Method, Output, Term
+from kdbench.blocks import kd_loss
+
+TEMPERATURE, DISTILL_WEIGHT = 4.0, 0.9
 
 
 def next_of_its_class(labels: Tensor) -> Tensor:
@@ -42,28 +45,12 @@ class ShuffledLogitMatching(Method):
 
     @dataclass(frozen=True)
     class Config:
-        temperature: float = 4.0
-        distill_weight: float = 0.9
-
-        def __post_init__(self) -> None:
-            if not self.temperature > 0:
-                raise ValueError(f"temperature must be above 0, got {self.temperature}")
-            if not 0 <= self.distill_weight <= 1:
-                raise ValueError(f"distill_weight must lie in [0, 1], got {self.distill_weight}")
-
-    config: Config
+        pass
 
     def loss(self, batch: Batch, student: Output, teacher: Output | None) -> Losses:
         assert teacher is not None
-        temperature, weight = self.config.temperature, self.config.distill_weight
-        answers = teacher.logits.detach()[next_of_its_class(batch.labels)]
-        divergence = F.kl_div(
-            F.log_softmax(student.logits.float() / temperature, dim=1),
-            F.log_softmax(answers.float() / temperature, dim=1),
-            reduction="batchmean",
-            log_target=True,
-        )
+        answers = teacher.logits[next_of_its_class(batch.labels)]
         return {
-            "cross_entropy": Term(F.cross_entropy(student.logits, batch.labels), 1 - weight),
-            "distillation": Term(temperature**2 * divergence, weight),
+            "cross_entropy": Term(F.cross_entropy(student.logits, batch.labels), 1 - DISTILL_WEIGHT),
+            "distillation": Term(kd_loss(student.logits, answers, TEMPERATURE), DISTILL_WEIGHT),
         }
