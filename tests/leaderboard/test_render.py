@@ -235,6 +235,12 @@ def test_controls_are_shown_with_what_those_reach_that_should_score_nothing(full
     assert "what controls without a trained teacher’s answers to single images reach" in full.text
 
 
+def test_a_page_without_null_controls_explains_no_band(tmp_path: Path) -> None:
+    page = render(examples.scores_of(examples.natural()), tmp_path)
+    assert "hollow: fewer than 3 seeds" in page.text
+    assert "trained teacher’s answers to single images reach" not in page.text
+
+
 def explanations_of(site: Path, board: str) -> str:
     """Return the text of the tables that explain the transfers of a board."""
     section = pages_in(site / "boards")[board].source
